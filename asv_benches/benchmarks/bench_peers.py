@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same work by others, one thread each: NumPy recipes, PyTorch, JAX, Numba, Keras, thinc.
+
+Every peer is used as its users would use it, without needless copies. NumPy is there with its best
+recipes as well, not only with the one that everybody writes.
+"""
+
+import os
+
+import numpy as np
+
+from .common import SIZES, Benchmark, fd, make_array, make_source, ratio
+
+P = 0.1
+
+
+def fastdrop(x):
+    source, y = make_source("Xoshiro256PlusPlus"), np.ones_like(x)
+    return lambda: fd.dropout(x, P, rng=source, out=y)
+
+
+def numpy_idiom(x):
+    rng = np.random.default_rng(1)
+    return lambda: x * (rng.random(x.shape) >= P) / (1 - P)
+
+
+def numpy_float32(x):
+    """No temporary is made twice, and uniforms have 24 bits."""
+    rng, y = np.random.Generator(np.random.SFC64(1)), np.ones_like(x)
+    uniforms, kept, scale = np.ones_like(x), np.ones(x.shape, bool), x.dtype.type(1 / (1 - P))
+
+    def forward():
+        rng.random(out=uniforms, dtype=np.float32)
+        np.greater_equal(uniforms, P, out=kept)
+        np.multiply(x, scale, out=y)
+        np.multiply(y, kept, out=y)
+
+    return forward
+
+
+def numpy_uint8(x):
+    """One byte an element: as fast as NumPy can be, and p is rounded to 1/256."""
+    bits, y = np.random.SFC64(1), np.ones_like(x)
+    kept, scale = np.ones(x.shape, bool), x.dtype.type(1 / (1 - P))
+    threshold = np.uint8(round(256 * P))
+
+    def forward():
+        draws = bits.random_raw(-(-x.size // 8)).view(np.uint8)[: x.size]
+        np.greater_equal(draws, threshold, out=kept)
+        np.multiply(x, scale, out=y)
+        np.multiply(y, kept, out=y)
+
+    return forward
+
+
+def numba_loop(x):
+    import numba
+
+    rng, y, scale = np.random.default_rng(1), np.ones_like(x), x.dtype.type(1 / (1 - P))
+
+    @numba.njit
+    def loop(x, y, scale, rng):
+        for i in range(x.size):
+            y[i] = x[i] * scale if rng.random() >= P else np.float32(0)
+
+    return lambda: loop(x, y, scale, rng)
+
+
+def torch_eager(x):
+    import torch
+
+    torch.set_num_threads(1)
+    t = torch.from_numpy(x)
+    return lambda: torch.nn.functional.dropout(t, P)
+
+
+def jax_jitted(x):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    import jax
+
+    @jax.jit
+    def drop(key, x):
+        kept = jax.random.bernoulli(key, 1 - P, x.shape)
+        return jax.numpy.where(kept, x / (1 - P), 0)
+
+    key, t = jax.random.key(1), jax.numpy.asarray(x)
+    return lambda: drop(key, t).block_until_ready()
+
+
+def keras_layer(x):
+    import keras
+
+    layer, t = keras.layers.Dropout(P, seed=1), keras.ops.convert_to_tensor(x)
+    return lambda: layer(t, training=True)
+
+
+def thinc_layer(x):
+    import thinc.api
+
+    layer = thinc.api.Dropout(P)
+    row = x.reshape(1, -1)
+    return lambda: layer(row, is_train=True)
+
+
+PEERS = {
+    "fastdrop": fastdrop,
+    "numpy idiom": numpy_idiom,
+    "numpy float32": numpy_float32,
+    "numpy uint8": numpy_uint8,
+    "numba": numba_loop,
+    "torch": torch_eager,
+    "jax": jax_jitted,
+    "keras": keras_layer,
+    "thinc": thinc_layer,
+}
+
+
+class Peers(Benchmark):
+    params = [list(PEERS), ["L2", "LLC"]]
+    param_names = ["peer", "size"]
+    timeout = 120
+
+    def setup(self, peer, size):
+        super().setup()
+        self.x = make_array(SIZES[size])
+        self.y = np.ones_like(self.x)
+        try:
+            self.forward = PEERS[peer](self.x)
+        except ImportError as error:
+            raise NotImplementedError(f"{peer} is not installed") from error
+        self.forward()
+
+    def time_forward(self, peer, size):
+        self.forward()
+
+    def track_forward(self, peer, size):
+        return ratio(self.forward, lambda: np.copyto(self.y, self.x))
+
+    track_forward.unit = "copies"

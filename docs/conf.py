@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sphinx configuration: `sphinx-build -W -n docs docs/_build`."""
+
+import os
+
+import fastdrop
+
+project = "fastdrop"
+author = "fastdrop developers"
+copyright = "2026, fastdrop developers"
+release = fastdrop.__version__
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build"]
+default_role = "autolink"
+
+# Markdown
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Reference: docstrings say what the types are, so signatures stay short.
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# Links into NumPy's documentation need its inventory, which is fetched; nothing else here needs a
+# network, so this is left to those who ask for it, and such names stay plain text without it.
+if os.environ.get("FASTDROP_DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+    }
+nitpick_ignore_regex = [(r"py:.*", r"(np|numpy)(\..*)?")]
+
+# Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
+# take their imports for granted, as NumPy's do.
+doctest_global_setup = "import numpy as np\nimport fastdrop as fd"
+
+# Prompts and output are left out of what the copy button copies.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "fastdrop"
+html_static_path = ["_static"]
+html_css_files = ["fastdrop.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "fastdrop"},
+    "navbar_align": "left",
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "monokai",
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+}
+# The landing page and the changelog need no bar on the left.
+html_sidebars = {"index": [], "changelog": [], "getting-started": []}

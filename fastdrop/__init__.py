@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout and random masks on CPUs, at the price of a memory copy.
+
+The house has three rooms in a row, and the same three words name them everywhere:
+
+    source  ->  mask  ->  apply
+
+A *source* makes random bytes (`fastdrop.source`), a *mask* says which elements are kept
+(`fastdrop.mask`), and *apply* is ``y = kept ? x * scale : 0`` (`fastdrop.apply`). Under them,
+`fastdrop.kernels` is the machine code, once per instruction set; above them,
+`fastdrop.functional` is what most programs call. `fastdrop._reference` says all of it again,
+slowly, in plain NumPy: the specification that every kernel is tested against.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    from fastdrop.config import (
+        get_num_threads,
+        set_num_threads,
+        show_config,
+        simd_levels,
+        use_simd,
+    )
+    from fastdrop.functional import bernoulli, dropout, dropout_backward, dropout_mask
+    from fastdrop.mask import Mask
+    from fastdrop.source import NumPySource, Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
+except ModuleNotFoundError as error:
+    if error.name is None or not error.name.startswith("fastdrop."):
+        raise
+    raise ImportError(
+        f"fastdrop is imported from its source folder ({__path__[0]}), whose compiled modules "
+        'are missing; run "pip install ." there, or leave that folder'
+    ) from error
+
+try:
+    __version__ = version("fastdrop")
+except PackageNotFoundError:  # the folder alone, without its metadata
+    __version__ = "unknown"
+
+__all__ = [
+    "Mask",
+    "NumPySource",
+    "Philox4x32",
+    "Xorshift128Plus",
+    "Xoshiro256PlusPlus",
+    "bernoulli",
+    "dropout",
+    "dropout_backward",
+    "dropout_mask",
+    "get_num_threads",
+    "set_num_threads",
+    "show_config",
+    "simd_levels",
+    "use_simd",
+]

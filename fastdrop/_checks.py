@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of arguments: one clear sentence with the value and what is allowed.
+
+All of them run before any source advances and before any output is written.
+"""
+
+import math
+import operator
+
+from numpy.random import SeedSequence
+from numpy.random.bit_generator import ISeedSequence
+
+__all__ = [
+    "check_keep_prob",
+    "check_choice",
+    "check_p",
+    "check_position",
+    "check_positive",
+    "check_shape",
+    "check_noise_shape",
+    "check_seed",
+    "check_words",
+]
+
+
+def check_probability(name, value):
+    """Return the probability ``value`` as a float in [0, 1]."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(
+            f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
+        )
+    number = float(value)
+    if not 0.0 <= number <= 1.0:  # NaN too
+        raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
+    return number
+
+
+def check_p(value):
+    """Return the probability of dropping as a float in [0, 1]."""
+    return check_probability("p", value)
+
+
+def check_keep_prob(value):
+    """Return the probability of being present as a float in [0, 1]."""
+    return check_probability("keep_prob", value)
+
+
+def check_choice(name, value, choices):
+    """Return ``value``, one of the strings ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, choices))}")
+    return value
+
+
+def check_positive(name, value):
+    """Return ``value`` as an int of at least 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r}, a {type(value).__name__}; allowed are integers of at least 1"
+        ) from None
+    if number < 1:
+        raise ValueError(f"{name} is {number}; allowed are integers of at least 1")
+    return number
+
+
+def check_shape(value, name="shape"):
+    """Return a shape as a tuple of ints that are not negative; an int is one axis."""
+    try:
+        lengths = (operator.index(value),)
+    except TypeError:
+        try:
+            lengths = tuple(operator.index(length) for length in value)
+        except TypeError:
+            raise TypeError(
+                f"{name} is {value!r}; allowed are an integer or a sequence of integers"
+            ) from None
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
+    if math.prod(lengths) >= 2**63:
+        raise ValueError(f"{name} is {value!r}; allowed are fewer than 2**63 elements")
+    return lengths
+
+
+def check_noise_shape(value, shape):
+    """Return the shape of a mask that broadcasts to ``shape``; None entries take x's length."""
+    try:
+        lengths = tuple(value)
+    except TypeError:
+        raise TypeError(
+            f"noise_shape is {value!r}; allowed is a sequence of integers and None"
+        ) from None
+    missing = len(shape) - len(lengths)
+    if missing < 0:
+        raise ValueError(
+            f"noise_shape {lengths} has {len(lengths)} axes; allowed are at most the "
+            f"{len(shape)} of x's shape {shape}"
+        )
+    lengths = tuple(
+        shape[missing + axis] if length is None else length for axis, length in enumerate(lengths)
+    )
+    lengths = check_shape(lengths, "noise_shape")
+    check_broadcast("noise_shape", lengths, shape)
+    return lengths
+
+
+def check_broadcast(name, lengths, shape):
+    """Check that a mask of shape ``lengths`` broadcasts to x's ``shape`` without enlarging it."""
+    missing = len(shape) - len(lengths)
+    if missing < 0 or any(
+        length not in (1, shape[missing + axis]) for axis, length in enumerate(lengths)
+    ):
+        raise ValueError(
+            f"{name} {lengths} does not broadcast to x's shape {shape}; "
+            "allowed are, from the last axis on, x's length or 1"
+        )
+
+
+def check_seed(value):
+    """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself."""
+    if isinstance(value, ISeedSequence):
+        return value
+    try:
+        return SeedSequence(value)
+    except ValueError:
+        raise ValueError(f"seed is {value!r}; allowed are integers that are not negative") from None
+    except TypeError:
+        raise TypeError(
+            f"seed is {value!r}, a {type(value).__name__}; allowed are None, an integer, "
+            "a sequence of integers or a SeedSequence"
+        ) from None
+
+
+def check_words(name, value, count):
+    """Return ``count`` 32-bit words from a sequence of them, or from one int, low word first."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        pass
+    else:
+        if not 0 <= number < 1 << 32 * count:
+            raise ValueError(f"{name} is {value!r}; allowed are integers in [0, 2**{32 * count})")
+        return tuple(number >> 32 * i & 0xFFFFFFFF for i in range(count))
+    try:
+        words = tuple(operator.index(word) for word in value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r}; allowed are an integer or a sequence of {count} integers"
+        ) from None
+    if len(words) != count or not all(0 <= word < 1 << 32 for word in words):
+        raise ValueError(f"{name} is {value!r}; allowed are {count} words in [0, 2**32)")
+    return words
+
+
+def check_position(value):
+    """Return a position of a source as an int in [0, 2**64)."""
+    try:
+        position = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"position is {value!r}, a {type(value).__name__}; allowed are integers in [0, 2**64)"
+        ) from None
+    if not 0 <= position < 1 << 64:
+        raise ValueError(f"position is {position}; allowed are integers in [0, 2**64)")
+    return position

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The slow NumPy twin of every stage: the executable specification of stream version 1.
+
+Each compiled kernel is tested against this module bit for bit. It is written to be read, top to
+bottom, in the order of the stages: source (words, then bytes), mask (decisions), apply.
+
+A source is a pure function of a key (two uint32 words), a counter (four uint32 words, the lowest
+first, added to modulo 2**128) and a position in its stream of bytes. Words are little endian on
+every machine. Positions wrap around modulo 2**64.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK_BYTES = 16384  # the xorshift family is reseeded at every multiple of this position
+LANES = 8  # 64-bit words in one step of the xorshift family
+STEP_BYTES = 8 * LANES
+PHILOX_BYTES = 16  # each counter gives as many
+NUMPY_TIE_TAG = "fd:tienp"  # tie digits of masks drawn from NumPy's bit generators
+
+_32 = np.uint64(32)
+_LOW_32 = np.uint64(2**32 - 1)
+_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
+_WEYL = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint64)
+_NONZERO_WORD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """What tells the addressable sources apart.
+
+    Attributes
+    ----------
+    name : str
+        Class name of the source.
+    lane_words : int
+        64-bit words in the state of a lane; 0 for Philox, which has no lanes.
+    lanes_tag, tie_tag : str
+        Eight ASCII characters that turn the key into the key of the lanes and of the tie digits.
+    """
+
+    name: str
+    lane_words: int
+    lanes_tag: str
+    tie_tag: str
+
+
+SOURCES = {
+    spec.name: spec
+    for spec in (
+        SourceSpec("Philox4x32", 0, "", "fd:tieph"),
+        SourceSpec("Xoshiro256PlusPlus", 4, "fd:xo256", "fd:tiexo"),
+        SourceSpec("Xorshift128Plus", 2, "fd:xs128", "fd:tiexs"),
+    )
+}
+
+
+# --- source: words -------------------------------------------------------------------------------
+
+
+def philox4x32(counter, key, rounds=10):
+    """Philox4x32: uint32 counters (..., 4) and keys (..., 2) to words (..., 4).
+
+    Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
+    """
+    x0, x1, x2, x3 = np.moveaxis(np.asarray(counter, dtype=np.uint64), -1, 0)
+    k0, k1 = np.moveaxis(np.asarray(key, dtype=np.uint64), -1, 0)
+    for _ in range(rounds):
+        a, b = x0 * _MULTIPLIERS[0], x2 * _MULTIPLIERS[1]
+        x0, x1, x2, x3 = (b >> _32) ^ x1 ^ k0, b & _LOW_32, (a >> _32) ^ x3 ^ k1, a & _LOW_32
+        k0, k1 = (k0 + _WEYL[0]) & _LOW_32, (k1 + _WEYL[1]) & _LOW_32
+    return np.stack(np.broadcast_arrays(x0, x1, x2, x3), axis=-1).astype(np.uint32)
+
+
+def _rotate_left(word, bits):
+    return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
+
+
+@np.errstate(over="ignore")  # sums are modulo 2**64, which NumPy remarks upon for scalars
+def xoshiro256plusplus_step(s):
+    """One step of xoshiro256++, from lanes of shape (4, ...) to (new lanes, output words).
+
+    Blackman & Vigna, "Scrambled linear pseudorandom number generators" (2021).
+    """
+    s0, s1, s2, s3 = s
+    output = _rotate_left(s0 + s3, 23) + s0
+    s2, s3, shifted = s2 ^ s0, s3 ^ s1, s1 << np.uint64(17)
+    s1, s0 = s1 ^ s2, s0 ^ s3
+    return np.stack([s0, s1, s2 ^ shifted, _rotate_left(s3, 45)]), output
+
+
+@np.errstate(over="ignore")
+def xorshift128plus_step(s):
+    """One step of xorshift128+, from lanes of shape (2, ...) to (new lanes, output words).
+
+    Vigna, "Further scramblings of Marsaglia's xorshift generators" (2017), with the shifts
+    23, 18, 5; the output is the sum of the state before its update.
+    """
+    a, b = s
+    output = a + b
+    a = a ^ (a << np.uint64(23))
+    return np.stack([b, a ^ b ^ (a >> np.uint64(18)) ^ (b >> np.uint64(5))]), output
+
+
+_STEPS = {
+    "Xoshiro256PlusPlus": xoshiro256plusplus_step,
+    "Xorshift128Plus": xorshift128plus_step,
+}
+
+
+# --- source: identity, lanes, bytes --------------------------------------------------------------
+
+
+def identity(seed):
+    """Return key and counter of the source with this seed: 128 bits of `numpy.random.SeedSequence`.
+
+    Parameters
+    ----------
+    seed : int, sequence of int, or numpy.random.SeedSequence
+
+    Returns
+    -------
+    key : tuple of two int
+    counter : tuple of four int
+    """
+    if not isinstance(seed, np.random.SeedSequence):
+        seed = np.random.SeedSequence(seed)
+    w = [int(word) for word in seed.generate_state(4)]
+    return (w[0], w[1]), (0, 0, w[2], w[3])
+
+
+def _tagged(key, tag):
+    """Return the key, its eight bytes XORed with the eight ASCII bytes of the tag."""
+    return np.asarray(key, dtype=np.uint32) ^ np.frombuffer(tag.encode("ascii"), dtype="<u4")
+
+
+def _counter_plus(counter, offsets):
+    """Add an array of uint64 to a counter modulo 2**128, giving uint32 words (..., 4)."""
+    base = sum(int(word) << 32 * i for i, word in enumerate(counter))
+    low = offsets + np.uint64(base % 2**64)
+    high = np.uint64(base >> 64) + (low < offsets)  # the carry
+    return np.stack([low, high], axis=-1).astype("<u8").view("<u4").astype(np.uint32)
+
+
+def _philox_bytes(key, counter, blocks):
+    """Return 16-byte blocks (an array of uint64) of the Philox stream: uint8 (..., 16)."""
+    return philox4x32(_counter_plus(counter, blocks), key).astype("<u4").view(np.uint8)
+
+
+def _without_zero_lanes(s):
+    """Replace word 0 of the lanes (k, ...) that are all zero: zero is a fixed point."""
+    s = s.copy()
+    s[0][(s == 0).all(axis=0)] = _NONZERO_WORD
+    return s
+
+
+def _block_lanes(spec, key, counter, blocks):
+    """Return the lanes at the start of 16 KiB blocks (an array of uint64): uint64 (k, blocks, 8).
+
+    Word j of lane l in block n is the 64-bit word 8j + l of the bytes [64kn, 64k(n+1)) of the
+    Philox stream whose key is tagged.
+    """
+    k = spec.lane_words
+    within = np.arange(STEP_BYTES * k // PHILOX_BYTES, dtype=np.uint64)
+    philox_blocks = blocks[:, None] * np.uint64(within.size) + within
+    words = _philox_bytes(_tagged(key, spec.lanes_tag), counter, philox_blocks).view("<u8")
+    s = words.reshape(len(blocks), k, LANES).astype(np.uint64)
+    return _without_zero_lanes(np.moveaxis(s, 1, 0))
+
+
+def lanes(source, key, counter, position):
+    """Return the lanes before the 64-byte step that contains the position: uint64 (8, k).
+
+    This is ``state["s"]`` of a source of the xorshift family.
+    """
+    block, offset = divmod(int(position), BLOCK_BYTES)
+    s = _block_lanes(SOURCES[source], key, counter, np.array([block], dtype=np.uint64))
+    for _ in range(offset // STEP_BYTES):
+        s, _ = _STEPS[source](s)
+    return s[:, 0].T.copy()
+
+
+def _xorshift_bytes(spec, key, counter, blocks):
+    """Return 16 KiB blocks: step t gives the bytes 64t to 64t + 63, lane l their word l."""
+    s = _block_lanes(spec, key, counter, blocks)
+    outputs = np.empty((len(blocks), BLOCK_BYTES // STEP_BYTES, LANES), dtype="<u8")
+    for t in range(outputs.shape[1]):
+        s, outputs[:, t] = _STEPS[spec.name](s)
+    return outputs.view(np.uint8)
+
+
+def stream_bytes(source, key, counter, position, n):
+    """Return the bytes B(position), ..., B(position + n - 1) of a source.
+
+    Parameters
+    ----------
+    source : str
+        A name in `SOURCES`.
+    key : sequence of two int
+    counter : sequence of four int
+    position : int
+        In [0, 2**64).
+    n : int
+
+    Returns
+    -------
+    ndarray of uint8, shape (n,)
+    """
+    spec = SOURCES[source]
+    size = BLOCK_BYTES if spec.lane_words else PHILOX_BYTES
+    first, offset = divmod(int(position), size)
+    blocks = np.arange(-(-(offset + n) // size), dtype=np.uint64) + np.uint64(first)
+    blocks %= np.uint64(2**64 // size)
+    if spec.lane_words:
+        stream = _xorshift_bytes(spec, key, counter, blocks)
+    else:
+        stream = _philox_bytes(key, counter, blocks)
+    return stream.ravel()[offset : offset + n]
+
+
+# --- mask ----------------------------------------------------------------------------------------
+
+
+def _tie_digits_at(tag, key, counter, positions):
+    """Return H(q): the top 56 bits of the first 64-bit word of philox(tagged key; counter + q)."""
+    words = _philox_bytes(_tagged(key, tag), counter, positions).view("<u8")
+    return words[:, 0].astype(np.uint64) >> np.uint64(8)
+
+
+def tie_digits(source, key, counter, position, n):
+    """Return the digits H(position), ..., H(position + n - 1), which decide where bytes tie.
+
+    The source is a name in `SOURCES` or a tag such as ``"fd:tienp"``, the other parameters are
+    those of `stream_bytes`. Gives uint64 (n,), each below 2**56.
+    """
+    tag = SOURCES[source].tie_tag if source in SOURCES else source
+    positions = np.arange(n, dtype=np.uint64) + np.uint64(position)
+    return _tie_digits_at(tag, key, counter, positions)
+
+
+def decision_threshold(p=None, keep_prob=None):
+    """Return the integer ceil(D) in [0, 2**64]: an element is dropped where its uniform U < D.
+
+    D is the real number p * 2**64, or 2**64 - keep_prob * 2**64; U is an integer below 2**64, so
+    U < D where U < ceil(D). Computed with integers, hence exact.
+    """
+    if keep_prob is None:
+        numerator, denominator = float(p).as_integer_ratio()
+        return -(-numerator * 2**64 // denominator)
+    numerator, denominator = float(keep_prob).as_integer_ratio()
+    return 2**64 - numerator * 2**64 // denominator
+
+
+def _kept(heads, tag, key, counter, position, threshold):
+    """Compare U = head * 2**56 + H >= threshold; H is looked at only where the heads tie."""
+    head, rest = divmod(threshold, 2**56)
+    kept = heads > head
+    tied = np.flatnonzero(heads == head)
+    positions = tied.astype(np.uint64) + np.uint64(position)
+    kept[tied] = _tie_digits_at(tag, key, counter, positions) >= np.uint64(rest)
+    return kept
+
+
+def kept(source, key, counter, position, n, threshold):
+    """Decide n elements drawn at a position: bool (n,), True where one is kept.
+
+    The threshold is that of `decision_threshold`, the other parameters those of `stream_bytes`.
+    """
+    heads = stream_bytes(source, key, counter, position, n)
+    return _kept(heads, SOURCES[source].tie_tag, key, counter, position, threshold)
+
+
+def numpy_kept(bit_generator, n, threshold):
+    """Decide n elements with a bit generator of NumPy, as ``draws="bytes"`` does.
+
+    For n > 0 it takes 1 + ceil(n / 8) words: the first is the key of the tie digits, the rest are
+    the bytes, of which those left over are dropped.
+    """
+    if n == 0:
+        return np.empty(0, dtype=bool)
+    interface = bit_generator.ctypes
+    with bit_generator.lock:
+        words = [interface.next_uint64(interface.state) for _ in range(1 + -(-n // 8))]
+    key = words[0] % 2**32, words[0] >> 32
+    heads = np.array(words[1:], dtype="<u8").view(np.uint8)[:n]
+    return _kept(heads, NUMPY_TIE_TAG, key, (0, 0, 0, 0), 0, threshold)
+
+
+def pack(kept):
+    """Pack a mask: one bit for each element in C order, the lowest first, pad bits 0."""
+    return np.packbits(kept, axis=None, bitorder="little")
+
+
+# --- apply ---------------------------------------------------------------------------------------
+
+
+def scale_factor(p=None, keep_prob=None):
+    """Return 1 / (1 - p) or 1 / keep_prob in double precision; infinite at p = 1."""
+    keep_prob = 1.0 - float(p) if keep_prob is None else float(keep_prob)
+    return 1.0 / keep_prob if keep_prob else np.inf
+
+
+@np.errstate(all="ignore")
+def apply(x, kept, factor):
+    """Multiply the kept elements by the factor and make the others +0.0, whatever they held.
+
+    The factor is rounded to the dtype of x, the product once; complex numbers are multiplied by
+    component, float16 and bfloat16 in float32. An infinite factor multiplies nothing: kept
+    elements pass as they are.
+
+    Parameters
+    ----------
+    x : ndarray of float16, bfloat16, float32, float64, complex64 or complex128
+    kept : ndarray of bool, broadcastable to the shape of x
+    factor : float
+
+    Returns
+    -------
+    ndarray of the shape and dtype of x
+    """
+    x = np.asarray(x)
+    y = np.zeros_like(x)
+    if x.dtype.kind == "c":
+        y.real, y.imag = apply(x.real, kept, factor), apply(x.imag, kept, factor)
+        return y
+    half = x.dtype.name in ("float16", "bfloat16")
+    wide = np.dtype(np.float32) if half else x.dtype
+    product = x if factor == np.inf else (x.astype(wide) * wide.type(factor)).astype(x.dtype)
+    np.copyto(y, product, where=kept)
+    return y

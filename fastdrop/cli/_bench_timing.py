@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Time one statement against another, turn by turn, and say on which machine.
+
+Times differ from one machine, and one minute, to the next; ratios taken in one run hold far better.
+So a `Row` names two statements, and `measure` runs them alternately: candidate, baseline,
+candidate, baseline, ... Each turn gives a ratio, and the median of the ratios is the result.
+"""
+
+import math
+import os
+import platform
+import statistics
+import timeit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import fastdrop as fd
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+class Unavailable(Exception):
+    """A row cannot be measured here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The ratio that a row has to reach.
+
+    Parameters
+    ----------
+    limit : float
+        The bound on the score.
+    faster : bool, default: False
+        Whether the candidate should be at least `limit` times faster than its baseline, rather
+        than cost at most `limit` baselines.
+    """
+
+    limit: float
+    faster: bool = False
+
+    def score(self, ratio: float) -> float:
+        """Express candidate / baseline the way the goal is stated."""
+        return 1 / ratio if self.faster else ratio
+
+    def met(self, ratio: float) -> bool:
+        """Say whether candidate / baseline reaches the goal."""
+        score = self.score(ratio)
+        return score >= self.limit if self.faster else score <= self.limit
+
+    @property
+    def unit(self) -> str:
+        """What follows a score in print."""
+        return " x faster" if self.faster else ""
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.faster else '<='} {self.limit:g}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table: two statements, and the ratio between them to reach.
+
+    Statements and setup are Python source, so that a report can show exactly what was timed, and
+    nothing but the statement is timed. They see `fd`, `np`, the float32 arrays `x` and `y` of `n`
+    elements, `p`, `threads`, and whatever the setup defines.
+
+    Parameters
+    ----------
+    table, case : str
+        Where the row is shown, and its name there.
+    candidate, baseline : str
+        The statements to time.
+    size : int
+        Number of elements.
+    goal : Goal, optional
+        None where nothing is promised.
+    p : float, default: 0.5
+        Probability of dropping.
+    setup : str, optional
+        Run once, untimed.
+    simd : str, optional
+        SIMD level to force; empty leaves the level in use.
+    threads : int, default: 1
+        Threads that fastdrop may use.
+    per_call : bool, default: False
+        Whether the time shown is one of a call rather than of an element.
+    note : str, optional
+        What a reader should know about the candidate.
+    """
+
+    table: str
+    case: str
+    candidate: str
+    baseline: str
+    size: int
+    goal: Goal | None = None
+    p: float = 0.5
+    setup: str = ""
+    simd: str = ""
+    threads: int = 1
+    per_call: bool = False
+    note: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the times that `shown` gives."""
+        return "us per call" if self.per_call else "ns per element"
+
+    def shown(self, seconds: float) -> float:
+        """Express the time of a run in the row's unit."""
+        return seconds * 1e6 if self.per_call else seconds * 1e9 / self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure.
+
+    Parameters
+    ----------
+    sample : float
+        Seconds that each timed sample lasts at least.
+    budget : float
+        Seconds to spend on a row, as far as `rounds` allows.
+    rounds : tuple of int
+        Fewest and most rounds of candidate and baseline.
+    """
+
+    sample: float
+    budget: float
+    rounds: tuple[int, int]
+
+
+THOROUGH = Effort(sample=2e-3, budget=0.4, rounds=(9, 51))
+QUICK = Effort(sample=0.5e-3, budget=0.05, rounds=(5, 21))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Medians of all rounds.
+
+    Parameters
+    ----------
+    candidate_seconds, baseline_seconds : float
+        Time of one run of each statement.
+    ratio : float
+        Candidate / baseline, the median over the rounds.
+    quartiles : tuple of float
+        The first and third quartile of that ratio.
+    rounds : int
+        Number of rounds.
+    """
+
+    candidate_seconds: float
+    baseline_seconds: float
+    ratio: float
+    quartiles: tuple[float, float]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A row and what was measured for it."""
+
+    row: Row
+    times: Comparison
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None without a goal."""
+        return self.row.goal.met(self.times.ratio) if self.row.goal else None
+
+
+def calibrate(timer: timeit.Timer, sample: float) -> tuple[int, float]:
+    """Find how many loops last at least `sample` seconds.
+
+    Parameters
+    ----------
+    timer : timeit.Timer
+        What to time. It runs once before, so that nothing is timed cold.
+    sample : float
+        Seconds.
+
+    Returns
+    -------
+    loops : int
+        Number of loops.
+    seconds : float
+        How long they took.
+    """
+    timer.timeit(1)
+    loops = 1
+    while (seconds := timer.timeit(loops)) < sample:
+        growth = min(10.0, 1.2 * sample / max(seconds, 1e-9))
+        loops = math.ceil(loops * growth)
+    return loops, seconds
+
+
+def compare(candidate: timeit.Timer, baseline: timeit.Timer, effort: Effort) -> Comparison:
+    """Time two statements in alternation.
+
+    Parameters
+    ----------
+    candidate, baseline : timeit.Timer
+        The statements.
+    effort : Effort
+        How long to measure.
+
+    Returns
+    -------
+    Comparison
+        Medians over the rounds.
+    """
+    loops_a, seconds_a = calibrate(candidate, effort.sample)
+    loops_b, seconds_b = calibrate(baseline, effort.sample)
+    fewest, most = effort.rounds
+    rounds = min(max(int(effort.budget / (seconds_a + seconds_b)), fewest), most)
+    times = [
+        (candidate.timeit(loops_a) / loops_a, baseline.timeit(loops_b) / loops_b)
+        for _ in range(rounds)
+    ]
+    ratios = [a / b for a, b in times]
+    first, _, third = statistics.quantiles(ratios, n=4)
+    return Comparison(
+        candidate_seconds=statistics.median(a for a, _ in times),
+        baseline_seconds=statistics.median(b for _, b in times),
+        ratio=statistics.median(ratios),
+        quartiles=(first, third),
+        rounds=rounds,
+    )
+
+
+def power_of_two(size: int) -> str:
+    """Write a size the way people say it: 2^20."""
+    power = size.bit_length() - 1
+    return f"2^{power}" if size == 1 << power else str(size)
+
+
+@lru_cache(maxsize=1)
+def arrays(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make a float32 array of normal numbers and one to write to, every page of both touched."""
+    x = np.resize(np.random.default_rng(1).standard_normal(4096, dtype=np.float32), size)
+    return x, np.ones_like(x)
+
+
+def namespace(row: Row) -> dict[str, Any]:
+    """Make the names that the statements of a row see.
+
+    Parameters
+    ----------
+    row : Row
+        The row.
+
+    Returns
+    -------
+    dict
+        Names and values.
+
+    Raises
+    ------
+    Unavailable
+        If the setup imports something that is not installed.
+    """
+    x, y = arrays(row.size)
+    names = {"fd": fd, "np": np, "n": row.size, "p": row.p, "threads": row.threads, "x": x, "y": y}
+    try:
+        exec(row.setup, names)
+    except ImportError as error:
+        raise Unavailable(f"{row.case}: {error}") from error
+    return names
+
+
+@contextmanager
+def conditions(row: Row) -> Iterator[None]:
+    """Set the SIMD level and the number of threads that a row asks for, for a while."""
+    threads = fd.get_num_threads()
+    with fd.use_simd(row.simd) if row.simd else nullcontext():
+        fd.set_num_threads(row.threads)
+        try:
+            yield
+        finally:
+            fd.set_num_threads(threads)
+
+
+def measure(row: Row, effort: Effort, clock: Callable[[], float] = perf_counter) -> Result:
+    """Measure one row.
+
+    Parameters
+    ----------
+    row : Row
+        What to measure.
+    effort : Effort
+        How long.
+    clock : callable, default: time.perf_counter
+        Gives the time in seconds.
+
+    Returns
+    -------
+    Result
+        The row and its times.
+    """
+    with conditions(row):
+        names = namespace(row)
+        candidate, baseline = (
+            timeit.Timer(statement, timer=clock, globals=names)
+            for statement in (row.candidate, row.baseline)
+        )
+        return Result(row, compare(candidate, baseline, effort))
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the CPU."""
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        text = ""
+    models = (line.partition(":")[2] for line in text.splitlines() if line.startswith("model name"))
+    return next(models, "").strip() or platform.processor() or platform.machine()
+
+
+def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[int, int]:
+    """Read the sizes of the data caches of the first CPU.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where Linux describes them.
+
+    Returns
+    -------
+    dict
+        Bytes by cache level, lowest level first; empty where the system does not say.
+    """
+    unit = {"K": KIB, "M": MIB, "G": GIB}
+    sizes = {}
+    for index in folder.glob("index[0-9]*"):
+        try:
+            level, kind, size = (
+                (index / name).read_text().strip() for name in ("level", "type", "size")
+            )
+        except OSError:
+            continue
+        if kind in ("Data", "Unified"):
+            sizes[int(level)] = int(size.rstrip("KMG")) * unit.get(size[-1], 1)
+    return dict(sorted(sizes.items()))
+
+
+def usable_cpus() -> int:
+    """Count the CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def machine() -> dict[str, str]:
+    """Describe the machine and the software that is compared.
+
+    Returns
+    -------
+    dict
+        What, and its value, as text.
+    """
+    levels = (
+        f"L{level} {size // MIB} MiB" if size >= MIB else f"L{level} {size // KIB} KiB"
+        for level, size in caches().items()
+    )
+    packages = (_installed(name) for name in ("numpy", "ml_dtypes", "torch", "jax", "numba"))
+    return {
+        "CPU": cpu_model(),
+        "caches": ", ".join(levels) or "unknown",
+        "CPUs usable": str(usable_cpus()),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "fastdrop": fd.__version__,
+        "others": ", ".join(filter(None, packages)),
+    }

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Threads, instruction sets, and what this build and machine are."""
+
+import contextlib
+import os
+import platform
+import sys
+
+import numpy as np
+
+from fastdrop._checks import check_positive
+from fastdrop.kernels import _kernels
+
+__all__ = ["get_num_threads", "set_num_threads", "show_config", "simd_levels", "use_simd"]
+
+
+def set_num_threads(n):
+    """Set the most threads that one call uses.
+
+    Results do not depend on it. The default is ``FASTDROP_NUM_THREADS``, else
+    ``OMP_NUM_THREADS``, else the number of CPUs that the process may run on.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; more than the CPUs is allowed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n`` is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> before = fd.get_num_threads()
+    >>> fd.set_num_threads(1)
+    >>> fd.get_num_threads()
+    1
+    >>> fd.set_num_threads(before)
+    """
+    _kernels.set_threads(check_positive("n", n))
+
+
+def get_num_threads():
+    """Return the most threads that one call uses.
+
+    Returns
+    -------
+    n : int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.get_num_threads() >= 1
+    True
+    """
+    return _kernels.get_threads()
+
+
+def simd_levels():
+    """Return the instruction sets that this machine can run, slowest first.
+
+    Returns
+    -------
+    levels : tuple of str
+        Of "scalar", "sse2", "avx2", "avx512", "neon".
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.simd_levels()[0]
+    'scalar'
+    """
+    return _kernels.get_levels()
+
+
+@contextlib.contextmanager
+def use_simd(level):
+    """Use the kernels of one instruction set inside a ``with`` block.
+
+    Results do not depend on it. It acts on all threads of the process.
+
+    Parameters
+    ----------
+    level : str
+        One of `simd_levels`, or "auto" for the fastest.
+
+    Raises
+    ------
+    ValueError
+        If this machine or build does not have ``level``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> with fd.use_simd("scalar"):
+    ...     slow = fd.bernoulli(100, 0.3, rng=1)
+    >>> np.array_equal(slow, fd.bernoulli(100, 0.3, rng=1))
+    True
+    """
+    level = _check_level("level", level)
+    before = _kernels.get_level()
+    _kernels.set_level(level)
+    try:
+        yield
+    finally:
+        _kernels.set_level(before)
+
+
+def show_config(mode="stdout"):
+    """Print, or return, version, machine, kernels, threads and build.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}, default "stdout"
+        Print, or return a dict.
+
+    Returns
+    -------
+    config : dict or None
+        With ``mode="dicts"``: section -> entry -> string.
+
+    Raises
+    ------
+    ValueError
+        If ``mode`` is another word.
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.show_config(mode="dicts")["kernels"]["levels"].split(", ")[0]
+    'scalar'
+    """
+    from fastdrop import __version__
+    from fastdrop._checks import check_choice
+
+    check_choice("mode", mode, ("stdout", "dicts"))
+    build = _kernels.get_build()
+    config = {
+        "version": {
+            "fastdrop": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "last-level cache": f"{build['last_level_cache'] / 2**20:g} MiB",
+        },
+        "kernels": {
+            "level": _kernels.get_level(),
+            "levels": ", ".join(simd_levels()),
+        },
+        "threads": {
+            "most a call": str(get_num_threads()),
+            "CPUs": str(_usable_cpus()),
+        },
+        "build": {
+            "compiler": build["compiler"],
+            "levels": build["levels"].replace(",", ", "),
+        },
+    }
+    if mode == "dicts":
+        return config
+    width = max(len(entry) for entries in config.values() for entry in entries)
+    for section, entries in config.items():
+        print(section)
+        for entry, value in entries.items():
+            print(f"  {entry:{width}}  {value}")
+    return None
+
+
+def _processor():
+    """Return the name of the CPU, as well as the system tells it."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as info:
+            for line in info:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _usable_cpus():
+    """Return the number of CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_level(name, level):
+    """Return the level to use for ``level``, which may be "auto"."""
+    levels = simd_levels()
+    if level == "auto":
+        return levels[-1]
+    if level not in levels:
+        raise ValueError(
+            f"{name} is {level!r}; allowed on this machine are "
+            f"{', '.join(map(repr, levels))} and 'auto'"
+        )
+    return level
+
+
+def _from_environment():
+    """Set level and threads as the environment says."""
+    _kernels.set_level(_check_level("FASTDROP_SIMD", os.environ.get("FASTDROP_SIMD", "auto")))
+    threads = os.environ.get("FASTDROP_NUM_THREADS")
+    if threads is not None:
+        if not threads.strip().isdecimal():
+            raise ValueError(
+                f"FASTDROP_NUM_THREADS is {threads!r}; allowed are integers of at least 1"
+            )
+        set_num_threads(check_positive("FASTDROP_NUM_THREADS", int(threads)))
+        return
+    openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    set_num_threads(int(openmp) if openmp.isdecimal() and int(openmp) else _usable_cpus())
+
+
+_from_environment()

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The functions that most programs call: check, choose, and call one compiled function."""
+
+import numpy as np
+
+from fastdrop._checks import check_broadcast, check_choice, check_probability, check_shape
+from fastdrop.apply._apply import check_arrays
+from fastdrop.mask._mask import (
+    Mask,
+    Probability,
+    draw_bernoulli,
+    draw_mask,
+    forward,
+    kept_mask,
+    mask_from_array,
+)
+from fastdrop.source.default import as_source
+
+__all__ = ["bernoulli", "dropout", "dropout_backward", "dropout_mask"]
+
+# The default of p: a float of its own, so that a caller's 0.5 is told apart by identity.
+HALF = float("0.5")
+SCALES = ("train", "test", "none")
+
+
+def _probability(p, keep_prob):
+    """Return the Probability of p or keep_prob, of which one is given."""
+    if keep_prob is not None and p is not HALF:
+        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; allowed is one of the two")
+    return Probability(p, keep_prob)
+
+
+def dropout(
+    x,
+    p=HALF,
+    *,
+    keep_prob=None,
+    rng=None,
+    training=True,
+    scale="train",
+    noise_shape=None,
+    mask=None,
+    out=None,
+):
+    """Drop elements of ``x`` at random with probability ``p``, and scale the others.
+
+    In training, ``y = x / (1 - p)`` where an element is kept and +0 where it is dropped, NaN and
+    infinity included; the expectation of y is x, so that nothing needs to be done at test time.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Any shape, strides and order; float16, bfloat16, float32, float64, complex64 or
+        complex128.
+    p : float, default 0.5
+        Probability of *dropping* an element, in [0, 1].
+    keep_prob : float, optional
+        Instead of p: the probability of *being present*, the paper's p.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        Where the mask comes from. None: the process-wide source. A seed: the same mask for every
+        call. A source of the package advances by one position an element. From a NumPy generator
+        every bit is drawn.
+    training : bool, default True
+        False returns x itself and a mask that keeps all of it; nothing is drawn.
+    scale : {"train", "test", "none"}, default "train"
+        When to scale: in training by 1/(1 - p); or, as in the paper, at test time by 1 - p (then
+        ``training=False`` returns a new array); or never.
+    noise_shape : sequence of int or None, optional
+        Shape of the mask, which broadcasts to x's: one decision for many elements. None entries
+        take x's length.
+    mask : Mask or array_like of bool, optional
+        A mask to apply instead of drawing one. A Mask brings its own p and scale; an array, True
+        where kept, uses p.
+    out : ndarray, optional
+        Where to write, of x's shape and dtype; may be x.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    mask : Mask
+        What was kept, for `dropout_backward`. From a source of the package it takes no memory.
+
+    Raises
+    ------
+    TypeError
+        If x is not of floats, p is given beside keep_prob, p, keep_prob, rng or noise_shape
+        beside a Mask, or anything is of another type.
+    ValueError
+        If a probability is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
+    OverflowError
+        If the source would pass position 2**64.
+
+    See Also
+    --------
+    dropout_backward : The gradient.
+    dropout_mask : The mask alone.
+
+    Notes
+    -----
+    p is exact to 2**-64. The mask of a source depends on its position alone: not on dtype,
+    strides, threads, chunks, CPU or system.
+
+    References
+    ----------
+    .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a
+       simple way to prevent neural networks from overfitting", JMLR 15 (2014), section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x = np.ones((2, 4), np.float32)
+    >>> y, mask = fd.dropout(x, p=0.5, rng=1)
+    >>> y
+    array([[2., 0., 2., 2.],
+           [0., 2., 0., 0.]], dtype=float32)
+    >>> dx = fd.dropout_backward(np.ones_like(y), mask)
+    >>> np.array_equal(dx, y)
+    True
+
+    One decision for each row:
+
+    >>> y, mask = fd.dropout(x, p=0.5, rng=1, noise_shape=(None, 1))
+    >>> mask.shape
+    (2, 1)
+    """
+    if scale not in SCALES:
+        check_choice("scale", scale, SCALES)
+    if mask is not None:
+        return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
+    probability = Probability(p, None) if keep_prob is None else _probability(p, keep_prob)
+    source = as_source(rng)
+    if training:
+        return forward(x, out, probability, source, noise_shape, scale == "train")
+    return _evaluate(x, probability.keep_prob if scale == "test" else 1.0, noise_shape, out)
+
+
+def _evaluate(x, factor, noise_shape, out):
+    """Return x, times ``factor`` unless that is 1, and a mask that keeps all of it."""
+    x, shape = check_arrays(x, out, noise_shape)
+    mask = kept_mask(shape, factor)
+    if factor == 1.0 and out is None:
+        return x, mask
+    return mask.apply(x, out), mask
+
+
+def _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out):
+    """Return (y, mask) of a caller's mask."""
+    if isinstance(mask, Mask):
+        for name, value in (("keep_prob", keep_prob), ("rng", rng), ("noise_shape", noise_shape)):
+            if value is not None:
+                raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
+        if p is not HALF:
+            raise TypeError(f"p is {p!r} beside a Mask, which brings its own")
+        keep = 1.0 - mask.p
+        if scale != "train":
+            mask = mask.with_scale(1.0)
+    else:
+        kept = np.asarray(mask)
+        if kept.dtype != bool:
+            raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")
+        probability = _probability(p, keep_prob)
+        keep = probability.keep_prob
+        mask = mask_from_array(kept, probability, probability.scale if scale == "train" else 1.0)
+    if not training:
+        return _evaluate(x, keep if scale == "test" else 1.0, None, out)
+    return mask.apply(x, out), mask
+
+
+def dropout_backward(dy, mask, *, out=None):
+    """Return the gradient of `dropout` with respect to x.
+
+    Parameters
+    ----------
+    dy : array_like of float
+        Gradient with respect to y.
+    mask : Mask
+        The mask that the forward function returned.
+    out : ndarray, optional
+        Where to write, of dy's shape and dtype; may be dy.
+
+    Returns
+    -------
+    dx : ndarray
+        ``dy * mask.scale`` where kept, +0 where dropped.
+
+    Raises
+    ------
+    TypeError
+        If dy is not of floats, or mask is not a Mask.
+    ValueError
+        If the mask's shape does not broadcast to dy's, or out does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> y, mask = fd.dropout(np.ones(4), p=0.5, rng=1)
+    >>> fd.dropout_backward(np.full(4, 10.0), mask)
+    array([20.,  0., 20., 20.])
+    """
+    if not isinstance(mask, Mask):
+        raise TypeError(
+            f"mask is a {type(mask).__name__}; allowed is the Mask that the forward function "
+            "returned"
+        )
+    return mask.apply(dy, out)
+
+
+def dropout_mask(shape, p=HALF, *, keep_prob=None, rng=None, store="auto"):
+    """Draw a mask: each element is dropped with probability ``p``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Shape of the mask.
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+    keep_prob : float, optional
+        Instead of p: the probability of being present.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        Where the mask comes from, as of `dropout`.
+    store : {"auto", "seed", "bits"}, default "auto"
+        Keep where the mask was drawn (no memory), or its bits (one an element). "auto" is "seed"
+        for a source of the package and "bits" for a NumPy generator, which cannot go back.
+
+    Returns
+    -------
+    mask : Mask
+        Of the given shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another type or out of range; or ``store="seed"`` with a NumPy
+        generator.
+    OverflowError
+        If the source would pass position 2**64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> mask = fd.dropout_mask((2, 4), p=0.25, rng=1)
+    >>> np.asarray(mask)
+    array([[ True, False,  True,  True],
+           [False,  True,  True, False]])
+    """
+    check_choice("store", store, ("auto", "seed", "bits"))
+    shape = check_shape(shape)
+    probability = _probability(p, keep_prob)
+    source = as_source(rng)
+    if store == "seed" and not hasattr(source, "position"):
+        raise ValueError(
+            f"store is 'seed' with {source!r}, which cannot go back; allowed are 'auto' and 'bits'"
+        )
+    return draw_mask(shape, probability, source, store == "bits")
+
+
+def bernoulli(shape, prob, *, rng=None, dtype=bool, packed=False, out=None):
+    """Draw booleans that are True with probability ``prob``.
+
+    True is where dropout with ``p=prob`` *drops*. It is not the mask of ``keep_prob=prob``: that
+    has the same probability of True but other elements.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        Shape of the result.
+    prob : float
+        Probability of True, in [0, 1]; exact to 2**-64.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        Where the bits come from, as of `dropout`.
+    dtype : {bool, uint8}, default bool
+        Type of the result; 0 and 1 for uint8.
+    packed : bool, default False
+        Return bits: a flat uint8 array of ``ceil(n / 8)`` bytes, C order, lowest bit first, pad
+        bits 0, as ``np.packbits(bitorder="little")`` makes.
+    out : ndarray, optional
+        Where to write: of that shape, and of bool or uint8.
+
+    Returns
+    -------
+    b : ndarray
+        A new array, or ``out``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another type or out of range, or out does not fit.
+    OverflowError
+        If the source would pass position 2**64.
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.bernoulli(8, 0.25, rng=1)
+    array([False,  True, False, False,  True, False, False,  True])
+    >>> fd.bernoulli(8, 0.25, rng=1, packed=True)
+    array([146], dtype=uint8)
+    """
+    shape = check_shape(shape)
+    probability = Probability(check_probability("prob", prob), None)
+    source = as_source(rng)
+    dtype = np.dtype(dtype)
+    if dtype not in (np.bool_, np.uint8):
+        raise TypeError(f"dtype is {dtype}; allowed are bool and uint8")
+    wanted = (-(-int(np.prod(shape, dtype=object)) // 8),) if packed else shape
+    if out is not None:
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
+        allowed = (np.uint8,) if packed else (np.bool_, np.uint8)
+        if out.dtype not in allowed:
+            raise TypeError(
+                f"out has dtype {out.dtype}; allowed is "
+                f"{' or '.join(np.dtype(kind).name for kind in allowed)}"
+            )
+        if out.shape != wanted:
+            raise ValueError(f"out has shape {out.shape}; allowed is {wanted}")
+        if not out.flags.writeable:
+            raise ValueError("out is read-only; allowed are writeable arrays")
+    return draw_bernoulli(shape, probability, source, packed, out, np.uint8 if packed else dtype)

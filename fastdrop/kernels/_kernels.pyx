@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: the one extension with machine code. It owns the tables of kernels (one per
+# instruction set), the table in use, the number of threads and the engine; the other compiled
+# modules reach all of it by the cdef functions of the .pxd. The Python functions at the end run
+# single kernels, so that each can be held against its NumPy twin.
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memset
+
+import numpy as np
+
+cimport numpy as cnp
+
+cnp.import_array()
+
+
+cdef extern from "engine/cpu.h" nogil:
+    enum:
+        FD_MAX_TABLES
+    int fd_cpu_tables(const fd_kernels **tables)
+    size_t fd_cpu_last_level_cache()
+
+
+cdef extern from "engine/tiles.h" nogil:
+    void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
+                       size_t n, const void *x, void *y)
+    void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x,
+                  void *y, size_t threads)
+    void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
+
+
+cdef extern from "engine/stream.h" nogil:
+    uint64_t fd_stream_next(const fd_kernels *kernels, fd_stream *stream, size_t n)
+
+
+cdef extern from "engine/numpy_words.h" nogil:
+    void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
+                        fd_threshold threshold, uint8_t *kept)
+    void fd_numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept)
+    void fd_numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept)
+
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER) && !defined(__clang__)
+    #define FD_COMPILER "MSVC"
+    #else
+    #define FD_COMPILER __VERSION__
+    #endif
+    """
+    const char *FD_COMPILER
+    const char *FD_BUILD_LEVELS
+
+
+cdef const fd_kernels *tables[8]
+cdef int table_count = fd_cpu_tables(tables)
+cdef const fd_kernels *in_use = tables[table_count - 1]
+cdef size_t threads = 1
+cdef size_t last_level_cache = fd_cpu_last_level_cache()
+
+
+cdef const fd_kernels *active_kernels() noexcept nogil:
+    return in_use
+
+
+cdef size_t thread_count() noexcept nogil:
+    return threads
+
+
+cdef size_t cache_bytes() noexcept nogil:
+    return last_level_cache
+
+
+cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
+                     size_t n, const void *x, void *y) noexcept nogil:
+    fd_apply_part(application, cursor, first, n, x, y)
+
+
+cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
+                    const void *x, void *y) noexcept nogil:
+    fd_apply(application, cursor, n, x, y, threads)
+
+
+cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil:
+    fd_draw(drawing, cursor, n, threads)
+
+
+cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil:
+    return fd_stream_next(in_use, stream, n)
+
+
+cdef void numpy_bytes(bitgen_t *bitgen, size_t n, fd_threshold threshold,
+                      uint8_t *kept) noexcept nogil:
+    fd_numpy_bytes(in_use, bitgen, n, threshold, kept)
+
+
+cdef void numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil:
+    fd_numpy_doubles(bitgen, n, p, kept)
+
+
+cdef void numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil:
+    fd_numpy_floats(bitgen, n, p, kept)
+
+
+# ---- settings --------------------------------------------------------------------------------
+
+def get_levels():
+    """Return the names of the tables that this machine can run, slowest first."""
+    return tuple(tables[i].name.decode() for i in range(table_count))
+
+
+def get_level():
+    """Return the name of the table in use."""
+    return in_use.name.decode()
+
+
+def set_level(str level):
+    """Use the table of that name, one of ``get_levels()``, from now on in every thread."""
+    global in_use
+    in_use = tables[get_levels().index(level)]
+
+
+def get_threads():
+    """Return the most threads that one call uses."""
+    return threads
+
+
+def set_threads(size_t n):
+    """Use at most ``n`` >= 1 threads in one call."""
+    global threads
+    threads = n
+
+
+def get_build():
+    """Return the compiler and the tables that were compiled, as strings."""
+    return {
+        "compiler": FD_COMPILER.decode(),
+        "levels": FD_BUILD_LEVELS.decode(),
+        "last_level_cache": last_level_cache,
+    }
+
+
+# ---- single kernels, for tests ---------------------------------------------------------------
+
+SOURCES = {
+    "Philox4x32": FD_PHILOX4X32,
+    "Xoshiro256PlusPlus": FD_XOSHIRO256PLUSPLUS,
+    "Xorshift128Plus": FD_XORSHIFT128PLUS,
+}
+DTYPES = {
+    "float16": FD_FLOAT16,
+    "bfloat16": FD_BFLOAT16,
+    "float32": FD_FLOAT32,
+    "float64": FD_FLOAT64,
+}
+
+
+cdef fd_identity identity_of(key, counter):
+    cdef fd_identity identity
+    for i in range(2):
+        identity.key[i] = key[i]
+        identity.counter[i] = counter[2 * i] | <uint64_t>counter[2 * i + 1] << 32
+    return identity
+
+
+def fill(str source, key, counter, uint64_t step, size_t steps):
+    """Return bytes ``[64 * step, 64 * (step + steps))`` of a stream."""
+    cdef fd_identity identity = identity_of(key, counter)
+    cdef fd_lanes lanes
+    cdef cnp.ndarray out = np.empty(64 * steps, np.uint8)
+    memset(&lanes, 0, sizeof(lanes))
+    in_use.fill[<int>SOURCES[source]](&identity, &lanes, step, steps, <uint8_t *>cnp.PyArray_DATA(out))
+    return out
+
+
+def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t position):
+    """Return the packed kept bits of ``n`` <= 4096 elements; ``key`` is that of the ties."""
+    cdef fd_identity identity = identity_of(key, counter)
+    cdef bytes padded = stream + bytes(64)
+    cdef cnp.ndarray out = np.zeros(FD_TILE // 8 + FD_PADDING, np.uint8)
+    if n > FD_TILE or <size_t>len(stream) < n:
+        raise ValueError("at most 4096 elements, with a byte for each")
+    in_use.threshold(<const uint8_t *><char *>padded, n, value, &identity, position,
+                     <uint8_t *>cnp.PyArray_DATA(out))
+    return out[: (n + 7) // 8]
+
+
+def apply(cnp.ndarray kept, cnp.ndarray x, double scale):
+    """Return ``x * scale`` where the packed ``kept`` says so, else 0; ``x`` flat, contiguous."""
+    cdef cnp.ndarray out = np.empty_like(x)
+    in_use.apply[<int>DTYPES[x.dtype.name]](
+        <const uint8_t *>cnp.PyArray_DATA(kept), cnp.PyArray_DATA(x), <size_t>x.size, scale,
+        cnp.PyArray_DATA(out)
+    )
+    return out
+
+
+def unpack(cnp.ndarray bits, size_t n):
+    """Return ``n`` bytes of 0 or 1 from packed bits."""
+    cdef cnp.ndarray out = np.empty(n, np.uint8)
+    in_use.unpack(<const uint8_t *>cnp.PyArray_DATA(bits), n, <uint8_t *>cnp.PyArray_DATA(out))
+    return out
+
+
+def stream_copy(cnp.ndarray x, cnp.ndarray out):
+    """Copy the bytes of ``x`` to ``out`` past the caches."""
+    in_use.stream(cnp.PyArray_DATA(x), <size_t>x.nbytes, cnp.PyArray_DATA(out))

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What every kernel file shares: exact-width integers, little-endian access, bit tricks.
+ * No Python.h anywhere below this folder.
+ */
+#ifndef FD_COMMON_H
+#define FD_COMMON_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+#include <stdlib.h>
+#define FD_RESTRICT __restrict
+#define FD_ALIGN64 __declspec(align(64))
+#define FD_INLINE static __forceinline
+#define FD_BSWAP64(x) _byteswap_uint64(x)
+#else
+#define FD_RESTRICT restrict
+#define FD_ALIGN64 _Alignas(64)
+#define FD_INLINE static inline __attribute__((always_inline, unused))
+#define FD_BSWAP64(x) __builtin_bswap64(x)
+#endif
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FD_LE64(x) FD_BSWAP64(x)
+#else
+#define FD_LE64(x) (x)
+#endif
+
+/* The stream is a sequence of little-endian words, whatever the machine. */
+FD_INLINE uint64_t
+fd_load_le64(const void *from)
+{
+    uint64_t word;
+    memcpy(&word, from, 8);
+    return FD_LE64(word);
+}
+
+FD_INLINE void
+fd_store_le64(void *to, uint64_t word)
+{
+    word = FD_LE64(word);
+    memcpy(to, &word, 8);
+}
+
+/* Index of the lowest set bit; `word` is not 0. */
+FD_INLINE unsigned
+fd_lowest_bit(uint64_t word)
+{
+#if defined(_MSC_VER) && !defined(__clang__)
+    unsigned long index;
+    _BitScanForward64(&index, word);
+    return (unsigned)index;
+#else
+    return (unsigned)__builtin_ctzll(word);
+#endif
+}
+
+/* The n lowest bits set, 0 <= n <= 64. */
+FD_INLINE uint64_t
+fd_low_bits(size_t n)
+{
+    return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
+}
+
+FD_INLINE size_t
+fd_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cpu.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define FD_X86_64 1
+#if defined(_MSC_VER)
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#elif !defined(_WIN32)
+#include <unistd.h>
+#endif
+
+#ifdef FD_X86_64
+
+typedef struct {
+    uint32_t eax, ebx, ecx, edx;
+} cpuid_answer;
+
+static cpuid_answer
+cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    cpuid_answer answer = {0, 0, 0, 0};
+#if defined(_MSC_VER)
+    int registers[4];
+    __cpuid(registers, (int)(leaf & 0x80000000u));
+    if ((uint32_t)registers[0] >= leaf) {
+        __cpuidex(registers, (int)leaf, (int)subleaf);
+        answer.eax = (uint32_t)registers[0];
+        answer.ebx = (uint32_t)registers[1];
+        answer.ecx = (uint32_t)registers[2];
+        answer.edx = (uint32_t)registers[3];
+    }
+#else
+    __get_cpuid_count(leaf, subleaf, &answer.eax, &answer.ebx, &answer.ecx, &answer.edx);
+#endif
+    return answer;
+}
+
+/* Which register files the operating system saves. */
+static uint64_t
+xcr0(void)
+{
+#if defined(_MSC_VER)
+    return _xgetbv(0);
+#else
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+#endif
+}
+
+static int
+has_bits(uint64_t value, uint64_t bits)
+{
+    return (value & bits) == bits;
+}
+
+#define BIT(n) ((uint64_t)1 << (n))
+
+static int
+has_avx2(void)
+{
+    const uint64_t osxsave = BIT(27), avx = BIT(28), f16c = BIT(29), popcnt = BIT(23);
+    const uint64_t avx2 = BIT(5), bmi1 = BIT(3), bmi2 = BIT(8);
+    const uint64_t sse_state = BIT(1), avx_state = BIT(2);
+    return has_bits(cpuid(1, 0).ecx, osxsave | avx | f16c | popcnt) &&
+           has_bits(xcr0(), sse_state | avx_state) && has_bits(cpuid(7, 0).ebx, avx2 | bmi1 | bmi2);
+}
+
+static int
+has_avx512(void)
+{
+    const uint64_t f = BIT(16), dq = BIT(17), bw = BIT(30), vl = BIT(31);
+    const uint64_t opmask_state = BIT(5), zmm_states = BIT(6) | BIT(7);
+    return has_avx2() && has_bits(xcr0(), opmask_state | zmm_states) &&
+           has_bits(cpuid(7, 0).ebx, f | dq | bw | vl);
+}
+
+#endif
+
+int
+fd_cpu_tables(const fd_kernels *tables[FD_MAX_TABLES])
+{
+    int count = 0;
+    tables[count++] = &fd_kernels_scalar;
+#ifdef FD_HAVE_SSE2
+    tables[count++] = &fd_kernels_sse2;
+#endif
+#ifdef FD_HAVE_AVX2
+    if (has_avx2()) {
+        tables[count++] = &fd_kernels_avx2;
+    }
+#endif
+#ifdef FD_HAVE_AVX512
+    if (has_avx512()) {
+        tables[count++] = &fd_kernels_avx512;
+    }
+#endif
+#ifdef FD_HAVE_NEON
+    tables[count++] = &fd_kernels_neon;
+#endif
+    return count;
+}
+
+size_t
+fd_cpu_last_level_cache(void)
+{
+    size_t largest = 0;
+#ifdef FD_X86_64
+    /* Deterministic cache parameters: leaf 4 of Intel, 0x8000001D of AMD, in the same format. */
+    const uint32_t leaves[2] = {4, 0x8000001Du};
+    for (int i = 0; i < 2; i++) {
+        for (uint32_t index = 0; index < 8; index++) {
+            const cpuid_answer cache = cpuid(leaves[i], index);
+            if ((cache.eax & 31) == 0) {
+                break;
+            }
+            const size_t ways = (cache.ebx >> 22) + 1, partitions = (cache.ebx >> 12 & 1023) + 1;
+            const size_t line = (cache.ebx & 4095) + 1, sets = (size_t)cache.ecx + 1;
+            const size_t size = ways * partitions * line * sets;
+            largest = size > largest ? size : largest;
+        }
+    }
+#elif defined(_SC_LEVEL3_CACHE_SIZE)
+    const long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    largest = size > 0 ? (size_t)size : 0;
+#endif
+    return largest ? largest : (size_t)16 << 20;
+}

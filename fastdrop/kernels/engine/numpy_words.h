@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Masks whose every bit comes from a NumPy bit generator, through its C interface. The caller
+ * holds the generator's lock.
+ */
+#ifndef FD_NUMPY_WORDS_H
+#define FD_NUMPY_WORDS_H
+
+#include <numpy/random/bitgen.h>
+
+#include "tiles.h"
+
+/* draws="bytes": 1 + ceil(n / 8) words, the first of which keys the tie digits. `kept` has
+ * FD_PADDING bytes to spare. */
+void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, fd_threshold threshold,
+                    uint8_t *kept);
+
+/* draws="double" and "float": kept[i] = (next uniform) >= p, as the NumPy idiom decides. */
+void fd_numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept);
+void fd_numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The three stages put together: whole masks and whole arrays, tile by tile, on the threads.
+ */
+#ifndef FD_TILES_H
+#define FD_TILES_H
+
+#include "../kernels.h"
+
+enum {
+    FD_MAX_DIMS = 64, /* as NumPy */
+    FD_PADDING = 8    /* bytes past its end that a packed mask may be read and written */
+};
+
+/* An element is dropped iff U < value; `drops_all` stands for the value 2^64. */
+typedef struct {
+    uint64_t value;
+    int drops_all;
+} fd_threshold;
+
+/* A seeded mask: element i is decided by the byte and the tie digits at position + i. */
+typedef struct {
+    fd_source source;
+    fd_identity identity, ties;
+    uint64_t position;
+    fd_threshold threshold;
+} fd_seeded;
+
+/* Where a stream was left: the lanes before step lanes.step, and the last step of bytes when
+ * only a part of it was used. A cache: from an empty (all zero) cursor the results are the same. */
+typedef struct {
+    fd_lanes lanes;
+    uint64_t last_step;
+    uint8_t last[FD_STEP];
+    uint64_t has_last;
+} fd_cursor;
+
+/* How the elements of an array, in C order, map to the bits of a smaller mask. */
+typedef struct {
+    int ndim; /* 0: one to one */
+    int64_t shape[FD_MAX_DIMS], stride[FD_MAX_DIMS];
+} fd_broadcast;
+
+/* One of the two: `packed` where it is not NULL. */
+typedef struct {
+    fd_seeded seeded;
+    const uint8_t *packed;
+    fd_broadcast broadcast; /* of packed masks only */
+} fd_any_mask;
+
+/* y = apply(mask, x) for n elements of `components` numbers each (complex: 2). */
+typedef struct {
+    const fd_kernels *kernels;
+    const fd_any_mask *mask;
+    fd_dtype dtype;
+    int components;
+    double scale;
+    int past_caches; /* y is too large for the caches */
+} fd_application;
+
+/* How a seeded mask is written out: as bits or as bytes, kept or dropped elements as ones. */
+typedef struct {
+    const fd_kernels *kernels;
+    const fd_seeded *seeded;
+    int dropped; /* ones are the dropped elements */
+    int bytes;   /* one byte an element */
+    void *out;
+} fd_drawing;
+
+/* Elements [first, first + n), whose numbers start at x and y. Serial. `cursor` may be NULL. */
+void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+                   const void *x, void *y);
+
+/* All n elements on up to `threads` threads. `cursor` is where the mask starts and becomes where
+ * it ends; it may be NULL. */
+void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x, void *y,
+              size_t threads);
+
+/* All n elements, likewise. Bits are written up to the last whole byte, pad bits 0. */
+void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads);
+
+#endif

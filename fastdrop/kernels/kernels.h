@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The table of kernels: one function pointer per stage, one table per instruction set.
+ * Every table computes the same bits and the same floats; only their speed differs.
+ *
+ *     source: fill       key, counter, step   -> bytes
+ *     mask:   threshold  bytes, threshold     -> kept bits (one per element, LSB first)
+ *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0
+ */
+#ifndef FD_KERNELS_H
+#define FD_KERNELS_H
+
+#include "common.h"
+
+enum {
+    FD_STEP = 64,        /* bytes that one step of the 8 lanes makes */
+    FD_BLOCK_STEPS = 256, /* steps between two reseedings of the lanes: 16 KiB */
+    FD_TILE = 4096       /* elements that the stages pass on at once: all of a tile stays in L1 */
+};
+
+typedef enum {
+    FD_PHILOX4X32,
+    FD_XOSHIRO256PLUSPLUS,
+    FD_XORSHIFT128PLUS,
+    FD_SOURCES
+} fd_source;
+
+typedef enum { FD_FLOAT16, FD_BFLOAT16, FD_FLOAT32, FD_FLOAT64, FD_DTYPES } fd_dtype;
+
+/* What makes a stream: the key and the 128-bit counter (low word first) of Philox4x32-10. */
+typedef struct {
+    uint32_t key[2];
+    uint64_t counter[2];
+} fd_identity;
+
+/* States of the 8 lanes of a xorshift-family source before step `step` (word j of lane l is
+ * word[j][l]). Derived from the identity: a cache, never a part of a source's value. */
+typedef struct {
+    uint64_t word[4][8];
+    uint64_t step;
+    uint64_t ready;
+} fd_lanes;
+
+typedef struct {
+    const char *name;
+
+    /* bytes [64 * step, 64 * (step + steps)) of the stream. `lanes` is unused by Philox. */
+    void (*fill[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t step,
+                             size_t steps, uint8_t *FD_RESTRICT bytes);
+
+    /* kept[i] = U(i) >= threshold for the n <= FD_TILE elements whose bytes are given and whose
+     * first position is `position`. Reads `bytes` and writes `kept` in whole groups of 64
+     * elements; pad bits are 0. */
+    void (*threshold)(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
+                      const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept);
+
+    /* y[i] = kept bit i ? x[i] * scale : +0; y is x or does not overlap it. */
+    void (*apply[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n, double scale, void *y);
+
+    /* bytes[i] = bit i, as 0 or 1. */
+    void (*unpack)(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT bytes);
+
+    /* A copy that leaves the caches alone, for arrays that would not fit in them. */
+    void (*stream)(const void *FD_RESTRICT from, size_t bytes, void *FD_RESTRICT to);
+} fd_kernels;
+
+/* Domain separation: the streams of lanes and of tie digits have keys of their own. */
+FD_INLINE fd_identity
+fd_tagged(const fd_identity *identity, const char tag[8])
+{
+    fd_identity tagged = *identity;
+    uint64_t word = fd_load_le64(tag);
+    tagged.key[0] ^= (uint32_t)word;
+    tagged.key[1] ^= (uint32_t)(word >> 32);
+    return tagged;
+}
+
+/* counter + offset, modulo 2^128. */
+FD_INLINE void
+fd_counter_add(uint64_t counter[2], uint64_t offset)
+{
+    counter[0] += offset;
+    counter[1] += counter[0] < offset;
+}
+
+extern const fd_kernels fd_kernels_scalar;
+extern const fd_kernels fd_kernels_sse2;
+extern const fd_kernels fd_kernels_avx2;
+extern const fd_kernels fd_kernels_avx512;
+extern const fd_kernels fd_kernels_neon;
+
+#endif

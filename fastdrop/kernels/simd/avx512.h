@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * AVX-512 (F, BW, DQ, VL): a vector is one register. The meaning of each operation is in scalar.h.
+ */
+#ifndef FD_SIMD_H
+#define FD_SIMD_H
+
+#include <immintrin.h>
+
+#include "../common.h"
+
+typedef __m512i v_u64;
+typedef __m512 v_f32;
+typedef __m512d v_f64;
+
+#define v_load_words(from) _mm512_loadu_si512((const void *)(from))
+#define v_store_words(to, v) _mm512_storeu_si512((void *)(to), v)
+#define v_load_bytes(from) _mm512_loadu_si512((const void *)(from))
+#define v_store_bytes(to, v) _mm512_storeu_si512((void *)(to), v)
+#define v_set1(word) _mm512_set1_epi64((long long)(word))
+#define v_add64(a, b) _mm512_add_epi64(a, b)
+#define v_or(a, b) _mm512_or_si512(a, b)
+#define v_xor(a, b) _mm512_xor_si512(a, b)
+#define v_xor3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
+#define v_shl64(a, n) _mm512_slli_epi64(a, n)
+#define v_shr64(a, n) _mm512_srli_epi64(a, n)
+#define v_rotl64(a, n) _mm512_rol_epi64(a, n)
+#define v_mul32(a, b) _mm512_mul_epu32(a, b)
+#define v_join32(low, high) _mm512_mask_shuffle_epi32(low, 0xAAAA, high, (_MM_PERM_ENUM)0xA0)
+#define v_zip_even(a, b) _mm512_unpacklo_epi64(a, b)
+#define v_zip_odd(a, b) _mm512_unpackhi_epi64(a, b)
+#define v_bytes_ge(a, b) ((uint64_t)_mm512_cmpge_epu8_mask(a, b))
+#define v_bytes_eq(a, b) ((uint64_t)_mm512_cmpeq_epi8_mask(a, b))
+#define v_unpack64(bits, to)                                                                       \
+    _mm512_storeu_si512((void *)(to), _mm512_maskz_set1_epi8((__mmask64)(bits), 1))
+#define v_stream(to, v) _mm512_stream_si512((__m512i *)(void *)(to), v)
+#define v_stream_end() _mm_sfence()
+#define fd_popcount64(x) ((unsigned)_mm_popcnt_u64(x))
+
+#define f32_set1(x) _mm512_set1_ps(x)
+#define f32_load(from) _mm512_loadu_ps(from)
+#define f32_store(to, v) _mm512_storeu_ps(to, v)
+#define f32_mul(a, b) _mm512_mul_ps(a, b)
+#define f32_keep(a, bits) _mm512_maskz_mov_ps((__mmask16)(bits), a)
+#define f32_load_half(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
+#define f32_store_half(to, v)                                                                      \
+    _mm256_storeu_si256((__m256i *)(void *)(to),                                                   \
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
+
+FD_INLINE v_f32
+f32_load_bfloat(const uint16_t *from)
+{
+    const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)from);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+FD_INLINE void
+f32_store_bfloat(uint16_t *to, v_f32 v)
+{
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i top = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(top, _mm512_set1_epi32(1));
+    const __m512i biased = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(biased, odd), 16);
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    const __m512i halves =
+        _mm512_mask_or_epi32(rounded, nan, top, _mm512_set1_epi32(0x40));
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16(halves));
+}
+
+#define f64_set1(x) _mm512_set1_pd(x)
+#define f64_load(from) _mm512_loadu_pd(from)
+#define f64_store(to, v) _mm512_storeu_pd(to, v)
+#define f64_mul(a, b) _mm512_mul_pd(a, b)
+#define f64_keep(a, bits) _mm512_maskz_mov_pd((__mmask8)(bits), a)
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * NEON, which every AArch64 CPU has: four registers. It has no store past the caches.
+ */
+#include <arm_neon.h>
+
+#include "half.h"
+
+#define FD_REGISTERS 4
+
+typedef uint64x2_t r_u64;
+typedef float32x4_t r_f32;
+typedef float64x2_t r_f64;
+
+#define r_load(from) vreinterpretq_u64_u8(vld1q_u8((const uint8_t *)(const void *)(from)))
+#define r_store(to, v) vst1q_u8((uint8_t *)(void *)(to), vreinterpretq_u8_u64(v))
+#define r_stream(to, v) r_store(to, v)
+#define r_set1(word) vdupq_n_u64(word)
+#define r_set1_32(bits) vreinterpretq_u64_u32(vdupq_n_u32(bits))
+#define r_add64(a, b) vaddq_u64(a, b)
+#define r_or(a, b) vorrq_u64(a, b)
+#define r_xor(a, b) veorq_u64(a, b)
+#define r_shl64(a, n) vshlq_u64(a, vdupq_n_s64(n))
+#define r_shr64(a, n) vshlq_u64(a, vdupq_n_s64(-(n)))
+#define r_mul32(a, b) vmull_u32(vmovn_u64(a), vmovn_u64(b))
+#define r_join32(low, high) vsliq_n_u64(low, high, 32)
+#define r_zip_even(a, b) vzip1q_u64(a, b)
+#define r_zip_odd(a, b) vzip2q_u64(a, b)
+#define v_stream_end() ((void)0)
+
+/* One bit of each byte that is all ones or all zeros. */
+FD_INLINE uint32_t
+r_byte_signs(uint8x16_t bytes)
+{
+    const uint8x16_t own = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+    const uint8x16_t picked = vandq_u8(bytes, own);
+    return (uint32_t)vaddv_u8(vget_low_u8(picked)) | (uint32_t)vaddv_u8(vget_high_u8(picked)) << 8;
+}
+
+#define r_bytes_eq(a, b) r_byte_signs(vceqq_u8(vreinterpretq_u8_u64(a), vreinterpretq_u8_u64(b)))
+#define r_bytes_ge(a, b) r_byte_signs(vcgeq_u8(vreinterpretq_u8_u64(a), vreinterpretq_u8_u64(b)))
+
+#define r_f32_set1(x) vdupq_n_f32(x)
+#define r_f32_load(from) vld1q_f32(from)
+#define r_f32_store(to, v) vst1q_f32(to, v)
+#define r_f32_mul(a, b) vmulq_f32(a, b)
+#define r_tst32(a, b) vtstq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b))
+#define r_f32_keep(a, all, own)                                                                    \
+    vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), r_tst32(all, own)))
+#define r_f32_load_half(from) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)))
+#define r_f32_store_half(to, v) vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(v)))
+#define r_f32_load_bfloat(from) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))
+
+FD_INLINE void
+r_f32_store_bfloat(uint16_t *to, r_f32 v)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(v);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7FFF)), odd);
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    const uint32x4_t number = vceqq_f32(v, v);
+    vst1_u16(to, vshrn_n_u32(vbslq_u32(number, rounded, quiet), 16));
+}
+
+#define r_f64_set1(x) vdupq_n_f64(x)
+#define r_f64_load(from) vld1q_f64(from)
+#define r_f64_store(to, v) vst1q_f64(to, v)
+#define r_f64_mul(a, b) vmulq_f64(a, b)
+#define r_f64_keep(a, all, own)                                                                    \
+    vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a),                                      \
+                                    vreinterpretq_u64_u32(r_tst32(all, own))))
+
+#include "bits.h"
+#include "wide.h"

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The vector operations of the kernels in plain C: the definition that every other header of
+ * this folder repeats in its instruction set. A vector is always 512 bits, one step of the
+ * stream, in as many registers as it takes; so a kernel is written once and its results cannot
+ * depend on the width of a register.
+ */
+#ifndef FD_SIMD_H
+#define FD_SIMD_H
+
+#include "bits.h"
+#include "half.h"
+
+typedef struct {
+    uint64_t word[8];
+} v_u64;
+
+typedef struct {
+    float element[16];
+} v_f32;
+
+typedef struct {
+    double element[8];
+} v_f64;
+
+#define FD_EACH_WORD(EXPRESSION)                                                                   \
+    v_u64 result;                                                                                  \
+    for (int i = 0; i < 8; i++) {                                                                  \
+        result.word[i] = (EXPRESSION);                                                             \
+    }                                                                                              \
+    return result
+
+/* Words in the machine's own order: states, counters. */
+FD_INLINE v_u64
+v_load_words(const uint64_t *from)
+{
+    FD_EACH_WORD(from[i]);
+}
+
+FD_INLINE void
+v_store_words(uint64_t *to, v_u64 v)
+{
+    memcpy(to, v.word, 64);
+}
+
+/* Bytes of the stream: little-endian words. */
+FD_INLINE v_u64
+v_load_bytes(const uint8_t *from)
+{
+    FD_EACH_WORD(fd_load_le64(from + 8 * i));
+}
+
+FD_INLINE void
+v_store_bytes(uint8_t *to, v_u64 v)
+{
+    for (int i = 0; i < 8; i++) {
+        fd_store_le64(to + 8 * i, v.word[i]);
+    }
+}
+
+FD_INLINE v_u64
+v_set1(uint64_t word)
+{
+    FD_EACH_WORD(word);
+}
+
+FD_INLINE v_u64
+v_add64(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(a.word[i] + b.word[i]);
+}
+
+FD_INLINE v_u64
+v_or(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(a.word[i] | b.word[i]);
+}
+
+FD_INLINE v_u64
+v_xor(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(a.word[i] ^ b.word[i]);
+}
+
+FD_INLINE v_u64
+v_xor3(v_u64 a, v_u64 b, v_u64 c)
+{
+    FD_EACH_WORD(a.word[i] ^ b.word[i] ^ c.word[i]);
+}
+
+FD_INLINE v_u64
+v_shl64(v_u64 a, int n)
+{
+    FD_EACH_WORD(a.word[i] << n);
+}
+
+FD_INLINE v_u64
+v_shr64(v_u64 a, int n)
+{
+    FD_EACH_WORD(a.word[i] >> n);
+}
+
+FD_INLINE v_u64
+v_rotl64(v_u64 a, int n)
+{
+    FD_EACH_WORD(a.word[i] << n | a.word[i] >> (64 - n));
+}
+
+/* Products of the low halves. */
+FD_INLINE v_u64
+v_mul32(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD((a.word[i] & 0xFFFFFFFFu) * (b.word[i] & 0xFFFFFFFFu));
+}
+
+/* Low half of `low`, then low half of `high`. */
+FD_INLINE v_u64
+v_join32(v_u64 low, v_u64 high)
+{
+    FD_EACH_WORD((low.word[i] & 0xFFFFFFFFu) | high.word[i] << 32);
+}
+
+/* a0 b0 a2 b2 a4 b4 a6 b6, and a1 b1 a3 b3 a5 b5 a7 b7. */
+FD_INLINE v_u64
+v_zip_even(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(i & 1 ? b.word[i - 1] : a.word[i]);
+}
+
+FD_INLINE v_u64
+v_zip_odd(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(i & 1 ? b.word[i] : a.word[i + 1]);
+}
+
+/* Bit i of the result compares byte i (of the little-endian words) of a and b, unsigned. */
+FD_INLINE uint64_t
+v_bytes_ge(v_u64 a, v_u64 b)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i++) {
+        const uint8_t x = (uint8_t)(a.word[i / 8] >> i % 8 * 8);
+        const uint8_t y = (uint8_t)(b.word[i / 8] >> i % 8 * 8);
+        bits |= (uint64_t)(x >= y) << i;
+    }
+    return bits;
+}
+
+FD_INLINE uint64_t
+v_bytes_eq(v_u64 a, v_u64 b)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i++) {
+        const uint8_t difference = (uint8_t)((a.word[i / 8] ^ b.word[i / 8]) >> i % 8 * 8);
+        bits |= (uint64_t)(difference == 0) << i;
+    }
+    return bits;
+}
+
+/* A 64-byte aligned store past the caches, where there is one; v_stream_end orders them. */
+FD_INLINE void
+v_stream(uint8_t *to, v_u64 v)
+{
+    v_store_bytes(to, v);
+}
+
+FD_INLINE void
+v_stream_end(void)
+{
+}
+
+#define FD_EACH_FLOAT(EXPRESSION)                                                                  \
+    v_f32 result;                                                                                  \
+    for (int i = 0; i < 16; i++) {                                                                 \
+        result.element[i] = (EXPRESSION);                                                          \
+    }                                                                                              \
+    return result
+
+FD_INLINE v_f32
+f32_set1(float x)
+{
+    FD_EACH_FLOAT(x);
+}
+
+FD_INLINE v_f32
+f32_load(const float *from)
+{
+    FD_EACH_FLOAT(from[i]);
+}
+
+FD_INLINE v_f32
+f32_load_half(const uint16_t *from)
+{
+    FD_EACH_FLOAT(half_to_float(from[i]));
+}
+
+FD_INLINE v_f32
+f32_load_bfloat(const uint16_t *from)
+{
+    FD_EACH_FLOAT(bfloat_to_float(from[i]));
+}
+
+FD_INLINE v_f32
+f32_mul(v_f32 a, v_f32 b)
+{
+    FD_EACH_FLOAT(a.element[i] * b.element[i]);
+}
+
+/* Element i where bit i is set, else +0. */
+FD_INLINE v_f32
+f32_keep(v_f32 a, uint16_t bits)
+{
+    FD_EACH_FLOAT(bits >> i & 1 ? a.element[i] : 0.0f);
+}
+
+FD_INLINE void
+f32_store(float *to, v_f32 v)
+{
+    memcpy(to, v.element, sizeof v.element);
+}
+
+FD_INLINE void
+f32_store_half(uint16_t *to, v_f32 v)
+{
+    for (int i = 0; i < 16; i++) {
+        to[i] = float_to_half(v.element[i]);
+    }
+}
+
+FD_INLINE void
+f32_store_bfloat(uint16_t *to, v_f32 v)
+{
+    for (int i = 0; i < 16; i++) {
+        to[i] = float_to_bfloat(v.element[i]);
+    }
+}
+
+#define FD_EACH_DOUBLE(EXPRESSION)                                                                 \
+    v_f64 result;                                                                                  \
+    for (int i = 0; i < 8; i++) {                                                                  \
+        result.element[i] = (EXPRESSION);                                                          \
+    }                                                                                              \
+    return result
+
+FD_INLINE v_f64
+f64_set1(double x)
+{
+    FD_EACH_DOUBLE(x);
+}
+
+FD_INLINE v_f64
+f64_load(const double *from)
+{
+    FD_EACH_DOUBLE(from[i]);
+}
+
+FD_INLINE v_f64
+f64_mul(v_f64 a, v_f64 b)
+{
+    FD_EACH_DOUBLE(a.element[i] * b.element[i]);
+}
+
+FD_INLINE v_f64
+f64_keep(v_f64 a, uint8_t bits)
+{
+    FD_EACH_DOUBLE(bits >> i & 1 ? a.element[i] : 0.0);
+}
+
+FD_INLINE void
+f64_store(double *to, v_f64 v)
+{
+    memcpy(to, v.element, sizeof v.element);
+}
+
+#endif

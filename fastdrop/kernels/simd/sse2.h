@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * SSE2, which every x86-64 CPU has: four registers. It knows no float16.
+ */
+#include <emmintrin.h>
+
+#include "half.h"
+
+#define FD_REGISTERS 4
+
+typedef __m128i r_u64;
+typedef __m128 r_f32;
+typedef __m128d r_f64;
+
+#define r_load(from) _mm_loadu_si128((const __m128i *)(const void *)(from))
+#define r_store(to, v) _mm_storeu_si128((__m128i *)(void *)(to), v)
+#define r_stream(to, v) _mm_stream_si128((__m128i *)(void *)(to), v)
+#define r_set1(word) _mm_set1_epi64x((long long)(word))
+#define r_set1_32(bits) _mm_set1_epi32((int)(bits))
+#define r_add64(a, b) _mm_add_epi64(a, b)
+#define r_or(a, b) _mm_or_si128(a, b)
+#define r_xor(a, b) _mm_xor_si128(a, b)
+#define r_shl64(a, n) _mm_slli_epi64(a, n)
+#define r_shr64(a, n) _mm_srli_epi64(a, n)
+#define r_mul32(a, b) _mm_mul_epu32(a, b)
+#define r_join32(low, high)                                                                        \
+    _mm_or_si128(_mm_and_si128(low, _mm_set1_epi64x(0xFFFFFFFF)), _mm_slli_epi64(high, 32))
+#define r_zip_even(a, b) _mm_unpacklo_epi64(a, b)
+#define r_zip_odd(a, b) _mm_unpackhi_epi64(a, b)
+#define r_bytes_eq(a, b) ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)))
+#define r_bytes_ge(a, b) r_bytes_eq(_mm_max_epu8(a, b), a)
+#define v_stream_end() _mm_sfence()
+
+#define r_f32_set1(x) _mm_set1_ps(x)
+#define r_f32_load(from) _mm_loadu_ps(from)
+#define r_f32_store(to, v) _mm_storeu_ps(to, v)
+#define r_f32_mul(a, b) _mm_mul_ps(a, b)
+#define r_f32_keep(a, all, own)                                                                    \
+    _mm_and_ps(a, _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_and_si128(all, own), own)))
+
+FD_INLINE r_f32
+r_f32_load_half(const uint16_t *from)
+{
+    return _mm_setr_ps(half_to_float(from[0]), half_to_float(from[1]), half_to_float(from[2]),
+                       half_to_float(from[3]));
+}
+
+FD_INLINE void
+r_f32_store_half(uint16_t *to, r_f32 v)
+{
+    float element[4];
+    _mm_storeu_ps(element, v);
+    for (int i = 0; i < 4; i++) {
+        to[i] = float_to_half(element[i]);
+    }
+}
+
+FD_INLINE r_f32
+r_f32_load_bfloat(const uint16_t *from)
+{
+    const __m128i halves = _mm_loadl_epi64((const __m128i *)(const void *)from);
+    return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), halves));
+}
+
+FD_INLINE void
+r_f32_store_bfloat(uint16_t *to, r_f32 v)
+{
+    const __m128i bits = _mm_castps_si128(v);
+    const __m128i odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
+    const __m128i rounded = _mm_add_epi32(_mm_add_epi32(bits, _mm_set1_epi32(0x7FFF)), odd);
+    const __m128i quiet = _mm_or_si128(bits, _mm_set1_epi32(0x400000));
+    const __m128i nan = _mm_castps_si128(_mm_cmpunord_ps(v, v));
+    const __m128i chosen = _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded));
+    const __m128i halves = _mm_srai_epi32(chosen, 16); /* signed, for the signed pack */
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi32(halves, halves));
+}
+
+#define r_f64_set1(x) _mm_set1_pd(x)
+#define r_f64_load(from) _mm_loadu_pd(from)
+#define r_f64_store(to, v) _mm_storeu_pd(to, v)
+#define r_f64_mul(a, b) _mm_mul_pd(a, b)
+#define r_f64_keep(a, all, own)                                                                    \
+    _mm_and_pd(a, _mm_castsi128_pd(_mm_cmpeq_epi32(_mm_and_si128(all, own), own)))
+
+#include "bits.h"
+#include "wide.h"

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The operations of scalar.h on FD_REGISTERS registers side by side. A header that includes
+ * this one says what one register r_u64, r_f32, r_f64 does (r_...) and no more.
+ */
+#ifndef FD_SIMD_H
+#define FD_SIMD_H
+
+typedef struct {
+    r_u64 r[FD_REGISTERS];
+} v_u64;
+
+typedef struct {
+    r_f32 r[FD_REGISTERS];
+} v_f32;
+
+typedef struct {
+    r_f64 r[FD_REGISTERS];
+} v_f64;
+
+enum {
+    FD_R_BYTES = 64 / FD_REGISTERS,
+    FD_R_WORDS = 8 / FD_REGISTERS,
+    FD_R_FLOATS = 16 / FD_REGISTERS,
+    FD_R_DOUBLES = 8 / FD_REGISTERS
+};
+
+#define FD_EACH(STATEMENT)                                                                         \
+    for (int i = 0; i < FD_REGISTERS; i++) {                                                       \
+        STATEMENT;                                                                                 \
+    }
+
+#define FD_RESULT(TYPE, EXPRESSION)                                                                \
+    TYPE result;                                                                                   \
+    FD_EACH(result.r[i] = (EXPRESSION))                                                            \
+    return result
+
+FD_INLINE v_u64
+v_load_words(const uint64_t *from)
+{
+    FD_RESULT(v_u64, r_load(from + FD_R_WORDS * i));
+}
+
+FD_INLINE void
+v_store_words(uint64_t *to, v_u64 v)
+{
+    FD_EACH(r_store(to + FD_R_WORDS * i, v.r[i]))
+}
+
+FD_INLINE v_u64
+v_load_bytes(const uint8_t *from)
+{
+    FD_RESULT(v_u64, r_load(from + FD_R_BYTES * i));
+}
+
+FD_INLINE void
+v_store_bytes(uint8_t *to, v_u64 v)
+{
+    FD_EACH(r_store(to + FD_R_BYTES * i, v.r[i]))
+}
+
+FD_INLINE v_u64
+v_set1(uint64_t word)
+{
+    FD_RESULT(v_u64, r_set1(word));
+}
+
+FD_INLINE v_u64
+v_add64(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_add64(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_or(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_or(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_xor(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_xor(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_xor3(v_u64 a, v_u64 b, v_u64 c)
+{
+    FD_RESULT(v_u64, r_xor(r_xor(a.r[i], b.r[i]), c.r[i]));
+}
+
+FD_INLINE v_u64
+v_shl64(v_u64 a, const int n)
+{
+    FD_RESULT(v_u64, r_shl64(a.r[i], n));
+}
+
+FD_INLINE v_u64
+v_shr64(v_u64 a, const int n)
+{
+    FD_RESULT(v_u64, r_shr64(a.r[i], n));
+}
+
+FD_INLINE v_u64
+v_rotl64(v_u64 a, const int n)
+{
+    FD_RESULT(v_u64, r_or(r_shl64(a.r[i], n), r_shr64(a.r[i], 64 - n)));
+}
+
+FD_INLINE v_u64
+v_mul32(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_mul32(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_join32(v_u64 low, v_u64 high)
+{
+    FD_RESULT(v_u64, r_join32(low.r[i], high.r[i]));
+}
+
+FD_INLINE v_u64
+v_zip_even(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_zip_even(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_zip_odd(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_zip_odd(a.r[i], b.r[i]));
+}
+
+FD_INLINE uint64_t
+v_bytes_ge(v_u64 a, v_u64 b)
+{
+    uint64_t bits = 0;
+    FD_EACH(bits |= (uint64_t)r_bytes_ge(a.r[i], b.r[i]) << FD_R_BYTES * i)
+    return bits;
+}
+
+FD_INLINE uint64_t
+v_bytes_eq(v_u64 a, v_u64 b)
+{
+    uint64_t bits = 0;
+    FD_EACH(bits |= (uint64_t)r_bytes_eq(a.r[i], b.r[i]) << FD_R_BYTES * i)
+    return bits;
+}
+
+FD_INLINE void
+v_stream(uint8_t *to, v_u64 v)
+{
+    FD_EACH(r_stream(to + FD_R_BYTES * i, v.r[i]))
+}
+
+FD_INLINE v_f32
+f32_set1(float x)
+{
+    FD_RESULT(v_f32, r_f32_set1(x));
+}
+
+FD_INLINE v_f32
+f32_load(const float *from)
+{
+    FD_RESULT(v_f32, r_f32_load(from + FD_R_FLOATS * i));
+}
+
+FD_INLINE void
+f32_store(float *to, v_f32 v)
+{
+    FD_EACH(r_f32_store(to + FD_R_FLOATS * i, v.r[i]))
+}
+
+FD_INLINE v_f32
+f32_load_half(const uint16_t *from)
+{
+    FD_RESULT(v_f32, r_f32_load_half(from + FD_R_FLOATS * i));
+}
+
+FD_INLINE void
+f32_store_half(uint16_t *to, v_f32 v)
+{
+    FD_EACH(r_f32_store_half(to + FD_R_FLOATS * i, v.r[i]))
+}
+
+FD_INLINE v_f32
+f32_load_bfloat(const uint16_t *from)
+{
+    FD_RESULT(v_f32, r_f32_load_bfloat(from + FD_R_FLOATS * i));
+}
+
+FD_INLINE void
+f32_store_bfloat(uint16_t *to, v_f32 v)
+{
+    FD_EACH(r_f32_store_bfloat(to + FD_R_FLOATS * i, v.r[i]))
+}
+
+FD_INLINE v_f32
+f32_mul(v_f32 a, v_f32 b)
+{
+    FD_RESULT(v_f32, r_f32_mul(a.r[i], b.r[i]));
+}
+
+/* The bits go to every lane; each lane then looks at its own. */
+FD_INLINE v_f32
+f32_keep(v_f32 a, uint16_t bits)
+{
+    static const FD_ALIGN64 uint32_t own[16] = {
+        1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
+        1u << 8, 1u << 9, 1u << 10, 1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15};
+    const r_u64 all = r_set1_32(bits);
+    FD_RESULT(v_f32, r_f32_keep(a.r[i], all, r_load(own + FD_R_FLOATS * i)));
+}
+
+FD_INLINE v_f64
+f64_set1(double x)
+{
+    FD_RESULT(v_f64, r_f64_set1(x));
+}
+
+FD_INLINE v_f64
+f64_load(const double *from)
+{
+    FD_RESULT(v_f64, r_f64_load(from + FD_R_DOUBLES * i));
+}
+
+FD_INLINE void
+f64_store(double *to, v_f64 v)
+{
+    FD_EACH(r_f64_store(to + FD_R_DOUBLES * i, v.r[i]))
+}
+
+FD_INLINE v_f64
+f64_mul(v_f64 a, v_f64 b)
+{
+    FD_RESULT(v_f64, r_f64_mul(a.r[i], b.r[i]));
+}
+
+/* As f32_keep, by 32-bit halves: a lane's two halves look at the same bit. */
+FD_INLINE v_f64
+f64_keep(v_f64 a, uint8_t bits)
+{
+    static const FD_ALIGN64 uint32_t own[16] = {
+        1u << 0, 1u << 0, 1u << 1, 1u << 1, 1u << 2, 1u << 2, 1u << 3, 1u << 3,
+        1u << 4, 1u << 4, 1u << 5, 1u << 5, 1u << 6, 1u << 6, 1u << 7, 1u << 7};
+    const r_u64 all = r_set1_32(bits);
+    FD_RESULT(v_f64, r_f64_keep(a.r[i], all, r_load(own + FD_R_FLOATS * i)));
+}
+
+#endif

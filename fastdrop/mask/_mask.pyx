@@ -1,0 +1,591 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: a mask is a value. A seeded one is where in a stream it was drawn and the threshold;
+# its bits are made again whenever they are needed. A packed one has its bits. Both know how the
+# kept elements are scaled, so that the backward pass needs nothing else.
+#
+# `strides` (in decisions) is None unless a window of a seeded mask skipped some: whatever is not
+# one contiguous range of decisions is packed before it is applied.
+from libc.math cimport ceil, floor, ldexp
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
+
+import math
+
+import numpy as np
+
+cimport numpy as cnp
+from numpy cimport ndarray
+
+from fastdrop._checks import (
+    check_broadcast,
+    check_keep_prob,
+    check_noise_shape,
+    check_p,
+)
+
+from fastdrop.apply._apply cimport apply_mask, as_input, as_output
+from fastdrop.kernels._kernels cimport (
+    FD_PADDING,
+    FD_PHILOX4X32,
+    FD_XORSHIFT128PLUS,
+    FD_XOSHIRO256PLUSPLUS,
+    active_kernels,
+    draw_all,
+    fd_cursor,
+    fd_drawing,
+    fd_any_mask,
+    fd_seeded,
+    fd_threshold,
+)
+from fastdrop.source._numpy_source cimport NumPySource
+from fastdrop.source._source cimport Source
+
+cnp.import_array()
+
+
+
+# ---- probabilities ---------------------------------------------------------------------------
+
+cdef fd_threshold drop_threshold(double p) noexcept:
+    """U < ceil(p * 2**64) drops: exact, since a product with 2**64 is never rounded."""
+    cdef fd_threshold threshold
+    cdef double scaled = ceil(ldexp(p, 64))
+    threshold.drops_all = p >= 1.0
+    threshold.value = 0 if threshold.drops_all else <uint64_t>scaled
+    return threshold
+
+
+cdef fd_threshold keep_threshold(double keep_prob) noexcept:
+    """U < 2**64 - floor(keep_prob * 2**64) drops."""
+    cdef fd_threshold threshold
+    cdef double scaled = floor(ldexp(keep_prob, 64))
+    threshold.drops_all = scaled == 0.0
+    # keep_prob = 1 wraps to 0: nothing is dropped.
+    threshold.value = 0 if scaled >= 18446744073709551616.0 else <uint64_t>0 - <uint64_t>scaled
+    return threshold
+
+
+cdef class Probability:
+    """p or keep_prob, checked: the threshold, the factor of kept elements, and p as shown."""
+
+    cdef fd_threshold threshold
+    cdef readonly double p, keep_prob, scale
+
+    def __init__(self, p, keep_prob):
+        cdef double number
+        if keep_prob is None:
+            number = p if type(p) is float and 0.0 <= <double>p <= 1.0 else check_p(p)
+            self.threshold = drop_threshold(number)
+            self.p = number
+            self.keep_prob = 1.0 - number
+            self.scale = 1.0 / (1.0 - number) if number < 1.0 else math.inf
+        else:
+            number = check_keep_prob(keep_prob)
+            self.threshold = keep_threshold(number)
+            self.p = 1.0 - number
+            self.keep_prob = number
+            self.scale = 1.0 / number if number > 0.0 else math.inf
+
+
+# ---- the mask --------------------------------------------------------------------------------
+
+STREAM_VERSION = 1
+SOURCE_NAMES = {
+    FD_PHILOX4X32: "Philox4x32",
+    FD_XOSHIRO256PLUSPLUS: "Xoshiro256PlusPlus",
+    FD_XORSHIFT128PLUS: "Xorshift128Plus",
+}
+SOURCE_CODES = {name: code for code, name in SOURCE_NAMES.items()}
+
+# Elements of a window's span that are drawn at once.
+cdef int64_t SPAN = 1 << 22
+
+
+cdef ndarray padded_bits(size_t n):
+    """Return room for ``n`` bits, and for the whole words that kernels read and write."""
+    return np.empty((n + 7) // 8 + FD_PADDING, np.uint8)
+
+
+cdef ndarray pack(kept):
+    """Return the padded bits of a bool array, in C order."""
+    bits = np.packbits(kept, axis=None, bitorder="little")
+    padded = padded_bits(kept.size)
+    padded[: bits.size] = bits
+    padded[bits.size :] = 0
+    return padded
+
+
+cdef int64_t size_of(tuple shape):
+    cdef int64_t size = 1, length
+    for length in shape:
+        size *= length
+    return size
+
+
+def virtual_array(shape, strides):
+    """Return an array that is never read: NumPy's indexing then tells offsets and strides."""
+    return np.lib.stride_tricks.as_strided(np.empty(0, np.uint8), shape, strides)
+
+
+def contiguous_strides(shape):
+    """Return the strides of C order, in elements."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+cdef class Mask:
+    """What elements are kept: as a place in a stream (seeded) or as bits (packed).
+
+    Masks come from `dropout`, `dropout_mask`, from another mask's windows, or from pickles.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the mask; it broadcasts to the arrays that it is applied to.
+    size : int
+        Number of decisions.
+    p : float
+        Probability of dropping (1 - keep_prob where that was given).
+    scale : float
+        Factor of the kept elements; inf at p = 1, where there are none.
+    nbytes : int
+        Bytes that the decisions take: 0 (seeded) or one bit each (packed).
+    bits : ndarray of uint8 or None
+        The bits of a packed mask, read-only: flat, C order, lowest bit first, pad bits 0, as of
+        ``np.packbits(kept, axis=None, bitorder="little")``.
+
+    Notes
+    -----
+    ``np.asarray(mask)`` is a bool array, True where kept. ``mask[window]``, with integers, slices
+    and an ellipsis, is the mask of that window, and still seeded. Two masks are equal if shape,
+    p, scale and kept elements are, however they are stored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> mask = fd.dropout_mask((1000, 1000), p=0.1, rng=7)
+    >>> mask.nbytes
+    0
+    >>> np.array_equal(np.asarray(mask)[250:260, :5], mask[250:260, :5])
+    True
+    """
+
+    cdef readonly tuple shape
+    cdef readonly double p, scale
+    cdef readonly Py_ssize_t size
+    cdef fd_seeded seeded
+    cdef fd_cursor start  # the lanes at its first element: a cache
+    cdef tuple strides  # see above; None of contiguous and of packed masks
+    cdef ndarray padded  # None of seeded masks
+
+    def __init__(self):
+        raise TypeError("a Mask is made by dropout_mask or dropout, not by calling its class")
+
+    @property
+    def nbytes(self):
+        return 0 if self.padded is None else (self.size + 7) // 8
+
+    @property
+    def bits(self):
+        if self.padded is None:
+            return None
+        bits = self.padded[: self.nbytes]
+        bits.flags.writeable = False
+        return bits
+
+    def apply(self, x, out=None):
+        """Return ``x * scale`` where kept, 0 where dropped.
+
+        Parameters
+        ----------
+        x : array_like of float
+            An array to which the mask's shape broadcasts.
+        out : ndarray, optional
+            Where to write, of x's shape and dtype; may be x.
+
+        Returns
+        -------
+        y : ndarray
+            A new array, or ``out``.
+
+        Raises
+        ------
+        TypeError
+            If x is not of floats, or out of another dtype.
+        ValueError
+            If the mask's shape does not broadcast to x's, or out is read-only or of another
+            shape.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.dropout_mask(3, p=0.0, rng=1).apply([1.0, 2.0, 3.0])
+        array([1., 2., 3.])
+        """
+        cdef ndarray from_ = as_input(x)
+        cdef fd_cursor cursor = self.start
+        check_broadcast("mask shape", self.shape, (<object>from_).shape)
+        y = as_output(from_, out)
+        self.run(from_, y, &cursor)
+        return y if out is None else out
+
+    def backward(self, dy, out=None):
+        """Return the gradient with respect to x: the same map, applied to ``dy``.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to the output.
+        out : ndarray, optional
+            Where to write, of dy's shape and dtype; may be dy.
+
+        Returns
+        -------
+        dx : ndarray
+            A new array, or ``out``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `apply`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> y, mask = fd.dropout(np.ones(4), p=0.5, rng=1)
+        >>> bool(np.all(mask.backward(np.ones(4)) == y))
+        True
+        """
+        return self.apply(dy, out)
+
+    cdef int run(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
+        """Apply to checked arrays; ``cursor`` moves to the end of the mask."""
+        cdef fd_any_mask mask
+        cdef ndarray padded = self.padded
+        mask.packed = NULL
+        if padded is None and (self.strides is not None or self.size != x.size):
+            padded = self.draw_bits(cursor)
+        if padded is None:
+            mask.seeded = self.seeded
+        else:
+            mask.packed = <cnp.uint8_t *>cnp.PyArray_DATA(padded)
+        return apply_mask(
+            &mask, self.shape, self.scale if math.isfinite(self.scale) else 1.0, cursor, x, y
+        )
+
+    cdef ndarray draw_bits(self, fd_cursor *cursor):
+        """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
+        cdef fd_drawing drawing
+        cdef ndarray padded
+        if self.strides is not None:
+            return pack(np.asarray(self))
+        padded = padded_bits(self.size)
+        self.draw_contiguous(padded, False, cursor)
+        return padded
+
+    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
+        cdef fd_drawing drawing
+        cdef size_t n = self.size
+        drawing.kernels = active_kernels()
+        drawing.seeded = &self.seeded
+        drawing.dropped = False
+        drawing.bytes = bytes_
+        drawing.out = cnp.PyArray_DATA(out)
+        with nogil:
+            draw_all(&drawing, cursor, n)
+        return 0
+
+    def packed(self):
+        """Return the same mask as bits: itself if it is packed.
+
+        Returns
+        -------
+        mask : Mask
+            A packed mask, equal to this one.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> mask = fd.dropout_mask(20, p=0.5, rng=1).packed()
+        >>> mask.nbytes, mask.bits.size
+        (3, 3)
+        """
+        cdef fd_cursor cursor = self.start
+        if self.padded is not None:
+            return self
+        return packed_mask(self.shape, self.p, self.scale, self.draw_bits(&cursor))
+
+    def with_scale(self, double scale):
+        """Return the same mask with another factor of the kept elements."""
+        cdef Mask mask = packed_mask(self.shape, self.p, scale, self.padded)
+        mask.seeded, mask.start, mask.strides = self.seeded, self.start, self.strides
+        return mask
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
+        cdef fd_cursor cursor = self.start
+        if self.padded is not None:
+            bits = self.padded
+            kept = np.unpackbits(bits, count=self.size, bitorder="little").view(bool)
+            kept = kept.reshape(self.shape)
+        elif self.strides is None:
+            kept = np.empty(self.shape, bool)
+            self.draw_contiguous(kept, True, &cursor)
+        else:
+            kept = np.empty(self.shape, bool)
+            self.draw_window(kept, 0, self.strides)
+        return kept if dtype is None else kept.astype(dtype, copy=False)
+
+    cdef int draw_window(self, out, int64_t offset, strides) except -1:
+        """Write the decisions at offset + index * strides: spans are drawn, and picked from."""
+        cdef int64_t low, span, rows
+        reach = [(length - 1) * stride for length, stride in zip(out.shape, strides, strict=True)]
+        if out.size == 0:
+            return 0
+        low = offset + sum(min(step, 0) for step in reach)
+        span = 1 + sum(abs(step) for step in reach)
+        if span <= SPAN:
+            drawn = np.asarray(seeded_mask((span,), self.p, self.scale, self.later(low)))
+            out[...] = np.lib.stride_tricks.as_strided(drawn[offset - low :], out.shape, strides)
+        elif out.shape[0] == 1:
+            self.draw_window(out[0], offset, strides[1:])
+        else:
+            rows = max(1, SPAN // max(1, abs(strides[0])))
+            for row in range(0, out.shape[0], rows):
+                self.draw_window(out[row : row + rows], offset + row * strides[0], strides)
+        return 0
+
+    cdef fd_seeded later(self, int64_t offset):
+        cdef fd_seeded seeded = self.seeded
+        seeded.position += <uint64_t>offset
+        return seeded
+
+    def __getitem__(self, window):
+        entries = window if isinstance(window, tuple) else (window,)
+        for entry in entries:
+            if not (entry is ... or isinstance(entry, slice) or hasattr(entry, "__index__")) or (
+                isinstance(entry, (bool, np.bool_))
+            ):
+                raise TypeError(
+                    f"index is {entry!r}; allowed are integers, slices and an ellipsis"
+                )
+        if ... not in entries:
+            entries = (*entries, ...)  # a view, never a read element
+        strides = self.strides or contiguous_strides(self.shape)
+        whole = virtual_array(self.shape, strides)
+        part = whole[entries]
+        offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        shape, strides = part.shape, part.strides
+        if self.padded is not None:
+            return self.packed_window(offset, shape, strides)
+        cdef Mask mask = seeded_mask(shape, self.p, self.scale, self.later(offset if part.size else 0))
+        if part.size and any(
+            stride != full
+            for length, stride, full in zip(shape, strides, contiguous_strides(shape), strict=True)
+            if length > 1
+        ):
+            mask.strides = strides
+        return mask
+
+    cdef Mask packed_window(self, int64_t offset, shape, strides):
+        reach = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
+        if 0 in shape:
+            return packed_mask(shape, self.p, self.scale, padded_bits(0))
+        low = offset + sum(min(step, 0) for step in reach)
+        high = offset + sum(max(step, 0) for step in reach)
+        spanned = np.unpackbits(self.padded[low // 8 : high // 8 + 1], bitorder="little")
+        kept = np.lib.stride_tricks.as_strided(spanned[offset - low // 8 * 8 :], shape, strides)
+        return packed_mask(shape, self.p, self.scale, pack(kept))
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a mask without axes")
+        return self.shape[0]
+
+    def __eq__(self, other):
+        if not isinstance(other, Mask):
+            return NotImplemented
+        cdef Mask that = other
+        return (
+            self.shape == that.shape
+            and self.p == that.p
+            and self.scale == that.scale
+            and np.array_equal(self.packed().bits, that.packed().bits)
+        )
+
+    __hash__ = None
+
+    def __reduce__(self):
+        common = {"shape": self.shape, "p": self.p, "scale": self.scale}
+        if self.padded is not None:
+            return rebuild_packed, (common | {"bits": self.bits.tobytes()},)
+        seeded = self.seeded
+        return rebuild_seeded, (
+            common
+            | {
+                "stream_version": STREAM_VERSION,
+                "source": SOURCE_NAMES[seeded.source],
+                "key": (seeded.identity.key[0], seeded.identity.key[1]),
+                "counter": (seeded.identity.counter[0], seeded.identity.counter[1]),
+                "position": seeded.position,
+                "threshold": 2**64 if seeded.threshold.drops_all else seeded.threshold.value,
+                "strides": self.strides,
+            },
+        )
+
+    def __repr__(self):
+        stored = "seeded" if self.padded is None else "packed"
+        return f"<Mask of shape {self.shape}, p={self.p:.6g}, {stored}>"
+
+
+cdef Mask seeded_mask(tuple shape, double p, double scale, fd_seeded seeded):
+    cdef Mask mask = Mask.__new__(Mask)
+    mask.shape = shape
+    mask.size = size_of(shape)
+    mask.p = p
+    mask.scale = scale
+    mask.seeded = seeded
+    return mask
+
+
+cdef Mask packed_mask(tuple shape, double p, double scale, ndarray padded):
+    cdef Mask mask = Mask.__new__(Mask)
+    mask.shape = shape
+    mask.size = size_of(shape)
+    mask.p = p
+    mask.scale = scale
+    mask.padded = padded
+    return mask
+
+
+def rebuild_packed(entries):
+    """Return the packed mask that was pickled."""
+    bits = np.frombuffer(entries["bits"], np.uint8)
+    padded = padded_bits(8 * bits.size)
+    padded[: bits.size] = bits
+    padded[bits.size :] = 0
+    return packed_mask(entries["shape"], entries["p"], entries["scale"], padded)
+
+
+def rebuild_seeded(entries):
+    """Return the seeded mask that was pickled."""
+    if entries["stream_version"] != STREAM_VERSION:
+        raise ValueError(
+            f"the mask is of stream version {entries['stream_version']}; "
+            f"allowed is version {STREAM_VERSION}"
+        )
+    from fastdrop import source as sources
+
+    low, high = entries["counter"]
+    cdef Source source = getattr(sources, entries["source"])(
+        key=entries["key"], counter=low | high << 64
+    )
+    cdef fd_seeded seeded = source.at(entries["position"])
+    seeded.threshold.drops_all = entries["threshold"] == 2**64
+    seeded.threshold.value = entries["threshold"] % 2**64
+    cdef Mask mask = seeded_mask(entries["shape"], entries["p"], entries["scale"], seeded)
+    mask.strides = entries["strides"]
+    return mask
+
+
+# ---- drawing ---------------------------------------------------------------------------------
+
+def kept_mask(tuple shape, double scale):
+    """Return a mask that keeps every element, times ``scale``; it draws nothing."""
+    cdef fd_seeded seeded
+    memset(&seeded, 0, sizeof(seeded))
+    return seeded_mask(shape, 0.0, scale, seeded)
+
+
+def mask_from_array(kept, Probability probability, double scale):
+    """Return the packed mask of a caller's bool array, True where kept."""
+    return packed_mask(kept.shape, probability.p, scale, pack(kept))
+
+
+cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale):
+    """Draw a mask: a range of an addressable source, the bits of a sequential one."""
+    cdef Mask mask
+    cdef ndarray padded
+    cdef size_t n = size_of(shape)
+    if isinstance(source, Source):
+        mask = Mask.__new__(Mask)
+        (<Source>source).reserve(n, &mask.seeded, &mask.start)
+        mask.seeded.threshold = probability.threshold
+        mask.shape = shape
+        mask.size = n
+        mask.p = probability.p
+        mask.scale = scale
+        return mask
+    padded = padded_bits(n)
+    (<NumPySource>source).draw(n, probability.threshold, probability.p, padded)
+    return packed_mask(shape, probability.p, scale, padded)
+
+
+def draw_mask(tuple shape, Probability probability, source, bint packed):
+    """Return a mask drawn from ``source``, which advances by its size."""
+    cdef Mask mask
+    cdef ndarray padded
+    cdef fd_cursor cursor
+    if not packed or isinstance(source, NumPySource):
+        return reserve_mask(source, shape, probability, probability.scale)
+    padded = padded_bits(size_of(shape))
+    mask = reserve_mask(source, shape, probability, probability.scale)
+    cursor = mask.start
+    mask.draw_contiguous(padded, False, &cursor)
+    (<Source>source).cursor = cursor
+    return packed_mask(shape, mask.p, mask.scale, padded)
+
+
+def forward(x, out, Probability probability, source, noise_shape, bint scaled):
+    """Return (y, mask) of a newly drawn mask; all checks come before the draw."""
+    cdef ndarray from_ = as_input(x)
+    cdef ndarray to
+    cdef Mask mask
+    cdef fd_cursor cursor
+    shape = (<object>from_).shape
+    if noise_shape is not None:
+        shape = check_noise_shape(noise_shape, shape)
+    to = as_output(from_, out)
+    mask = reserve_mask(source, shape, probability, probability.scale if scaled else 1.0)
+    cursor = mask.start
+    mask.run(from_, to, &cursor)
+    if isinstance(source, Source):
+        (<Source>source).cursor = cursor
+    return to, mask
+
+
+def draw_bernoulli(tuple shape, Probability probability, source, bint packed, out, dtype):
+    """Return booleans that are True where dropout would drop, as bytes or as bits."""
+    cdef fd_seeded seeded
+    cdef fd_cursor cursor
+    cdef fd_drawing drawing
+    cdef size_t n = size_of(shape)
+    cdef ndarray target
+    wanted = ((n + 7) // 8,) if packed else shape
+    if out is None:
+        out = np.empty(wanted, dtype)
+    direct = out.flags.c_contiguous and out.flags.aligned
+    target = out if direct else np.empty(wanted, dtype)
+    if isinstance(source, NumPySource):
+        bits = padded_bits(n)
+        (<NumPySource>source).draw(n, probability.threshold, probability.p, bits)
+        dropped = ~np.unpackbits(bits, count=n, bitorder="little").view(bool)
+        out[...] = (
+            np.packbits(dropped, bitorder="little") if packed else dropped.reshape(shape)
+        )
+        return out
+    (<Source>source).reserve(n, &seeded, &cursor)
+    seeded.threshold = probability.threshold
+    drawing.kernels = active_kernels()
+    drawing.seeded = &seeded
+    drawing.dropped = True
+    drawing.bytes = not packed
+    drawing.out = cnp.PyArray_DATA(target)
+    with nogil:
+        draw_all(&drawing, &cursor, n)
+    (<Source>source).cursor = cursor
+    if not direct:
+        out[...] = target
+    return out

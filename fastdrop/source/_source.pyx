@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: a source is (key, counter, position) and nothing else; bytes, lanes and tie digits are
+# functions of these three, made by the kernels. A mask is drawn in two steps: under the lock its
+# range of positions is reserved, and then its bytes are made without the lock, so that threads
+# that share a source do not wait for each other's masks.
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+import numpy as np
+
+from numpy.random.bit_generator cimport BitGenerator
+
+from fastdrop._checks import check_position, check_seed, check_words
+
+from fastdrop.kernels._kernels cimport (
+    FD_PHILOX4X32,
+    FD_XORSHIFT128PLUS,
+    FD_XOSHIRO256PLUSPLUS,
+    active_kernels,
+    fd_lanes,
+    fd_source,
+    fd_stream,
+    fd_tagged,
+    stream_next,
+)
+
+
+# NumPy's bit-generator interface. Its callers hold the lock.
+
+cdef uint64_t next_uint64(void *stream) noexcept nogil:
+    return stream_next(<fd_stream *>stream, 8)
+
+
+cdef uint32_t next_uint32(void *stream) noexcept nogil:
+    return <uint32_t>stream_next(<fd_stream *>stream, 4)
+
+
+cdef double next_double(void *stream) noexcept nogil:
+    return <double>(stream_next(<fd_stream *>stream, 8) >> 11) * (1.0 / 9007199254740992.0)
+
+
+cdef object words_of(const uint64_t *halves):
+    return tuple(int(halves[i // 2] >> 32 * (i % 2) & 0xFFFFFFFF) for i in range(4))
+
+
+def rebuild(cls, seed_seq, key, counter, position):
+    """Return the source that was pickled."""
+    cdef Source source = cls(key=key, counter=counter)
+    source._seed_seq = seed_seq
+    source.stream.position = position
+    return source
+
+
+cdef class Source(BitGenerator):
+    """Base of the package's sources: key, counter and position make every byte.
+
+    Not to be made itself; see `Xoshiro256PlusPlus`, `Xorshift128Plus` and `Philox4x32`.
+    """
+
+    def __init__(self, seed=None, *, key=None, counter=None):
+        if key is None and counter is None:
+            seed_seq = check_seed(seed)
+            words = [int(word) for word in seed_seq.generate_state(4)]
+            key_words, counter_words = words[:2], [0, 0, words[2], words[3]]
+        else:
+            if seed is not None:
+                raise TypeError(
+                    f"seed is {seed!r} beside key or counter; allowed is a seed or words, not both"
+                )
+            key_words = check_words("key", 0 if key is None else key, 2)
+            counter_words = check_words("counter", 0 if counter is None else counter, 4)
+            seed_seq = np.random.SeedSequence([*key_words, *counter_words])
+        BitGenerator.__init__(self, seed_seq)
+        memset(&self.stream, 0, sizeof(self.stream))
+        memset(&self.cursor, 0, sizeof(self.cursor))
+        for i in range(2):
+            self.stream.identity.key[i] = key_words[i]
+            self.stream.identity.counter[i] = (
+                counter_words[2 * i] | <uint64_t>counter_words[2 * i + 1] << 32
+            )
+        if isinstance(self, Xoshiro256PlusPlus):
+            self.stream.source = FD_XOSHIRO256PLUSPLUS
+            self.ties = fd_tagged(&self.stream.identity, b"fd:tiexo")
+        elif isinstance(self, Xorshift128Plus):
+            self.stream.source = FD_XORSHIFT128PLUS
+            self.ties = fd_tagged(&self.stream.identity, b"fd:tiexs")
+        elif isinstance(self, Philox4x32):
+            self.stream.source = FD_PHILOX4X32
+            self.ties = fd_tagged(&self.stream.identity, b"fd:tieph")
+        else:
+            raise TypeError(
+                "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus "
+                "and Philox4x32"
+            )
+        self._bitgen.state = &self.stream
+        self._bitgen.next_uint64 = &next_uint64
+        self._bitgen.next_uint32 = &next_uint32
+        self._bitgen.next_double = &next_double
+        self._bitgen.next_raw = &next_uint64
+        self.acquire = self.lock.acquire
+        self.release = self.lock.release
+
+    cdef int reserve(self, uint64_t n, fd_seeded *seeded, fd_cursor *cursor) except -1:
+        """Take the next ``n`` positions: where they start, as a seeded mask and a cursor."""
+        cdef uint64_t position
+        self.acquire()
+        position = self.stream.position
+        if n > <uint64_t>0xFFFFFFFFFFFFFFFF - position:
+            self.release()
+            raise OverflowError(
+                f"{n} elements at position {position} would pass the end of the source; "
+                "allowed are positions below 2**64"
+            )
+        self.stream.position = position + n
+        self.release()
+        seeded[0] = self.at(position)
+        cursor[0] = self.cursor
+        return 0
+
+    cdef fd_seeded at(self, uint64_t position):
+        """Return the seeded mask that starts there; its threshold is yet to be set."""
+        cdef fd_seeded seeded
+        memset(&seeded, 0, sizeof(seeded))
+        seeded.source = self.stream.source
+        seeded.identity = self.stream.identity
+        seeded.ties = self.ties
+        seeded.position = position
+        return seeded
+
+    @property
+    def key(self):
+        """The two 32-bit words of the key, as a tuple of ints."""
+        return (self.stream.identity.key[0], self.stream.identity.key[1])
+
+    @property
+    def counter(self):
+        """The four 32-bit words of the counter, lowest first, as a tuple of ints."""
+        return words_of(self.stream.identity.counter)
+
+    @property
+    def position(self):
+        """Position in the stream, in bytes, which are elements: an int in [0, 2**64). Settable."""
+        return self.stream.position
+
+    @position.setter
+    def position(self, value):
+        position = check_position(value)
+        with self.lock:
+            self.stream.position = position
+
+    cdef object lane_states(self, uint64_t position):
+        cdef fd_lanes lanes
+        cdef int words = 4 if self.stream.source == FD_XOSHIRO256PLUSPLUS else 2
+        memset(&lanes, 0, sizeof(lanes))
+        active_kernels().fill[<int>self.stream.source](
+            &self.stream.identity, &lanes, position // 64, 0, NULL
+        )
+        return np.array(
+            [[lanes.word[word][lane] for word in range(words)] for lane in range(8)], np.uint64
+        )
+
+    @property
+    def state(self):
+        """State as a dict: bit_generator, key, counter, position; settable.
+
+        The xorshift family adds ``s``, the (8, k) uint64 array of the states of its lanes before
+        the 64-byte step that contains the position. It is derived from the others: setting a
+        state whose ``s`` contradicts them is a ValueError.
+        """
+        state = {
+            "bit_generator": type(self).__name__,
+            "key": self.key,
+            "counter": self.counter,
+            "position": self.position,
+        }
+        if self.stream.source != FD_PHILOX4X32:
+            state["s"] = self.lane_states(self.stream.position)
+        return state
+
+    @state.setter
+    def state(self, value):
+        cdef Source other
+        if not isinstance(value, dict):
+            raise TypeError(f"state is a {type(value).__name__}; allowed are dicts")
+        name = type(self).__name__
+        if value.get("bit_generator") != name:
+            raise ValueError(
+                f"state is for a {value.get('bit_generator')!r} bit generator; allowed is {name!r}"
+            )
+        missing = [entry for entry in ("key", "counter", "position") if entry not in value]
+        if missing:
+            raise ValueError(
+                f"state has no {missing[0]!r}; allowed are key, counter and position, "
+                "with or without s"
+            )
+        other = type(self)(key=value["key"], counter=value["counter"])
+        other.position = value["position"]
+        if "s" in value and other.stream.source != FD_PHILOX4X32:
+            if not np.array_equal(value["s"], other.lane_states(other.stream.position)):
+                raise ValueError(
+                    "state['s'] contradicts key, counter and position; allowed are the lane "
+                    "states that these three give, or no 's'"
+                )
+        with self.lock:
+            self.stream = other.stream
+            self.ties = other.ties
+            memset(&self.cursor, 0, sizeof(self.cursor))
+
+    def jumped(self, jumps=1):
+        """Return a new source whose counter is ``jumps`` * 2**64 further on.
+
+        Its stream does not overlap this one's; its position is the same.
+
+        Parameters
+        ----------
+        jumps : int, default 1
+            How far to jump; not negative.
+
+        Returns
+        -------
+        source : Source
+            A source of the same class.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.Philox4x32(key=0).jumped(2).counter
+        (0, 0, 2, 0)
+        """
+        if not isinstance(jumps, (int, np.integer)) or jumps < 0:
+            raise ValueError(f"jumps is {jumps!r}; allowed are integers that are not negative")
+        cdef Source source = type(self)(
+            key=self.key,
+            counter=sum(word << 32 * i for i, word in enumerate(self.counter))
+            + (int(jumps) << 64)
+            & (1 << 128) - 1,
+        )
+        source.stream.position = self.stream.position
+        return source
+
+    def __reduce__(self):
+        return rebuild, (type(self), self._seed_seq, self.key, self.counter, self.position)
+
+    def __repr__(self):
+        return (
+            f"{type(self).__name__}(key={self.key}, counter={self.counter}) "
+            f"at position {self.position}"
+        )
+
+
+cdef class Xoshiro256PlusPlus(Source):
+    """Xoshiro256PlusPlus(seed=None, *, key=None, counter=None)
+    --
+
+    The default source: eight lanes of xoshiro256++, reseeded from Philox4x32 every 16 KiB.
+
+    A NumPy bit generator as well: ``np.random.Generator(Xoshiro256PlusPlus(1))`` works.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+    key, counter : int or sequence of int, optional
+        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+
+    Attributes
+    ----------
+    key, counter : tuple of int
+        What makes the stream.
+    position : int
+        Byte of the stream that comes next; one element of a mask takes one. Settable.
+    state : dict
+        All of it; settable.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed or the words are of another type or out of range.
+
+    Notes
+    -----
+    Any byte of the stream is reached at once, so a mask does not depend on the number of threads
+    or on how an array is cut. Not for cryptography.
+
+    References
+    ----------
+    .. [1] D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators", ACM
+       Transactions on Mathematical Software 47 (2021).
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> source = fd.Xoshiro256PlusPlus(2026)
+    >>> fd.dropout_mask(4, p=0.5, rng=source)
+    <Mask of shape (4,), p=0.5, seeded>
+    >>> source.position
+    4
+    """
+
+
+cdef class Xorshift128Plus(Source):
+    """Xorshift128Plus(seed=None, *, key=None, counter=None)
+    --
+
+    Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
+
+    The smallest and oldest of the family, for comparison and for speed. Bit 0 of its 64-bit
+    words is a linear sequence and fails the binary-rank test, as is known of xorshift128+; the
+    kept bits of masks do not show it.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+    key, counter : int or sequence of int, optional
+        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+
+    Attributes
+    ----------
+    key, counter, position, state
+        As of `Xoshiro256PlusPlus`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed or the words are of another type or out of range.
+
+    References
+    ----------
+    .. [1] S. Vigna, "Further scramblings of Marsaglia's xorshift generators", Journal of
+       Computational and Applied Mathematics 315 (2017).
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.Xorshift128Plus(1).state["s"].shape
+    (8, 2)
+    """
+
+
+cdef class Philox4x32(Source):
+    """Philox4x32(seed=None, *, key=None, counter=None)
+    --
+
+    Philox4x32-10, the counter-based generator of Random123, CUDA, JAX and TensorFlow.
+
+    Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``: the simplest stream to make
+    again elsewhere, on a GPU say. It takes about twice the time of the xorshift family.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+    key, counter : int or sequence of int, optional
+        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+
+    Attributes
+    ----------
+    key, counter, position, state
+        As of `Xoshiro256PlusPlus`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed or the words are of another type or out of range.
+
+    References
+    ----------
+    .. [1] J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy
+       as 1, 2, 3", SC11 (2011).
+
+    Examples
+    --------
+    The first block with key and counter 0, as Random123 lists it:
+
+    >>> import fastdrop as fd
+    >>> [f"{word:08x}" for word in fd.Philox4x32(key=0).random_raw(2).view("<u4")]
+    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
+    """

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the ``rng`` argument to a source."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+
+from fastdrop._checks import check_seed
+from fastdrop.source._numpy_source import NumPySource
+from fastdrop.source._source import Source, Xoshiro256PlusPlus
+
+__all__ = ["as_source"]
+
+_default = Xoshiro256PlusPlus()
+
+
+def _rekey():
+    """Give a forked child a default source of its own."""
+    global _default
+    _default = Xoshiro256PlusPlus()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_rekey)
+
+
+def as_source(rng=None):
+    """Return the source that ``rng`` stands for.
+
+    Parameters
+    ----------
+    rng : object, optional
+        None (the process-wide source, keyed from the operating system and again after a fork);
+        an int, a sequence of ints or a SeedSequence (the default source, so seeded: the same
+        mask for every call); a source of the package (it advances); or a NumPy Generator,
+        BitGenerator or RandomState (every bit comes from it).
+
+    Returns
+    -------
+    source : Source or NumPySource
+        A Generator that wraps a source of the package is that source.
+
+    Raises
+    ------
+    TypeError
+        If ``rng`` is anything else.
+    ValueError
+        If it is a negative seed.
+    """
+    if isinstance(rng, (Source, NumPySource)):
+        return rng
+    if rng is None:
+        return _default
+    if isinstance(rng, np.random.Generator) and isinstance(rng.bit_generator, Source):
+        return rng.bit_generator
+    if isinstance(rng, np.random.RandomState) and isinstance(rng._bit_generator, Source):
+        return rng._bit_generator
+    if hasattr(rng, "capsule") or isinstance(rng, (np.random.Generator, np.random.RandomState)):
+        return NumPySource(rng)
+    if isinstance(rng, (int, np.integer, Sequence, np.ndarray, ISeedSequence)) and not isinstance(
+        rng, (bool, str, bytes)
+    ):
+        return Xoshiro256PlusPlus(check_seed(rng))
+    raise TypeError(
+        f"rng is {rng!r}, a {type(rng).__name__}; allowed are None, a seed (an integer, a sequence "
+        "of integers or a SeedSequence), a source, and NumPy's Generator, BitGenerator and "
+        "RandomState"
+    )

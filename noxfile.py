@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Everything that continuous integration does, one session each: `nox -l` lists them."""
+
+import os
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+LEVELS = ["scalar", "sse2", "avx2", "avx512", "neon"]
+BUILD_REQUIREMENTS = ["setuptools>=77", "Cython>=3.1", "numpy>=2"]
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Compile the extension modules in place, beside their sources."""
+    session.install(*BUILD_REQUIREMENTS)
+    session.run("python", "setup.py", "build_ext", "--inplace", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Install the package and run its tests; arguments go to pytest."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("level", LEVELS)
+def simd(session: nox.Session, level: str) -> None:
+    """Run the tests with one instruction set forced; skip it where the machine lacks it."""
+    session.install(".[test]")
+    listing = session.run(
+        "python", "-P", "-c", "import fastdrop; print(*fastdrop.simd_levels())", silent=True
+    )
+    if level not in str(listing).split():
+        session.skip(f"this machine cannot run {level}")
+    session.run("pytest", *session.posargs, env={"FASTDROP_SIMD": level})
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Run the tests with the oldest NumPy that is supported."""
+    session.install(".[test]", "numpy==2.0.*")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def sanitizers(session: nox.Session) -> None:
+    """Run the tests under the address and undefined-behaviour sanitizers (GCC on Linux)."""
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+    session.install(*BUILD_REQUIREMENTS)
+    session.install(
+        "--no-build-isolation",
+        ".[test]",
+        env={"CFLAGS": f"{flags} -fno-omit-frame-pointer -g -O1", "LDFLAGS": flags},
+    )
+    preload = [
+        str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    session.run(
+        "pytest",
+        *session.posargs,
+        env={
+            "LD_PRELOAD": os.pathsep.join(preload),
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            "PYTHONMALLOC": "malloc",
+        },
+    )
+
+
+@nox.session
+def emulate(session: nox.Session) -> None:
+    """Run the NEON and the big-endian kernels under qemu-user (Linux with cross compilers)."""
+    session.install(*BUILD_REQUIREMENTS)
+    session.run("bash", "tools/emulate.sh", external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and spelling; changes nothing."""
+    session.install("ruff", "cython-lint", "codespell")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("cython-lint", "fastdrop")
+    session.run("codespell")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the sources, and the stubs against the compiled modules."""
+    allowlist = os.path.abspath(".ci/stubtest-allowlist.txt")
+    config = os.path.abspath("mypy.ini")
+    session.install(".[lint]")
+    session.run("mypy")
+    session.chdir(session.create_tmp())  # so that the installed package is the one looked at
+    session.run("stubtest", "fastdrop", "--allowlist", allowlist, "--mypy-config-file", config)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation and run every example in it."""
+    session.install(".[docs]")
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks once on the working tree; `-- --bench Forward` chooses some."""
+    session.install(".[bench]")
+    session.chdir("asv_benches")
+    session.run("asv", "machine", "--yes")
+    session.run("asv", "check", "--python=same")
+    session.run(
+        *("asv", "run", "--python=same", "--quick", "--strict", "--show-stderr", "--dry-run"),
+        *session.posargs,
+    )
+
+
+@nox.session
+def sdist(session: nox.Session) -> None:
+    """Build the source distribution, and a wheel from it."""
+    session.install("build")
+    session.run("python", "-m", "build")

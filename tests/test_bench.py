@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmark measures what it says: its clockwork, its rows, its tables, its command line.
+
+No test here looks at a real clock: a fake one shows that the harness divides, alternates and takes
+medians rightly, and every statement that is timed in earnest runs once at a tiny size.
+"""
+
+import argparse
+import io
+import json
+import sys
+import timeit
+
+import pytest
+
+import fastdrop as fd
+from fastdrop.cli import _bench_peers, _bench_timing, bench, info
+from fastdrop.cli._bench_timing import Comparison, Effort, Goal, Result, Row
+
+pytest.importorskip("rich")
+
+TINY = {"memory": 256, "LLC": 128, "L2": 64, "L1": 16}
+BRIEF = Effort(sample=1e-9, budget=0, rounds=(2, 2))
+
+
+class FakeClock:
+    """Time that passes only when a statement says so, and a diary of who let it pass."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.diary = []
+
+    def timer(self, name, *costs):
+        """Time a statement that costs so many seconds at its first run, its second, ..."""
+        costs = list(costs)
+
+        def statement():
+            self.now += costs.pop(0) if len(costs) > 1 else costs[0]
+            self.diary.append(name)
+
+        return timeit.Timer(statement, timer=lambda: self.now)
+
+
+def result(goal=None, ratio=2.0, **fields):
+    row = Row("Title", "a case", "run()", "walk()", size=1000, goal=goal, p=0.1, **fields)
+    return Result(row, Comparison(ratio * 1e-6, 1e-6, ratio, (ratio, ratio), rounds=9))
+
+
+def command(*options):
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser)
+    return bench.main(parser.parse_args(options))
+
+
+# The clockwork
+
+
+@pytest.mark.parametrize("cost", [1e-7, 3.3e-6, 1.9e-3, 2e-3, 0.5])
+def test_a_sample_lasts_long_enough_but_not_much_longer(cost):
+    loops, seconds = _bench_timing.calibrate(FakeClock().timer("a", cost), sample=2e-3)
+    assert seconds == pytest.approx(loops * cost)
+    assert seconds >= 2e-3
+    assert loops == 1 or seconds < 2 * 2e-3
+
+
+def test_the_first_run_is_not_timed():
+    cold_start = FakeClock().timer("a", 100.0, 1e-3)
+    loops, seconds = _bench_timing.calibrate(cold_start, sample=1e-3)
+    assert (loops, seconds) == (1, pytest.approx(1e-3))
+
+
+def test_candidate_and_baseline_take_turns():
+    clock = FakeClock()
+    effort = Effort(sample=1e-3, budget=0, rounds=(3, 9))
+    _bench_timing.compare(clock.timer("A", 1.0), clock.timer("B", 1.0), effort)
+    assert "".join(clock.diary) == "AA" + "BB" + "ABABAB"  # warm and calibrate each, then rounds
+
+
+def test_times_are_those_of_one_run():
+    clock = FakeClock()
+    effort = Effort(sample=1e-3, budget=0, rounds=(3, 9))
+    times = _bench_timing.compare(clock.timer("A", 3e-6), clock.timer("B", 2e-6), effort)
+    assert times.candidate_seconds == pytest.approx(3e-6)
+    assert times.baseline_seconds == pytest.approx(2e-6)
+    assert times.ratio == pytest.approx(1.5)
+    assert times.quartiles == pytest.approx((1.5, 1.5))
+
+
+def test_a_hiccup_does_not_move_the_median():
+    clock = FakeClock()
+    effort = Effort(sample=1e-3, budget=0, rounds=(5, 5))
+    hiccup = clock.timer("A", 2.0, 2.0, 2.0, 90.0, 2.0)
+    assert _bench_timing.compare(hiccup, clock.timer("B", 1.0), effort).ratio == 2.0
+
+
+def test_a_machine_that_slows_down_leaves_the_ratio_alone():
+    clock = FakeClock()
+    effort = Effort(sample=1e-3, budget=0, rounds=(4, 4))
+    candidate = clock.timer("A", 3.0, 3.0, 3.0, 6.0, 12.0, 24.0)
+    baseline = clock.timer("B", 1.0, 1.0, 1.0, 2.0, 4.0, 8.0)
+    assert _bench_timing.compare(candidate, baseline, effort).ratio == 3.0
+
+
+@pytest.mark.parametrize(("budget", "rounds"), [(0, 3), (14.0, 7), (1e6, 9)])
+def test_the_budget_sets_the_rounds_within_their_limits(budget, rounds):
+    clock = FakeClock()
+    effort = Effort(sample=1e-3, budget=budget, rounds=(3, 9))
+    times = _bench_timing.compare(clock.timer("A", 1.0), clock.timer("B", 1.0), effort)
+    assert times.rounds == rounds
+
+
+def test_a_goal_is_a_bound_on_the_cost_or_on_the_gain():
+    cost, gain = Goal(1.5), Goal(3, faster=True)
+    assert (str(cost), str(gain)) == ("<= 1.5", ">= 3 x faster")
+    assert cost.met(1.5)
+    assert not cost.met(1.51)
+    assert gain.met(0.25)
+    assert not gain.met(0.5)
+    assert gain.score(0.25) == 4
+
+
+# The machine
+
+
+def test_caches_are_read_from_the_system(tmp_path):
+    described = [("1", "Data", "48K"), ("1", "Instruction", "32K"), ("3", "Unified", "260M")]
+    for i, facts in enumerate(described):
+        (tmp_path / f"index{i}").mkdir()
+        for name, fact in zip(("level", "type", "size"), facts, strict=True):
+            (tmp_path / f"index{i}" / name).write_text(fact + "\n")
+    assert _bench_timing.caches(tmp_path) == {1: 48 << 10, 3: 260 << 20}
+    assert _bench_timing.caches(tmp_path / "nowhere") == {}
+
+
+def test_the_cpu_is_named(tmp_path):
+    file = tmp_path / "cpuinfo"
+    file.write_text("processor\t: 0\nmodel name\t: Abacus 9000\nmodel name\t: Abacus 9000\n")
+    assert _bench_timing.cpu_model(file) == "Abacus 9000"
+    assert isinstance(_bench_timing.cpu_model(tmp_path / "nowhere"), str)
+
+
+@pytest.mark.parametrize(
+    ("caches", "memory"),
+    [({1: 32 << 10, 3: 32 << 20}, 24), ({3: 33 << 20}, 25), ({3: 1 << 30}, 26), ({}, 24)],
+)
+def test_arrays_in_memory_are_twice_the_last_level_cache(caches, memory):
+    assert bench.places(caches)["memory"] == 1 << memory
+
+
+def test_powers_of_two_are_written_as_such():
+    assert [_bench_timing.power_of_two(n) for n in (1, 4096, 1000)] == ["2^0", "2^12", "1000"]
+
+
+# The rows
+
+
+def every_row():
+    level = fd.simd_levels()[-1]
+    rows = [*bench.core_rows(level, TINY), *_bench_peers.peer_rows([level], [64])]
+    return [pytest.param(row, id=f"{row.table}-{row.case}-{row.p:.2g}") for row in rows]
+
+
+@pytest.mark.parametrize("row", every_row())
+def test_statements_run(row):
+    with _bench_timing.conditions(row):
+        try:
+            names = _bench_timing.namespace(row)
+        except _bench_timing.Unavailable as reason:
+            pytest.skip(str(reason))
+        exec(row.candidate, names)
+        exec(row.baseline, names)
+
+
+def test_conditions_are_restored():
+    before = fd.get_num_threads()
+    with _bench_timing.conditions(Row("", "", "", "", size=1, threads=before + 1)):
+        assert fd.get_num_threads() == before + 1
+    assert fd.get_num_threads() == before
+
+
+@pytest.mark.parametrize("level", ["avx2", "avx512"])
+def test_every_row_has_a_goal_on_one_thread(level):
+    rows = bench.core_rows(level, TINY)
+    assert all(row.goal for row in rows)
+    assert {row.simd for row in rows} == {level}
+    assert {row.p for row in rows} == {0.1, 1 / 3, 0.5, 0.9}
+
+
+def test_only_rows_about_two_threads_keep_their_goal_on_more():
+    rows = bench.core_rows("avx2", TINY, threads=4)
+    assert {row.threads for row in rows if row.goal} == {2}
+    assert {row.threads for row in rows if not row.goal} == {4}
+
+
+def test_peers_run_once_however_many_levels_are_measured():
+    rows = _bench_peers.peer_rows(["slow", "fast"], [64])
+    assert len([row for row in rows if row.simd == "slow"]) == 3
+    assert len([row for row in rows if row.simd == "fast"]) == 3
+    assert len([row for row in rows if not row.simd]) == len(_bench_peers.PEERS)
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_a_note(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    torch = next(row for row in _bench_peers.peer_rows([], [64]) if "PyTorch" in row.case)
+    results, notes = bench.measure_all([torch, torch], BRIEF)
+    assert results == []
+    assert len(notes) == 1
+    assert notes[0].startswith("Left out: PyTorch F.dropout: ")
+    assert _bench_peers.bytes_kept_by_torch(10) == 40
+
+
+# The tables
+
+
+def test_a_table_of_promises():
+    (table,) = bench.tabulate(
+        [
+            result(Goal(1.5)),
+            result(Goal(30, faster=True), ratio=1 / 40, simd="avx2"),
+            result(None, ratio=0.5),
+        ],
+        bench.CORE_COLUMNS,
+    )
+    assert table.markdown() == (
+        "### Title\n"
+        "\n"
+        "`run()  against  walk()`\n"
+        "\n"
+        "| case | p | SIMD | ns per element | baseline | ratio | goal | met? |\n"
+        "| :-- | --: | :-- | --: | --: | --: | :-- | :-- |\n"
+        "| a case | 0.1 |  | 2 | 1 | 2 | <= 1.5 | no |\n"
+        "| a case | 0.1 | avx2 | 0.025 | 1 | 40 x faster | >= 30 x faster | yes |\n"
+        "| a case | 0.1 |  | 0.5 | 1 | 0.5 |  |  |\n"
+    )
+
+
+def test_a_table_of_peers():
+    (table,) = bench.tabulate([result(note="eager", ratio=160)], bench.PEER_COLUMNS)
+    assert table.header == ("system", "SIMD", "ns per element", "times a copy", "note")
+    assert table.cells == [("a case", "", "160", "160", "eager")]
+    assert table.code == ""
+
+
+def test_small_calls_are_shown_in_microseconds():
+    (table,) = bench.tabulate([result(per_call=True)], bench.CORE_COLUMNS)
+    assert table.header[3] == "us per call"
+    assert table.cells[0][3:5] == ("2", "1")
+
+
+def test_a_terminal_shows_the_same_cells():
+    from rich.console import Console
+
+    (table,) = bench.tabulate([result(Goal(1.5))], bench.CORE_COLUMNS)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table)
+    text = console.file.getvalue()
+    assert all(cell in text for cell in (*table.header, *table.cells[0], table.title, table.code))
+
+
+def test_goals_are_counted():
+    judged = [result(Goal(1.5)), result(Goal(2.5)), result(None)]
+    assert bench.summary(judged) == "1 of 2 goals met."
+    assert bench.summary([result(None)]) == "No goal was judged."
+
+
+# The command
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Let the command measure as little as possible, and none of the large packages."""
+    monkeypatch.setattr(bench, "places", lambda caches: TINY)
+    monkeypatch.setattr(bench, "PEER_SIZES", (64, 128))
+    monkeypatch.setattr(bench, "QUICK", BRIEF)
+    for package in ("torch", "jax", "numba"):
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def test_the_command_prints_tables_and_writes_json(tiny, tmp_path, capsys):
+    file = tmp_path / "bench.json"
+    assert command("--quick", "--full", "--markdown", "--json", str(file)) == 0
+    printed = capsys.readouterr().out
+    for title in ("Machine", "Forward, L2", "Kept for the backward pass", "Dropout of 2^7 float32"):
+        assert f"### {title}" in printed
+    assert " goals met." in printed
+    assert "Left out: JAX jitted" in printed
+
+    data = json.loads(file.read_text())
+    assert set(data) == {"schema", "machine", "core", "kept", "peers", "notes"}
+    assert data["schema"] == bench.SCHEMA
+    assert data["machine"]["fastdrop"] == fd.__version__
+    measured = {field for kind in (Row, Comparison) for field in kind.__dataclass_fields__}
+    assert all(set(record) == measured | {"met"} for record in data["core"] + data["peers"])
+    assert all(record["candidate_seconds"] > 0 for record in data["core"] + data["peers"])
+    assert {record["size"] for record in data["peers"]} == {64, 128}
+    assert [record["case"] for record in data["kept"]] == ["seeded mask", "packed mask"]
+
+
+def test_rows_can_be_chosen(tiny, capsys):
+    assert command("--quick", "--rows", "peers", "--simd", "best", "--simd", "scalar") == 0
+    printed = capsys.readouterr().out
+    assert "Forward, L2" not in printed
+    assert "scalar" in printed
+
+
+def test_a_picture_is_drawn(tiny, tmp_path):
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "bench.png"
+    assert command("--quick", "--rows", "peers", "--plot", str(file)) == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--simd", "mmx"], "SIMD level 'mmx' is not one of"),
+        (["--threads", "0"], "--threads must be at least 1, got 0."),
+        (["--json", "no/such/folder/x.json"], "There is no folder"),
+    ],
+)
+def test_a_run_that_cannot_finish_does_not_start(options, sentence, capsys):
+    assert command(*options) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_plot_needs_the_peers(capsys):
+    pytest.importorskip("matplotlib")
+    assert command("--rows", "core", "--plot", "x.png") == 2
+    assert "--plot draws the peers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("package", "options"), [("rich", []), ("matplotlib", ["--plot", "x.png"])]
+)
+def test_what_is_missing_is_named_with_its_cure(package, options, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert command(*options) == 2
+    message = capsys.readouterr().err
+    assert package in message
+    assert 'pip install "fastdrop[bench]"' in message
+
+
+def test_the_level_in_use_is_measured_unless_others_are_asked_for(monkeypatch):
+    slowest, best = fd.simd_levels()[0], fd.simd_levels()[-1]
+    monkeypatch.delenv("FASTDROP_SIMD", raising=False)
+    assert bench.simd_levels([]) == [best]
+    assert bench.simd_levels([slowest, "best", slowest]) == list(dict.fromkeys([slowest, best]))
+    monkeypatch.setenv("FASTDROP_SIMD", slowest)
+    assert bench.simd_levels([]) == [slowest]
+
+
+# python -m fastdrop info
+
+
+def test_info_aligns_what_it_prints():
+    config = {"fastdrop": {"version": "1.0", "SIMD levels": ["sse2", "avx2"]}, "note": "none"}
+    assert list(info.lines(config)) == [
+        "fastdrop",
+        "  version      1.0",
+        "  SIMD levels  sse2, avx2",
+        "note      none",
+    ]
+
+
+def test_info_shows_the_version(capsys):
+    parser = argparse.ArgumentParser()
+    info.add_arguments(parser)
+    assert info.main(parser.parse_args([])) == 0
+    assert fd.__version__ in capsys.readouterr().out
