@@ -6,24 +6,28 @@ All of them run before any source advances and before any output is written.
 
 import math
 import operator
+from collections.abc import Collection
+from typing import Any
 
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
+from fastdrop._typing import Shape
+
 __all__ = [
-    "check_keep_prob",
     "check_choice",
+    "check_keep_prob",
+    "check_noise_shape",
     "check_p",
     "check_position",
     "check_positive",
-    "check_shape",
-    "check_noise_shape",
     "check_seed",
+    "check_shape",
     "check_words",
 ]
 
 
-def check_probability(name, value):
+def check_probability(name: str, value: Any) -> float:
     """Return the probability ``value`` as a float in [0, 1]."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(
@@ -35,24 +39,24 @@ def check_probability(name, value):
     return number
 
 
-def check_p(value):
+def check_p(value: Any) -> float:
     """Return the probability of dropping as a float in [0, 1]."""
     return check_probability("p", value)
 
 
-def check_keep_prob(value):
+def check_keep_prob(value: Any) -> float:
     """Return the probability of being present as a float in [0, 1]."""
     return check_probability("keep_prob", value)
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     """Return ``value``, one of the strings ``choices``."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, choices))}")
     return value
 
 
-def check_positive(name, value):
+def check_positive(name: str, value: Any) -> int:
     """Return ``value`` as an int of at least 1."""
     try:
         number = operator.index(value)
@@ -65,25 +69,26 @@ def check_positive(name, value):
     return number
 
 
-def check_shape(value, name="shape"):
+def check_shape(value: Any, name: str = "shape") -> Shape:
     """Return a shape as a tuple of ints that are not negative; an int is one axis."""
+    lengths: Shape
     try:
-        lengths = (operator.index(value),)
+        if isinstance(value, (tuple, list)) or not hasattr(value, "__index__"):
+            lengths = tuple(map(operator.index, value))
+        else:
+            lengths = (operator.index(value),)
     except TypeError:
-        try:
-            lengths = tuple(operator.index(length) for length in value)
-        except TypeError:
-            raise TypeError(
-                f"{name} is {value!r}; allowed are an integer or a sequence of integers"
-            ) from None
-    if any(length < 0 for length in lengths):
+        raise TypeError(
+            f"{name} is {value!r}; allowed are an integer or a sequence of integers"
+        ) from None
+    if lengths and min(lengths) < 0:
         raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
     if math.prod(lengths) >= 2**63:
         raise ValueError(f"{name} is {value!r}; allowed are fewer than 2**63 elements")
     return lengths
 
 
-def check_noise_shape(value, shape):
+def check_noise_shape(value: Any, shape: Shape) -> Shape:
     """Return the shape of a mask that broadcasts to ``shape``; None entries take x's length."""
     try:
         lengths = tuple(value)
@@ -105,7 +110,7 @@ def check_noise_shape(value, shape):
     return lengths
 
 
-def check_broadcast(name, lengths, shape):
+def check_broadcast(name: str, lengths: Shape, shape: Shape) -> None:
     """Check that a mask of shape ``lengths`` broadcasts to x's ``shape`` without enlarging it."""
     missing = len(shape) - len(lengths)
     if missing < 0 or any(
@@ -117,7 +122,7 @@ def check_broadcast(name, lengths, shape):
         )
 
 
-def check_seed(value):
+def check_seed(value: Any) -> ISeedSequence:
     """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself."""
     if isinstance(value, ISeedSequence):
         return value
@@ -132,7 +137,7 @@ def check_seed(value):
         ) from None
 
 
-def check_words(name, value, count):
+def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
     """Return ``count`` 32-bit words from a sequence of them, or from one int, low word first."""
     try:
         number = operator.index(value)
@@ -153,7 +158,7 @@ def check_words(name, value, count):
     return words
 
 
-def check_position(value):
+def check_position(value: Any) -> int:
     """Return a position of a source as an int in [0, 2**64)."""
     try:
         position = operator.index(value)

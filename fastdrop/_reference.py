@@ -9,9 +9,17 @@ first, added to modulo 2**128) and a position in its stream of bytes. Words are 
 every machine. Positions wrap around modulo 2**64.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.random import BitGenerator, SeedSequence
+from numpy.typing import ArrayLike, NDArray
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Words: TypeAlias = NDArray[np.uint64]
+Decisions: TypeAlias = NDArray[np.bool_]
 
 BLOCK_BYTES = 16384  # the xorshift family is reseeded at every multiple of this position
 LANES = 8  # 64-bit words in one step of the xorshift family
@@ -59,7 +67,7 @@ SOURCES = {
 # --- source: words -------------------------------------------------------------------------------
 
 
-def philox4x32(counter, key, rounds=10):
+def philox4x32(counter: ArrayLike, key: ArrayLike, rounds: int = 10) -> NDArray[np.uint32]:
     """Philox4x32: uint32 counters (..., 4) and keys (..., 2) to words (..., 4).
 
     Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
@@ -73,12 +81,12 @@ def philox4x32(counter, key, rounds=10):
     return np.stack(np.broadcast_arrays(x0, x1, x2, x3), axis=-1).astype(np.uint32)
 
 
-def _rotate_left(word, bits):
+def _rotate_left(word: Words, bits: int) -> Words:
     return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
 
 
 @np.errstate(over="ignore")  # sums are modulo 2**64, which NumPy remarks upon for scalars
-def xoshiro256plusplus_step(s):
+def xoshiro256plusplus_step(s: Words) -> tuple[Words, Words]:
     """One step of xoshiro256++, from lanes of shape (4, ...) to (new lanes, output words).
 
     Blackman & Vigna, "Scrambled linear pseudorandom number generators" (2021).
@@ -91,7 +99,7 @@ def xoshiro256plusplus_step(s):
 
 
 @np.errstate(over="ignore")
-def xorshift128plus_step(s):
+def xorshift128plus_step(s: Words) -> tuple[Words, Words]:
     """One step of xorshift128+, from lanes of shape (2, ...) to (new lanes, output words).
 
     Vigna, "Further scramblings of Marsaglia's xorshift generators" (2017), with the shifts
@@ -112,7 +120,9 @@ _STEPS = {
 # --- source: identity, lanes, bytes --------------------------------------------------------------
 
 
-def identity(seed):
+def identity(
+    seed: int | Sequence[int] | SeedSequence,
+) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
     """Return key and counter of the source with this seed: 128 bits of `numpy.random.SeedSequence`.
 
     Parameters
@@ -130,12 +140,13 @@ def identity(seed):
     return (w[0], w[1]), (0, 0, w[2], w[3])
 
 
-def _tagged(key, tag):
+def _tagged(key: ArrayLike, tag: str) -> NDArray[np.uint32]:
     """Return the key, its eight bytes XORed with the eight ASCII bytes of the tag."""
-    return np.asarray(key, dtype=np.uint32) ^ np.frombuffer(tag.encode("ascii"), dtype="<u4")
+    words = np.frombuffer(tag.encode("ascii"), dtype="<u4").astype(np.uint32)
+    return np.asarray(key, dtype=np.uint32) ^ words
 
 
-def _counter_plus(counter, offsets):
+def _counter_plus(counter: Sequence[int], offsets: Words) -> NDArray[np.uint32]:
     """Add an array of uint64 to a counter modulo 2**128, giving uint32 words (..., 4)."""
     base = sum(int(word) << 32 * i for i, word in enumerate(counter))
     low = offsets + np.uint64(base % 2**64)
@@ -143,19 +154,19 @@ def _counter_plus(counter, offsets):
     return np.stack([low, high], axis=-1).astype("<u8").view("<u4").astype(np.uint32)
 
 
-def _philox_bytes(key, counter, blocks):
+def _philox_bytes(key: ArrayLike, counter: Sequence[int], blocks: Words) -> Bytes:
     """Return 16-byte blocks (an array of uint64) of the Philox stream: uint8 (..., 16)."""
     return philox4x32(_counter_plus(counter, blocks), key).astype("<u4").view(np.uint8)
 
 
-def _without_zero_lanes(s):
+def _without_zero_lanes(s: Words) -> Words:
     """Replace word 0 of the lanes (k, ...) that are all zero: zero is a fixed point."""
     s = s.copy()
     s[0][(s == 0).all(axis=0)] = _NONZERO_WORD
     return s
 
 
-def _block_lanes(spec, key, counter, blocks):
+def _block_lanes(spec: SourceSpec, key: ArrayLike, counter: Sequence[int], blocks: Words) -> Words:
     """Return the lanes at the start of 16 KiB blocks (an array of uint64): uint64 (k, blocks, 8).
 
     Word j of lane l in block n is the 64-bit word 8j + l of the bytes [64kn, 64k(n+1)) of the
@@ -169,7 +180,7 @@ def _block_lanes(spec, key, counter, blocks):
     return _without_zero_lanes(np.moveaxis(s, 1, 0))
 
 
-def lanes(source, key, counter, position):
+def lanes(source: str, key: ArrayLike, counter: Sequence[int], position: int) -> Words:
     """Return the lanes before the 64-byte step that contains the position: uint64 (8, k).
 
     This is ``state["s"]`` of a source of the xorshift family.
@@ -181,7 +192,9 @@ def lanes(source, key, counter, position):
     return s[:, 0].T.copy()
 
 
-def _xorshift_bytes(spec, key, counter, blocks):
+def _xorshift_bytes(
+    spec: SourceSpec, key: ArrayLike, counter: Sequence[int], blocks: Words
+) -> Bytes:
     """Return 16 KiB blocks: step t gives the bytes 64t to 64t + 63, lane l their word l."""
     s = _block_lanes(spec, key, counter, blocks)
     outputs = np.empty((len(blocks), BLOCK_BYTES // STEP_BYTES, LANES), dtype="<u8")
@@ -190,7 +203,9 @@ def _xorshift_bytes(spec, key, counter, blocks):
     return outputs.view(np.uint8)
 
 
-def stream_bytes(source, key, counter, position, n):
+def stream_bytes(
+    source: str, key: ArrayLike, counter: Sequence[int], position: int, n: int
+) -> Bytes:
     """Return the bytes B(position), ..., B(position + n - 1) of a source.
 
     Parameters
@@ -222,13 +237,13 @@ def stream_bytes(source, key, counter, position, n):
 # --- mask ----------------------------------------------------------------------------------------
 
 
-def _tie_digits_at(tag, key, counter, positions):
+def _tie_digits_at(tag: str, key: ArrayLike, counter: Sequence[int], positions: Words) -> Words:
     """Return H(q): the top 56 bits of the first 64-bit word of philox(tagged key; counter + q)."""
     words = _philox_bytes(_tagged(key, tag), counter, positions).view("<u8")
     return words[:, 0].astype(np.uint64) >> np.uint64(8)
 
 
-def tie_digits(source, key, counter, position, n):
+def tie_digits(source: str, key: ArrayLike, counter: Sequence[int], position: int, n: int) -> Words:
     """Return the digits H(position), ..., H(position + n - 1), which decide where bytes tie.
 
     The source is a name in `SOURCES` or a tag such as ``"fd:tienp"``, the other parameters are
@@ -239,20 +254,27 @@ def tie_digits(source, key, counter, position, n):
     return _tie_digits_at(tag, key, counter, positions)
 
 
-def decision_threshold(p=None, keep_prob=None):
+def decision_threshold(p: float | None = None, keep_prob: float | None = None) -> int:
     """Return the integer ceil(D) in [0, 2**64]: an element is dropped where its uniform U < D.
 
     D is the real number p * 2**64, or 2**64 - keep_prob * 2**64; U is an integer below 2**64, so
     U < D where U < ceil(D). Computed with integers, hence exact.
     """
     if keep_prob is None:
-        numerator, denominator = float(p).as_integer_ratio()
+        numerator, denominator = float(p).as_integer_ratio()  # type: ignore[arg-type]
         return -(-numerator * 2**64 // denominator)
     numerator, denominator = float(keep_prob).as_integer_ratio()
     return 2**64 - numerator * 2**64 // denominator
 
 
-def _kept(heads, tag, key, counter, position, threshold):
+def _kept(
+    heads: Bytes,
+    tag: str,
+    key: ArrayLike,
+    counter: Sequence[int],
+    position: int,
+    threshold: int,
+) -> Decisions:
     """Compare U = head * 2**56 + H >= threshold; H is looked at only where the heads tie."""
     head, rest = divmod(threshold, 2**56)
     kept = heads > head
@@ -262,7 +284,9 @@ def _kept(heads, tag, key, counter, position, threshold):
     return kept
 
 
-def kept(source, key, counter, position, n, threshold):
+def kept(
+    source: str, key: ArrayLike, counter: Sequence[int], position: int, n: int, threshold: int
+) -> Decisions:
     """Decide n elements drawn at a position: bool (n,), True where one is kept.
 
     The threshold is that of `decision_threshold`, the other parameters those of `stream_bytes`.
@@ -271,7 +295,7 @@ def kept(source, key, counter, position, n, threshold):
     return _kept(heads, SOURCES[source].tie_tag, key, counter, position, threshold)
 
 
-def numpy_kept(bit_generator, n, threshold):
+def numpy_kept(bit_generator: BitGenerator, n: int, threshold: int) -> Decisions:
     """Decide n elements with a bit generator of NumPy, as ``draws="bytes"`` does.
 
     For n > 0 it takes 1 + ceil(n / 8) words: the first is the key of the tie digits, the rest are
@@ -287,7 +311,7 @@ def numpy_kept(bit_generator, n, threshold):
     return _kept(heads, NUMPY_TIE_TAG, key, (0, 0, 0, 0), 0, threshold)
 
 
-def pack(kept):
+def pack(kept: Decisions) -> Bytes:
     """Pack a mask: one bit for each element in C order, the lowest first, pad bits 0."""
     return np.packbits(kept, axis=None, bitorder="little")
 
@@ -295,14 +319,14 @@ def pack(kept):
 # --- apply ---------------------------------------------------------------------------------------
 
 
-def scale_factor(p=None, keep_prob=None):
+def scale_factor(p: float | None = None, keep_prob: float | None = None) -> float:
     """Return 1 / (1 - p) or 1 / keep_prob in double precision; infinite at p = 1."""
-    keep_prob = 1.0 - float(p) if keep_prob is None else float(keep_prob)
-    return 1.0 / keep_prob if keep_prob else np.inf
+    present = 1.0 - float(p) if keep_prob is None else float(keep_prob)  # type: ignore[arg-type]
+    return 1.0 / present if present else np.inf
 
 
 @np.errstate(all="ignore")
-def apply(x, kept, factor):
+def apply(x: ArrayLike, kept: Decisions, factor: float) -> NDArray[Any]:
     """Multiply the kept elements by the factor and make the others +0.0, whatever they held.
 
     The factor is rounded to the dtype of x, the product once; complex numbers are multiplied by

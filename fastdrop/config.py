@@ -5,6 +5,8 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from typing import Literal, SupportsIndex, overload
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from fastdrop.kernels import _kernels
 __all__ = ["get_num_threads", "set_num_threads", "show_config", "simd_levels", "use_simd"]
 
 
-def set_num_threads(n):
+def set_num_threads(n: SupportsIndex) -> None:
     """Set the most threads that one call uses.
 
     Results do not depend on it. The default is ``FASTDROP_NUM_THREADS``, else
@@ -42,7 +44,7 @@ def set_num_threads(n):
     _kernels.set_threads(check_positive("n", n))
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """Return the most threads that one call uses.
 
     Returns
@@ -59,7 +61,7 @@ def get_num_threads():
     return _kernels.get_threads()
 
 
-def simd_levels():
+def simd_levels() -> tuple[str, ...]:
     """Return the instruction sets that this machine can run, slowest first.
 
     Returns
@@ -77,7 +79,7 @@ def simd_levels():
 
 
 @contextlib.contextmanager
-def use_simd(level):
+def use_simd(level: str) -> Iterator[None]:
     """Use the kernels of one instruction set inside a ``with`` block.
 
     Results do not depend on it. It acts on all threads of the process.
@@ -110,7 +112,17 @@ def use_simd(level):
         _kernels.set_level(before)
 
 
-def show_config(mode="stdout"):
+@overload
+def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
+
+
+@overload
+def show_config(mode: Literal["dicts"]) -> dict[str, dict[str, str]]: ...
+
+
+def show_config(
+    mode: Literal["stdout", "dicts"] = "stdout",
+) -> dict[str, dict[str, str]] | None:
     """Print, or return, version, machine, kernels, threads and build.
 
     Parameters
@@ -173,7 +185,7 @@ def show_config(mode="stdout"):
     return None
 
 
-def _processor():
+def _processor() -> str:
     """Return the name of the CPU, as well as the system tells it."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as info:
@@ -183,14 +195,14 @@ def _processor():
     return platform.processor() or platform.machine()
 
 
-def _usable_cpus():
+def _usable_cpus() -> int:
     """Return the number of CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _check_level(name, level):
+def _check_level(name: str, level: str) -> str:
     """Return the level to use for ``level``, which may be "auto"."""
     levels = simd_levels()
     if level == "auto":
@@ -203,7 +215,7 @@ def _check_level(name, level):
     return level
 
 
-def _from_environment():
+def _from_environment() -> None:
     """Set level and threads as the environment says."""
     _kernels.set_level(_check_level("FASTDROP_SIMD", os.environ.get("FASTDROP_SIMD", "auto")))
     threads = os.environ.get("FASTDROP_NUM_THREADS")

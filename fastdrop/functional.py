@@ -1,9 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions that most programs call: check, choose, and call one compiled function."""
 
-import numpy as np
+import math
+from typing import Any, Literal, overload
 
-from fastdrop._checks import check_broadcast, check_choice, check_probability, check_shape
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastdrop._checks import check_choice, check_probability, check_shape
+from fastdrop._typing import (
+    ArrayLike,
+    BoolArray,
+    NDArray,
+    NoiseShapeLike,
+    ProbabilityLike,
+    RNGLike,
+    ScalarT,
+    Scale,
+    ShapeLike,
+    Store,
+)
 from fastdrop.apply._apply import check_arrays
 from fastdrop.mask._mask import (
     Mask,
@@ -23,25 +39,55 @@ HALF = float("0.5")
 SCALES = ("train", "test", "none")
 
 
-def _probability(p, keep_prob):
+def _probability(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
     """Return the Probability of p or keep_prob, of which one is given."""
     if keep_prob is not None and p is not HALF:
         raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; allowed is one of the two")
     return Probability(p, keep_prob)
 
 
+@overload
 def dropout(
-    x,
-    p=HALF,
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
     *,
-    keep_prob=None,
-    rng=None,
-    training=True,
-    scale="train",
-    noise_shape=None,
-    mask=None,
-    out=None,
-):
+    keep_prob: ProbabilityLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    scale: Scale = ...,
+    noise_shape: NoiseShapeLike | None = ...,
+    mask: Mask | ArrayLike | None = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def dropout(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    keep_prob: ProbabilityLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    scale: Scale = ...,
+    noise_shape: NoiseShapeLike | None = ...,
+    mask: Mask | ArrayLike | None = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
+
+
+def dropout(
+    x: ArrayLike,
+    p: ProbabilityLike = HALF,
+    *,
+    keep_prob: ProbabilityLike | None = None,
+    rng: RNGLike = None,
+    training: bool = True,
+    scale: Scale = "train",
+    noise_shape: NoiseShapeLike | None = None,
+    mask: Mask | ArrayLike | None = None,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], Mask]:
     """Drop elements of ``x`` at random with probability ``p``, and scale the others.
 
     In training, ``y = x / (1 - p)`` where an element is kept and +0 where it is dropped, NaN and
@@ -136,7 +182,9 @@ def dropout(
     return _evaluate(x, probability.keep_prob if scale == "test" else 1.0, noise_shape, out)
 
 
-def _evaluate(x, factor, noise_shape, out):
+def _evaluate(
+    x: ArrayLike, factor: float, noise_shape: NoiseShapeLike | None, out: NDArray[Any] | None
+) -> tuple[NDArray[Any], Mask]:
     """Return x, times ``factor`` unless that is 1, and a mask that keeps all of it."""
     x, shape = check_arrays(x, out, noise_shape)
     mask = kept_mask(shape, factor)
@@ -145,7 +193,17 @@ def _evaluate(x, factor, noise_shape, out):
     return mask.apply(x, out), mask
 
 
-def _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out):
+def _with_mask(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    keep_prob: ProbabilityLike | None,
+    rng: RNGLike,
+    training: bool,
+    scale: Scale,
+    noise_shape: NoiseShapeLike | None,
+    mask: Mask | ArrayLike,
+    out: NDArray[Any] | None,
+) -> tuple[NDArray[Any], Mask]:
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
         for name, value in (("keep_prob", keep_prob), ("rng", rng), ("noise_shape", noise_shape)):
@@ -168,7 +226,19 @@ def _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out):
     return mask.apply(x, out), mask
 
 
-def dropout_backward(dy, mask, *, out=None):
+@overload
+def dropout_backward(
+    dy: NDArray[ScalarT], mask: Mask, *, out: NDArray[ScalarT] | None = ...
+) -> NDArray[ScalarT]: ...
+
+
+@overload
+def dropout_backward(
+    dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = ...
+) -> NDArray[Any]: ...
+
+
+def dropout_backward(dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Return the gradient of `dropout` with respect to x.
 
     Parameters
@@ -208,7 +278,14 @@ def dropout_backward(dy, mask, *, out=None):
     return mask.apply(dy, out)
 
 
-def dropout_mask(shape, p=HALF, *, keep_prob=None, rng=None, store="auto"):
+def dropout_mask(
+    shape: ShapeLike,
+    p: ProbabilityLike = HALF,
+    *,
+    keep_prob: ProbabilityLike | None = None,
+    rng: RNGLike = None,
+    store: Store = "auto",
+) -> Mask:
     """Draw a mask: each element is dropped with probability ``p``.
 
     Parameters
@@ -258,7 +335,39 @@ def dropout_mask(shape, p=HALF, *, keep_prob=None, rng=None, store="auto"):
     return draw_mask(shape, probability, source, store == "bits")
 
 
-def bernoulli(shape, prob, *, rng=None, dtype=bool, packed=False, out=None):
+@overload
+def bernoulli(
+    shape: ShapeLike,
+    prob: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    dtype: type[bool] = ...,
+    packed: Literal[False] = ...,
+    out: None = ...,
+) -> BoolArray: ...
+
+
+@overload
+def bernoulli(
+    shape: ShapeLike,
+    prob: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    dtype: DTypeLike = ...,
+    packed: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> NDArray[Any]: ...
+
+
+def bernoulli(
+    shape: ShapeLike,
+    prob: ProbabilityLike,
+    *,
+    rng: RNGLike = None,
+    dtype: DTypeLike = bool,
+    packed: bool = False,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Draw booleans that are True with probability ``prob``.
 
     True is where dropout with ``p=prob`` *drops*. It is not the mask of ``keep_prob=prob``: that
@@ -304,9 +413,9 @@ def bernoulli(shape, prob, *, rng=None, dtype=bool, packed=False, out=None):
     probability = Probability(check_probability("prob", prob), None)
     source = as_source(rng)
     dtype = np.dtype(dtype)
-    if dtype not in (np.bool_, np.uint8):
+    if dtype.char not in "?B":
         raise TypeError(f"dtype is {dtype}; allowed are bool and uint8")
-    wanted = (-(-int(np.prod(shape, dtype=object)) // 8),) if packed else shape
+    wanted = (-(-math.prod(shape) // 8),) if packed else shape
     if out is not None:
         if not isinstance(out, np.ndarray):
             raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")

@@ -28,6 +28,11 @@ from fastdrop.kernels._kernels cimport (
 
 cnp.import_array()
 
+
+cdef extern from "numpy/arrayobject.h":
+    ndarray PyArray_NewLikeArray(ndarray prototype, cnp.NPY_ORDER order, void *dtype, int subok)
+
+
 # Elements that np.nditer hands out at once: few enough for the caches, enough to forget the call.
 cdef int PIECE = 1 << 15
 
@@ -79,13 +84,13 @@ cdef bint same_shape(ndarray x, ndarray y):
 cdef ndarray as_output(ndarray x, object out):
     cdef ndarray y
     if out is None:
-        return np.empty_like(x, subok=False)
+        return PyArray_NewLikeArray(x, cnp.NPY_KEEPORDER, NULL, False)
     if not isinstance(out, ndarray):
         raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
     y = out
     if y is x:
         pass
-    elif y.dtype != x.dtype:
+    elif cnp.PyArray_DESCR(y) is not cnp.PyArray_DESCR(x) and y.dtype != x.dtype:
         raise TypeError(f"out has dtype {y.dtype}; allowed is x's dtype, {x.dtype}")
     elif not same_shape(x, y):
         raise ValueError(f"out has shape {out.shape}; allowed is x's shape, {(<object>x).shape}")
@@ -112,9 +117,13 @@ cdef bint is_plain(ndarray x):
 
 cdef bint overlap_partly(ndarray x, ndarray y):
     # May they share memory other than element by element?
-    if cnp.PyArray_DATA(x) == cnp.PyArray_DATA(y) and (
-        (is_plain(x) and is_plain(y)) or (<object>x).strides == (<object>y).strides
-    ):
+    cdef char *from_ = <char *>cnp.PyArray_DATA(x)
+    cdef char *to = <char *>cnp.PyArray_DATA(y)
+    if is_plain(x) and is_plain(y):
+        return from_ != to and from_ < to + cnp.PyArray_NBYTES(y) and (
+            to < from_ + cnp.PyArray_NBYTES(x)
+        )
+    if from_ == to and (<object>x).strides == (<object>y).strides:
         return False
     return np.may_share_memory(x, y)
 

@@ -2,6 +2,7 @@
 """The commands of ``python -m fastdrop``."""
 
 import argparse
+from collections.abc import Sequence
 
 from fastdrop.cli import bench, demo, info
 
@@ -14,7 +15,7 @@ COMMANDS = {
 }
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m fastdrop",
@@ -26,4 +27,5 @@ def main(argv=None):
         module.add_arguments(command)
         command.set_defaults(run=module.main)
     args = parser.parse_args(argv)
-    return args.run(args)
+    status: int = args.run(args)
+    return status

@@ -5,20 +5,26 @@ Every array has a leading axis of seeds, so that one batched matrix product and 
 dropout serve all the networks at once.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 import fastdrop as fd
+
+Array = NDArray[Any]
+Loss = Callable[[Array, Array], tuple[Array, Array]]
 
 
 class NoDropout:
     """Leaves every activation alone."""
 
-    def forward(self, h):
+    def forward(self, h: Array) -> None:
         """Leave the activations `h` as they are; the mask is None."""
 
-    def backward(self, dh, mask):
+    def backward(self, dh: Array, mask: None) -> None:
         """Leave the gradient `dh` as it is."""
 
 
@@ -33,16 +39,16 @@ class Dropout:
         Where the masks come from, as in `fastdrop.dropout`.
     """
 
-    def __init__(self, keep, rng):
+    def __init__(self, keep: float, rng: Any) -> None:
         self.keep = keep
         self.rng = rng
 
-    def forward(self, h):
+    def forward(self, h: Array) -> Any:
         """Drop some of the activations `h`, scale the others, and return the mask."""
         _, mask = fd.dropout(h, keep_prob=self.keep, rng=self.rng, out=h)
         return mask
 
-    def backward(self, dh, mask):
+    def backward(self, dh: Array, mask: Any) -> None:
         """Turn `dh` from the gradient after dropout into the gradient before it."""
         fd.dropout_backward(dh, mask, out=dh)
 
@@ -69,20 +75,26 @@ class Networks:
         One (seeds, 1, outputs) array for each layer.
     """
 
-    def __init__(self, sizes, seeds, scale=1.0, dtype=np.float32):
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        seeds: Sequence[int],
+        scale: float = 1.0,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
         generators = [np.random.default_rng(seed) for seed in seeds]
-        self.weights = []
-        self.biases = []
+        self.weights: list[Array] = []
+        self.biases: list[Array] = []
         for n_in, n_out in pairwise(sizes):
             normal = np.stack([g.standard_normal((n_in, n_out)) for g in generators])
             self.weights.append((scale * np.sqrt(2 / n_in) * normal).astype(dtype))
             self.biases.append(np.zeros((len(seeds), 1, n_out), dtype))
 
-    def parameters(self):
+    def parameters(self) -> list[Array]:
         """Return all weights, then all biases, in one list."""
         return [*self.weights, *self.biases]
 
-    def forward(self, x, dropout):
+    def forward(self, x: Array, dropout: Dropout | NoDropout) -> tuple[list[Array], list[Any]]:
         """Return the activations of every layer, inputs and outputs included, and the masks."""
         activations = [x]
         masks = []
@@ -95,11 +107,13 @@ class Networks:
         activations.append(activations[-1] @ self.weights[-1] + self.biases[-1])
         return activations, masks
 
-    def predict(self, x):
+    def predict(self, x: Array) -> Array:
         """Return the outputs for `x` (seeds, samples, inputs), without dropout."""
         return self.forward(x, NoDropout())[0][-1]
 
-    def loss_and_gradients(self, x, targets, loss, dropout):
+    def loss_and_gradients(
+        self, x: Array, targets: Array, loss: Loss, dropout: Dropout | NoDropout
+    ) -> tuple[Array, list[Array]]:
         """Return the mean loss of every network and its gradients, in the order of `parameters`."""
         activations, masks = self.forward(x, dropout)
         value, delta = loss(activations.pop(), targets)
@@ -116,7 +130,7 @@ class Networks:
         return value, [*reversed(weight_gradients), *reversed(bias_gradients)]
 
 
-def cross_entropy(outputs, labels):
+def cross_entropy(outputs: Array, labels: Array) -> tuple[Array, Array]:
     """Return the mean softmax cross-entropy of every network, and its gradient at the outputs."""
     log_probs = outputs - outputs.max(axis=2, keepdims=True)
     log_probs -= np.log(np.exp(log_probs).sum(axis=2, keepdims=True))
@@ -125,14 +139,26 @@ def cross_entropy(outputs, labels):
     return value, (np.exp(log_probs) - one_hot) / outputs.dtype.type(labels.shape[1])
 
 
-def squared_error(outputs, targets):
+def squared_error(outputs: Array, targets: Array) -> tuple[Array, Array]:
     """Return the squared error of every network, summed over outputs, and half its gradient."""
     difference = outputs - targets
     value = (difference**2).sum(axis=2).mean(axis=1)
     return value, difference / outputs.dtype.type(outputs.shape[1])
 
 
-def train(networks, x, targets, *, loss, dropout, epochs, batch, rate, momentum, seed):
+def train(
+    networks: Networks,
+    x: Array,
+    targets: Array,
+    *,
+    loss: Loss,
+    dropout: Dropout | NoDropout,
+    epochs: int,
+    batch: int,
+    rate: float,
+    momentum: float,
+    seed: int,
+) -> Iterator[int]:
     """Train by gradient descent with momentum and a rate that falls linearly to zero.
 
     Parameters

@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The figures of the demo. Their titles say what the numbers say."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastdrop.cli.demo import Results
+
+Array = NDArray[Any]
 
 WITHOUT_COLOR = "#c2602d"
 DROPOUT_COLOR = "#1d6f8c"
 TRAINING_COLOR = "#8c8c8c"
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.titlelocation": "left",
@@ -28,12 +38,12 @@ STYLE = {
 }
 
 
-def save_plots(results, folder):
+def save_plots(results: "Results", folder: Path) -> list[Path]:
     """Draw all figures.
 
     Parameters
     ----------
-    results : fastdrop.cli.demo.Results
+    results : Results
         What to draw.
     folder : Path
         Where the PNG files go.
@@ -57,7 +67,7 @@ def save_plots(results, folder):
     return paths
 
 
-def draw_test_error(results):
+def draw_test_error(results: "Results") -> Figure:
     """Draw the errors against the probability of being present, as the paper's figure 9."""
     keeps = np.array([setting.keep for setting in results.settings])
     test = np.array([setting.test_error for setting in results.settings])
@@ -121,7 +131,7 @@ def draw_test_error(results):
     return figure
 
 
-def draw_learning_curves(results):
+def draw_learning_curves(results: "Results") -> Figure:
     """Draw the errors against the epochs, with and without dropout."""
     without, half = results.without(), results.half()
     gain = results.gain(half)
@@ -166,14 +176,13 @@ def draw_learning_curves(results):
     return figure
 
 
-def draw_features(results, side=8):
+def draw_features(results: "Results", side: int = 8) -> Figure:
     """Draw the strongest first-layer features of one seed, as the paper's figure 7."""
     pixels = [_effective_pixels(each.features) for each in results.autoencoders]
     strongest = [_strongest(each.features[0], side**2) for each in results.autoencoders]
     limit = np.quantile(np.abs(strongest), 0.995)
 
-    figure = Figure(figsize=(9, 4.45))
-    figure.get_layout_engine().set(wspace=0.06, w_pad=0.1)
+    figure = Figure(figsize=(9, 4.45), layout=ConstrainedLayoutEngine(wspace=0.06, w_pad=0.1))
     panels = figure.subplots(1, 2)
     for axes, features, count, name in zip(
         panels, strongest, pixels, ("Without dropout", "With dropout, 0.5"), strict=True
@@ -197,12 +206,12 @@ def draw_features(results, side=8):
     return figure
 
 
-def _strongest(features, count):
+def _strongest(features: Array, count: int) -> Array:
     """Return the features of largest norm, largest first."""
     return features[np.argsort(-np.linalg.norm(features, axis=1))[:count]]
 
 
-def _tiled(features, side):
+def _tiled(features: Array, side: int) -> Array:
     """Return one image of side x side square features, with a blank line between them."""
     pixels = int(np.sqrt(features.shape[1]))
     tiles = np.full((side, pixels + 1, side, pixels + 1), np.nan, features.dtype)
@@ -210,21 +219,20 @@ def _tiled(features, side):
     return tiles.reshape(side * (pixels + 1), -1)[:-1, :-1]
 
 
-def _effective_pixels(features):
+def _effective_pixels(features: Array) -> float:
     """Return the participation ratio of the features, on average: n for n equal weights."""
     squares = features**2
-    return (squares.sum(axis=-1) ** 2 / (squares**2).sum(axis=-1)).mean()
+    return float((squares.sum(axis=-1) ** 2 / (squares**2).sum(axis=-1)).mean())
 
 
-def draw_activations(results):
+def draw_activations(results: "Results") -> Figure:
     """Draw the activations of the hidden layer, as the paper's figure 8."""
     activations = [each.activations for each in results.autoencoders]
     means = [each.mean(axis=1) for each in activations]
     end = np.quantile(activations[0], 0.9995)
     mean_end = max(each.max() for each in means)
 
-    figure = Figure(figsize=(9, 4.5))
-    figure.get_layout_engine().set(wspace=0.06)
+    figure = Figure(figsize=(9, 4.5), layout=ConstrainedLayoutEngine(wspace=0.06))
     left, right = figure.subplots(1, 2)
     for each, unit_means, color, name in zip(
         activations,
@@ -259,7 +267,7 @@ def draw_activations(results):
     return figure
 
 
-def _shares(values, end, bins=40):
+def _shares(values: Array, end: float, bins: int = 40) -> tuple[Array, Array]:
     """Return the percentages of `values` in equal bins from 0 to `end`, and their edges."""
     counts, edges = np.histogram(values, bins=bins, range=(0, end))
     return 100 * counts / values.size, edges

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``python -m fastdrop demo``: what dropout does to a network that overfits, on real digits."""
 
+import argparse
 import sys
-from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import fastdrop as fd
 from fastdrop.cli._demo_network import (
+    Array,
     Dropout,
     Networks,
     NoDropout,
@@ -20,6 +24,9 @@ from fastdrop.cli._demo_network import (
     squared_error,
     train,
 )
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 REQUIRED = ("matplotlib", "rich", "sklearn")
 
@@ -42,7 +49,7 @@ class Plan:
     autoencoder_images: int = 1500
     autoencoder_epochs: int = 150
 
-    def total_epochs(self):
+    def total_epochs(self) -> int:
         """Return the number of epochs of all trainings together."""
         return len(self.keeps) * self.epochs + 2 * self.autoencoder_epochs
 
@@ -50,9 +57,10 @@ class Plan:
 QUICK = Plan(
     keeps=(0.1, 0.3, HALF, 0.8, WITHOUT),
     seeds=6,
-    epochs=60,
+    epochs=50,
+    checkpoints=12,
     autoencoder_seeds=1,
-    autoencoder_epochs=80,
+    autoencoder_epochs=60,
 )
 
 
@@ -67,11 +75,11 @@ class Times:
 
 @dataclass(frozen=True)
 class Curve:
-    """Errors in percent, (checkpoints, seeds), after some of the epochs."""
+    """Errors in percent, (checkpoints, seeds), after some of the epochs and after the last."""
 
-    epochs: np.ndarray
-    train_error: np.ndarray
-    test_error: np.ndarray
+    epochs: Array
+    train_error: Array
+    test_error: Array
 
 
 @dataclass(frozen=True)
@@ -79,10 +87,10 @@ class Setting:
     """The classifiers of one probability of being present: final errors in percent, by seed."""
 
     keep: float
-    train_error: np.ndarray
-    test_error: np.ndarray
-    times: Times | None = None
-    curve: Curve | None = None
+    train_error: Array
+    test_error: Array
+    curve: Curve
+    times: Times | None  # None without dropout
 
 
 @dataclass(frozen=True)
@@ -90,9 +98,9 @@ class Autoencoder:
     """The autoencoders of one probability of being present, one for each seed."""
 
     keep: float
-    features: np.ndarray  # (seeds, units, pixels)
-    activations: np.ndarray  # (seeds, test images, units)
-    error: np.ndarray  # (seeds,): squared error in percent of the variance of the test images
+    features: Array  # (seeds, units, pixels)
+    activations: Array  # (seeds, test images, units)
+    error: Array  # (seeds,): squared error in percent of the variance of the test images
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ class Gain:
     mean: float
     standard_error: float
 
-    def clear(self):
+    def clear(self) -> bool:
         """Whether the gain is more than three standard errors from zero.
 
         Three, not two: the seeds are few and share most of their test images, so that the
@@ -110,7 +118,7 @@ class Gain:
         """
         return abs(self.mean) > 3 * self.standard_error
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.mean:+.2f} ± {self.standard_error:.2f}"
 
 
@@ -122,23 +130,23 @@ class Results:
     settings: tuple[Setting, ...]
     autoencoders: tuple[Autoencoder, ...]
 
-    def without(self):
+    def without(self) -> Setting:
         """Return the setting without dropout."""
         return self._setting(WITHOUT)
 
-    def half(self):
+    def half(self) -> Setting:
         """Return the setting that drops half of the hidden units."""
         return self._setting(HALF)
 
-    def best(self):
+    def best(self) -> Setting:
         """Return the setting with the lowest mean test error."""
-        return min(self.settings, key=lambda setting: setting.test_error.mean())
+        return min(self.settings, key=lambda setting: float(setting.test_error.mean()))
 
-    def gain(self, setting):
+    def gain(self, setting: Setting) -> Gain:
         """Return the gain of `setting` against no dropout."""
         return Gain(*mean_and_error(self.without().test_error - setting.test_error))
 
-    def _setting(self, keep):
+    def _setting(self, keep: float) -> Setting:
         return next(setting for setting in self.settings if setting.keep == keep)
 
 
@@ -150,14 +158,14 @@ class TimedDropout(Dropout):
 
     EVERY = 7  # odd, so that all layers take their turn
 
-    def __init__(self, keep, rng):
+    def __init__(self, keep: float, rng: Any) -> None:
         super().__init__(keep, rng)
         self.idiom_rng = np.random.default_rng(0)
         self.calls = 0
-        self.dropout_seconds = {"forward": [], "backward": []}
-        self.idiom_seconds = {"forward": [], "backward": []}
+        self.dropout_seconds: dict[str, list[float]] = {"forward": [], "backward": []}
+        self.idiom_seconds: dict[str, list[float]] = {"forward": [], "backward": []}
 
-    def forward(self, h):
+    def forward(self, h: Array) -> tuple[Any, Array | None]:
         """Return the mask, and that of the idiom or None."""
         timed = self.calls % self.EVERY == 0
         self.calls += 1
@@ -174,34 +182,32 @@ class TimedDropout(Dropout):
         self.dropout_seconds["forward"].append(end - middle)
         return mask, kept
 
-    def backward(self, dh, mask):
+    def backward(self, dh: Array, mask: tuple[Any, Array | None]) -> None:
         """Turn `dh` into the gradient before dropout; `mask` is what `forward` returned."""
-        mask, kept = mask
+        drawn, kept = mask
         if kept is None:
-            super().backward(dh, mask)
+            super().backward(dh, drawn)
             return
         p = 1 - self.keep
         start = perf_counter()
         dh * kept / (1 - p)
         middle = perf_counter()
-        super().backward(dh, mask)
+        super().backward(dh, drawn)
         end = perf_counter()
         self.idiom_seconds["backward"].append(middle - start)
         self.dropout_seconds["backward"].append(end - middle)
 
-    def times(self, seconds, steps):
+    def times(self, seconds: float, steps: int) -> Times:
         """Return the `Times` of a training of so many steps that took so many seconds."""
-        calls = self.calls / steps
         idiom_total = sum(map(sum, self.idiom_seconds.values()))
-        return Times(
-            step=1e3 * (seconds - idiom_total) / steps,
-            dropout=1e3 * calls * sum(map(np.median, self.dropout_seconds.values())),
-            idiom=1e3 * calls * sum(map(np.median, self.idiom_seconds.values())),
-        )
+        calls = self.calls / steps
+        dropout = calls * sum(map(median, self.dropout_seconds.values()))
+        idiom = calls * sum(map(median, self.idiom_seconds.values()))
+        return Times(1e3 * (seconds - idiom_total) / steps, 1e3 * dropout, 1e3 * idiom)
 
 
-def add_arguments(parser):
-    """Add the options of the demo to an `argparse` parser."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
     parser.add_argument(
         "--quick", action="store_true", help="fewer settings, seeds and epochs: some seconds"
     )
@@ -217,7 +223,7 @@ def add_arguments(parser):
     )
 
 
-def main(args):
+def main(args: argparse.Namespace) -> int:
     """Run the demo and return the exit code."""
     missing = [name for name in REQUIRED if find_spec(name) is None]
     if missing:
@@ -233,7 +239,7 @@ def main(args):
     return 0
 
 
-def run(plan, folder, seed):
+def run(plan: Plan, folder: Path, seed: int) -> Results:
     """Train, print the table and write the plots.
 
     Parameters
@@ -263,7 +269,7 @@ def run(plan, folder, seed):
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=plan.total_epochs())
 
-        def tick(description):
+        def tick(description: str) -> None:
             progress.update(task, description=description, advance=1)
 
         with _one_thread():
@@ -281,7 +287,9 @@ def run(plan, folder, seed):
     return results
 
 
-def classify(digits, plan, seed, keep, tick):
+def classify(
+    digits: Any, plan: Plan, seed: int, keep: float, tick: Callable[[str], None]
+) -> Setting:
     """Train one classifier for each seed with one probability of being present.
 
     All settings share the seeds' training images and initial weights, the order of the batches,
@@ -289,18 +297,15 @@ def classify(digits, plan, seed, keep, tick):
     nested: a smaller probability of being present only drops more.
     """
     label = "without dropout" if keep == WITHOUT else f"probability of being present {keep:.1f}"
-    seeds = _seeds(seed, plan.seeds)
-    x, y, x_test, y_test = split(digits, plan.training_images, seeds)
-    networks = Networks((x.shape[2], *plan.hidden, 10), seeds)
-    dropout = NoDropout() if keep == WITHOUT else TimedDropout(keep, fd.Xoshiro256PlusPlus(seed))
+    weight_seeds, split_seeds = _seeds(seed, plan.seeds)
+    x, y, x_test, y_test = split(digits, plan.training_images, split_seeds)
+    networks = Networks((x.shape[2], *plan.hidden, 10), weight_seeds)
+    timed = None if keep == WITHOUT else TimedDropout(keep, fd.Xoshiro256PlusPlus(seed))
     batch = min(100, plan.training_images)
 
-    def errors():
-        return error_rate(networks, x, y), error_rate(networks, x_test, y_test)
-
-    checkpoints = ()
-    if keep in (WITHOUT, HALF):
-        checkpoints = np.unique(np.geomspace(1, plan.epochs, plan.checkpoints).round()).astype(int)
+    drawn = keep in (WITHOUT, HALF)
+    checkpoints = np.geomspace(1, plan.epochs, plan.checkpoints) if drawn else [plan.epochs]
+    epochs = np.unique(np.round(checkpoints)).astype(int)
     history = []
     seconds = 0.0
     start = perf_counter()
@@ -309,7 +314,7 @@ def classify(digits, plan, seed, keep, tick):
         x,
         y,
         loss=cross_entropy,
-        dropout=dropout,
+        dropout=timed or NoDropout(),
         epochs=plan.epochs,
         batch=batch,
         rate=0.1,
@@ -317,26 +322,27 @@ def classify(digits, plan, seed, keep, tick):
         seed=seed,
     ):
         seconds += perf_counter() - start
-        if epoch in checkpoints:
-            history.append(errors())
+        if epoch in epochs:
+            history.append((error_rate(networks, x, y), error_rate(networks, x_test, y_test)))
         tick(label)
         start = perf_counter()
 
+    steps = plan.epochs * (plan.training_images // batch)
     return Setting(
         keep,
-        *errors(),
-        times=None
-        if keep == WITHOUT
-        else dropout.times(seconds, plan.epochs * (plan.training_images // batch)),
-        curve=Curve(checkpoints, *map(np.stack, zip(*history, strict=True))) if history else None,
+        *history[-1],
+        Curve(epochs, *map(np.stack, zip(*history, strict=True))),
+        timed.times(seconds, steps) if timed else None,
     )
 
 
-def autoencode(digits, plan, seed, keep, tick):
+def autoencode(
+    digits: Any, plan: Plan, seed: int, keep: float, tick: Callable[[str], None]
+) -> Autoencoder:
     """Train one autoencoder with a single hidden layer for each seed, as the paper's figure 7."""
-    seeds = _seeds(seed, plan.autoencoder_seeds)
-    x, _, x_test, _ = split(digits, plan.autoencoder_images, seeds)
-    networks = Networks((x.shape[2], plan.autoencoder_units, x.shape[2]), seeds, scale=0.1)
+    weight_seeds, split_seeds = _seeds(seed, plan.autoencoder_seeds)
+    x, _, x_test, _ = split(digits, plan.autoencoder_images, split_seeds)
+    networks = Networks((x.shape[2], plan.autoencoder_units, x.shape[2]), weight_seeds, scale=0.1)
     dropout = NoDropout() if keep == WITHOUT else Dropout(keep, fd.Xoshiro256PlusPlus(seed))
     for _ in train(
         networks,
@@ -361,13 +367,15 @@ def autoencode(digits, plan, seed, keep, tick):
     )
 
 
-def split(digits, training_images, seeds):
+def split(
+    digits: Any, training_images: int, seeds: Sequence[int]
+) -> tuple[Array, Array, Array, Array]:
     """Return x, y, x_test, y_test: for each seed its own random training images, the rest as test.
 
     Pixels lie in [0, 1] before the mean training image of the seed is subtracted.
     """
     orders = np.stack([np.random.default_rng(s).permutation(len(digits.target)) for s in seeds])
-    x = np.float32(digits.data / 16)[orders]
+    x = (digits.data / 16).astype(np.float32)[orders]
     y = digits.target[orders]
     x -= x[:, :training_images].mean(axis=1, keepdims=True)
     return (
@@ -378,18 +386,19 @@ def split(digits, training_images, seeds):
     )
 
 
-def error_rate(networks, x, labels):
+def error_rate(networks: Networks, x: Array, labels: Array) -> Array:
     """Return the classification error of every network, in percent."""
-    return 100 * (networks.predict(x).argmax(axis=2) != labels).mean(axis=1)
+    share: Array = np.mean(networks.predict(x).argmax(axis=2) != labels, axis=1)
+    return 100 * share
 
 
-def mean_and_error(values):
+def mean_and_error(values: Array) -> tuple[float, float]:
     """Return the mean of `values` and its standard error."""
-    return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 @contextmanager
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     """Keep matrix products and dropout on one thread.
 
     The products are small: where other programs want the cores too, threads that wait for each
@@ -406,17 +415,19 @@ def _one_thread():
         fd.set_num_threads(threads)
 
 
-def _seed(text):
+def _seed(text: str) -> int:
     if not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is not a non-negative integer")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a non-negative integer")
     return int(text)
 
 
-def _seeds(seed, count):
-    return np.random.SeedSequence(seed).generate_state(count).tolist()
+def _seeds(seed: int, count: int) -> tuple[list[int], list[int]]:
+    """Return the seeds of the initial weights and those of the splits."""
+    weights, splits = np.random.SeedSequence(seed).generate_state(2 * count).reshape(2, count)
+    return weights.tolist(), splits.tolist()
 
 
-def _introduction(plan, images):
+def _introduction(plan: Plan, images: int) -> str:
     layers = "-".join(map(str, (64, *plan.hidden, 10)))
     return (
         f"Digits of scikit-learn: {plan.training_images} training images, "
@@ -426,7 +437,7 @@ def _introduction(plan, images):
     )
 
 
-def _table(results):
+def _table(results: Results) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -449,21 +460,23 @@ def _table(results):
     for setting in results.settings:
         training, training_se = mean_and_error(setting.train_error)
         test, test_se = mean_and_error(setting.test_error)
-        if setting.keep == WITHOUT:
-            comparison = ("no dropout", "–", "–")
-        else:
-            times = setting.times
-            comparison = (results.gain(setting), f"{times.dropout:.3f}", f"{times.idiom:.3f}")
+        gain, dropout_ms, idiom_ms = "no dropout", "–", "–"
+        if setting.times:
+            gain = str(results.gain(setting))
+            dropout_ms = f"{setting.times.dropout:.3f}"
+            idiom_ms = f"{setting.times.idiom:.3f}"
         table.add_row(
             f"{setting.keep:.1f}",
             f"{training:.1f} ± {training_se:.1f}",
             f"{test:.2f} ± {test_se:.2f}",
-            *map(str, comparison),
+            gain,
+            dropout_ms,
+            idiom_ms,
         )
     return table
 
 
-def _findings(results):
+def _findings(results: Results) -> Iterator[str]:
     """Yield what the numbers say, and no more."""
     half, best = results.half(), results.best()
     gain = results.gain(half)
@@ -480,25 +493,22 @@ def _findings(results):
         )
     if best.keep != HALF:
         rest = Gain(*mean_and_error(half.test_error - best.test_error))
+        verdict = "more than three standard errors" if rest.clear() else "inside the noise"
         yield (
             f"The lowest mean is at {best.keep:.1f}, {rest.mean:.2f} ± {rest.standard_error:.2f} "
-            "points under that of 0.5, "
-            + (
-                "and clearly so."
-                if rest.clear()
-                else "which is inside the noise: the curve is flat there."
-            )
+            f"points under that of 0.5: {verdict}."
         )
     without_dropout, with_dropout = results.autoencoders
     yield (
-        "Autoencoders (the paper's figures 7 and 8): dropout lowers the mean activation from "
-        f"{without_dropout.activations.mean():.3f} to {with_dropout.activations.mean():.3f}, and "
-        f"raises the error of reconstruction from {without_dropout.error.mean():.2g} to "
-        f"{with_dropout.error.mean():.2g} % of the variance."
+        "Autoencoders, as the paper's figures 7 and 8: mean activation "
+        f"{without_dropout.activations.mean():.3f} without dropout and "
+        f"{with_dropout.activations.mean():.3f} with it; error of reconstruction "
+        f"{without_dropout.error.mean():.2g} and {with_dropout.error.mean():.2g} % of the variance."
     )
-    times = half.times
-    yield (
-        f"At 0.5 fastdrop took {100 * times.dropout / times.step:.1f} % of a training step of "
-        f"{times.step:.1f} ms; the idiom x * (rng.random(x.shape) >= p) / (1 - p) and its backward "
-        f"took {times.idiom / times.dropout:.1f} times as long as fastdrop on the same arrays."
-    )
+    if half.times:
+        share, ratio = half.times.dropout / half.times.step, half.times.idiom / half.times.dropout
+        yield (
+            f"At 0.5 fastdrop took {100 * share:.1f} % of a training step of {half.times.step:.1f} "
+            "ms; the idiom x * (rng.random(x.shape) >= p) / (1 - p) and its backward took "
+            f"{ratio:.1f} times as long as fastdrop on the same arrays."
+        )

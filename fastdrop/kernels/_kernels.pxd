@@ -42,11 +42,13 @@ cdef extern from "kernels.h" nogil:
         void (*fill[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
                         uint8_t *bytes) noexcept
         void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
-                          const fd_identity *ties, uint64_t position, uint8_t *kept) noexcept
+                          const fd_identity *ties, uint64_t position, uint8_t *kept,
+                          const char *soon, size_t soon_step) noexcept
         void (*apply[4])(const uint8_t *kept, const void *x, size_t n, double scale,
                          void *y) noexcept
+        void (*apply_past_caches[4])(const uint8_t *kept, const void *x, size_t n, double scale,
+                                     void *y) noexcept
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept
-        void (*stream)(const void *source, size_t bytes, void *to) noexcept
 
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
     void fd_counter_add(uint64_t *counter, uint64_t offset)

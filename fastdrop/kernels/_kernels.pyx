@@ -173,25 +173,27 @@ def fill(str source, key, counter, uint64_t step, size_t steps):
 
 
 def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t position):
-    """Return the packed kept bits of ``n`` <= 4096 elements; ``key`` is that of the ties."""
+    """Return the packed kept bits of ``n`` <= 8192 elements; ``key`` is that of the ties."""
     cdef fd_identity identity = identity_of(key, counter)
     cdef bytes padded = stream + bytes(64)
     cdef cnp.ndarray out = np.zeros(FD_TILE // 8 + FD_PADDING, np.uint8)
     if n > FD_TILE or <size_t>len(stream) < n:
-        raise ValueError("at most 4096 elements, with a byte for each")
+        raise ValueError("at most 8192 elements, with a byte for each")
     in_use.threshold(<const uint8_t *><char *>padded, n, value, &identity, position,
-                     <uint8_t *>cnp.PyArray_DATA(out))
+                     <uint8_t *>cnp.PyArray_DATA(out), NULL, 0)
     return out[: (n + 7) // 8]
 
 
-def apply(cnp.ndarray kept, cnp.ndarray x, double scale):
-    """Return ``x * scale`` where the packed ``kept`` says so, else 0; ``x`` flat, contiguous."""
-    cdef cnp.ndarray out = np.empty_like(x)
-    in_use.apply[<int>DTYPES[x.dtype.name]](
+def apply(cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndarray out, bint past_caches=False):
+    """Write ``x * scale`` where the packed ``kept`` says so, else 0; both flat and contiguous.
+
+    Past the caches ``out`` is 64-byte aligned and not ``x``.
+    """
+    cdef int dtype = DTYPES[x.dtype.name]
+    (in_use.apply_past_caches[dtype] if past_caches else in_use.apply[dtype])(
         <const uint8_t *>cnp.PyArray_DATA(kept), cnp.PyArray_DATA(x), <size_t>x.size, scale,
         cnp.PyArray_DATA(out)
     )
-    return out
 
 
 def unpack(cnp.ndarray bits, size_t n):
@@ -199,8 +201,3 @@ def unpack(cnp.ndarray bits, size_t n):
     cdef cnp.ndarray out = np.empty(n, np.uint8)
     in_use.unpack(<const uint8_t *>cnp.PyArray_DATA(bits), n, <uint8_t *>cnp.PyArray_DATA(out))
     return out
-
-
-def stream_copy(cnp.ndarray x, cnp.ndarray out):
-    """Copy the bytes of ``x`` to ``out`` past the caches."""
-    in_use.stream(cnp.PyArray_DATA(x), <size_t>x.nbytes, cnp.PyArray_DATA(out))

@@ -15,7 +15,7 @@
 enum {
     FD_STEP = 64,        /* bytes that one step of the 8 lanes makes */
     FD_BLOCK_STEPS = 256, /* steps between two reseedings of the lanes: 16 KiB */
-    FD_TILE = 4096       /* elements that the stages pass on at once: all of a tile stays in L1 */
+    FD_TILE = 8192        /* most elements that the stages pass on at once: their bytes fit in L1 */
 };
 
 typedef enum {
@@ -50,18 +50,21 @@ typedef struct {
 
     /* kept[i] = U(i) >= threshold for the n <= FD_TILE elements whose bytes are given and whose
      * first position is `position`. Reads `bytes` and writes `kept` in whole groups of 64
-     * elements; pad bits are 0. */
+     * elements; pad bits are 0. On the way it prefetches what is read next, `soon_step` bytes at
+     * `soon` for every 64 elements: this stage computes while the memory is idle. */
     void (*threshold)(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
-                      const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept);
+                      const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept,
+                      const char *soon, size_t soon_step);
 
     /* y[i] = kept bit i ? x[i] * scale : +0; y is x or does not overlap it. */
     void (*apply[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n, double scale, void *y);
 
+    /* The same with stores that leave the caches alone; y is 64-byte aligned, and not x. */
+    void (*apply_past_caches[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n,
+                                         double scale, void *y);
+
     /* bytes[i] = bit i, as 0 or 1. */
     void (*unpack)(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT bytes);
-
-    /* A copy that leaves the caches alone, for arrays that would not fit in them. */
-    void (*stream)(const void *FD_RESTRICT from, size_t bytes, void *FD_RESTRICT to);
 } fd_kernels;
 
 /* Domain separation: the streams of lanes and of tie digits have keys of their own. */

@@ -5,7 +5,7 @@
 #
 # `strides` (in decisions) is None unless a window of a seeded mask skipped some: whatever is not
 # one contiguous range of decisions is packed before it is applied.
-from libc.math cimport ceil, floor, ldexp
+from libc.math cimport ceil, floor, isfinite, ldexp
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
@@ -224,7 +224,8 @@ cdef class Mask:
         """
         cdef ndarray from_ = as_input(x)
         cdef fd_cursor cursor = self.start
-        check_broadcast("mask shape", self.shape, (<object>from_).shape)
+        if self.shape != (<object>from_).shape:
+            check_broadcast("mask shape", self.shape, (<object>from_).shape)
         y = as_output(from_, out)
         self.run(from_, y, &cursor)
         return y if out is None else out
@@ -271,7 +272,7 @@ cdef class Mask:
         else:
             mask.packed = <cnp.uint8_t *>cnp.PyArray_DATA(padded)
         return apply_mask(
-            &mask, self.shape, self.scale if math.isfinite(self.scale) else 1.0, cursor, x, y
+            &mask, self.shape, self.scale if isfinite(self.scale) else 1.0, cursor, x, y
         )
 
     cdef ndarray draw_bits(self, fd_cursor *cursor):

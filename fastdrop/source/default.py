@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -16,7 +17,7 @@ __all__ = ["as_source"]
 _default = Xoshiro256PlusPlus()
 
 
-def _rekey():
+def _rekey() -> None:
     """Give a forked child a default source of its own."""
     global _default
     _default = Xoshiro256PlusPlus()
@@ -26,7 +27,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_rekey)
 
 
-def as_source(rng=None):
+def as_source(rng: Any = None) -> Source | NumPySource:
     """Return the source that ``rng`` stands for.
 
     Parameters

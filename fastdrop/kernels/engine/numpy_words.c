@@ -20,7 +20,8 @@ fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, fd_thresho
         if (threshold.drops_all) {
             memset(kept + first / 8, 0, (count + 7) / 8);
         } else {
-            kernels->threshold(bytes, count, threshold.value, &ties, first, kept + first / 8);
+            kernels->threshold(bytes, count, threshold.value, &ties, first, kept + first / 8,
+                               NULL, 0);
         }
     }
 }

@@ -141,8 +141,12 @@ forget_workers_after_fork(void)
 void
 fd_parallel(size_t tasks, fd_task run, void *context)
 {
+    if (tasks == 1) {
+        run(context, 0);
+        return;
+    }
     lock_take(&pool.lock);
-    if (tasks < 2 || pool.busy) {
+    if (pool.busy) {
         lock_give(&pool.lock);
         for (size_t index = 0; index < tasks; index++) {
             run(context, index);

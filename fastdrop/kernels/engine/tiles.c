@@ -7,6 +7,16 @@
  * microseconds, in which one thread decides about 40,000 elements. */
 enum { ELEMENTS_A_THREAD = 1 << 16 };
 
+/* Elements of a tile: few enough for x and y to stay in L1 with their bytes; or, where they come
+ * from memory anyway, as many as there may be, since every tile interrupts the stream. */
+enum { TILE_IN_CACHES = 4096, TILE_PAST_CACHES = FD_TILE };
+
+/* What will be read once the bits are made: `step` bytes for every 64 elements. */
+typedef struct {
+    const char *from;
+    size_t step;
+} prefetch;
+
 /* Bits of one tile, with room for the whole words that bits_write touches. */
 typedef struct {
     FD_ALIGN64 uint8_t bits[FD_TILE / 8 + FD_PADDING];
@@ -48,7 +58,7 @@ bits_double(const uint8_t *bits, size_t n, uint8_t *doubled)
 
 static void
 seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *cursor, uint64_t first,
-            size_t n, uint8_t *kept)
+            size_t n, uint8_t *kept, prefetch soon)
 {
     const fd_threshold threshold = seeded->threshold;
     if (threshold.drops_all || threshold.value == 0) {
@@ -69,7 +79,20 @@ seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *curso
     memcpy(cursor->last, bytes + (steps - 1) * FD_STEP, FD_STEP);
     cursor->last_step = step + steps - 1;
     cursor->has_last = 1;
-    kernels->threshold(bytes + skipped, n, threshold.value, &seeded->ties, position, kept);
+    kernels->threshold(bytes + skipped, n, threshold.value, &seeded->ties, position, kept,
+                       soon.from, soon.step);
+}
+
+/* Packed bits from an index that is not a multiple of 8. */
+static void
+shifted_tile(const uint8_t *packed, uint64_t first, size_t n, tile_bits *kept)
+{
+    const uint8_t *from = packed + first / 8;
+    const unsigned shift = (unsigned)(first % 8);
+    for (size_t i = 0; i < n; i += 64, from += 8) {
+        const uint64_t word = fd_load_le64(from) >> shift | (uint64_t)from[8] << (64 - shift);
+        fd_store_le64(kept->bits + i / 8, word);
+    }
 }
 
 /* Runs along the last axis: copied where they lie side by side, filled where they are one. */
@@ -109,17 +132,16 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
 /* The kept bits of elements [first, first + n): in `tile`, or in the mask itself. */
 static const uint8_t *
 mask_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *cursor, uint64_t first,
-          size_t n, tile_bits *tile)
+          size_t n, tile_bits *tile, prefetch soon)
 {
     if (mask->packed == NULL) {
-        seeded_tile(kernels, &mask->seeded, cursor, first, n, tile->bits);
+        seeded_tile(kernels, &mask->seeded, cursor, first, n, tile->bits, soon);
     } else if (mask->broadcast.ndim) {
         broadcast_tile(&mask->broadcast, mask->packed, first, n, tile);
     } else if (first % 8 == 0) {
         return mask->packed + first / 8;
     } else {
-        const fd_broadcast one_to_one = {1, {INT64_MAX}, {1}};
-        broadcast_tile(&one_to_one, mask->packed, first, n, tile);
+        shifted_tile(mask->packed, first, n, tile);
     }
     return tile->bits;
 }
@@ -129,19 +151,13 @@ mask_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *cursor,
 static const size_t number_size[FD_DTYPES] = {
     [FD_FLOAT16] = 2, [FD_BFLOAT16] = 2, [FD_FLOAT32] = 4, [FD_FLOAT64] = 8};
 
-/* Through a buffer in L1, so that the last store can go past the caches whatever the dtype. */
-static void
-apply_past_caches(const fd_application *application, const uint8_t *kept, const char *x, size_t n,
-                  char *y)
+/* Elements before the first cache line of y that is written whole; 0 where there is none, or
+ * where so few elements do not repay a tile of their own. */
+static size_t
+unaligned_head(const void *y, size_t size, size_t n)
 {
-    FD_ALIGN64 char stage[16384];
-    const size_t size = number_size[application->dtype], most = sizeof stage / size;
-    for (size_t done = 0; done < n; done += most) {
-        const size_t count = fd_min(most, n - done);
-        application->kernels->apply[application->dtype](kept + done / 8, x + done * size, count,
-                                                        application->scale, stage);
-        application->kernels->stream(stage, count * size, y + done * size);
-    }
+    const size_t bytes = (size_t)(-(uintptr_t)y % 64);
+    return n >= FD_TILE / 2 && bytes % size == 0 ? bytes / size : 0;
 }
 
 void
@@ -157,22 +173,23 @@ fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t fir
     const size_t size = number_size[application->dtype] * components;
     tile_bits tile;
     uint8_t doubled[FD_TILE / 4 + 2];
-    for (size_t done = 0; done < n; done += FD_TILE) {
-        const size_t count = fd_min(FD_TILE, n - done);
-        const uint8_t *kept = mask_tile(application->kernels, application->mask, cursor,
-                                        first + done, count, &tile);
+    const size_t head = unaligned_head(y, size, n);
+    const size_t most = application->past_caches ? TILE_PAST_CACHES : TILE_IN_CACHES;
+    size_t count;
+    for (size_t done = 0; done < n; done += count) {
         const char *from = (const char *)x + done * size;
         char *to = (char *)y + done * size;
+        const prefetch soon = {from, application->past_caches ? 0 : 64 * size};
+        count = done == 0 && head ? head : fd_min(most, n - done);
+        const uint8_t *kept = mask_tile(application->kernels, application->mask, cursor,
+                                        first + done, count, &tile, soon);
         if (components == 2) {
             bits_double(kept, count, doubled);
             kept = doubled;
         }
-        if (application->past_caches) {
-            apply_past_caches(application, kept, from, count * components, to);
-        } else {
-            application->kernels->apply[application->dtype](kept, from, count * components,
-                                                            application->scale, to);
-        }
+        const int past_caches = application->past_caches && (uintptr_t)to % 64 == 0;
+        (past_caches ? application->kernels->apply_past_caches : application->kernels->apply)
+            [application->dtype](kept, from, count * components, application->scale, to);
     }
 }
 
@@ -264,11 +281,12 @@ draw_task(void *context, size_t index)
     const fd_drawing *drawing = call->drawing;
     const size_t end = part_start(&call->parts, index + 1);
     uint8_t *out = (uint8_t *)drawing->out;
+    const prefetch nothing = {NULL, 0};
     fd_cursor cursor = part_cursor(&call->parts, index);
     tile_bits tile;
     for (size_t first = part_start(&call->parts, index); first < end; first += FD_TILE) {
         const size_t n = fd_min(FD_TILE, end - first), bytes = (n + 7) / 8;
-        seeded_tile(drawing->kernels, drawing->seeded, &cursor, first, n, tile.bits);
+        seeded_tile(drawing->kernels, drawing->seeded, &cursor, first, n, tile.bits, nothing);
         if (drawing->dropped) {
             for (size_t i = 0; i < bytes; i++) {
                 tile.bits[i] = (uint8_t)~tile.bits[i];

@@ -12,60 +12,68 @@
 
 #include "../source/philox4x32.h"
 
-/* Appends base + (index of each set bit) to `ties`; returns their number. Two are always
- * written: there are more in only one word of 450. */
+/* Appends base + (index of each set bit) to `ties`; returns how many. The first is written in any
+ * case; a second is there in only one word of 38, so that the branch is predicted. */
 FD_INLINE size_t
 ties_collect(uint64_t equal, unsigned base, uint16_t *FD_RESTRICT ties)
 {
-    const uint64_t top = (uint64_t)1 << 63; /* so that the lowest bit exists */
-    const size_t count = fd_popcount64(equal);
+    const uint64_t top = (uint64_t)1 << 63; /* so that there is a lowest bit */
+    size_t count = equal != 0;
     ties[0] = (uint16_t)(base + fd_lowest_bit(equal | top));
-    equal &= equal - 1;
-    ties[1] = (uint16_t)(base + fd_lowest_bit(equal | top));
-    for (size_t i = 2; i < count; i++) {
-        equal &= equal - 1;
-        ties[i] = (uint16_t)(base + fd_lowest_bit(equal));
+    for (equal &= equal - 1; equal; equal &= equal - 1) {
+        ties[count++] = (uint16_t)(base + fd_lowest_bit(equal));
     }
     return count;
 }
 
-/* Clears the kept bits of those ties whose digits are below `digits`. */
+/* Clears the kept bits of those ties whose digits are below `digits`. Reads `ties` in whole
+ * groups of 8; what lies past the end is hashed and ignored. */
 FD_INLINE void
 ties_settle(const uint16_t *ties, size_t count, uint64_t digits, const fd_identity *identity,
             uint64_t position, uint8_t *FD_RESTRICT kept)
 {
     const philox_keys keys = philox_schedule(identity->key);
+    const v_u64 limit = v_set1(digits);
     uint64_t counter[2] = {identity->counter[0], identity->counter[1]};
-    FD_ALIGN64 uint64_t low[8], high[8], hashed[8];
     fd_counter_add(counter, position);
     for (size_t done = 0; done < count; done += 8) {
-        const size_t batch = fd_min(8, count - done);
-        for (size_t i = 0; i < 8; i++) {
-            low[i] = counter[0] + (i < batch ? ties[done + i] : 0);
-            high[i] = counter[1] + (low[i] < counter[0]);
-        }
+        FD_ALIGN64 uint64_t dropped[8];
         v_u64 first, second;
-        philox_batch(&keys, v_load_words(low), v_load_words(high), &first, &second);
-        v_store_words(hashed, first);
-        for (size_t i = 0; i < batch; i++) {
+        if (counter[0] <= UINT64_MAX - FD_TILE) {
+            const v_u64 low = v_add64(v_set1(counter[0]), v_load_u16x8(ties + done));
+            philox_batch(&keys, low, v_set1(counter[1]), &first, &second);
+        } else {
+            FD_ALIGN64 uint64_t low[8], high[8];
+            for (size_t i = 0; i < 8; i++) {
+                low[i] = counter[0] + ties[done + i];
+                high[i] = counter[1] + (low[i] < counter[0]);
+            }
+            philox_batch(&keys, v_load_words(low), v_load_words(high), &first, &second);
+        }
+        v_store_words(dropped, v_shr64(v_sub64(v_shr64(first, 8), limit), 63));
+        for (size_t i = 0; i < fd_min(8, count - done); i++) {
             const unsigned index = ties[done + i];
-            const unsigned dropped = (hashed[i] >> 8) < digits;
-            kept[index >> 3] &= (uint8_t)~(dropped << (index & 7));
+            kept[index / 8] &= (uint8_t)~(dropped[i] << index % 8);
         }
     }
 }
 
 static void
 threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
-                const fd_identity *ties_identity, uint64_t position, uint8_t *FD_RESTRICT kept)
+                const fd_identity *ties_identity, uint64_t position, uint8_t *FD_RESTRICT kept,
+                const char *soon, size_t soon_step)
 {
     const v_u64 top = v_set1((threshold >> 56) * 0x0101010101010101u);
     const uint64_t digits = threshold & fd_low_bits(56);
-    uint16_t ties[FD_TILE + 2];
+    uint16_t ties[FD_TILE + 8]; /* read and written in groups past the last */
     size_t count = 0;
     for (size_t i = 0; i < n; i += 64) {
         const v_u64 group = v_load_bytes(bytes + i);
         const uint64_t valid = fd_low_bits(n - i);
+        for (size_t line = 0; line < soon_step; line += 64) {
+            v_prefetch(soon + line);
+        }
+        soon += soon_step;
         fd_store_le64(kept + i / 8, v_bytes_ge(group, top) & valid);
         if (digits) {
             count += ties_collect(v_bytes_eq(group, top) & valid, (unsigned)i, ties + count);

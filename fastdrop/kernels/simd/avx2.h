@@ -13,11 +13,12 @@ typedef __m256 r_f32;
 typedef __m256d r_f64;
 
 #define r_load(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
+#define r_load_u16(from) _mm256_cvtepu16_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(from)))
 #define r_store(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), v)
-#define r_stream(to, v) _mm256_stream_si256((__m256i *)(void *)(to), v)
 #define r_set1(word) _mm256_set1_epi64x((long long)(word))
 #define r_set1_32(bits) _mm256_set1_epi32((int)(bits))
 #define r_add64(a, b) _mm256_add_epi64(a, b)
+#define r_sub64(a, b) _mm256_sub_epi64(a, b)
 #define r_or(a, b) _mm256_or_si256(a, b)
 #define r_xor(a, b) _mm256_xor_si256(a, b)
 #define r_shl64(a, n) _mm256_slli_epi64(a, n)
@@ -28,19 +29,22 @@ typedef __m256d r_f64;
 #define r_zip_odd(a, b) _mm256_unpackhi_epi64(a, b)
 #define r_bytes_eq(a, b) ((uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)))
 #define r_bytes_ge(a, b) r_bytes_eq(_mm256_max_epu8(a, b), a)
-#define v_stream_end() _mm_sfence()
-#define fd_popcount64(x) ((unsigned)_mm_popcnt_u64(x))
+#define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
+#define v_fence() _mm_sfence()
 
 #define r_f32_set1(x) _mm256_set1_ps(x)
 #define r_f32_load(from) _mm256_loadu_ps(from)
 #define r_f32_store(to, v) _mm256_storeu_ps(to, v)
+#define r_f32_store_past(to, v) _mm256_stream_ps(to, v)
 #define r_f32_mul(a, b) _mm256_mul_ps(a, b)
 #define r_f32_keep(a, all, own)                                                                    \
     _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, own), own)))
 #define r_f32_load_half(from) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from)))
-#define r_f32_store_half(to, v)                                                                    \
-    _mm_storeu_si128((__m128i *)(void *)(to),                                                      \
-                     _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
+#define r_f32_to_half(v) _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define r_f32_store_half(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_half(v))
+#define r_f32_store_bfloat(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))
+#define r_f32_store_half_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), r_f32_to_half(v))
+#define r_f32_store_bfloat_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))
 
 FD_INLINE r_f32
 r_f32_load_bfloat(const uint16_t *from)
@@ -49,8 +53,8 @@ r_f32_load_bfloat(const uint16_t *from)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
 
-FD_INLINE void
-r_f32_store_bfloat(uint16_t *to, r_f32 v)
+FD_INLINE __m128i
+r_f32_to_bfloat(r_f32 v)
 {
     const __m256i bits = _mm256_castps_si256(v);
     const __m256i top = _mm256_srli_epi32(bits, 16);
@@ -60,13 +64,14 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
     const __m256i quiet = _mm256_or_si256(top, _mm256_set1_epi32(0x40));
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
     const __m256i halves = _mm256_blendv_epi8(rounded, quiet, nan);
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(halves, halves), 0x08);
-    _mm_storeu_si128((__m128i *)(void *)to, _mm256_castsi256_si128(packed));
+    const __m256i packed = _mm256_packus_epi32(halves, halves);
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
 }
 
 #define r_f64_set1(x) _mm256_set1_pd(x)
 #define r_f64_load(from) _mm256_loadu_pd(from)
 #define r_f64_store(to, v) _mm256_storeu_pd(to, v)
+#define r_f64_store_past(to, v) _mm256_stream_pd(to, v)
 #define r_f64_mul(a, b) _mm256_mul_pd(a, b)
 #define r_f64_keep(a, all, own)                                                                    \
     _mm256_and_pd(a, _mm256_castsi256_pd(_mm256_cmpeq_epi32(_mm256_and_si256(all, own), own)))

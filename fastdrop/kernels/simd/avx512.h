@@ -15,10 +15,12 @@ typedef __m512d v_f64;
 
 #define v_load_words(from) _mm512_loadu_si512((const void *)(from))
 #define v_store_words(to, v) _mm512_storeu_si512((void *)(to), v)
+#define v_load_u16x8(from) _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)(const void *)(from)))
 #define v_load_bytes(from) _mm512_loadu_si512((const void *)(from))
 #define v_store_bytes(to, v) _mm512_storeu_si512((void *)(to), v)
 #define v_set1(word) _mm512_set1_epi64((long long)(word))
 #define v_add64(a, b) _mm512_add_epi64(a, b)
+#define v_sub64(a, b) _mm512_sub_epi64(a, b)
 #define v_or(a, b) _mm512_or_si512(a, b)
 #define v_xor(a, b) _mm512_xor_si512(a, b)
 #define v_xor3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
@@ -33,9 +35,8 @@ typedef __m512d v_f64;
 #define v_bytes_eq(a, b) ((uint64_t)_mm512_cmpeq_epi8_mask(a, b))
 #define v_unpack64(bits, to)                                                                       \
     _mm512_storeu_si512((void *)(to), _mm512_maskz_set1_epi8((__mmask64)(bits), 1))
-#define v_stream(to, v) _mm512_stream_si512((__m512i *)(void *)(to), v)
-#define v_stream_end() _mm_sfence()
-#define fd_popcount64(x) ((unsigned)_mm_popcnt_u64(x))
+#define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
+#define v_fence() _mm_sfence()
 
 #define f32_set1(x) _mm512_set1_ps(x)
 #define f32_load(from) _mm512_loadu_ps(from)
@@ -43,9 +44,12 @@ typedef __m512d v_f64;
 #define f32_mul(a, b) _mm512_mul_ps(a, b)
 #define f32_keep(a, bits) _mm512_maskz_mov_ps((__mmask16)(bits), a)
 #define f32_load_half(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
-#define f32_store_half(to, v)                                                                      \
-    _mm256_storeu_si256((__m256i *)(void *)(to),                                                   \
-                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC))
+#define f32_to_half(v) _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define f32_store_half(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), f32_to_half(v))
+#define f32_store_bfloat(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), f32_to_bfloat(v))
+#define f32_store_past(to, v) _mm512_stream_ps(to, v)
+#define f32_store_half_past(to, v) _mm256_stream_si256((__m256i *)(void *)(to), f32_to_half(v))
+#define f32_store_bfloat_past(to, v) _mm256_stream_si256((__m256i *)(void *)(to), f32_to_bfloat(v))
 
 FD_INLINE v_f32
 f32_load_bfloat(const uint16_t *from)
@@ -54,8 +58,8 @@ f32_load_bfloat(const uint16_t *from)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
-FD_INLINE void
-f32_store_bfloat(uint16_t *to, v_f32 v)
+FD_INLINE __m256i
+f32_to_bfloat(v_f32 v)
 {
     const __m512i bits = _mm512_castps_si512(v);
     const __m512i top = _mm512_srli_epi32(bits, 16);
@@ -63,14 +67,13 @@ f32_store_bfloat(uint16_t *to, v_f32 v)
     const __m512i biased = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF));
     const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(biased, odd), 16);
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    const __m512i halves =
-        _mm512_mask_or_epi32(rounded, nan, top, _mm512_set1_epi32(0x40));
-    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16(halves));
+    return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, top, _mm512_set1_epi32(0x40)));
 }
 
 #define f64_set1(x) _mm512_set1_pd(x)
 #define f64_load(from) _mm512_loadu_pd(from)
 #define f64_store(to, v) _mm512_storeu_pd(to, v)
+#define f64_store_past(to, v) _mm512_stream_pd(to, v)
 #define f64_mul(a, b) _mm512_mul_pd(a, b)
 #define f64_keep(a, bits) _mm512_maskz_mov_pd((__mmask8)(bits), a)
 

@@ -7,15 +7,6 @@
 
 #include "../common.h"
 
-FD_INLINE unsigned
-fd_popcount64(uint64_t x)
-{
-    x -= x >> 1 & 0x5555555555555555u;
-    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
-    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
-    return (unsigned)(x * 0x0101010101010101u >> 56);
-}
-
 /* 64 bits to 64 bytes of 0 or 1: bit i of each byte moves to byte i of a word. */
 FD_INLINE void
 v_unpack64(uint64_t bits, uint8_t *to)

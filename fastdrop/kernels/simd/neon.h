@@ -13,11 +13,12 @@ typedef float32x4_t r_f32;
 typedef float64x2_t r_f64;
 
 #define r_load(from) vreinterpretq_u64_u8(vld1q_u8((const uint8_t *)(const void *)(from)))
+#define r_load_u16(from) vcombine_u64(vcreate_u64((from)[0]), vcreate_u64((from)[1]))
 #define r_store(to, v) vst1q_u8((uint8_t *)(void *)(to), vreinterpretq_u8_u64(v))
-#define r_stream(to, v) r_store(to, v)
 #define r_set1(word) vdupq_n_u64(word)
 #define r_set1_32(bits) vreinterpretq_u64_u32(vdupq_n_u32(bits))
 #define r_add64(a, b) vaddq_u64(a, b)
+#define r_sub64(a, b) vsubq_u64(a, b)
 #define r_or(a, b) vorrq_u64(a, b)
 #define r_xor(a, b) veorq_u64(a, b)
 #define r_shl64(a, n) vshlq_u64(a, vdupq_n_s64(n))
@@ -26,7 +27,8 @@ typedef float64x2_t r_f64;
 #define r_join32(low, high) vsliq_n_u64(low, high, 32)
 #define r_zip_even(a, b) vzip1q_u64(a, b)
 #define r_zip_odd(a, b) vzip2q_u64(a, b)
-#define v_stream_end() ((void)0)
+#define v_prefetch(line) ((void)(line))
+#define v_fence() ((void)0)
 
 /* One bit of each byte that is all ones or all zeros. */
 FD_INLINE uint32_t
@@ -43,6 +45,9 @@ r_byte_signs(uint8x16_t bytes)
 #define r_f32_set1(x) vdupq_n_f32(x)
 #define r_f32_load(from) vld1q_f32(from)
 #define r_f32_store(to, v) vst1q_f32(to, v)
+#define r_f32_store_past(to, v) r_f32_store(to, v)
+#define r_f32_store_half_past(to, v) r_f32_store_half(to, v)
+#define r_f32_store_bfloat_past(to, v) r_f32_store_bfloat(to, v)
 #define r_f32_mul(a, b) vmulq_f32(a, b)
 #define r_tst32(a, b) vtstq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b))
 #define r_f32_keep(a, all, own)                                                                    \
@@ -65,6 +70,7 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_set1(x) vdupq_n_f64(x)
 #define r_f64_load(from) vld1q_f64(from)
 #define r_f64_store(to, v) vst1q_f64(to, v)
+#define r_f64_store_past(to, v) r_f64_store(to, v)
 #define r_f64_mul(a, b) vmulq_f64(a, b)
 #define r_f64_keep(a, all, own)                                                                    \
     vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a),                                      \

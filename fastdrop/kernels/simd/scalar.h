@@ -43,6 +43,13 @@ v_store_words(uint64_t *to, v_u64 v)
     memcpy(to, v.word, 64);
 }
 
+/* Eight small numbers. */
+FD_INLINE v_u64
+v_load_u16x8(const uint16_t *from)
+{
+    FD_EACH_WORD(from[i]);
+}
+
 /* Bytes of the stream: little-endian words. */
 FD_INLINE v_u64
 v_load_bytes(const uint8_t *from)
@@ -68,6 +75,12 @@ FD_INLINE v_u64
 v_add64(v_u64 a, v_u64 b)
 {
     FD_EACH_WORD(a.word[i] + b.word[i]);
+}
+
+FD_INLINE v_u64
+v_sub64(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(a.word[i] - b.word[i]);
 }
 
 FD_INLINE v_u64
@@ -155,18 +168,6 @@ v_bytes_eq(v_u64 a, v_u64 b)
         bits |= (uint64_t)(difference == 0) << i;
     }
     return bits;
-}
-
-/* A 64-byte aligned store past the caches, where there is one; v_stream_end orders them. */
-FD_INLINE void
-v_stream(uint8_t *to, v_u64 v)
-{
-    v_store_bytes(to, v);
-}
-
-FD_INLINE void
-v_stream_end(void)
-{
 }
 
 #define FD_EACH_FLOAT(EXPRESSION)                                                                  \
@@ -270,6 +271,25 @@ FD_INLINE void
 f64_store(double *to, v_f64 v)
 {
     memcpy(to, v.element, sizeof v.element);
+}
+
+/* Stores past the caches, where there are such; `to` is aligned to the size of the whole. The
+ * fence comes after the last. */
+#define f32_store_past f32_store
+#define f32_store_half_past f32_store_half
+#define f32_store_bfloat_past f32_store_bfloat
+#define f64_store_past f64_store
+
+FD_INLINE void
+v_fence(void)
+{
+}
+
+/* A hint that the line will be read. */
+FD_INLINE void
+v_prefetch(const void *line)
+{
+    (void)line;
 }
 
 #endif

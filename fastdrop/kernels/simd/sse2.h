@@ -13,11 +13,12 @@ typedef __m128 r_f32;
 typedef __m128d r_f64;
 
 #define r_load(from) _mm_loadu_si128((const __m128i *)(const void *)(from))
+#define r_load_u16(from) _mm_set_epi64x((from)[1], (from)[0])
 #define r_store(to, v) _mm_storeu_si128((__m128i *)(void *)(to), v)
-#define r_stream(to, v) _mm_stream_si128((__m128i *)(void *)(to), v)
 #define r_set1(word) _mm_set1_epi64x((long long)(word))
 #define r_set1_32(bits) _mm_set1_epi32((int)(bits))
 #define r_add64(a, b) _mm_add_epi64(a, b)
+#define r_sub64(a, b) _mm_sub_epi64(a, b)
 #define r_or(a, b) _mm_or_si128(a, b)
 #define r_xor(a, b) _mm_xor_si128(a, b)
 #define r_shl64(a, n) _mm_slli_epi64(a, n)
@@ -29,11 +30,15 @@ typedef __m128d r_f64;
 #define r_zip_odd(a, b) _mm_unpackhi_epi64(a, b)
 #define r_bytes_eq(a, b) ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)))
 #define r_bytes_ge(a, b) r_bytes_eq(_mm_max_epu8(a, b), a)
-#define v_stream_end() _mm_sfence()
+#define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
+#define v_fence() _mm_sfence()
 
 #define r_f32_set1(x) _mm_set1_ps(x)
 #define r_f32_load(from) _mm_loadu_ps(from)
 #define r_f32_store(to, v) _mm_storeu_ps(to, v)
+#define r_f32_store_past(to, v) _mm_stream_ps(to, v)
+#define r_f32_store_half_past(to, v) r_f32_store_half(to, v)
+#define r_f32_store_bfloat_past(to, v) r_f32_store_bfloat(to, v)
 #define r_f32_mul(a, b) _mm_mul_ps(a, b)
 #define r_f32_keep(a, all, own)                                                                    \
     _mm_and_ps(a, _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_and_si128(all, own), own)))
@@ -78,6 +83,7 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_set1(x) _mm_set1_pd(x)
 #define r_f64_load(from) _mm_loadu_pd(from)
 #define r_f64_store(to, v) _mm_storeu_pd(to, v)
+#define r_f64_store_past(to, v) _mm_stream_pd(to, v)
 #define r_f64_mul(a, b) _mm_mul_pd(a, b)
 #define r_f64_keep(a, all, own)                                                                    \
     _mm_and_pd(a, _mm_castsi128_pd(_mm_cmpeq_epi32(_mm_and_si128(all, own), own)))

@@ -48,6 +48,12 @@ v_store_words(uint64_t *to, v_u64 v)
 }
 
 FD_INLINE v_u64
+v_load_u16x8(const uint16_t *from)
+{
+    FD_RESULT(v_u64, r_load_u16(from + FD_R_WORDS * i));
+}
+
+FD_INLINE v_u64
 v_load_bytes(const uint8_t *from)
 {
     FD_RESULT(v_u64, r_load(from + FD_R_BYTES * i));
@@ -69,6 +75,12 @@ FD_INLINE v_u64
 v_add64(v_u64 a, v_u64 b)
 {
     FD_RESULT(v_u64, r_add64(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_sub64(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_sub64(a.r[i], b.r[i]));
 }
 
 FD_INLINE v_u64
@@ -147,12 +159,6 @@ v_bytes_eq(v_u64 a, v_u64 b)
     return bits;
 }
 
-FD_INLINE void
-v_stream(uint8_t *to, v_u64 v)
-{
-    FD_EACH(r_stream(to + FD_R_BYTES * i, v.r[i]))
-}
-
 FD_INLINE v_f32
 f32_set1(float x)
 {
@@ -171,6 +177,12 @@ f32_store(float *to, v_f32 v)
     FD_EACH(r_f32_store(to + FD_R_FLOATS * i, v.r[i]))
 }
 
+FD_INLINE void
+f32_store_past(float *to, v_f32 v)
+{
+    FD_EACH(r_f32_store_past(to + FD_R_FLOATS * i, v.r[i]))
+}
+
 FD_INLINE v_f32
 f32_load_half(const uint16_t *from)
 {
@@ -183,6 +195,12 @@ f32_store_half(uint16_t *to, v_f32 v)
     FD_EACH(r_f32_store_half(to + FD_R_FLOATS * i, v.r[i]))
 }
 
+FD_INLINE void
+f32_store_half_past(uint16_t *to, v_f32 v)
+{
+    FD_EACH(r_f32_store_half_past(to + FD_R_FLOATS * i, v.r[i]))
+}
+
 FD_INLINE v_f32
 f32_load_bfloat(const uint16_t *from)
 {
@@ -193,6 +211,12 @@ FD_INLINE void
 f32_store_bfloat(uint16_t *to, v_f32 v)
 {
     FD_EACH(r_f32_store_bfloat(to + FD_R_FLOATS * i, v.r[i]))
+}
+
+FD_INLINE void
+f32_store_bfloat_past(uint16_t *to, v_f32 v)
+{
+    FD_EACH(r_f32_store_bfloat_past(to + FD_R_FLOATS * i, v.r[i]))
 }
 
 FD_INLINE v_f32
@@ -228,6 +252,12 @@ FD_INLINE void
 f64_store(double *to, v_f64 v)
 {
     FD_EACH(r_f64_store(to + FD_R_DOUBLES * i, v.r[i]))
+}
+
+FD_INLINE void
+f64_store_past(double *to, v_f64 v)
+{
+    FD_EACH(r_f64_store_past(to + FD_R_DOUBLES * i, v.r[i]))
 }
 
 FD_INLINE v_f64

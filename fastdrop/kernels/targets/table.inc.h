@@ -20,6 +20,9 @@ const fd_kernels FD_TABLE = {
               [FD_BFLOAT16] = apply_bfloat16,
               [FD_FLOAT32] = apply_float32,
               [FD_FLOAT64] = apply_float64},
+    .apply_past_caches = {[FD_FLOAT16] = apply_float16_past_caches,
+                          [FD_BFLOAT16] = apply_bfloat16_past_caches,
+                          [FD_FLOAT32] = apply_float32_past_caches,
+                          [FD_FLOAT64] = apply_float64_past_caches},
     .unpack = unpack_bits,
-    .stream = stream_bytes,
 };

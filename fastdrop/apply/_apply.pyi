@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import Any
+
+from fastdrop._typing import ArrayLike, NDArray, NoiseShapeLike, Shape
+
+__pyx_capi__: dict[str, Any]
+__test__: dict[str, str]
+
+def check_arrays(
+    x: ArrayLike, out: NDArray[Any] | None, noise_shape: NoiseShapeLike | None
+) -> tuple[NDArray[Any], Shape]: ...

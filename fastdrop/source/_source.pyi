@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Mapping
+from typing import Any, NotRequired, Self, SupportsIndex, TypedDict, TypeVar, type_check_only
+
+import numpy as np
+from numpy.random import BitGenerator
+from numpy.random.bit_generator import ISeedSequence
+from typing_extensions import disjoint_base
+
+from fastdrop._typing import NDArray, SeedLike, WordsLike
+
+__test__: dict[str, str]
+
+_SourceT = TypeVar("_SourceT", bound=Source)
+
+@type_check_only
+class SourceState(TypedDict):
+    bit_generator: str
+    key: tuple[int, int]
+    counter: tuple[int, int, int, int]
+    position: int
+    s: NotRequired[NDArray[np.uint64]]
+
+@disjoint_base
+class Source(BitGenerator):
+    def __init__(
+        self,
+        seed: SeedLike | None = None,
+        *,
+        key: WordsLike | None = None,
+        counter: WordsLike | None = None,
+    ) -> None: ...
+    @property
+    def key(self) -> tuple[int, int]: ...
+    @property
+    def counter(self) -> tuple[int, int, int, int]: ...
+    @property
+    def position(self) -> int: ...
+    @position.setter
+    def position(self, value: SupportsIndex) -> None: ...
+    @property
+    def state(self) -> SourceState: ...
+    @state.setter
+    def state(self, value: Mapping[str, Any]) -> None: ...
+    def jumped(self, jumps: int | np.integer[Any] = 1) -> Self: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+class Xoshiro256PlusPlus(Source): ...
+class Xorshift128Plus(Source): ...
+class Philox4x32(Source): ...
+
+def rebuild(
+    cls: type[_SourceT],
+    seed_seq: ISeedSequence,
+    key: tuple[int, int],
+    counter: tuple[int, int, int, int],
+    position: int,
+) -> _SourceT: ...

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures of all tests: every instruction set, every source, and settings left as they were."""
+
+import pytest
+from helpers import SOURCES
+from hypothesis import settings
+
+import fastdrop as fd
+
+# The same examples in every run; `pytest --hypothesis-profile=random` looks for new ones.
+settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
+settings.register_profile("random", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("fixed")
+
+
+@pytest.fixture(params=fd.simd_levels())
+def level(request):
+    """Run the test with the kernels of every instruction set of this machine."""
+    with fd.use_simd(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=SOURCES, ids=lambda cls: cls.__name__)
+def source_class(request):
+    """Run the test with every source of the package."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def threads_restored():
+    """Leave the number of threads as it was."""
+    before = fd.get_num_threads()
+    yield
+    fd.set_num_threads(before)

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Checks the C kernels where the tests cannot: all tables of this machine under the address and
+# undefined-behaviour sanitizers; those of AArch64 and of s390x, which is big-endian, under
+# qemu-user; and, compiled only, with other compilers that are installed. Results are compared with
+# those of the NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c). What is not installed
+# is skipped, with a line that says so. Needs a Python with NumPy: $PYTHON, else python or python3.
+#
+# Debian has it all: gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu
+# libc6-dev-s390x-cross qemu-user clang gcc-mingw-w64-x86-64
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python=${PYTHON:-$(command -v python || command -v python3)}
+numpy=$("$python" -c "import numpy; print(numpy.get_include())")
+kernels=fastdrop/kernels
+warnings="-Wall -Wextra -Wpedantic -Wconversion"
+failures=0
+
+# The flags of an instruction set, as in setup.py.
+flags_of() {
+    local avx2="-mavx2 -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"
+    case $1 in
+    avx2) echo "$avx2" ;;
+    avx512) echo "$avx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512" ;;
+    esac
+}
+
+# skip NAME TOOL...: says so and succeeds if a tool is missing.
+skip() {
+    local name=$1 tool
+    shift
+    for tool in "$@"; do
+        if ! command -v "$tool" >/dev/null; then
+            echo "$name: SKIPPED, no $tool"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# compile DIRECTORY LEVELS COMPILER [FLAG...]: the tables, the engine, and the driver if it is to
+# be linked.
+compile() {
+    local out=$1 levels=$2 level source
+    shift 2
+    local cc=("$@" -std=c11 -ffp-contract=off -pthread -I "$kernels")
+    mkdir -p "$out"
+    for level in $levels; do
+        # shellcheck disable=SC2046,SC2086
+        "${cc[@]}" $warnings $(flags_of "$level") -c "$kernels/targets/$level.c" -o "$out/$level.o"
+        cc+=("-DFD_HAVE_$(echo "$level" | tr '[:lower:]' '[:upper:]')")
+    done
+    for source in "$kernels"/engine/*.c; do
+        # shellcheck disable=SC2086
+        "${cc[@]}" $warnings -isystem "$numpy" -c "$source" -o "$out/$(basename "$source" .c).o"
+    done
+}
+
+# run NAME RUNNER LEVELS COMPILER [FLAG...]: compiles, links, runs; RUNNER may be empty.
+run() {
+    local name=$1 runner=$2 levels=$3
+    shift 3
+    local out=$work/$name
+    # shellcheck disable=SC2086
+    if compile "$out" "$levels" "$@" &&
+        "$@" -std=c11 $warnings -I "$kernels" -pthread tools/emulate/check_kernels.c "$out"/*.o \
+            -o "$out/check"; then
+        printf '%s: ' "$name"
+        $runner "$out/check" "$work/vectors" || failures=$((failures + 1))
+    else
+        echo "$name: FAILED to compile"
+        failures=$((failures + 1))
+    fi
+}
+
+# only_compile NAME LEVELS COMPILER [FLAG...]
+only_compile() {
+    local name=$1
+    shift
+    if compile "$work/$name" "$@"; then
+        echo "$name: compiles ($1)"
+    else
+        echo "$name: FAILED to compile"
+        failures=$((failures + 1))
+    fi
+}
+
+"$python" tools/emulate/make_vectors.py "$work/vectors"
+
+case $(uname -m) in
+x86_64 | amd64) native="scalar sse2 avx2 avx512" ;;
+aarch64 | arm64) native="scalar neon" ;;
+*) native="scalar" ;;
+esac
+skip sanitizers gcc ||
+    run sanitizers "" "$native" \
+        gcc -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+        -Wno-sign-conversion # the intrinsics themselves convert, where they are not inlined
+skip aarch64 aarch64-linux-gnu-gcc qemu-aarch64 ||
+    run aarch64 qemu-aarch64 "scalar neon" aarch64-linux-gnu-gcc -O3 -static
+skip s390x s390x-linux-gnu-gcc qemu-s390x ||
+    run s390x qemu-s390x "scalar" s390x-linux-gnu-gcc -O3 -static
+
+skip gcc gcc || only_compile gcc "$native" gcc -O3
+skip clang-x86_64 clang ||
+    only_compile clang-x86_64 "scalar sse2 avx2 avx512" clang --target=x86_64-linux-gnu -O3
+skip clang-aarch64 clang aarch64-linux-gnu-gcc ||
+    only_compile clang-aarch64 "scalar neon" clang --target=aarch64-linux-gnu \
+        -isystem /usr/aarch64-linux-gnu/include -O3
+skip mingw x86_64-w64-mingw32-gcc ||
+    only_compile mingw "scalar sse2 avx2 avx512" x86_64-w64-mingw32-gcc -O3
+
+exit "$((failures > 0))"

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Runs every kernel of every table that this machine can run on the vectors of make_vectors.py,
+ * compares the results with the wanted ones and with those of the first table, bit for bit, and
+ * prints how many agreed. NaNs may differ from the wanted ones in sign and payload, for these are
+ * the machine's; between two tables they may not.
+ *
+ * Buffers end where the kernels' contracts say, so that a sanitizer sees what goes past them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/cpu.h"
+#include "engine/stream.h"
+#include "engine/tiles.h"
+
+typedef enum { FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, KINDS } vector_kind;
+
+static const char *const kind_names[KINDS] = {"fill",   "lanes", "threshold", "apply",
+                                              "unpack", "draw",  "words"};
+static const size_t ways[KINDS] = {2, 1, 1, 4, 1, 1, 1}; /* to compute the same result */
+
+typedef struct {
+    const uint8_t *at;
+    size_t size;
+} blob;
+
+typedef struct {
+    vector_kind kind;
+    size_t which, n;
+    fd_identity identity;
+    uint64_t at, value;
+    double scale; /* the value, where that is a double */
+    blob kept, given, wanted;
+} vector;
+
+/* ---- memory and bytes ------------------------------------------------------------------- */
+
+static void *
+allocate(size_t bytes)
+{
+    void *memory = malloc(bytes ? bytes : 1);
+    if (memory == NULL) {
+        perror("allocate");
+        exit(2);
+    }
+    return memory;
+}
+
+/* Numbers of `size` bytes from the file's order to the machine's, or back. */
+static void
+swap_order(void *numbers, size_t bytes, size_t size)
+{
+    uint8_t *at = (uint8_t *)numbers;
+    if (FD_LE64((uint64_t)1) == 1) {
+        return;
+    }
+    for (size_t first = 0; first < bytes; first += size) {
+        for (size_t i = 0; i < size / 2; i++) {
+            const uint8_t byte = at[first + i];
+            at[first + i] = at[first + size - 1 - i];
+            at[first + size - 1 - i] = byte;
+        }
+    }
+}
+
+static uint64_t
+read_word(const uint8_t **at)
+{
+    const uint64_t word = fd_load_le64(*at);
+    *at += 8;
+    return word;
+}
+
+static blob
+read_blob(const uint8_t **at)
+{
+    blob bytes;
+    bytes.size = (size_t)read_word(at);
+    bytes.at = *at;
+    *at += bytes.size;
+    return bytes;
+}
+
+static vector
+read_vector(const uint8_t **at)
+{
+    vector v;
+    v.kind = (vector_kind)read_word(at);
+    v.which = (size_t)read_word(at);
+    v.n = (size_t)read_word(at);
+    const uint64_t key = read_word(at);
+    v.identity.key[0] = (uint32_t)key;
+    v.identity.key[1] = (uint32_t)(key >> 32);
+    v.identity.counter[0] = read_word(at);
+    v.identity.counter[1] = read_word(at);
+    v.at = read_word(at);
+    v.value = read_word(at);
+    memcpy(&v.scale, &v.value, sizeof v.scale);
+    v.kept = read_blob(at);
+    v.given = read_blob(at);
+    v.wanted = read_blob(at);
+    return v;
+}
+
+static uint8_t *
+read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0) {
+        perror(path);
+        exit(2);
+    }
+    const long length = ftell(file);
+    *size = length > 0 ? (size_t)length : 0;
+    uint8_t *bytes = (uint8_t *)allocate(*size);
+    rewind(file);
+    if (fread(bytes, 1, *size, file) != *size) {
+        perror(path);
+        exit(2);
+    }
+    fclose(file);
+    return bytes;
+}
+
+/* ---- one result of each kind, written to `out` in the file's order ----------------------- */
+
+/* In one call, or in two of which the second goes on with the lanes of the first. */
+static void
+run_fill(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
+{
+    const size_t first = way ? v->n / 3 : v->n;
+    fd_lanes lanes;
+    memset(&lanes, 0, sizeof lanes);
+    kernels->fill[v->which](&v->identity, &lanes, v->at, first, out);
+    if (first < v->n) {
+        kernels->fill[v->which](&v->identity, &lanes, v->at + first, v->n - first,
+                                out + FD_STEP * first);
+    }
+}
+
+static void
+run_lanes(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    fd_lanes lanes;
+    memset(&lanes, 0, sizeof lanes);
+    kernels->fill[v->which](&v->identity, &lanes, v->at, 0, out);
+    memcpy(out, lanes.word, v->wanted.size);
+    swap_order(out, v->wanted.size, 8);
+}
+
+static void
+run_threshold(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    uint8_t *bytes = (uint8_t *)allocate(v->given.size);
+    memcpy(bytes, v->given.at, v->given.size);
+    kernels->threshold(bytes, v->n, v->value, &v->identity, v->at, out, (const char *)bytes, 64);
+    free(bytes);
+}
+
+/* From and to unaligned arrays; in place; past the caches; and by the engine, from the bits of a
+ * mask that does not start with a whole byte. */
+static void
+run_apply(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
+{
+    const size_t bytes = v->given.size, size = v->n ? bytes / v->n : 1;
+    uint8_t *kept = (uint8_t *)allocate(v->kept.size + 1 + FD_PADDING);
+    uint8_t *x = (uint8_t *)allocate(bytes + size), *y = (uint8_t *)allocate(bytes + 64);
+    uint8_t *const from = x + size;
+    uint8_t *to = way == 1 ? from : y + size;
+    memcpy(kept, v->kept.at, v->kept.size);
+    memcpy(from, v->given.at, bytes);
+    swap_order(from, bytes, size);
+    if (way < 2) {
+        kernels->apply[v->which](kept, from, v->n, v->scale, to);
+    } else if (way == 2) {
+        to = y + (-(uintptr_t)y & 63);
+        kernels->apply_past_caches[v->which](kept, from, v->n, v->scale, to);
+    } else {
+        fd_any_mask mask;
+        fd_application application;
+        memset(&mask, 0, sizeof mask);
+        memset(&application, 0, sizeof application);
+        mask.packed = kept;
+        application.kernels = kernels;
+        application.mask = &mask;
+        application.dtype = (fd_dtype)v->which;
+        application.components = 1;
+        application.scale = v->scale;
+        memset(kept, 0xFF, v->kept.size + 1 + FD_PADDING);
+        for (size_t i = 0; i < v->n; i++) {
+            const int dropped = !(v->kept.at[i / 8] >> i % 8 & 1);
+            kept[(i + 3) / 8] &= (uint8_t)~(dropped << (i + 3) % 8);
+        }
+        fd_apply_part(&application, NULL, 3, v->n, from, to);
+    }
+    memcpy(out, to, bytes);
+    swap_order(out, bytes, size);
+    free(y);
+    free(x);
+    free(kept);
+}
+
+static void
+run_unpack(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    uint8_t *bits = (uint8_t *)allocate(v->kept.size);
+    memcpy(bits, v->kept.at, v->kept.size);
+    kernels->unpack(bits, v->n, out);
+    free(bits);
+}
+
+/* All stages, on three threads. */
+static void
+run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    static const char *const tags[FD_SOURCES] = {"fd:tieph", "fd:tiexo", "fd:tiexs"};
+    fd_seeded seeded;
+    fd_drawing drawing;
+    memset(&seeded, 0, sizeof seeded);
+    memset(&drawing, 0, sizeof drawing);
+    seeded.source = (fd_source)v->which;
+    seeded.identity = v->identity;
+    seeded.ties = fd_tagged(&v->identity, tags[v->which]);
+    seeded.position = v->at;
+    seeded.threshold.value = v->value;
+    drawing.kernels = kernels;
+    drawing.seeded = &seeded;
+    drawing.out = out;
+    fd_draw(&drawing, NULL, v->n, 3);
+}
+
+static void
+run_words(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    fd_stream stream;
+    memset(&stream, 0, sizeof stream);
+    stream.source = (fd_source)v->which;
+    stream.identity = v->identity;
+    stream.position = v->at;
+    for (size_t i = 0; i < v->n; i++) {
+        fd_store_le64(out + 8 * i, fd_stream_next(kernels, &stream, 8));
+    }
+}
+
+static uint8_t *
+run(const fd_kernels *kernels, const vector *v, size_t way)
+{
+    uint8_t *out = (uint8_t *)allocate(v->wanted.size);
+    memset(out, 0xA5, v->wanted.size);
+    switch (v->kind) {
+    case FILL:
+        run_fill(kernels, v, way, out);
+        break;
+    case LANES:
+        run_lanes(kernels, v, out);
+        break;
+    case THRESHOLD:
+        run_threshold(kernels, v, out);
+        break;
+    case APPLY:
+        run_apply(kernels, v, way, out);
+        break;
+    case UNPACK:
+        run_unpack(kernels, v, out);
+        break;
+    case DRAW:
+        run_draw(kernels, v, out);
+        break;
+    case WORDS:
+        run_words(kernels, v, out);
+        break;
+    case KINDS:
+        break;
+    }
+    return out;
+}
+
+/* ---- comparisons ------------------------------------------------------------------------ */
+
+static int
+is_nan(const uint8_t *number, size_t dtype, size_t size)
+{
+    static const uint64_t infinity[FD_DTYPES] = {0x7C00, 0x7F80, 0x7F800000, 0x7FF0000000000000};
+    uint64_t bits = 0;
+    for (size_t i = 0; i < size; i++) {
+        bits |= (uint64_t)number[i] << 8 * i;
+    }
+    return (bits & fd_low_bits(8 * size - 1)) > infinity[dtype];
+}
+
+static int
+is_wanted(const vector *v, const uint8_t *out)
+{
+    if (v->kind != APPLY) {
+        return memcmp(out, v->wanted.at, v->wanted.size) == 0;
+    }
+    const size_t size = v->n ? v->wanted.size / v->n : 1;
+    for (size_t i = 0; i < v->wanted.size; i += size) {
+        if (memcmp(out + i, v->wanted.at + i, size) != 0 &&
+            !(is_nan(out + i, v->which, size) && is_nan(v->wanted.at + i, v->which, size))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int
+main(int argc, char **argv)
+{
+    const fd_kernels *tables[FD_MAX_TABLES];
+    const int count = fd_cpu_tables(tables);
+    size_t size, failed = 0, passed = 0;
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s VECTORS\n", argv[0]);
+        return 2;
+    }
+    uint8_t *file = read_file(argv[1], &size);
+    const uint8_t *at = file;
+    while (at < file + size) {
+        const vector v = read_vector(&at);
+        uint8_t *const first = run(tables[0], &v, 0);
+        for (int table = 0; table < count; table++) {
+            for (size_t way = 0; way < ways[v.kind]; way++) {
+                uint8_t *out = run(tables[table], &v, way);
+                if (is_wanted(&v, out) && memcmp(out, first, v.wanted.size) == 0) {
+                    passed++;
+                } else if (failed++ < 20) {
+                    printf("FAILED %s %s of %zu (source or dtype %zu, way %zu, at %llu)\n",
+                           tables[table]->name, kind_names[v.kind], v.n, v.which, way,
+                           (unsigned long long)v.at);
+                }
+                free(out);
+            }
+        }
+        free(first);
+    }
+    free(file);
+    for (int table = 0; table < count; table++) {
+        printf("%s ", tables[table]->name);
+    }
+    printf("| %zu passed, %zu failed\n", passed, failed);
+    return failed || !passed;
+}

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Write what check_kernels.c compares the kernels with: inputs, and results of the NumPy twin.
+
+Needs numpy alone: the twin, fastdrop/_reference.py, is loaded by its path.
+
+The file is a sequence of records, all numbers 64 bits, little endian: kind, which (source or
+dtype), n, key, counter (2), at (step or position), value (threshold or scale), and three times a
+length and as many bytes: kept bits, input, wanted result.
+"""
+
+import importlib.util
+import itertools
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+
+TWIN = Path(__file__).resolve().parents[2] / "fastdrop" / "_reference.py"
+FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS = range(7)
+SOURCES = ("Philox4x32", "Xoshiro256PlusPlus", "Xorshift128Plus")
+DTYPES = ("<u2", "<u2", "<u4", "<u8")  # bit patterns of float16, bfloat16, float32, float64
+FLOATS = ("<f2", None, "<f4", "<f8")
+LENGTHS = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 1000)
+SCALES = (1.0, 2.0, 10 / 9, 1 / 3, 0.0, 3e4, 1e-5)
+TILE = 8192  # FD_TILE of kernels.h, the most decisions at once
+TOP = 2**64 - 1
+
+# Key, and counter: zeros, anything, and where an addition carries into the upper 64 bits or wraps.
+IDENTITIES = (
+    ((0, 0), (0, 0, 0, 0)),
+    ((0x243F6A88, 0x85A308D3), (0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)),
+    ((1, 2), (2**32 - 5, 2**32 - 1, 7, 0)),
+    ((2**32 - 1, 2**32 - 1), (2**32 - 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)),
+)
+
+rng = np.random.Generator(np.random.PCG64(20260101))
+
+
+def load_twin():
+    """Return the module of the NumPy twin."""
+    spec = importlib.util.spec_from_file_location("twin", TWIN)
+    twin = sys.modules["twin"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(twin)
+    return twin
+
+
+twin = load_twin()
+
+
+def little(words):
+    """Return 32-bit words, the lowest first, as one integer."""
+    return sum(int(word) << 32 * i for i, word in enumerate(words))
+
+
+def record(
+    kind,
+    which,
+    n,
+    identity=IDENTITIES[0],
+    at=0,
+    value=0,
+    kept=b"",
+    given=b"",
+    wanted=b"",
+):
+    """Return one record."""
+    key, counter = little(identity[0]), little(identity[1])
+    head = struct.pack("<8Q", kind, which, n, key, counter & TOP, counter >> 64, at, value)
+    return head + b"".join(struct.pack("<Q", len(blob)) + blob for blob in (kept, given, wanted))
+
+
+def fills():
+    """Bytes and lanes: inside blocks, across them, and at the end of the stream."""
+    runs = ((0, 1), (1, 4), (254, 5), (5 * 256 + 17, 300), (2**40 + 3, 3), (2**58 - 3, 3))
+    for (which, name), identity, (step, steps) in itertools.product(
+        enumerate(SOURCES), IDENTITIES, runs
+    ):
+        made = twin.stream_bytes(name, *identity, 64 * step, 64 * steps)
+        yield record(FILL, which, steps, identity, step, wanted=made.tobytes())
+        if name in twin._STEPS:
+            lanes = twin.lanes(name, *identity, 64 * step).T.astype("<u8")
+            yield record(LANES, which, 0, identity, step, wanted=lanes.tobytes())
+
+
+def thresholds():
+    """Decisions from random bytes, from bytes of which many tie, and from nothing but ties."""
+    values = [0, 1, 2**56 - 1, 2**56, TOP, *map(twin.decision_threshold, (0.1, 1 / 3, 0.5, 0.9))]
+    positions = (0, 12345, 2**64 - TILE)
+    lengths = itertools.cycle((*LENGTHS[1:], 4000, TILE))
+    for value, identity, position in itertools.product(values, IDENTITIES, positions):
+        top = value >> 56
+        for low, high in ((0, 255), (max(top - 1, 0), min(top + 1, 255)), (top, top)):
+            n = next(lengths)
+            heads = rng.integers(low, high, n, np.uint8, endpoint=True)
+            kept = twin._kept(heads, "fd:tieph", *identity, position, value)
+            ties = twin._tagged(identity[0], "fd:tieph"), identity[1]
+            groups = -(-n // 64)  # read and written whole; the bits that pad them are 0
+            padding = np.full(64 * groups - n, top, np.uint8)
+            yield record(
+                THRESHOLD,
+                0,
+                n,
+                ties,
+                position,
+                value,
+                given=heads.tobytes() + padding.tobytes(),
+                wanted=twin.pack(kept).tobytes().ljust(8 * groups, b"\0"),
+            )
+
+
+def bfloat16(x):
+    """Round float32 to the bit patterns of bfloat16, to nearest even."""
+    bits = x.view("<u4").astype(np.uint64)
+    rounded = bits + 0x7FFF + (bits >> 16 & 1) >> 16
+    return np.where(np.isnan(x), 0x7FC0, rounded).astype("<u2")
+
+
+def apply(which, patterns, kept, scale):
+    """Return the bit patterns of the applied mask."""
+    if FLOATS[which]:
+        return twin.apply(patterns.view(FLOATS[which]), kept, scale)
+    wide = (patterns.astype("<u4") << 16).view("<f4")  # the twin's own bfloat16 needs ml_dtypes
+    return bfloat16(twin.apply(wide, kept, scale))
+
+
+def applies():
+    """Numbers of each dtype: every one of 16 bits, the special ones of the others, any."""
+    for which, dtype in enumerate(DTYPES):
+        size = np.dtype(dtype).itemsize
+        if size == 2:
+            whole = np.arange(2**16, dtype=dtype)
+        else:
+            finfo = np.finfo(FLOATS[which])
+            numbers = np.array([0, finfo.smallest_subnormal, finfo.tiny, 1, finfo.max, np.inf])
+            normal, infinity = numbers.astype(FLOATS[which]).view(dtype)[[2, 5]]
+            quiet = infinity >> 1 & ~infinity  # the top bit of a NaN's payload
+            special = [*numbers.astype(FLOATS[which]).view(dtype), normal - 1, infinity + 1]
+            special += [infinity | quiet, infinity | quiet | 1]  # NaNs, as the one before
+            special = np.array(special, dtype)
+            anything = rng.integers(0, 2 ** (8 * size), 4096, dtype)
+            whole = [special, special | 1 << 8 * size - 1, anything, anything % normal]
+            whole = np.concatenate(whole).astype(dtype)
+        cases = [(whole, scale, share) for scale in SCALES for share in (1.0, 0.5)]
+        cases += [(rng.choice(whole, n), 10 / 9, 0.7) for n in LENGTHS]
+        for patterns, scale, share in cases:
+            kept = rng.random(patterns.size) < share
+            result = apply(which, patterns, kept, scale)
+            (bits,) = struct.unpack("<Q", struct.pack("<d", scale))
+            yield record(
+                APPLY,
+                which,
+                patterns.size,
+                value=bits,
+                kept=twin.pack(kept).tobytes(),
+                given=patterns.tobytes(),
+                wanted=result.tobytes(),
+            )
+
+
+def unpacks():
+    """Bits to bytes."""
+    for n in LENGTHS:
+        kept = rng.random(n) < 0.5
+        yield record(UNPACK, 0, n, kept=twin.pack(kept).tobytes(), wanted=kept.tobytes())
+
+
+def draws():
+    """Whole masks, longer than a tile and than the share of a thread, and words of 64 bits."""
+    value = twin.decision_threshold(0.1)
+    for (which, name), identity in itertools.product(enumerate(SOURCES), IDENTITIES):
+        for position, n in ((0, 100), (77, 5000), (2**64 - 200002, 200001)):
+            kept = twin.kept(name, *identity, position, n, value)
+            packed = twin.pack(kept).tobytes()
+            yield record(DRAW, which, n, identity, position, value, wanted=packed)
+        made = twin.stream_bytes(name, *identity, 16001, 8 * 300)
+        yield record(WORDS, which, 300, identity, 16001, wanted=made.tobytes())
+
+
+def main(path):
+    """Write the file."""
+    stages = (fills, thresholds, applies, unpacks, draws)
+    Path(path).write_bytes(b"".join(vector for stage in stages for vector in stage()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
