@@ -63,7 +63,7 @@ def sanitizers(session: nox.Session) -> None:
         for name in ("libasan.so", "libubsan.so")
     ]
     session.run(
-        "pytest",
+        *("pytest", "--capture=sys"),  # the sanitizers write past sys.stderr
         *session.posargs,
         env={
             "LD_PRELOAD": os.pathsep.join(preload),
@@ -112,14 +112,14 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks once on the working tree; `-- --bench Forward` chooses some."""
+    """Run a few benchmarks once on the working tree; `-- --bench Forward` chooses others."""
     session.install(".[bench]")
     session.chdir("asv_benches")
     session.run("asv", "machine", "--yes")
     session.run("asv", "check", "--python=same")
     session.run(
         *("asv", "run", "--python=same", "--quick", "--show-stderr", "--dry-run"),
-        *session.posargs,
+        *(session.posargs or ["--bench", "Small.track|Import"]),
     )
 
 

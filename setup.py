@@ -146,6 +146,7 @@ setup(
                 "source._source",
                 "source._numpy_source",
                 "mask._mask",
+                "torch._tensor",
             )
         ],
         build_dir="build/cython",

@@ -25,13 +25,13 @@ try:
     from fastdrop.functional import bernoulli, dropout, dropout_backward, dropout_mask
     from fastdrop.mask import Mask
     from fastdrop.source import NumPySource, Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
-except ModuleNotFoundError as error:
-    if error.name is None or not error.name.startswith("fastdrop."):
+except ModuleNotFoundError as _error:
+    if _error.name is None or not _error.name.startswith("fastdrop."):
         raise
     raise ImportError(
         f"fastdrop is imported from its source folder ({__path__[0]}), whose compiled modules "
         'are missing; run "pip install ." there, or leave that folder'
-    ) from error
+    ) from _error
 
 try:
     __version__ = version("fastdrop")

@@ -15,6 +15,7 @@ from numpy.random.bit_generator import ISeedSequence
 from fastdrop._typing import Shape
 
 __all__ = [
+    "check_jumps",
     "check_choice",
     "check_keep_prob",
     "check_noise_shape",
@@ -26,17 +27,22 @@ __all__ = [
     "check_words",
 ]
 
+MOST_AXES = 64  # as NumPy
+
 
 def check_probability(name: str, value: Any) -> float:
     """Return the probability ``value`` as a float in [0, 1]."""
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+    if (
+        isinstance(value, (str, bytes))
+        or not hasattr(value, "__float__")
+        or getattr(value, "ndim", 0) > 0
+    ):
         raise TypeError(
             f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
         )
-    number = float(value)
-    if not 0.0 <= number <= 1.0:  # NaN too
+    if not 0 <= value <= 1:  # before it is a float: integers may be larger than any; NaN too
         raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
-    return number
+    return float(value)
 
 
 def check_p(value: Any) -> float:
@@ -69,6 +75,20 @@ def check_positive(name: str, value: Any) -> int:
     return number
 
 
+def check_jumps(value: Any) -> int:
+    """Return a number of jumps as an int that is not negative."""
+    try:
+        jumps = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"jumps is {value!r}, a {type(value).__name__}; allowed are integers that are not "
+            "negative"
+        ) from None
+    if jumps < 0:
+        raise ValueError(f"jumps is {jumps}; allowed are integers that are not negative")
+    return jumps
+
+
 def check_shape(value: Any, name: str = "shape") -> Shape:
     """Return a shape as a tuple of ints that are not negative; an int is one axis."""
     lengths: Shape
@@ -83,6 +103,8 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
         ) from None
     if lengths and min(lengths) < 0:
         raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
+    if len(lengths) > MOST_AXES:
+        raise ValueError(f"{name} has {len(lengths)} axes; allowed are at most {MOST_AXES}")
     if math.prod(lengths) >= 2**63:
         raise ValueError(f"{name} is {value!r}; allowed are fewer than 2**63 elements")
     return lengths

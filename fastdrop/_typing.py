@@ -11,6 +11,7 @@ from typing import (
     SupportsIndex,
     TypeAlias,
     TypeVar,
+    Union,
 )
 
 import numpy as np
@@ -66,5 +67,5 @@ WordsLike: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 SeedLike: TypeAlias = (
     int | np.integer[Any] | Sequence[int] | NDArray[np.integer[Any]] | ISeedSequence
 )
-# A string, since the sources import the checks that use these names.
-RNGLike: TypeAlias = "SeedLike | BitGeneratorLike | Generator | RandomState | NumPySource | None"
+# NumPySource by its name: the sources import the checks, which use this module.
+RNGLike: TypeAlias = Union[SeedLike, BitGeneratorLike, Generator, RandomState, "NumPySource", None]

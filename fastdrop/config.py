@@ -41,7 +41,7 @@ def set_num_threads(n: SupportsIndex) -> None:
     1
     >>> fd.set_num_threads(before)
     """
-    _kernels.set_threads(check_positive("n", n))
+    _kernels.set_threads(min(check_positive("n", n), sys.maxsize))
 
 
 def get_num_threads() -> int:

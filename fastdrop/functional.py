@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastdrop._checks import check_choice, check_probability, check_shape
+from fastdrop._checks import check_broadcast, check_choice, check_probability, check_shape
 from fastdrop._typing import (
     ArrayLike,
     BoolArray,
@@ -29,6 +29,7 @@ from fastdrop.mask._mask import (
     forward,
     kept_mask,
     mask_from_array,
+    unscaled,
 )
 from fastdrop.source.default import as_source
 
@@ -159,7 +160,7 @@ def dropout(
     >>> x = np.ones((2, 4), np.float32)
     >>> y, mask = fd.dropout(x, p=0.5, rng=1)
     >>> y
-    array([[2., 0., 2., 2.],
+    array([[0., 2., 0., 2.],
            [0., 2., 0., 0.]], dtype=float32)
     >>> dx = fd.dropout_backward(np.ones_like(y), mask)
     >>> np.array_equal(dx, y)
@@ -179,16 +180,20 @@ def dropout(
     source = as_source(rng)
     if training:
         return forward(x, out, probability, source, noise_shape, scale == "train")
-    return _evaluate(x, probability.keep_prob if scale == "test" else 1.0, noise_shape, out)
+    return _evaluate(x, probability.keep_prob, scale, noise_shape, out)
 
 
 def _evaluate(
-    x: ArrayLike, factor: float, noise_shape: NoiseShapeLike | None, out: NDArray[Any] | None
+    x: ArrayLike,
+    keep_prob: float,
+    scale: Scale,
+    noise_shape: NoiseShapeLike | None,
+    out: NDArray[Any] | None,
 ) -> tuple[NDArray[Any], Mask]:
-    """Return x, times ``factor`` unless that is 1, and a mask that keeps all of it."""
+    """Return x itself, or times ``keep_prob`` as in the paper, and a mask that keeps all of it."""
     x, shape = check_arrays(x, out, noise_shape)
-    mask = kept_mask(shape, factor)
-    if factor == 1.0 and out is None:
+    mask = kept_mask(shape, keep_prob if scale == "test" else 1.0)
+    if scale != "test" and out is None:
         return x, mask
     return mask.apply(x, out), mask
 
@@ -206,14 +211,16 @@ def _with_mask(
 ) -> tuple[NDArray[Any], Mask]:
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
-        for name, value in (("keep_prob", keep_prob), ("rng", rng), ("noise_shape", noise_shape)):
+        p = None if p is HALF else p
+        beside = {"p": p, "keep_prob": keep_prob, "rng": rng, "noise_shape": noise_shape}
+        for name, value in beside.items():
             if value is not None:
                 raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
-        if p is not HALF:
-            raise TypeError(f"p is {p!r} beside a Mask, which brings its own")
         keep = 1.0 - mask.p
         if scale != "train":
-            mask = mask.with_scale(1.0)
+            mask = unscaled(mask)
+    elif noise_shape is not None:
+        raise TypeError(f"noise_shape is {noise_shape!r} beside a mask, which has a shape")
     else:
         kept = np.asarray(mask)
         if kept.dtype != bool:
@@ -221,9 +228,10 @@ def _with_mask(
         probability = _probability(p, keep_prob)
         keep = probability.keep_prob
         mask = mask_from_array(kept, probability, probability.scale if scale == "train" else 1.0)
-    if not training:
-        return _evaluate(x, keep if scale == "test" else 1.0, None, out)
-    return mask.apply(x, out), mask
+    if training:
+        return mask.apply(x, out), mask
+    check_broadcast("mask shape", mask.shape, np.shape(x))
+    return _evaluate(x, keep, scale, mask.shape, out)
 
 
 @overload
@@ -268,7 +276,7 @@ def dropout_backward(dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = No
     >>> import fastdrop as fd
     >>> y, mask = fd.dropout(np.ones(4), p=0.5, rng=1)
     >>> fd.dropout_backward(np.full(4, 10.0), mask)
-    array([20.,  0., 20., 20.])
+    array([ 0., 20.,  0., 20.])
     """
     if not isinstance(mask, Mask):
         raise TypeError(
@@ -321,8 +329,8 @@ def dropout_mask(
     >>> import fastdrop as fd
     >>> mask = fd.dropout_mask((2, 4), p=0.25, rng=1)
     >>> np.asarray(mask)
-    array([[ True, False,  True,  True],
-           [False,  True,  True, False]])
+    array([[False,  True, False,  True],
+           [False,  True, False,  True]])
     """
     check_choice("store", store, ("auto", "seed", "bits"))
     shape = check_shape(shape)
@@ -405,9 +413,9 @@ def bernoulli(
     --------
     >>> import fastdrop as fd
     >>> fd.bernoulli(8, 0.25, rng=1)
-    array([False,  True, False, False,  True, False, False,  True])
+    array([ True, False,  True, False,  True, False,  True, False])
     >>> fd.bernoulli(8, 0.25, rng=1, packed=True)
-    array([146], dtype=uint8)
+    array([85], dtype=uint8)
     """
     shape = check_shape(shape)
     probability = Probability(check_probability("prob", prob), None)

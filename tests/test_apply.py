@@ -538,10 +538,17 @@ def test_layouts_beyond_the_last_level_cache(level, layout):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["in place", "new", "repeated"])
-def test_more_than_2_31_elements(kind, source_class):
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("in place", fd.Xoshiro256PlusPlus),
+        ("new", fd.Xorshift128Plus),
+        ("repeated", fd.Philox4x32),
+    ],
+)
+def test_more_than_2_31_elements(kind, make):
     n = 2**31 + 4099
-    source = source_class(7)
+    source = make(7)
     x = np.broadcast_to(np.float16(1), (n,)) if kind == "repeated" else np.ones(n, np.float16)
     y, mask = fd.dropout(x, 0.3, rng=source, out=x if kind == "in place" else None)
     assert y.size == n

@@ -77,6 +77,14 @@ def test_fill(level, source, counter):
 
 
 @pytest.mark.parametrize("source", reference.SOURCES)
+@pytest.mark.parametrize("word", [2**64, 2**128], ids=["2**64", "2**128"])
+def test_fill_where_any_counter_of_a_batch_carries(level, source, word):
+    for before in range(1, 20):
+        filled = _kernels.fill(source, KEY, words_of(word - before), 0, 3)
+        np.testing.assert_array_equal(filled, twin_steps(source, KEY, word - before, 0, 3))
+
+
+@pytest.mark.parametrize("source", reference.SOURCES)
 @pytest.mark.parametrize("key", [(0, 0), (2**32 - 1, 2**32 - 1), (0x783A6466, 0x3635326F)], ids=str)
 def test_fill_with_any_key(level, source, key):
     """Keys of zeros and ones; and the one that the tag of xoshiro256++ turns to zeros."""

@@ -319,6 +319,22 @@ def test_state(source_class, position):
     np.testing.assert_array_equal(other.random_raw(20), source.random_raw(20))
 
 
+@pytest.mark.parametrize("position", [3, 40, 16384 + 100])
+def test_a_state_leaves_nothing_of_another_stream(source_class, position):
+    """Another key at the very place where the last mask ended."""
+    source, other = source_class(key=1), source_class(key=2)
+    source.position = position - 3
+    fd.bernoulli(3, 0.3, rng=source)
+    source.random_raw(1)
+    other.position = position
+    source.state = other.state
+    np.testing.assert_array_equal(
+        fd.dropout_mask(500, 0.3, rng=source), kept_at(other, position, 500, 0.3)
+    )
+    source.state = other.state
+    np.testing.assert_array_equal(source.random_raw(9), other.random_raw(9))
+
+
 def test_state_without_lanes_is_enough(source_class):
     source = source_class(3)
     source.position = 12345
@@ -682,8 +698,9 @@ def test_threads_share_a_source(source_class):
 
 def test_a_state_that_is_set_holds_after_a_mask_that_was_under_way(source_class):
     """A mask that another thread began before leaves nothing of the old stream behind."""
+    fd.set_num_threads(1)
     source, other = source_class(key=1), source_class(key=2)
-    n = (1 << 25) + 100
+    n = (1 << 26) + 100
     thread = threading.Thread(
         target=fd.bernoulli, args=(n, 0.1), kwargs={"rng": source, "packed": True}
     )

@@ -2,6 +2,7 @@
 """A mask depends on its source, position, p and C-order index, and on nothing else."""
 
 import json
+import math
 import runpy
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers import (
     DTYPES,
     PROBABILITIES,
     SOURCES,
+    bytes_at,
     kept_at,
     sha256,
     words_of,
@@ -20,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastdrop as fd
+from fastdrop import _reference as reference
 
 GOLDEN = json.loads((DATA / "golden_masks.json").read_text())
 N, SEED = GOLDEN["n"], GOLDEN["seed"]
@@ -137,15 +140,26 @@ def test_nested(cls, identity, position, a, b):
     assert not np.any(few) or high < 1
 
 
-def test_nested_in_the_last_bit(source_class):
-    """One unit of 2**-64 more drops the element whose uniform lies there, and that one only."""
+def test_exact_in_the_last_bit(level, source_class):
+    """Thresholds around one element's uniform: on it, one unit of 2**-64 off, and half a unit."""
     source = source_class(5)
-    drawn = [kept(2**16, p, source_class(5)) for p in (np.nextafter(0.25, 0), 0.25)]
-    np.testing.assert_array_equal(*drawn)
-    stream = source.random_raw(2**13).astype("<u8").view(np.uint8)
-    assert np.count_nonzero(stream == 0) > 0
-    np.testing.assert_array_equal(kept(2**16, 2.0**-64, source_class(5)), True)
-    np.testing.assert_array_equal(kept(2**16, 2.0**-8, source_class(5)), stream > 0)
+    n = 2**16
+    heads = bytes_at(source, 0, n).astype(np.uint64)
+    digits = reference.tie_digits(source_class.__name__, source.key, source.counter, 0, n)
+    uniforms = heads << np.uint64(56) | digits
+
+    i = int(uniforms.argmin())
+    u = int(uniforms[i])  # so small that a double can hold half of its last bit
+    assert 1 < u < 2**51
+    for threshold in (u - 1, u - 0.5, u, u + 0.5, u + 1):
+        assert kept(n, math.ldexp(threshold, -64), source_class(5))[i] == (u >= threshold)
+
+    i = int(uniforms.argmax())
+    u = 2**64 - int(uniforms[i])  # dropped where u > keep_prob * 2**64
+    assert 1 < u < 2**51
+    for threshold in (u - 1, u - 0.5, u, u + 0.5, u + 1):
+        mask = fd.dropout_mask(n, keep_prob=math.ldexp(threshold, -64), rng=source_class(5))
+        assert np.asarray(mask)[i] == (u <= threshold)
 
 
 # --- blind ---------------------------------------------------------------------------------------

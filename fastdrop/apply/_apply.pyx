@@ -16,6 +16,7 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT16,
     FD_FLOAT32,
     FD_FLOAT64,
+    FD_TILE,
     active_kernels,
     apply_all,
     apply_part,
@@ -176,8 +177,11 @@ cdef int apply_mask(fd_any_mask *mask, tuple mask_shape, double scale, fd_cursor
         from_ = cnp.PyArray_DATA(x)
     application.past_caches = from_ != to and <size_t>cnp.PyArray_NBYTES(y) > cache_bytes()
     if is_plain(x) and is_plain(y):
-        with nogil:
+        if n <= FD_TILE:  # sooner done than the GIL is given and taken
             apply_all(&application, cursor, n, from_, to)
+        else:
+            with nogil:
+                apply_all(&application, cursor, n, from_, to)
     else:
         apply_pieces(&application, cursor, x, y)
     return 0
@@ -190,7 +194,8 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
     cdef ndarray from_, to
     application.past_caches = False
     if application.dtype == FD_BFLOAT16:  # np.nditer need not know the type
-        x, y = x.view(np.uint16), y.view(np.uint16)
+        number = np.dtype(np.uint16) if x.dtype.isnative else np.dtype(np.uint16).newbyteorder()
+        x, y = x.view(number), y.view(number)
     with np.nditer(
         [x, y],
         flags=["external_loop", "buffered", "zerosize_ok"],

@@ -24,6 +24,13 @@
 #define FD_BSWAP64(x) __builtin_bswap64(x)
 #endif
 
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+#define fd_store_fence() _mm_sfence()
+#else
+#define fd_store_fence() ((void)0)
+#endif
+
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define FD_LE64(x) FD_BSWAP64(x)
 #else

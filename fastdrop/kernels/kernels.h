@@ -59,7 +59,8 @@ typedef struct {
     /* y[i] = kept bit i ? x[i] * scale : +0; y is x or does not overlap it. */
     void (*apply[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n, double scale, void *y);
 
-    /* The same with stores that leave the caches alone; y is 64-byte aligned, and not x. */
+    /* The same with stores that leave the caches alone; y is 64-byte aligned, and not x. After
+     * the last, fd_store_fence makes them visible to other threads. */
     void (*apply_past_caches[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n,
                                          double scale, void *y);
 

@@ -317,12 +317,6 @@ cdef class Mask:
             return self
         return packed_mask(self.shape, self.p, self.scale, self.draw_bits(&cursor))
 
-    def with_scale(self, double scale):
-        """Return the same mask with another factor of the kept elements."""
-        cdef Mask mask = packed_mask(self.shape, self.p, scale, self.padded)
-        mask.seeded, mask.start, mask.strides = self.seeded, self.start, self.strides
-        return mask
-
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
@@ -367,7 +361,7 @@ cdef class Mask:
         entries = window if isinstance(window, tuple) else (window,)
         for entry in entries:
             if not (entry is ... or isinstance(entry, slice) or hasattr(entry, "__index__")) or (
-                isinstance(entry, (bool, np.bool_))
+                isinstance(entry, (bool, np.bool_, ndarray))
             ):
                 raise TypeError(
                     f"index is {entry!r}; allowed are integers, slices and an ellipsis"
@@ -500,6 +494,13 @@ def kept_mask(tuple shape, double scale):
     return seeded_mask(shape, 0.0, scale, seeded)
 
 
+def unscaled(Mask mask):
+    """Return the same mask with 1 as the factor of the kept elements."""
+    cdef Mask same = packed_mask(mask.shape, mask.p, 1.0, mask.padded)
+    same.seeded, same.start, same.strides = mask.seeded, mask.start, mask.strides
+    return same
+
+
 def mask_from_array(kept, Probability probability, double scale):
     """Return the packed mask of a caller's bool array, True where kept."""
     return packed_mask(kept.shape, probability.p, scale, pack(kept))
@@ -535,7 +536,7 @@ def draw_mask(tuple shape, Probability probability, source, bint packed):
     mask = reserve_mask(source, shape, probability, probability.scale)
     cursor = mask.start
     mask.draw_contiguous(padded, False, &cursor)
-    (<Source>source).cursor = cursor
+    (<Source>source).leave(&mask.seeded, &cursor)
     return packed_mask(shape, mask.p, mask.scale, padded)
 
 
@@ -553,7 +554,7 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
     cursor = mask.start
     mask.run(from_, to, &cursor)
     if isinstance(source, Source):
-        (<Source>source).cursor = cursor
+        (<Source>source).leave(&mask.seeded, &cursor)
     return to, mask
 
 
@@ -586,7 +587,7 @@ def draw_bernoulli(tuple shape, Probability probability, source, bint packed, ou
     drawing.out = cnp.PyArray_DATA(target)
     with nogil:
         draw_all(&drawing, &cursor, n)
-    (<Source>source).cursor = cursor
+    (<Source>source).leave(&seeded, &cursor)
     if not direct:
         out[...] = target
     return out

@@ -15,7 +15,7 @@ cnp.import_array()
 
 cdef class NumPySource:
     """NumPySource(bit_generator, draws="bytes")
-    --
+--
 
     Masks whose every bit comes from a NumPy bit generator, through its C interface.
 

@@ -12,5 +12,6 @@ cdef class Source(BitGenerator):
     cdef fd_cursor cursor  # where the last mask ended; read and written under the GIL
     cdef object acquire, release
     cdef int reserve(self, uint64_t n, fd_seeded *seeded, fd_cursor *cursor) except -1
+    cdef void leave(self, const fd_seeded *seeded, const fd_cursor *cursor) noexcept
     cdef fd_seeded at(self, uint64_t position)
     cdef object lane_states(self, uint64_t position)

@@ -4,19 +4,20 @@
 # range of positions is reserved, and then its bytes are made without the lock, so that threads
 # that share a source do not wait for each other's masks.
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 import numpy as np
 
 from numpy.random.bit_generator cimport BitGenerator
 
-from fastdrop._checks import check_position, check_seed, check_words
+from fastdrop._checks import check_jumps, check_position, check_seed, check_words
 
 from fastdrop.kernels._kernels cimport (
     FD_PHILOX4X32,
     FD_XORSHIFT128PLUS,
     FD_XOSHIRO256PLUSPLUS,
     active_kernels,
+    fd_identity,
     fd_lanes,
     fd_source,
     fd_stream,
@@ -116,6 +117,11 @@ cdef class Source(BitGenerator):
         seeded[0] = self.at(position)
         cursor[0] = self.cursor
         return 0
+
+    cdef void leave(self, const fd_seeded *seeded, const fd_cursor *cursor) noexcept:
+        """Keep where a mask ended, unless the source is another by now."""
+        if memcmp(&seeded.identity, &self.stream.identity, sizeof(fd_identity)) == 0:
+            self.cursor = cursor[0]
 
     cdef fd_seeded at(self, uint64_t position):
         """Return the seeded mask that starts there; its threshold is yet to be set."""
@@ -227,12 +233,11 @@ cdef class Source(BitGenerator):
         >>> fd.Philox4x32(key=0).jumped(2).counter
         (0, 0, 2, 0)
         """
-        if not isinstance(jumps, (int, np.integer)) or jumps < 0:
-            raise ValueError(f"jumps is {jumps!r}; allowed are integers that are not negative")
+        jumps = check_jumps(jumps)
         cdef Source source = type(self)(
             key=self.key,
             counter=sum(word << 32 * i for i, word in enumerate(self.counter))
-            + (int(jumps) << 64)
+            + (jumps << 64)
             & (1 << 128) - 1,
         )
         source.stream.position = self.stream.position
@@ -250,7 +255,7 @@ cdef class Source(BitGenerator):
 
 cdef class Xoshiro256PlusPlus(Source):
     """Xoshiro256PlusPlus(seed=None, *, key=None, counter=None)
-    --
+--
 
     The default source: eight lanes of xoshiro256++, reseeded from Philox4x32 every 16 KiB.
 
@@ -300,7 +305,7 @@ cdef class Xoshiro256PlusPlus(Source):
 
 cdef class Xorshift128Plus(Source):
     """Xorshift128Plus(seed=None, *, key=None, counter=None)
-    --
+--
 
     Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
 
@@ -340,7 +345,7 @@ cdef class Xorshift128Plus(Source):
 
 cdef class Philox4x32(Source):
     """Philox4x32(seed=None, *, key=None, counter=None)
-    --
+--
 
     Philox4x32-10, the counter-based generator of Random123, CUDA, JAX and TensorFlow.
 

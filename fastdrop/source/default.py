@@ -54,11 +54,12 @@ def as_source(rng: Any = None) -> Source | NumPySource:
         return rng
     if rng is None:
         return _default
-    if isinstance(rng, np.random.Generator) and isinstance(rng.bit_generator, Source):
-        return rng.bit_generator
-    if isinstance(rng, np.random.RandomState) and isinstance(rng._bit_generator, Source):
-        return rng._bit_generator
-    if hasattr(rng, "capsule") or isinstance(rng, (np.random.Generator, np.random.RandomState)):
+    for attribute in ("bit_generator", "_bit_generator"):  # of a Generator, of a RandomState
+        wrapped = getattr(rng, attribute, None)
+        if isinstance(wrapped, Source):
+            return wrapped
+    is_generator = isinstance(rng, (np.random.Generator, np.random.RandomState))
+    if is_generator or (hasattr(rng, "capsule") and not isinstance(rng, type)):
         return NumPySource(rng)
     if isinstance(rng, (int, np.integer, Sequence, np.ndarray, ISeedSequence)) and not isinstance(
         rng, (bool, str, bytes)

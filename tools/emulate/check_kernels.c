@@ -18,7 +18,7 @@ typedef enum { FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, KINDS } vecto
 
 static const char *const kind_names[KINDS] = {"fill",   "lanes", "threshold", "apply",
                                               "unpack", "draw",  "words"};
-static const size_t ways[KINDS] = {2, 1, 1, 4, 1, 1, 1}; /* to compute the same result */
+static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1}; /* to compute the same result */
 
 typedef struct {
     const uint8_t *at;
@@ -158,13 +158,42 @@ run_threshold(const fd_kernels *kernels, const vector *v, uint8_t *out)
     free(bytes);
 }
 
-/* From and to unaligned arrays; in place; past the caches; and by the engine, from the bits of a
- * mask that does not start with a whole byte. */
+/* By the engine, from element 7 of a packed mask on: one to one, or as an axis that is broadcast. */
+static void
+apply_by_engine(const fd_kernels *kernels, const vector *v, int broadcast, const void *x, void *y)
+{
+    const size_t bytes = (7 + v->n + 7) / 8 + FD_PADDING;
+    uint8_t *kept = (uint8_t *)allocate(bytes);
+    fd_any_mask mask;
+    fd_cursor cursor;
+    fd_application application;
+    memset(&mask, 0, sizeof mask);
+    memset(&cursor, 0, sizeof cursor);
+    memset(&application, 0, sizeof application);
+    mask.packed = kept;
+    mask.broadcast.ndim = broadcast;
+    mask.broadcast.shape[0] = INT64_MAX;
+    mask.broadcast.stride[0] = 1;
+    application.kernels = kernels;
+    application.mask = &mask;
+    application.dtype = (fd_dtype)v->which;
+    application.components = 1;
+    application.scale = v->scale;
+    memset(kept, 0xFF, bytes);
+    for (size_t i = 0; i < v->n; i++) {
+        const int dropped = !(v->kept.at[i / 8] >> i % 8 & 1);
+        kept[(i + 7) / 8] &= (uint8_t)~(dropped << (i + 7) % 8);
+    }
+    fd_apply_part(&application, &cursor, 7, v->n, x, y);
+    free(kept);
+}
+
+/* From and to unaligned arrays; in place; past the caches; and twice by the engine. */
 static void
 run_apply(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
 {
     const size_t bytes = v->given.size, size = v->n ? bytes / v->n : 1;
-    uint8_t *kept = (uint8_t *)allocate(v->kept.size + 1 + FD_PADDING);
+    uint8_t *kept = (uint8_t *)allocate(v->kept.size);
     uint8_t *x = (uint8_t *)allocate(bytes + size), *y = (uint8_t *)allocate(bytes + 64);
     uint8_t *const from = x + size;
     uint8_t *to = way == 1 ? from : y + size;
@@ -177,22 +206,7 @@ run_apply(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
         to = y + (-(uintptr_t)y & 63);
         kernels->apply_past_caches[v->which](kept, from, v->n, v->scale, to);
     } else {
-        fd_any_mask mask;
-        fd_application application;
-        memset(&mask, 0, sizeof mask);
-        memset(&application, 0, sizeof application);
-        mask.packed = kept;
-        application.kernels = kernels;
-        application.mask = &mask;
-        application.dtype = (fd_dtype)v->which;
-        application.components = 1;
-        application.scale = v->scale;
-        memset(kept, 0xFF, v->kept.size + 1 + FD_PADDING);
-        for (size_t i = 0; i < v->n; i++) {
-            const int dropped = !(v->kept.at[i / 8] >> i % 8 & 1);
-            kept[(i + 3) / 8] &= (uint8_t)~(dropped << (i + 3) % 8);
-        }
-        fd_apply_part(&application, NULL, 3, v->n, from, to);
+        apply_by_engine(kernels, v, way == 4, from, to);
     }
     memcpy(out, to, bytes);
     swap_order(out, bytes, size);
@@ -216,8 +230,10 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
     static const char *const tags[FD_SOURCES] = {"fd:tieph", "fd:tiexo", "fd:tiexs"};
     fd_seeded seeded;
+    fd_cursor cursor;
     fd_drawing drawing;
     memset(&seeded, 0, sizeof seeded);
+    memset(&cursor, 0, sizeof cursor);
     memset(&drawing, 0, sizeof drawing);
     seeded.source = (fd_source)v->which;
     seeded.identity = v->identity;
@@ -227,7 +243,7 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
     drawing.kernels = kernels;
     drawing.seeded = &seeded;
     drawing.out = out;
-    fd_draw(&drawing, NULL, v->n, 3);
+    fd_draw(&drawing, &cursor, v->n, 3);
 }
 
 static void

@@ -42,7 +42,6 @@
                                    void *y)                                                        \
     {                                                                                              \
         NAME##_loop(kept, (const ELEMENT *)x, n, (SCALE)scale, (ELEMENT *)y, 1);                   \
-        v_fence();                                                                                 \
     }
 
 FD_INLINE uint16_t

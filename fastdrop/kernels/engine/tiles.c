@@ -164,149 +164,140 @@ void
 fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
               const void *x, void *y)
 {
-    fd_cursor fresh;
-    if (cursor == NULL) {
-        memset(&fresh, 0, sizeof fresh);
-        cursor = &fresh;
-    }
+    const fd_kernels *kernels = application->kernels;
     const size_t components = (size_t)application->components;
     const size_t size = number_size[application->dtype] * components;
-    tile_bits tile;
-    uint8_t doubled[FD_TILE / 4 + 2];
     const size_t head = unaligned_head(y, size, n);
     const size_t most = application->past_caches ? TILE_PAST_CACHES : TILE_IN_CACHES;
+    tile_bits tile;
+    uint8_t doubled[FD_TILE / 4 + 2];
     size_t count;
     for (size_t done = 0; done < n; done += count) {
         const char *from = (const char *)x + done * size;
         char *to = (char *)y + done * size;
         const prefetch soon = {from, application->past_caches ? 0 : 64 * size};
         count = done == 0 && head ? head : fd_min(most, n - done);
-        const uint8_t *kept = mask_tile(application->kernels, application->mask, cursor,
-                                        first + done, count, &tile, soon);
+        const uint8_t *kept =
+            mask_tile(kernels, application->mask, cursor, first + done, count, &tile, soon);
         if (components == 2) {
             bits_double(kept, count, doubled);
             kept = doubled;
         }
         const int past_caches = application->past_caches && (uintptr_t)to % 64 == 0;
-        (past_caches ? application->kernels->apply_past_caches : application->kernels->apply)
-            [application->dtype](kept, from, count * components, application->scale, to);
+        (past_caches ? kernels->apply_past_caches : kernels->apply)[application->dtype](
+            kept, from, count * components, application->scale, to);
+    }
+    if (application->past_caches) {
+        fd_store_fence();
     }
 }
 
-/* ---- on threads ------------------------------------------------------------------------- */
-
-/* Whole tiles for each task, as even as can be. The first starts at the caller's cursor, and the
- * cursor of the last becomes the caller's. */
-typedef struct {
-    size_t n, tasks;
-    fd_cursor *cursor, start;
-} division;
-
-static division
-divide(size_t n, size_t threads, fd_cursor *cursor)
-{
-    division parts = {n, fd_min(threads, n / ELEMENTS_A_THREAD), cursor, {.has_last = 0}};
-    if (parts.tasks == 0) {
-        parts.tasks = 1;
-    }
-    if (cursor != NULL) {
-        parts.start = *cursor;
-    }
-    return parts;
-}
-
-static size_t
-part_start(const division *parts, size_t index)
-{
-    const size_t tiles = (parts->n + FD_TILE - 1) / FD_TILE;
-    const size_t each = tiles / parts->tasks, rest = tiles % parts->tasks;
-    return fd_min(parts->n, (each * index + fd_min(rest, index)) * FD_TILE);
-}
-
-static fd_cursor
-part_cursor(const division *parts, size_t index)
-{
-    static const fd_cursor empty;
-    return index == 0 ? parts->start : empty;
-}
-
+/* Writes out elements [first, first + n); `first` is a multiple of 8. */
 static void
-part_end(const division *parts, size_t index, const fd_cursor *cursor)
+draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n)
 {
-    if (index + 1 == parts->tasks && parts->cursor != NULL) {
-        *parts->cursor = *cursor;
-    }
-}
-
-typedef struct {
-    division parts;
-    const fd_application *application;
-    const char *x;
-    char *y;
-} apply_call;
-
-static void
-apply_task(void *context, size_t index)
-{
-    const apply_call *call = (const apply_call *)context;
-    const size_t first = part_start(&call->parts, index);
-    const size_t end = part_start(&call->parts, index + 1);
-    const size_t size =
-        number_size[call->application->dtype] * (size_t)call->application->components;
-    fd_cursor cursor = part_cursor(&call->parts, index);
-    fd_apply_part(call->application, &cursor, first, end - first, call->x + first * size,
-                  call->y + first * size);
-    part_end(&call->parts, index, &cursor);
-}
-
-void
-fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x, void *y,
-         size_t threads)
-{
-    apply_call call = {divide(n, threads, cursor), application, (const char *)x, (char *)y};
-    fd_parallel(call.parts.tasks, apply_task, &call);
-}
-
-/* ---- draw ------------------------------------------------------------------------------- */
-
-typedef struct {
-    division parts;
-    const fd_drawing *drawing;
-} draw_call;
-
-static void
-draw_task(void *context, size_t index)
-{
-    const draw_call *call = (const draw_call *)context;
-    const fd_drawing *drawing = call->drawing;
-    const size_t end = part_start(&call->parts, index + 1);
     uint8_t *out = (uint8_t *)drawing->out;
     const prefetch nothing = {NULL, 0};
-    fd_cursor cursor = part_cursor(&call->parts, index);
     tile_bits tile;
-    for (size_t first = part_start(&call->parts, index); first < end; first += FD_TILE) {
-        const size_t n = fd_min(FD_TILE, end - first), bytes = (n + 7) / 8;
-        seeded_tile(drawing->kernels, drawing->seeded, &cursor, first, n, tile.bits, nothing);
+    for (const uint64_t end = first + n; first < end; first += FD_TILE) {
+        const size_t count = fd_min(FD_TILE, (size_t)(end - first)), bytes = (count + 7) / 8;
+        seeded_tile(drawing->kernels, drawing->seeded, cursor, first, count, tile.bits, nothing);
         if (drawing->dropped) {
             for (size_t i = 0; i < bytes; i++) {
                 tile.bits[i] = (uint8_t)~tile.bits[i];
             }
         }
         if (drawing->bytes) {
-            drawing->kernels->unpack(tile.bits, n, out + first);
+            drawing->kernels->unpack(tile.bits, count, out + first);
         } else {
-            if (n % 8) {
-                tile.bits[bytes - 1] &= (uint8_t)fd_low_bits(n % 8);
+            if (count % 8) {
+                tile.bits[bytes - 1] &= (uint8_t)fd_low_bits(count % 8);
             }
             memcpy(out + first / 8, tile.bits, bytes);
         }
     }
-    part_end(&call->parts, index, &cursor);
+}
+
+/* ---- on threads ------------------------------------------------------------------------- */
+
+/* What each thread does to its own elements [first, first + n). */
+typedef void (*part_function)(const void *call, fd_cursor *cursor, uint64_t first, size_t n);
+
+/* Whole tiles for each thread, as even as can be. The first part starts at the caller's cursor,
+ * and where the last one ends becomes the caller's. */
+typedef struct {
+    part_function run;
+    const void *call;
+    size_t n, parts;
+    fd_cursor start, *end;
+} division;
+
+static size_t
+part_start(const division *whole, size_t index)
+{
+    const size_t tiles = (whole->n + FD_TILE - 1) / FD_TILE;
+    const size_t each = tiles / whole->parts, rest = tiles % whole->parts;
+    return fd_min(whole->n, (each * index + fd_min(rest, index)) * FD_TILE);
+}
+
+static void
+run_part(void *context, size_t index)
+{
+    const division *whole = (const division *)context;
+    const size_t first = part_start(whole, index), end = part_start(whole, index + 1);
+    fd_cursor cursor = {.has_last = 0};
+    if (index == 0) {
+        cursor = whole->start;
+    }
+    whole->run(whole->call, &cursor, first, end - first);
+    if (index + 1 == whole->parts) {
+        *whole->end = cursor;
+    }
+}
+
+static void
+run_parts(part_function run, const void *call, fd_cursor *cursor, size_t n, size_t threads)
+{
+    const size_t parts = fd_min(threads, n / ELEMENTS_A_THREAD);
+    if (parts < 2) {
+        run(call, cursor, 0, n);
+        return;
+    }
+    division whole = {run, call, n, parts, *cursor, cursor};
+    fd_parallel(parts, run_part, &whole);
+}
+
+typedef struct {
+    const fd_application *application;
+    const char *x;
+    char *y;
+} apply_call;
+
+static void
+apply_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
+{
+    const apply_call *call = (const apply_call *)context;
+    const fd_application *application = call->application;
+    const size_t size = number_size[application->dtype] * (size_t)application->components;
+    fd_apply_part(application, cursor, first, n, call->x + first * size, call->y + first * size);
+}
+
+void
+fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x, void *y,
+         size_t threads)
+{
+    const apply_call call = {application, (const char *)x, (char *)y};
+    run_parts(apply_elements, &call, cursor, n, threads);
+}
+
+static void
+draw_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
+{
+    draw_part((const fd_drawing *)context, cursor, first, n);
 }
 
 void
 fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
 {
-    draw_call call = {divide(n, threads, cursor), drawing};
-    fd_parallel(call.parts.tasks, draw_task, &call);
+    run_parts(draw_elements, drawing, cursor, n, threads);
 }

@@ -67,12 +67,12 @@ typedef struct {
     void *out;
 } fd_drawing;
 
-/* Elements [first, first + n), whose numbers start at x and y. Serial. `cursor` may be NULL. */
+/* Elements [first, first + n), whose numbers start at x and y. Serial. */
 void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
                    const void *x, void *y);
 
 /* All n elements on up to `threads` threads. `cursor` is where the mask starts and becomes where
- * it ends; it may be NULL. */
+ * it ends. */
 void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x, void *y,
               size_t threads);
 

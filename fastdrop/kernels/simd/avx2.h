@@ -30,7 +30,6 @@ typedef __m256d r_f64;
 #define r_bytes_eq(a, b) ((uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)))
 #define r_bytes_ge(a, b) r_bytes_eq(_mm256_max_epu8(a, b), a)
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
-#define v_fence() _mm_sfence()
 
 #define r_f32_set1(x) _mm256_set1_ps(x)
 #define r_f32_load(from) _mm256_loadu_ps(from)

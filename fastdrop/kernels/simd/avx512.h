@@ -36,7 +36,6 @@ typedef __m512d v_f64;
 #define v_unpack64(bits, to)                                                                       \
     _mm512_storeu_si512((void *)(to), _mm512_maskz_set1_epi8((__mmask64)(bits), 1))
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
-#define v_fence() _mm_sfence()
 
 #define f32_set1(x) _mm512_set1_ps(x)
 #define f32_load(from) _mm512_loadu_ps(from)
@@ -58,16 +57,16 @@ f32_load_bfloat(const uint16_t *from)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
+/* A product that is NaN is quiet already: it is cut off, not rounded. */
 FD_INLINE __m256i
 f32_to_bfloat(v_f32 v)
 {
     const __m512i bits = _mm512_castps_si512(v);
-    const __m512i top = _mm512_srli_epi32(bits, 16);
-    const __m512i odd = _mm512_and_si512(top, _mm512_set1_epi32(1));
-    const __m512i biased = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF));
-    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(biased, odd), 16);
-    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, top, _mm512_set1_epi32(0x40)));
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
+    const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
+    const __m512i rounded = _mm512_mask_add_epi32(bits, number, bits, half);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 }
 
 #define f64_set1(x) _mm512_set1_pd(x)

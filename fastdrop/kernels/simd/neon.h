@@ -28,7 +28,6 @@ typedef float64x2_t r_f64;
 #define r_zip_even(a, b) vzip1q_u64(a, b)
 #define r_zip_odd(a, b) vzip2q_u64(a, b)
 #define v_prefetch(line) ((void)(line))
-#define v_fence() ((void)0)
 
 /* One bit of each byte that is all ones or all zeros. */
 FD_INLINE uint32_t

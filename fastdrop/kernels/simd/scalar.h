@@ -273,17 +273,11 @@ f64_store(double *to, v_f64 v)
     memcpy(to, v.element, sizeof v.element);
 }
 
-/* Stores past the caches, where there are such; `to` is aligned to the size of the whole. The
- * fence comes after the last. */
+/* Stores past the caches, where there are such; `to` is aligned to the size of the whole. */
 #define f32_store_past f32_store
 #define f32_store_half_past f32_store_half
 #define f32_store_bfloat_past f32_store_bfloat
 #define f64_store_past f64_store
-
-FD_INLINE void
-v_fence(void)
-{
-}
 
 /* A hint that the line will be read. */
 FD_INLINE void

@@ -31,7 +31,6 @@ typedef __m128d r_f64;
 #define r_bytes_eq(a, b) ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)))
 #define r_bytes_ge(a, b) r_bytes_eq(_mm_max_epu8(a, b), a)
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
-#define v_fence() _mm_sfence()
 
 #define r_f32_set1(x) _mm_set1_ps(x)
 #define r_f32_load(from) _mm_loadu_ps(from)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout of PyTorch on CPUs, at the price of a memory copy.
+
+Either one line makes every CPU dropout of an unmodified program ours,
+
+    fastdrop.torch.install()
+
+or the explicit functions and modules are called. Both go through the same rooms:
+
+    _seed, _mask         where the mask of a call comes from
+    _tensor, _apply      the mask over memory (compiled), and over tensors of any layout
+    _autograd            its derivatives
+    _overrides, _install PyTorch's operators, and the switch
+    functional, modules  the explicit forms; _operator is what they are in traced programs
+"""
+
+from fastdrop.torch._accelerate import accelerate
+from fastdrop.torch._install import install, installed, uninstall
+from fastdrop.torch._threads import find_openmp
+from fastdrop.torch.functional import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from fastdrop.torch.modules import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
+
+find_openmp()
+
+__all__ = [
+    "AlphaDropout",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
+    "accelerate",
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+    "install",
+    "installed",
+    "uninstall",
+]

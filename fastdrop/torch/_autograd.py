@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The derivative of dropout: the same mask, applied to gradients and to tangents.
+
+The map is linear, so every derivative of any order is the map itself, and nothing but the mask,
+which has no bits, is kept for it.
+"""
+
+import torch
+from torch.autograd import Function, forward_ad
+
+from fastdrop.torch._apply import apply, apply_in_place
+
+__all__ = ["drop", "drop_in_place"]
+
+_transforming = torch._C._are_functorch_transforms_active
+_is_grad_enabled = torch.is_grad_enabled
+
+
+class _Drop(Function):
+    @staticmethod
+    def forward(ctx, x, mask):
+        ctx.mask = mask
+        return apply(mask, x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        return drop(dy, ctx.mask), None
+
+    @staticmethod
+    def jvp(ctx, tangent, _):
+        return apply(ctx.mask, tangent)
+
+
+class _DropInPlace(_Drop):
+    @staticmethod
+    def forward(ctx, x, mask):
+        ctx.mask = mask
+        ctx.mark_dirty(x)
+        return apply_in_place(mask, x)
+
+    @staticmethod
+    def jvp(ctx, tangent, _):
+        return apply_in_place(ctx.mask, tangent)
+
+
+class _DropTransformed(Function):
+    """`_Drop` in the form that torch.func needs, which takes three times as long to call."""
+
+    @staticmethod
+    def forward(x, mask):
+        return apply(mask, x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mask = inputs[1]
+
+    @staticmethod
+    def backward(ctx, dy):
+        return _DropTransformed.apply(dy, ctx.mask), None
+
+    @staticmethod
+    def jvp(ctx, tangent, _):
+        return _DropTransformed.apply(tangent, ctx.mask)
+
+    @staticmethod
+    def vmap(info, in_dims, x, mask):
+        x = x.movedim(in_dims[0], 0)
+        return _DropTransformed.apply(x, mask.repeated(len(x), x[0].numel())), 0
+
+
+# Function.apply looks for transforms and inspects signatures; this does not.
+_record = super(Function, _Drop).apply
+_record_in_place = super(Function, _DropInPlace).apply
+
+
+def _is_tracked(x):
+    return (x.requires_grad and _is_grad_enabled()) or forward_ad._current_level >= 0
+
+
+def drop(x, mask):
+    """Return x under the mask, with its derivatives where they are asked for."""
+    if _transforming():
+        return _DropTransformed.apply(x, mask)
+    if _is_tracked(x):
+        return _record(x, mask)
+    return apply(mask, x)
+
+
+def drop_in_place(x, mask):
+    """Put x under the mask, with its derivatives where they are asked for."""
+    if _transforming():
+        return x.copy_(_DropTransformed.apply(x, mask))
+    if _is_tracked(x):
+        return _record_in_place(x, mask)
+    return apply_in_place(mask, x)

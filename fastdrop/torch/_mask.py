@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Draws the mask of one call: a decision for each element, or for each feature."""
+
+import torch
+
+from fastdrop._checks import check_seed
+from fastdrop.source import Source, Xoshiro256PlusPlus
+from fastdrop.torch._apply import dense_strides, feature_broadcast, logical_strides
+from fastdrop.torch._seed import draw_words
+from fastdrop.torch._tensor import mask_from_source, mask_from_words
+
+__all__ = ["addressable_source", "draw_element_mask", "draw_feature_mask", "source_mask"]
+
+
+def draw_element_mask(x, p, generator=None):
+    """Return a mask of x's elements in x's memory order, from a generator of PyTorch."""
+    return mask_from_words(draw_words(generator), p, dense_strides(x))
+
+
+def feature_layout(x):
+    """Return (strides, broadcast) of a decision for each of x's first two axes."""
+    shape, strides = tuple(x.shape), dense_strides(x)
+    broadcast = feature_broadcast(shape, strides)
+    if broadcast is None:
+        strides = logical_strides(shape)
+        broadcast = feature_broadcast(shape, strides)
+    return strides, broadcast
+
+
+def draw_feature_mask(x, p, generator=None):
+    """Return a mask of x's features, (sample, channel) pairs, from a generator of PyTorch."""
+    return mask_from_words(draw_words(generator), p, *feature_layout(x))
+
+
+def addressable_source(generator, seed):
+    """Return the source of the package that the arguments name, or None."""
+    if seed is not None:
+        if generator is not None:
+            raise TypeError(f"seed is {seed!r} beside a generator; allowed is one of the two")
+        return Xoshiro256PlusPlus(check_seed(seed))
+    if isinstance(generator, Source):
+        return generator
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator is a {type(generator).__name__}; allowed are torch.Generator and a source "
+            "of fastdrop"
+        )
+    return None
+
+
+def source_mask(x, p, source, features):
+    """Return the mask that NumPy arrays have: in the order of x's indices, whatever its layout."""
+    if not features:
+        return mask_from_source(source, x.numel(), p, logical_strides(x.shape))
+    return mask_from_source(source, x.shape[0] * x.shape[1], p, *feature_layout(x))

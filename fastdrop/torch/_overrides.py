@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The kernels that `install` gives to PyTorch's dispatcher, one function for each operator.
+
+Each takes the calls that it is made for: CPU tensors with memory, in training. Every other call
+(CUDA, sparse, nested, fake and functional tensors, tracing, dispatch modes) goes on to PyTorch's
+own decomposition, so that nothing of ours enters a traced program.
+"""
+
+import torch
+
+from fastdrop.torch._alpha import alpha_factors
+from fastdrop.torch._apply import CODES, apply, apply_in_place, dense_strides, is_plain
+from fastdrop.torch._autograd import drop, drop_in_place
+from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
+from fastdrop.torch._seed import draw_words
+from fastdrop.torch._tensor import mask_from_words
+
+__all__ = ["KERNELS"]
+
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+
+
+def _is_ours(x):
+    return _dispatch_modes() == 0 and is_plain(x)
+
+
+def _dropping(operator, run, draw_mask, least_axes=0):
+    """Return the kernel of an operator (x, p, train) -> y."""
+    decompose = operator.decompose
+
+    def kernel(x, p, train):
+        if 0.0 <= p <= 1.0 and (not train or p == 0.0):
+            return x
+        if not (_is_ours(x) and 0.0 < p <= 1.0 and x.dim() >= least_axes and x.numel()):
+            return decompose(x, p, train)
+        return run(x, draw_mask(x, p))
+
+    return kernel
+
+
+def _alpha_dropping(operator, run, draw_mask, least_axes=0):
+    """Return the kernel of an operator of alpha dropout."""
+
+    def run_alpha(x, mask_and_p):
+        mask, p = mask_and_p
+        factor, step, shift = alpha_factors(p)
+        steps = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
+        apply_in_place(mask.with_scale(1.0), steps.fill_(step))
+        return run(x, mask.with_scale(factor)).add_(steps.add_(shift))
+
+    return _dropping(operator, run_alpha, lambda x, p: (draw_mask(x, p), p), least_axes)
+
+
+def _native_dropout(x, p, train):
+    """Return (y, kept): the form of dropout that keeps its mask as a tensor."""
+    kept = torch.empty_like(x, dtype=torch.bool)
+    if train is False:
+        return x.clone(), kept.fill_(True)
+    mask = mask_from_words(draw_words(), p, kept.stride())
+    mask.write_kept(kept.data_ptr(), kept.numel())
+    if is_plain(x):
+        return apply(mask, x), kept
+    return x * kept * (mask.scale if p < 1.0 else 0.0), kept
+
+
+def _bernoulli_(x, p=0.5, *, generator=None):
+    """Fill x with ones, with probability p, and zeros."""
+    if not 0.0 <= p <= 1.0:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    if x.is_complex():
+        raise RuntimeError(f'"bernoulli_" not implemented for {x.dtype}')
+    mask = mask_from_words(draw_words(generator), p, dense_strides(x), keeps=True)
+    if x.dtype in CODES:
+        return apply_in_place(mask.with_scale(1.0), x.fill_(1.0))
+    kept = torch.empty_strided(x.shape, mask.strides, dtype=torch.bool, device="cpu")
+    mask.write_kept(kept.data_ptr(), kept.numel())
+    return x.copy_(kept)
+
+
+def _kernels():
+    """Return (operator, dispatch key, function) for each kernel."""
+    aten = torch.ops.aten
+    families = [
+        (_dropping, draw_element_mask, 0, aten.dropout, aten.dropout_),
+        (_dropping, draw_feature_mask, 2, aten.feature_dropout, aten.feature_dropout_),
+        (_alpha_dropping, draw_element_mask, 0, aten.alpha_dropout, aten.alpha_dropout_),
+        (
+            _alpha_dropping,
+            draw_feature_mask,
+            2,
+            aten.feature_alpha_dropout,
+            aten.feature_alpha_dropout_,
+        ),
+    ]
+    kernels = [
+        (aten.native_dropout.default, "CPU", _native_dropout),
+        (aten.bernoulli_.float, "CPU", _bernoulli_),
+    ]
+    for make, draw_mask, least_axes, new, in_place in families:
+        for operator, tracked, below in (
+            (new.default, drop, lambda x, mask: apply(mask, x)),
+            (in_place.default, drop_in_place, lambda x, mask: apply_in_place(mask, x)),
+        ):
+            # Inference mode skips the first key; below it nothing is recorded.
+            kernels.append((operator, "AutogradCPU", make(operator, tracked, draw_mask, least_axes)))
+            kernels.append((operator, "CPU", make(operator, below, draw_mask, least_axes)))
+    return kernels
+
+
+KERNELS = _kernels()

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import Final
+
+from fastdrop.source import Source
+
+type _Broadcast = tuple[tuple[int, ...], tuple[int, ...], int]
+
+def use_openmp(parallel: int, thread_num: int, num_threads: int) -> None: ...
+
+class TensorMask:
+    strides: Final[tuple[int, ...]]
+    broadcast: Final[_Broadcast | None]
+    scale: Final[float]
+    def with_scale(self, scale: float) -> TensorMask: ...
+    def repeated(self, count: int, size: int) -> TensorMask: ...
+    def apply(self, x: int, y: int, n: int, code: int, threads: int) -> None: ...
+    def write_kept(self, out: int, n: int) -> None: ...
+
+def mask_from_words(
+    address: int,
+    p: float,
+    strides: tuple[int, ...],
+    broadcast: _Broadcast | None = None,
+    *,
+    keeps: bool = False,
+) -> TensorMask: ...
+def mask_from_source(
+    source: Source,
+    decisions: int,
+    p: float,
+    strides: tuple[int, ...],
+    broadcast: _Broadcast | None = None,
+) -> TensorMask: ...

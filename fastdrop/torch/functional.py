@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout functions with the signatures of PyTorch's, and with a seed."""
+
+import warnings
+
+import torch
+
+from fastdrop._checks import check_p
+from fastdrop.source import Source
+from fastdrop.torch._alpha import alpha_factors
+from fastdrop.torch._apply import dense_strides, is_plain
+from fastdrop.torch._autograd import drop, drop_in_place
+from fastdrop.torch._mask import (
+    addressable_source,
+    draw_element_mask,
+    draw_feature_mask,
+    source_mask,
+)
+from fastdrop.torch._operator import (
+    drop_traced,
+    is_traced,
+    words_of_generator,
+    words_of_seed,
+)
+
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+]
+
+_transforming = torch._C._are_functorch_transforms_active
+
+
+def dropout(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+    """Drop elements of ``x`` at random with probability ``p``, and scale the others.
+
+    As ``torch.nn.functional.dropout``, faster on CPUs, and with a seed. Backward keeps the seed
+    of the mask and no tensor.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        float16, bfloat16, float32, float64, complex64 or complex128; any shape and layout, which
+        the result preserves.
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+    training : bool, default True
+        False returns x itself.
+    inplace : bool, default False
+        Write to x.
+    generator : torch.Generator or fastdrop source, optional
+        Where the mask comes from. None: PyTorch's default generator, so ``torch.manual_seed``
+        rules it. A source of fastdrop advances by one position an element.
+    seed : int, sequence of int or SeedSequence, optional
+        Instead of a generator: the same mask for every call, on any machine and number of
+        threads, and the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout: ``x / (1 - p)`` where kept, 0 where dropped.
+
+    Raises
+    ------
+    TypeError
+        If seed and generator are both given, or an argument is of another type.
+    ValueError
+        If p is outside [0, 1] or NaN.
+
+    Notes
+    -----
+    With a seed or a source the mask follows the order of x's indices, whatever its layout. With
+    a generator of PyTorch it follows the order of x's memory, which is faster for layouts such
+    as channels-last.
+
+    Tensors of other devices are PyTorch's business: they go to ``torch.nn.functional.dropout``,
+    without a seed.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> x = torch.ones(2, 4)
+    >>> fastdrop.torch.dropout(x, p=0.5, seed=1)
+    tensor([[2., 0., 2., 2.],
+            [0., 2., 0., 0.]])
+    """
+    return _dropout(x, p, training, inplace, generator, seed, features=False)
+
+
+def dropout1d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+    """Drop whole channels of ``(N, C, L)`` or ``(C, L)``: as `dropout`, a decision for each.
+
+    Parameters
+    ----------
+    x, p, training, inplace, generator, seed
+        As of `dropout`; a source advances by one position a channel.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
+    Raises
+    ------
+    RuntimeError
+        If x has another number of axes, as PyTorch's function.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> fastdrop.torch.dropout1d(torch.ones(1, 3, 2), p=0.5, seed=1)
+    tensor([[[2., 2.],
+             [0., 0.],
+             [2., 2.]]])
+    """
+    if x.dim() not in (2, 3):
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed are "
+            "(N, C, L) and (C, L)"
+        )
+    return _channels(x, p, training, inplace, generator, seed, x.dim() == 2)
+
+
+def dropout2d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+    """Drop whole channels of ``(N, C, H, W)``: as `dropout`, with one decision for each.
+
+    Parameters
+    ----------
+    x, p, training, inplace, generator, seed
+        As of `dropout`; a source advances by one position a channel. Axes of x beyond the first
+        two are those of a channel; a number of axes other than 4 is warned of, as by PyTorch,
+        and ``(N, C, L)`` is dropped by channel too.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> y = fastdrop.torch.dropout2d(torch.ones(8, 16, 5, 5), p=0.5, seed=1)
+    >>> sorted(set(y.sum((2, 3)).flatten().tolist()))
+    [0.0, 50.0]
+    """
+    if x.dim() not in (3, 4):
+        _warn_of_axes("dropout2d", x, "(N, C, H, W)")
+    if x.dim() == 3:
+        warnings.warn(
+            "dropout2d: Received a 3-D input, (N, C, L), assuming that channel-wise 1D dropout "
+            "behavior is desired; dropout1d says so",
+            stacklevel=2,
+        )
+    return _channels(x, p, training, inplace, generator, seed, False)
+
+
+def dropout3d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+    """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, one decision for each.
+
+    Parameters
+    ----------
+    x, p, training, inplace, generator, seed
+        As of `dropout`; a source advances by one position a channel. Another number of axes is
+        warned of, as by PyTorch.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> y = fastdrop.torch.dropout3d(torch.ones(8, 16, 2, 5, 5), p=0.5, seed=1)
+    >>> sorted(set(y.sum((2, 3, 4)).flatten().tolist()))
+    [0.0, 100.0]
+    """
+    if x.dim() not in (4, 5):
+        _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
+    return _channels(x, p, training, inplace, generator, seed, x.dim() == 4)
+
+
+def alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=None, seed=None):
+    """Drop elements to SELU's negative limit, so that mean and variance stay as they are.
+
+    Parameters
+    ----------
+    x, p, inplace, generator, seed
+        As of `dropout`.
+    training : bool, default False
+        False returns x itself; the default is PyTorch's.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
+    References
+    ----------
+    .. [1] G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural
+       networks", NIPS 2017.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> y = fastdrop.torch.alpha_dropout(torch.randn(100000), p=0.2, training=True, seed=1)
+    >>> bool(y.std() > 0.98) and bool(y.std() < 1.02)
+    True
+    """
+    return _alpha(x, p, training, inplace, generator, seed, features=False)
+
+
+def feature_alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=None, seed=None):
+    """Drop whole channels to SELU's negative limit: `alpha_dropout` with a decision for each.
+
+    Parameters
+    ----------
+    x, p, training, inplace, generator, seed
+        As of `alpha_dropout`; x has at least two axes, batch and channel.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> y = fastdrop.torch.feature_alpha_dropout(
+    ...     torch.zeros(4, 8, 3), p=0.5, training=True, seed=1
+    ... )
+    >>> len(y.unique())
+    2
+    """
+    return _alpha(x, p, training, inplace, generator, seed, features=True)
+
+
+def _warn_of_axes(name, x, allowed):
+    warnings.warn(
+        f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=3
+    )
+
+
+def _channels(x, p, training, inplace, generator, seed, unbatched):
+    """Drop features of x, which lacks the batch axis if ``unbatched``."""
+    if not unbatched:
+        return _dropout(x, p, training, inplace, generator, seed, features=True)
+    y = _dropout(x.unsqueeze(0), p, training, inplace, generator, seed, features=True)
+    return x if inplace else y.squeeze(0)
+
+
+def _dropout(x, p, training, inplace, generator, seed, features):
+    p = check_p(p)
+    if _returns_x(x, p, training, generator):
+        return x
+    factor = 1.0 / (1.0 - p) if p < 1.0 else 1.0
+    dropping = _dropping(x, p, generator, seed, features)
+    if dropping is not None:
+        return dropping(x, factor, inplace)
+    operator = torch.feature_dropout_ if features else torch.dropout_
+    if not inplace:
+        operator = torch.feature_dropout if features else torch.dropout
+    return operator(x, p, True)
+
+
+def _alpha(x, p, training, inplace, generator, seed, features):
+    p = check_p(p)
+    if _returns_x(x, p, training, generator):
+        return x
+    dropping = _dropping(x, p, generator, seed, features)
+    if dropping is not None:
+        factor, step, shift = alpha_factors(p)
+        steps = dropping(torch.full_like(x, step, requires_grad=False), 1.0, True).add_(shift)
+        y = dropping(x, factor, inplace)
+        return y.add_(steps) if inplace else y + steps
+    operator = torch.feature_alpha_dropout_ if features else torch.alpha_dropout_
+    if not inplace:
+        operator = torch.feature_alpha_dropout if features else torch.alpha_dropout
+    return operator(x, p, True)
+
+
+def _returns_x(x, p, training, generator):
+    return not training or (p == 0.0 and not isinstance(generator, Source))
+
+
+def _dropping(x, p, generator, seed, features):
+    """Return a function (x, factor, inplace) -> y that has drawn its mask; None: PyTorch's."""
+    if features and x.dim() < 2:
+        raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
+    if is_traced(x):
+        return _dropping_traced(p, generator, seed, features)
+    source = addressable_source(generator, seed)
+    if _transforming() and source is not None:
+        mask = source_mask(x, p, source, features)
+    elif not is_plain(x) or _transforming():
+        if generator is not None or seed is not None:
+            raise TypeError(
+                f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or a "
+                "generator, allowed are strided tensors of floats on the CPU"
+            )
+        return None
+    elif source is not None:
+        mask = source_mask(x, p, source, features)
+    else:
+        mask = (draw_feature_mask if features else draw_element_mask)(x, p, generator)
+
+    def dropping(x, factor, inplace):
+        if inplace:
+            return drop_in_place(x, mask.with_scale(factor))
+        y = drop(x, mask.with_scale(factor))
+        if _transforming() or y.stride() == x.stride() or y.stride() == dense_strides(x):
+            return y
+        return torch.empty_like(x).copy_(y)
+
+    return dropping
+
+
+def _dropping_traced(p, generator, seed, features):
+    if isinstance(generator, Source):
+        raise TypeError(
+            "generator is a source of fastdrop in a traced program; allowed are a seed and "
+            "generators of PyTorch"
+        )
+    words = words_of_generator(generator) if seed is None else words_of_seed(seed)
+
+    def dropping(x, factor, inplace):
+        y = drop_traced(x, words, p, factor, features)
+        return x.copy_(y) if inplace else y
+
+    return dropping

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dependencies point one way and end at NumPy; what is public is explained, with examples."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastdrop as fd
+
+TREE = Path(__file__).parents[1] / "fastdrop"
+needs_tree = pytest.mark.skipif(
+    not (TREE / "mask" / "_mask.pyx").exists(), reason="the sources are not here"
+)
+
+# A room and those that it may know. Rooms come from the kernels up; the command line sees all.
+ROOMS = {
+    "_typing": set(),
+    "_checks": {"_typing"},
+    "_reference": set(),
+    "kernels": {"_typing"},
+    "apply": {"kernels", "_checks", "_typing"},
+    "source": {"kernels", "_checks", "_typing"},
+    "mask": {"apply", "source", "kernels", "_checks", "_typing"},
+    "functional": {"mask", "source", "apply", "_checks", "_typing"},
+    "config": {"kernels", "_checks", "_typing"},
+    "__init__": {"functional", "mask", "source", "config"},
+    "__main__": {"cli"},
+    "cli": {"__init__", "kernels", "_reference", "_typing"},
+}
+
+# Rooms for one framework each, which nothing but themselves imports.
+INTEGRATIONS = {"torch", "jax", "dask", "thinc"}
+ROOMS |= dict.fromkeys(
+    INTEGRATIONS,
+    {"__init__", "functional", "mask", "source", "apply", "kernels", "config"}
+    | {"_checks", "_typing"},
+)
+
+# The folders of the C sources, in the same way; `numpy` is the one header of NumPy.
+KERNEL_ROOMS = {
+    "common.h": set(),
+    "kernels.h": {"common.h"},
+    "simd": {"common.h"},
+    "source": {"kernels.h"},
+    "mask": {"kernels.h", "source"},
+    "apply": {"kernels.h"},
+    "targets": {"simd", "source", "mask", "apply"},
+    "engine": {"kernels.h", "numpy/random/bitgen.h"},
+}
+SYSTEM_HEADERS = {
+    "arm_neon.h",
+    "cpuid.h",
+    "emmintrin.h",
+    "immintrin.h",
+    "intrin.h",
+    "pthread.h",
+    "stddef.h",
+    "stdint.h",
+    "stdlib.h",
+    "string.h",
+    "sys/sysctl.h",
+    "unistd.h",
+    "windows.h",
+    "xmmintrin.h",
+}
+
+CYTHON_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<base>[\w.]+)[ \t]+c?import[ \t]+(?P<names>\([^)]*\)|[^\n#]+)"
+    r"|c?import[ \t]+(?P<modules>[\w., \t]+?)(?:[ \t]+as[ \t]+\w+)?[ \t]*(?:#.*)?)$",
+    re.MULTILINE,
+)
+
+
+def files(*suffixes):
+    return sorted(path for path in TREE.rglob("*") if path.suffix in suffixes)
+
+
+def name_of(path):
+    return str(path.relative_to(TREE))
+
+
+def room_of(path):
+    parts = path.relative_to(TREE).parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def python_imports(path):
+    """Modules that a .py file imports at run time."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    only_for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in only_for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def cython_imports(path):
+    """Modules that a .pyx, .pxd or .pyi file imports or cimports."""
+    for match in CYTHON_IMPORT.finditer(path.read_text(encoding="utf-8")):
+        if match["modules"]:
+            yield from (name.split()[0] for name in match["modules"].split(","))
+            continue
+        assert not match["base"].startswith("."), f"{path}: a relative import"
+        for name in match["names"].strip("() \n").split(","):
+            if name.strip():
+                yield f"{match['base']}.{name.split()[0]}"
+
+
+def imports(path):
+    return list((python_imports if path.suffix == ".py" else cython_imports)(path))
+
+
+def rooms_known(path):
+    """The rooms whose doors this file opens."""
+    rooms = set()
+    for name in imports(path):
+        package, _, inside = name.partition(".")
+        if package != "fastdrop" or inside == "__version__":
+            continue
+        room = inside.partition(".")[0]
+        rooms.add(room if room in ROOMS else "__init__")
+    return rooms - {room_of(path)}
+
+
+@needs_tree
+def test_the_parser_of_imports_sees_them():
+    """So that an empty answer below means that there is nothing."""
+    assert rooms_known(TREE / "mask" / "_mask.pyx") == {"_checks", "apply", "kernels", "source"}
+    assert rooms_known(TREE / "apply" / "_apply.pxd") == {"kernels"}
+    assert rooms_known(TREE / "functional.py") >= {"_checks", "apply", "mask", "source"}
+    assert rooms_known(TREE / "__init__.py") == {"config", "functional", "mask", "source"}
+    assert "numpy" in imports(TREE / "mask" / "_mask.pyx")
+    assert "numpy.random.bit_generator.BitGenerator" in imports(TREE / "source" / "_source.pxd")
+
+
+@needs_tree
+@pytest.mark.parametrize("path", files(".py", ".pyi", ".pyx", ".pxd"), ids=name_of)
+def test_dependencies_point_one_way(path):
+    assert room_of(path) in ROOMS, "a new room: say above what it may know"
+    assert rooms_known(path) <= ROOMS[room_of(path)]
+
+
+def test_the_rules_have_no_circle():
+    left = dict(ROOMS)
+    while left:
+        free = [room for room, known in left.items() if not known & left.keys()]
+        assert free, f"{sorted(left)} know each other"
+        for room in free:
+            del left[room]
+
+
+@needs_tree
+@pytest.mark.parametrize("path", files(".py", ".pyx", ".pxd"), ids=name_of)
+def test_numpy_is_the_only_package_but_for_frameworks_and_the_command_line(path):
+    allowed = {"fastdrop", "numpy", "libc", "cpython"} | set(sys.stdlib_module_names)
+    if room_of(path) == "_reference":
+        allowed -= {"fastdrop"}
+    if room_of(path) in INTEGRATIONS:
+        allowed |= {room_of(path)}
+    if room_of(path) != "cli":
+        assert {name.partition(".")[0] for name in imports(path)} <= allowed
+
+
+@needs_tree
+@pytest.mark.parametrize(
+    "path", [path for path in files(".c", ".h") if room_of(path) == "kernels"], ids=name_of
+)
+def test_kernels_know_neither_python_nor_the_rooms_above(path):
+    home = path.relative_to(TREE / "kernels").parts[0]
+    assert home in KERNEL_ROOMS, "a new folder: say above what it may include"
+    text = path.read_text(encoding="utf-8")
+    assert "Python.h" not in re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    for bracket, name in re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', text, re.MULTILINE):
+        if bracket == "<":
+            assert name in SYSTEM_HEADERS | KERNEL_ROOMS[home]
+        else:
+            included = (path.parent / name).resolve().relative_to((TREE / "kernels").resolve())
+            assert included.parts[0] in {home} | KERNEL_ROOMS[home]
+            assert (TREE / "kernels" / included).exists()
+
+
+@needs_tree
+def test_only_kernels_are_written_in_c():
+    assert {room_of(path) for path in files(".c", ".h")} == {"kernels"}
+
+
+@needs_tree
+@pytest.mark.parametrize("path", files(".py", ".pyi", ".pyx", ".pxd", ".c", ".h"), ids=name_of)
+def test_every_file_names_its_licence(path):
+    with path.open(encoding="utf-8") as file:
+        assert "SPDX-License-Identifier: BSD-3-Clause" in file.readline()
+
+
+def test_importing_the_package_imports_numpy_alone():
+    code = """
+import sys
+import numpy, numpy.random
+before = set(sys.modules)
+import fastdrop
+print(*sorted(set(sys.modules) - before))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    imported = result.stdout.split()
+    packages = {name.partition(".")[0] for name in imported} - set(sys.stdlib_module_names)
+    packages = {name for name in packages if not re.match(r"_?cython_", name)}  # its run time
+    assert packages <= {"fastdrop", "numpy"}
+    assert "fastdrop.mask._mask" in imported
+    for name in ("cli", "_reference", *INTEGRATIONS):
+        assert f"fastdrop.{name}" not in imported
+
+
+# ---- what is public ------------------------------------------------------------------------------
+
+MODULES = [
+    "fastdrop",
+    "fastdrop._checks",
+    "fastdrop._typing",
+    "fastdrop.config",
+    "fastdrop.functional",
+    "fastdrop.mask",
+    "fastdrop.source",
+    "fastdrop.source.default",
+]
+
+
+def methods(cls):
+    """Public methods and attributes that a class of the package defines itself or in a base."""
+    for base in cls.__mro__:
+        if base.__module__.startswith("fastdrop"):
+            yield from (
+                (name, value)
+                for name, value in vars(base).items()
+                if not name.startswith("_") and callable(value)
+            )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_all_lists_what_there_is(module):
+    module = importlib.import_module(module)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_names_of_the_public_api():
+    assert fd.__all__ == sorted(fd.__all__)
+    public = {
+        name
+        for name, value in vars(fd).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public - {"PackageNotFoundError", "version"} == set(fd.__all__)
+
+
+@pytest.mark.parametrize("name", fd.__all__)
+def test_public_objects_are_explained_with_examples(name):
+    documentation = inspect.getdoc(getattr(fd, name))
+    assert documentation
+    assert documentation.splitlines()[0].endswith(".")
+    assert "\nExamples\n--------\n" in documentation
+    assert doctest.DocTestParser().get_examples(documentation)
+
+
+@pytest.mark.parametrize(
+    ("cls", "signature"),
+    [
+        (fd.Xoshiro256PlusPlus, "(seed=None, *, key=None, counter=None)"),
+        (fd.Xorshift128Plus, "(seed=None, *, key=None, counter=None)"),
+        (fd.Philox4x32, "(seed=None, *, key=None, counter=None)"),
+        (fd.NumPySource, "(bit_generator, draws='bytes')"),
+    ],
+)
+def test_compiled_classes_show_their_signatures(cls, signature):
+    assert str(inspect.signature(cls)) == signature
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        pytest.param(value, method, id=f"{cls}.{method}")
+        for cls in fd.__all__
+        if inspect.isclass(value := getattr(fd, cls))
+        for method in dict(methods(value))
+    ],
+)
+def test_public_methods_are_explained_with_examples(cls, name):
+    documentation = inspect.getdoc(getattr(cls, name))
+    assert documentation
+    assert "\nExamples\n--------\n" in documentation

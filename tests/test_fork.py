@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A forked child neither hangs nor repeats its parent's random masks."""
+
+import multiprocessing
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import fastdrop as fd
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
+    # Python's remark that only careful libraries survive this: here is the proof that this one is.
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+]
+
+PATIENCE = 60  # seconds until a child is taken to hang
+X = np.ones(300_001, np.float32)  # enough for several threads
+
+
+@pytest.fixture(autouse=True)
+def several_threads():
+    """Fork with a pool of threads that is there and has been at work."""
+    fd.set_num_threads(3)
+    fd.dropout(X, rng=1)
+
+
+def in_children(function, count=1):
+    """Run a function in forked children at the same time; give what they send."""
+    context = multiprocessing.get_context("fork")
+    children = []
+    for _ in range(count):
+        ours, theirs = context.Pipe(duplex=False)
+        child = context.Process(target=lambda end=theirs: end.send(function()), daemon=False)
+        child.start()
+        theirs.close()
+        children.append((child, ours))
+    results = []
+    try:
+        for _, ours in children:
+            assert ours.poll(PATIENCE), "a child hangs"
+            results.append(ours.recv())
+        for child, _ in children:
+            child.join(PATIENCE)
+            assert child.exitcode == 0
+    finally:
+        for child, ours in children:
+            child.kill()
+            child.join()
+            ours.close()
+    return results
+
+
+def parallel_results():
+    """What calls on several threads give."""
+    y, mask = fd.dropout(X, 0.3, rng=5)
+    return [
+        y.tobytes(),
+        fd.dropout_backward(X, mask).tobytes(),
+        mask.packed().bits.tobytes(),
+        fd.bernoulli(X.size, 0.3, rng=5, packed=True).tobytes(),
+    ]
+
+
+def unseeded_masks():
+    """What three calls without rng draw."""
+    return [
+        np.asarray(fd.dropout(np.ones(256))[1]).tobytes(),
+        np.asarray(fd.dropout_mask(256)).tobytes(),
+        fd.bernoulli(256, 0.5).tobytes(),
+    ]
+
+
+def test_children_run_on_threads_of_their_own():
+    expected = parallel_results()
+    assert in_children(parallel_results, 3) == [expected] * 3
+    assert parallel_results() == expected
+
+
+def test_children_do_not_repeat_their_parents_masks():
+    drawn = unseeded_masks()
+    for masks in in_children(unseeded_masks, 3):
+        drawn += masks
+    drawn += unseeded_masks()
+    assert len(set(drawn)) == len(drawn) == 15
+
+
+def grandchildren():
+    masks = unseeded_masks()
+    for more in in_children(unseeded_masks, 2):
+        masks += more
+    return masks, in_children(parallel_results)[0]
+
+
+def test_children_of_children():
+    expected = parallel_results()
+    drawn = unseeded_masks()
+    for masks, results in in_children(grandchildren, 2):
+        drawn += masks
+        assert results == expected
+    assert len(set(drawn)) == len(drawn) == 21
+
+
+def test_a_childs_copy_of_a_source_goes_on_as_its_parents():
+    source = fd.Xoshiro256PlusPlus(3)
+    fd.dropout(X, 0.3, rng=source)
+
+    def draw():
+        y, mask = fd.dropout(X, 0.3, rng=source)
+        return y.tobytes(), np.asarray(mask).tobytes(), source.position
+
+    (child,) = in_children(draw)
+    assert child == draw()
+
+
+def test_masks_of_the_parent_are_applied_in_children():
+    for mask in (fd.dropout_mask(X.size, 0.3, rng=4), fd.dropout_mask(X.size)):
+        expected = fd.dropout_backward(X, mask).tobytes()
+        assert in_children(lambda mask=mask: mask.backward(X).tobytes()) == [expected]
+
+
+def test_forks_while_another_thread_is_inside_a_call():
+    expected = parallel_results()
+    source = fd.Xoshiro256PlusPlus(1)
+    started, done, calls = threading.Event(), threading.Event(), []
+
+    def call():
+        out = np.empty_like(X)
+        while not done.is_set():
+            fd.dropout(X, 0.3, out=out)
+            fd.dropout(X, 0.3, rng=source, out=out)
+            calls.append(1)
+            started.set()
+
+    def child():
+        fd.dropout(X, 0.3, rng=source)
+        return parallel_results()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    try:
+        assert started.wait(PATIENCE)
+        for _ in range(12):
+            assert in_children(child) == [expected]
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert parallel_results() == expected
+
+
+def seeded_task(seed):
+    y, mask = fd.dropout(X, 0.3, rng=seed)
+    return y.tobytes(), np.asarray(mask).tobytes()
+
+
+def unseeded_task(_):
+    return np.asarray(fd.dropout_mask(256)).tobytes()
+
+
+def test_pools_of_processes():
+    expected = [seeded_task(seed) for seed in range(8)]
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        assert pool.map_async(seeded_task, range(8), chunksize=1).get(PATIENCE) == expected
+        drawn = pool.map_async(unseeded_task, range(24), chunksize=1).get(PATIENCE)
+    drawn.append(unseeded_task(None))
+    assert len(set(drawn)) == 25
+
+
+def send_back(mask):
+    return mask[::2], np.asarray(mask).tobytes()
+
+
+def test_masks_travel_between_processes():
+    masks = [fd.dropout_mask(1001, 0.3, rng=1, store=store) for store in ("seed", "bits")]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        for mask, (half, kept) in zip(
+            masks, pool.map_async(send_back, masks).get(PATIENCE), strict=True
+        ):
+            assert half == mask[::2]
+            assert kept == np.asarray(mask).tobytes()

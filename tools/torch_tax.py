@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Prints the dropout tax: what dropout adds to the training steps of five PyTorch models.
+
+Each model is stepped (forward, backward, gradients cleared) in four ways, interleaved in one run:
+
+    none      no dropout: the base
+    floor     dropout replaced by `clone`, forward and backward: what any dropout that writes a
+              new tensor costs, Python included
+    stock     PyTorch's dropout
+    fastdrop  the same program after `fastdrop.torch.install()`
+
+The tax of a way is the median, over the rounds, of its time over that of "none" in the same
+round, less one. The exit status does not judge.
+
+    python tools/torch_tax.py [--threads 1 2] [--rounds 30] [--models mlp conv ...]
+"""
+
+import argparse
+import contextlib
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import fastdrop.torch
+
+WAYS = ("none", "floor", "stock", "fastdrop")
+
+
+class Attention(nn.Module):
+    """Causal self-attention of the GPT style, with dropout on the weights."""
+
+    def __init__(self, width, heads, p):
+        super().__init__()
+        self.heads = heads
+        self.inner = nn.Linear(width, 3 * width)
+        self.outer = nn.Linear(width, width)
+        self.drop = nn.Dropout(p)
+
+    def forward(self, x):
+        """Return the attended values."""
+        batch, length, width = x.shape
+        q, k, v = self.inner(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        weights = q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5
+        hidden = torch.ones(length, length, dtype=torch.bool).triu(1)
+        weights = self.drop(weights.masked_fill(hidden, float("-inf")).softmax(-1))
+        return self.outer((weights @ v).transpose(1, 2).reshape(batch, length, width))
+
+
+class Block(nn.Module):
+    """One block of a GPT."""
+
+    def __init__(self, width=256, heads=8, p=0.1):
+        super().__init__()
+        self.attention = nn.Sequential(
+            nn.LayerNorm(width), Attention(width, heads, p), nn.Dropout(p)
+        )
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Linear(4 * width, width),
+            nn.Dropout(p),
+        )
+
+    def forward(self, x):
+        """Return x after attention and perceptron."""
+        x = x + self.attention(x)
+        return x + self.perceptron(x)
+
+
+class LastState(nn.Module):
+    """An LSTM with dropout between its layers."""
+
+    def __init__(self, p=0.2):
+        super().__init__()
+        self.lstm = nn.LSTM(64, 128, num_layers=3, dropout=p, batch_first=True)
+
+    def forward(self, x):
+        """Return the outputs of all steps."""
+        return self.lstm(x)[0]
+
+
+def mlp():
+    """Return the 784-1024-1024-10 perceptron, p = .5, and a batch."""
+    model = nn.Sequential(
+        nn.Linear(784, 1024),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(1024, 1024),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(1024, 10),
+    )
+    return model, torch.randn(128, 784)
+
+
+def conv():
+    """Return a block of two convolutions, p = .2, and a batch."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+    )
+    return model, torch.randn(32, 3, 32, 32)
+
+
+def encoder():
+    """Return a TransformerEncoderLayer, p = .1, and a batch."""
+    model = nn.TransformerEncoderLayer(256, 8, 1024, dropout=0.1, batch_first=True)
+    return model, torch.randn(16, 128, 256)
+
+
+def gpt():
+    """Return a GPT block with attention dropout, p = .1, and a batch."""
+    return Block(), torch.randn(16, 128, 256)
+
+
+def lstm():
+    """Return an LSTM of three layers, p = .2, and a batch."""
+    return LastState(), torch.randn(32, 64, 64)
+
+
+MODELS = {"mlp": mlp, "conv": conv, "encoder": encoder, "gpt": gpt, "lstm": lstm}
+
+
+class Clone(torch.autograd.Function):
+    """What stands for dropout on the floor: one new tensor forward, one backward."""
+
+    @staticmethod
+    def forward(ctx, x):
+        """Return a copy."""
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, dy):
+        """Return a copy."""
+        return dy.clone()
+
+
+@contextlib.contextmanager
+def dispatched(kernel):
+    """Give every CPU dropout that autograd sees to ``kernel``."""
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("dropout", kernel, "AutogradCPU")
+    try:
+        yield
+    finally:
+        library._destroy()
+
+
+def way(name):
+    """Return the context manager of a way."""
+    if name == "none":
+        return dispatched(lambda x, p, train: x)
+    if name == "floor":
+        return dispatched(lambda x, p, train: Clone.apply(x))
+    if name == "fastdrop":
+        return fastdrop.torch.installed()
+    return contextlib.nullcontext()
+
+
+def step(model, batch):
+    """Take one training step and return its seconds."""
+    start = time.perf_counter()
+    model(batch).square().mean().backward()
+    for parameter in model.parameters():
+        parameter.grad = None
+    return time.perf_counter() - start
+
+
+def taxes(model, batch, rounds, warm=3, steps=3):
+    """Return way -> tax; the base's entry is its seconds for one step."""
+    seconds = {name: [] for name in WAYS}
+    for count in range(-warm, rounds):
+        # Forwards and backwards in turn, so that no way always follows the same other.
+        for name in WAYS if count % 2 else WAYS[::-1]:
+            with way(name):
+                best = min(step(model, batch) for _ in range(steps))
+            if count >= 0:
+                seconds[name].append(best)
+    result = {"none": statistics.median(seconds["none"])}
+    for name in WAYS[1:]:
+        pairs = zip(seconds[name], seconds["none"], strict=True)
+        result[name] = statistics.median(way / base for way, base in pairs) - 1.0
+    return result
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="The dropout tax of PyTorch training steps.")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    arguments = parser.parse_args()
+    print("threads  model    step ms    floor    stock  fastdrop  over the floor")
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        for name in arguments.models:
+            torch.manual_seed(0)
+            tax = taxes(*MODELS[name](), arguments.rounds)
+            over = 100 * (tax["fastdrop"] - tax["floor"])
+            print(
+                f"{threads:7}  {name:8}{1e3 * tax['none']:8.1f}{tax['floor']:9.1%}"
+                f"{tax['stock']:9.1%}{tax['fastdrop']:10.1%}{over:+9.1f} points",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
