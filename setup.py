@@ -44,7 +44,7 @@ def architecture():
     platform = sysconfig.get_platform()
     archflags = os.environ.get("ARCHFLAGS", "")
     target = archflags or platform
-    if target.count("-arch") > 1 or platform.endswith("universal2") and not archflags:
+    if target.count("-arch") > 1 or (platform.endswith("universal2") and not archflags):
         target = os.uname().machine
     if any(name in target for name in ("x86_64", "amd64", "x86-64")):
         return "x86_64"

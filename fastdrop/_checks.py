@@ -15,8 +15,8 @@ from numpy.random.bit_generator import ISeedSequence
 from fastdrop._typing import Shape
 
 __all__ = [
-    "check_jumps",
     "check_choice",
+    "check_jumps",
     "check_keep_prob",
     "check_noise_shape",
     "check_p",

@@ -211,8 +211,12 @@ def _with_mask(
 ) -> tuple[NDArray[Any], Mask]:
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
-        p = None if p is HALF else p
-        beside = {"p": p, "keep_prob": keep_prob, "rng": rng, "noise_shape": noise_shape}
+        beside = {
+            "p": None if p is HALF else p,
+            "keep_prob": keep_prob,
+            "rng": rng,
+            "noise_shape": noise_shape,
+        }
         for name, value in beside.items():
             if value is not None:
                 raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")

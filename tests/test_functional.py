@@ -275,6 +275,12 @@ def bad_calls():
         beside = [(options, TypeError, [name, repr(value), "Mask"])]
         add("beside a Mask", beside, lambda options: masked(mask=MASK, **options))
         add("beside a Mask", beside, lambda options: masked(mask=MASK, training=False, **options))
+    kept_all = np.ones((2, 3), bool)
+    for shape in ((2, 3), (None, 1), (7,)):
+        beside = [(shape, TypeError, ["noise_shape", repr(shape), "mask"])]
+        add("beside a mask", beside, lambda shape: masked(mask=kept_all, noise_shape=shape))
+    wrong = [(rng, TypeError, [repr(rng)]) for rng in (1.5, "1", True)]
+    add("rng beside a mask", wrong, lambda rng: masked(mask=kept_all, rng=rng))
     add("mask of backward", MASKS[2:4], lambda mask: backward(mask=mask))
     for mask in (np.ones((2, 3), bool), None, "kept", 0.5):
         wrong = [(mask, TypeError, [type(mask).__name__, "Mask"])]

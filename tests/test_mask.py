@@ -334,6 +334,19 @@ def test_windows_by_numpy_integers_and_the_empty_tuple():
         assert np.array_equal(np.asarray(mask[window]), kept[window])
 
 
+class Tensor:
+    """An array of another package, which NumPy would take for a list of places."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([0, 1])
+
+    def __index__(self):
+        raise TypeError("only tensors of one element are integers")
+
+    def __repr__(self):
+        return "Tensor([0, 1])"
+
+
 @pytest.mark.parametrize("store", ["seed", "bits"])
 @pytest.mark.parametrize(
     "window",
@@ -349,6 +362,8 @@ def test_windows_by_numpy_integers_and_the_empty_tuple():
         np.array([True, False, True, True, False]),
         np.array(True),
         (..., np.array([0])),
+        Tensor(),
+        (..., Tensor()),
         (0, None),
     ],
     ids=repr,

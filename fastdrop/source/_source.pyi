@@ -23,13 +23,13 @@ class SourceState(TypedDict):
 
 @disjoint_base
 class Source(BitGenerator):
-    def __init__(
-        self,
+    def __new__(
+        cls,
         seed: SeedLike | None = None,
         *,
         key: WordsLike | None = None,
         counter: WordsLike | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def key(self) -> tuple[int, int]: ...
     @property

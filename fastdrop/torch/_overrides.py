@@ -18,6 +18,20 @@ from fastdrop.torch._tensor import mask_from_words
 __all__ = ["KERNELS"]
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
+_key_is_included = torch._C._dispatch_tls_is_dispatch_key_included
+_PYTHON_DISPATCHER = torch._C.DispatchKey.PythonDispatcher
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+
+
+def _stock(operator):
+    """Return what PyTorch would do: its C++ composite, or in tracing its Python decomposition."""
+
+    def call(x, p, train):
+        if _key_is_included(_PYTHON_DISPATCHER):
+            return operator.decompose(x, p, train)
+        return operator._op_dk(_COMPOSITE, x, p, train)
+
+    return call
 
 
 def _is_ours(x):
@@ -26,13 +40,13 @@ def _is_ours(x):
 
 def _dropping(operator, run, draw_mask, least_axes=0):
     """Return the kernel of an operator (x, p, train) -> y."""
-    decompose = operator.decompose
+    stock = _stock(operator)
 
     def kernel(x, p, train):
         if 0.0 <= p <= 1.0 and (not train or p == 0.0):
             return x
         if not (_is_ours(x) and 0.0 < p <= 1.0 and x.dim() >= least_axes and x.numel()):
-            return decompose(x, p, train)
+            return stock(x, p, train)
         return run(x, draw_mask(x, p))
 
     return kernel

@@ -38,6 +38,8 @@ cpuid(uint32_t leaf, uint32_t subleaf)
     return answer;
 }
 
+#if defined(FD_HAVE_AVX2) || defined(FD_HAVE_AVX512)
+
 /* Which register files the operating system saves. */
 static uint64_t
 xcr0(void)
@@ -69,6 +71,9 @@ has_avx2(void)
            has_bits(xcr0(), sse_state | avx_state) && has_bits(cpuid(7, 0).ebx, avx2 | bmi1 | bmi2);
 }
 
+#endif
+
+#ifdef FD_HAVE_AVX512
 static int
 has_avx512(void)
 {
@@ -77,6 +82,7 @@ has_avx512(void)
     return has_avx2() && has_bits(xcr0(), opmask_state | zmm_states) &&
            has_bits(cpuid(7, 0).ebx, f | dq | bw | vl);
 }
+#endif
 
 #endif
 

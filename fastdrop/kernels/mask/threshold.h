@@ -12,16 +12,23 @@
 
 #include "../source/philox4x32.h"
 
-/* Appends base + (index of each set bit) to `ties`; returns how many. The first is written in any
- * case; a second is there in only one word of 38, so that the branch is predicted. */
+/* Writes the indices of the set bits of `words` words to `ties`; returns how many. First the words
+ * that are not 0, one in five, are listed without a branch; few of these have a second bit. */
 FD_INLINE size_t
-ties_collect(uint64_t equal, unsigned base, uint16_t *FD_RESTRICT ties)
+ties_collect(const uint64_t *FD_RESTRICT equal, size_t words, uint16_t *FD_RESTRICT ties)
 {
-    const uint64_t top = (uint64_t)1 << 63; /* so that there is a lowest bit */
-    size_t count = equal != 0;
-    ties[0] = (uint16_t)(base + fd_lowest_bit(equal | top));
-    for (equal &= equal - 1; equal; equal &= equal - 1) {
-        ties[count++] = (uint16_t)(base + fd_lowest_bit(equal));
+    uint8_t listed[FD_TILE / 64 + 1];
+    size_t length = 0, count = 0;
+    for (size_t word = 0; word < words; word++) {
+        listed[length] = (uint8_t)word;
+        length += equal[word] != 0;
+    }
+    for (size_t i = 0; i < length; i++) {
+        uint64_t bits = equal[listed[i]];
+        do {
+            ties[count++] = (uint16_t)(64 * listed[i] + fd_lowest_bit(bits));
+            bits &= bits - 1;
+        } while (bits);
     }
     return count;
 }
@@ -65,21 +72,21 @@ threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
 {
     const v_u64 top = v_set1((threshold >> 56) * 0x0101010101010101u);
     const uint64_t digits = threshold & fd_low_bits(56);
-    uint16_t ties[FD_TILE + 8]; /* read and written in groups past the last */
-    size_t count = 0;
+    uint64_t equal[FD_TILE / 64];
     for (size_t i = 0; i < n; i += 64) {
         const v_u64 group = v_load_bytes(bytes + i);
         const uint64_t valid = fd_low_bits(n - i);
         for (size_t line = 0; line < soon_step; line += 64) {
-            v_prefetch(soon + line);
+            v_prefetch(soon + i / 64 * soon_step + line);
         }
-        soon += soon_step;
         fd_store_le64(kept + i / 8, v_bytes_ge(group, top) & valid);
         if (digits) {
-            count += ties_collect(v_bytes_eq(group, top) & valid, (unsigned)i, ties + count);
+            equal[i / 64] = v_bytes_eq(group, top) & valid;
         }
     }
-    if (count) {
+    if (digits) {
+        uint16_t ties[FD_TILE + 8]; /* read in whole groups of 8 */
+        const size_t count = ties_collect(equal, (n + 63) / 64, ties);
         ties_settle(ties, count, digits, ties_identity, position, kept);
     }
 }

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The explicit functions: the masks of NumPy arrays, on tensors of any layout and dtype."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+
+import fastdrop as fd
+import fastdrop.torch
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+COMPLEX = (torch.complex64, torch.complex128)
+ELEMENTS = (fastdrop.torch.dropout, fastdrop.torch.alpha_dropout)
+CHANNELS = (
+    fastdrop.torch.dropout1d,
+    fastdrop.torch.dropout2d,
+    fastdrop.torch.dropout3d,
+    fastdrop.torch.feature_alpha_dropout,
+)
+AXES = {"dropout1d": 3, "dropout2d": 4, "dropout3d": 5, "feature_alpha_dropout": 4}
+
+
+def array_of(x):
+    """Return a tensor's elements as an array, bfloat16 too."""
+    if x.dtype == torch.bfloat16:
+        return x.contiguous().view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return x.numpy()
+
+
+def layouts(x):
+    """Return tensors with x's axes in memory in many ways; x has four axes."""
+    return {
+        "contiguous": x,
+        "channels last": x.to(memory_format=torch.channels_last),
+        "reversed": x.permute(3, 2, 1, 0),
+        "transposed": x.transpose(0, 1),
+        "gaps": x[:, ::2, 1:],
+        "expanded": x[:1].expand(3, *x.shape[1:]),
+        "flipped and gaps": x.permute(1, 3, 0, 2)[1:, ::3],
+        "long axes of one": x[:1, :, :, :1],
+    }
+
+
+LAYOUTS = tuple(layouts(torch.empty(2, 2, 2, 2)))
+
+
+# ---- the mask of NumPy arrays --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", FLOATS + COMPLEX)
+def test_a_seed_gives_the_elements_that_arrays_have(dtype, layout):
+    x = layouts(torch.randn(3, 8, 5, 7, dtype=dtype))[layout]
+    y = fastdrop.torch.dropout(x, 0.3, seed=5)
+    expected, _ = fd.dropout(array_of(x), 0.3, rng=5)
+    assert np.ascontiguousarray(array_of(y)).tobytes() == expected.tobytes()
+    assert y.dtype == x.dtype
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("inplace", (False, True))
+def test_a_seed_gives_the_channels_that_arrays_have(layout, inplace):
+    x = layouts(torch.randn(3, 8, 5, 7))[layout]
+    if inplace:
+        x = x.clone()
+    expected, _ = fd.dropout(x.numpy().copy(), 0.3, rng=5, noise_shape=(None, None, 1, 1))
+    y = fastdrop.torch.dropout2d(x, 0.3, inplace=inplace, seed=5)
+    assert np.array_equal(y.numpy(), expected)
+
+
+@pytest.mark.parametrize("p", (0.0, 0.1, 1 / 3, 0.5, 1.0))
+def test_every_probability_is_that_of_arrays(p):
+    x = torch.randn(10_001)
+    expected, _ = fd.dropout(x.numpy(), p, rng=(1, 2))
+    assert np.array_equal(fastdrop.torch.dropout(x, p, seed=(1, 2)).numpy(), expected)
+
+
+def test_a_source_advances_as_by_arrays():
+    source, twin = fd.Philox4x32(3), fd.Philox4x32(3)
+    for shape, noise_shape in (((5, 3), None), ((2, 4, 6), (None, None, 1)), ((7,), None)):
+        x = torch.randn(shape)
+        function = fastdrop.torch.dropout if noise_shape is None else fastdrop.torch.dropout1d
+        y = function(x, 0.5, generator=source)
+        expected, _ = fd.dropout(x.numpy(), 0.5, rng=twin, noise_shape=noise_shape)
+        assert np.array_equal(y.numpy(), expected)
+        assert source.position == twin.position
+    fastdrop.torch.dropout(x, 0.0, generator=source)
+    assert source.position == twin.position + 7
+    fastdrop.torch.dropout(x, training=False, generator=source)
+    assert source.position == twin.position + 7
+
+
+def test_masks_do_not_depend_on_threads():
+    x = torch.randn(1 << 18)
+    results = []
+    for threads in (1, 2, 3, 7):
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        results.append((fastdrop.torch.dropout(x, 0.1), fastdrop.torch.dropout(x, 0.1, seed=1)))
+    for drawn, seeded in results[1:]:
+        assert torch.equal(drawn, results[0][0])
+        assert torch.equal(seeded, results[0][1])
+
+
+def test_a_dropped_element_is_zero_whatever_it_held():
+    x = torch.tensor([float("nan"), float("inf"), -float("inf"), -1.0]).repeat(500)
+    y = fastdrop.torch.dropout(x, 0.5, seed=1)
+    kept = torch.from_numpy(np.asarray(fd.dropout_mask(2000, 0.5, rng=1)))
+    assert not y[~kept].any() and not y[~kept].signbit().any()
+    assert torch.equal(y[kept], 2 * x[kept]) or torch.equal(y[kept].isnan(), x[kept].isnan())
+
+
+# ---- PyTorch's generators ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ELEMENTS + CHANNELS, ids=lambda function: function.__name__)
+def test_manual_seed_and_generators_make_masks_again(function):
+    x = torch.randn((40, 30, 2, 2, 2)[: AXES.get(function.__name__, 2)])
+    torch.manual_seed(7)
+    first, second = function(x, 0.5, True), function(x, 0.5, True)
+    torch.manual_seed(7)
+    assert torch.equal(function(x, 0.5, True), first)
+    assert not torch.equal(first, second)
+    generator = torch.Generator().manual_seed(7)
+    assert torch.equal(function(x, 0.5, True, generator=generator), first)
+    assert torch.equal(function(x, 0.5, True, generator=generator), second)
+
+
+def test_a_generator_of_its_own_leaves_the_default_alone():
+    before = torch.get_rng_state()
+    fastdrop.torch.dropout(torch.ones(10), generator=torch.Generator())
+    fastdrop.torch.dropout(torch.ones(10), seed=1)
+    fastdrop.torch.dropout(torch.ones(10), training=False)
+    fastdrop.torch.dropout(torch.ones(10), 0.0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# ---- tensors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("seed", (None, 3))
+@pytest.mark.parametrize("name", ("dropout", "dropout2d", "alpha_dropout", "feature_alpha_dropout"))
+def test_layouts_are_preserved(name, seed, layout):
+    x = layouts(torch.rand(3, 8, 5, 7) + 1)[layout]
+    y = getattr(fastdrop.torch, name)(x, 0.4, True, seed=seed)
+    assert y.stride() == torch.empty_like(x).stride()
+    kept = (y != y.min()) if "alpha" in name else (y != 0)
+    if name == "dropout":
+        assert torch.equal(y[kept], x[kept] * torch.tensor(1 / 0.6))
+    if name in ("dropout2d", "feature_alpha_dropout"):
+        assert torch.equal(kept.any(-1).any(-1), kept.all(-1).all(-1))
+
+
+@pytest.mark.parametrize("shape", ((), (0,), (1,), (3, 0, 2), (1, 1, 1)))
+@pytest.mark.parametrize("inplace", (False, True))
+def test_small_and_empty_shapes(shape, inplace):
+    x = torch.ones(shape)
+    y = fastdrop.torch.dropout(x, 0.5, inplace=inplace, seed=2)
+    assert y.shape == x.shape
+    assert torch.equal(y, torch.from_numpy(fd.dropout(np.ones(shape, np.float32), 0.5, rng=2)[0]))
+    assert (y is x) == inplace
+
+
+def test_evaluation_and_p_of_zero_return_x_itself():
+    x = torch.ones(5)
+    for function in ELEMENTS:
+        assert function(x, training=False) is x
+        assert function(x, 0.0, True) is x
+    for function in CHANNELS:
+        z = torch.ones(1, 5, 1, 1, 1)[(..., *(0,) * (5 - AXES[function.__name__]))]
+        assert function(z, training=False) is z
+        assert function(z, 0.0, True) is z
+
+
+def test_in_place_writes_x_and_says_so_to_autograd():
+    x = torch.ones(1000)
+    version = x._version
+    assert fastdrop.torch.dropout(x, 0.5, inplace=True) is x
+    assert set(x.tolist()) == {0.0, 2.0}
+    assert x._version > version
+    window = torch.ones(10, 10)[:, ::2]
+    assert fastdrop.torch.dropout(window, 1.0, inplace=True) is window
+    assert not window.any()
+
+
+def test_alpha_dropout_keeps_mean_and_deviation():
+    x = torch.randn(400, 50, 5)
+    for function in (fastdrop.torch.alpha_dropout, fastdrop.torch.feature_alpha_dropout):
+        for p in (0.1, 0.5, 0.8):
+            y = function(x, p, True, seed=1)
+            assert abs(y.mean() - x.mean()) < 0.05
+            assert abs(y.std() - x.std()) < 0.05
+    assert not fastdrop.torch.alpha_dropout(x, 1.0, True).any()
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", (-0.1, 1.1, float("nan")))
+@pytest.mark.parametrize("function", ELEMENTS, ids=lambda function: function.__name__)
+def test_probabilities_out_of_range_are_refused(function, p):
+    with pytest.raises(ValueError, match=r"p is .*; allowed are numbers in \[0, 1\]"):
+        function(torch.ones(3), p)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": 1, "generator": torch.Generator()}, "beside a generator"),
+        ({"generator": np.random.default_rng()}, "generator is a Generator; allowed"),
+        ({"seed": "one"}, "seed is 'one'"),
+    ],
+)
+def test_wrong_generators_are_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        fastdrop.torch.dropout(torch.ones(3), **arguments)
+
+
+def test_seeds_are_for_floats_on_the_cpu():
+    for x in (torch.ones(3, dtype=torch.int64), torch.ones(3).to_sparse()):
+        with pytest.raises(TypeError, match="allowed are strided tensors of floats on the CPU"):
+            fastdrop.torch.dropout(x, seed=1)
+    assert fastdrop.torch.dropout(torch.ones(3, device="meta")).device.type == "meta"
+
+
+def test_channels_need_two_axes():
+    with pytest.raises(ValueError, match="x has 1 axes; allowed are at least two"):
+        fastdrop.torch.feature_alpha_dropout(torch.ones(3), 0.5, True)
+    with pytest.raises(RuntimeError, match="Expected 2D or 3D input, but received a 4D input"):
+        fastdrop.torch.dropout1d(torch.ones(1, 1, 1, 1))
+    with pytest.warns(UserWarning, match="Received a 5-D input to dropout2d"):
+        fastdrop.torch.dropout2d(torch.ones(1, 1, 1, 1, 1))
+    with pytest.warns(UserWarning, match="channel-wise 1D"):
+        fastdrop.torch.dropout2d(torch.ones(1, 1, 1))
+    with pytest.warns(UserWarning, match="Received a 2-D input to dropout3d"):
+        fastdrop.torch.dropout3d(torch.ones(1, 1))

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`install` reaches every dropout of unmodified programs, touches nothing else, and goes away."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils import checkpoint
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import fastdrop.torch
+from fastdrop.torch import _apply
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Return the list of masks that were applied to memory."""
+    applied = []
+    run = _apply._run
+    monkeypatch.setattr(
+        _apply, "_run", lambda mask, x, y: (applied.append(mask), run(mask, x, y))[1]
+    )
+    return applied
+
+
+def is_ours(function):
+    """Return whether the gradient of a function is that of the package."""
+    y = function(torch.ones(6, 6, requires_grad=True) * 1)
+    return "Drop" in type(y.grad_fn).__name__
+
+
+# ---- on and off ----------------------------------------------------------------------------------
+
+
+def test_on_and_off():
+    assert not is_ours(F.dropout)
+    fastdrop.torch.install()
+    try:
+        assert is_ours(F.dropout)
+        fastdrop.torch.install()
+        with fastdrop.torch.installed():
+            assert is_ours(F.dropout)
+        assert is_ours(F.dropout)
+    finally:
+        fastdrop.torch.uninstall()
+    assert not is_ours(F.dropout)
+    fastdrop.torch.uninstall()
+    with pytest.raises(KeyError), fastdrop.torch.installed():
+        raise KeyError
+    assert not is_ours(F.dropout)
+
+
+def test_stock_masks_are_back_afterwards():
+    def draw():
+        torch.manual_seed(1)
+        x = torch.ones(100)
+        return F.dropout(x), torch.empty(100).bernoulli_(0.3), F.alpha_dropout(x, 0.5, True)
+
+    before = draw()
+    with fastdrop.torch.installed():
+        during = draw()
+    assert all(torch.equal(a, b) for a, b in zip(before, draw(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(before, during, strict=True))
+
+
+def test_compiled_programs_are_cached_under_a_key_of_their_own():
+    config = torch.compiler.config
+    with config.patch(cache_key_tag="users"):
+        with fastdrop.torch.installed():
+            assert config.cache_key_tag.startswith("users")
+            assert config.cache_key_tag != "users"
+        assert config.cache_key_tag == "users"
+
+
+def test_installing_warns_of_nothing():
+    code = (
+        "import fastdrop.torch, torch; fastdrop.torch.install(); torch.dropout(torch.ones(3), .5, True)"
+    )
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True)
+
+
+# ---- whom it reaches -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.dropout,
+        lambda x: F.dropout(x, 0.5, inplace=True),
+        lambda x: F.dropout1d(x, 0.5),
+        lambda x: F.feature_alpha_dropout(x, 0.5, True),
+        lambda x: F.alpha_dropout(x, 0.5, True),
+        lambda x: torch.dropout_(x, 0.5, True),
+        lambda x: torch.feature_dropout_(x, 0.5, True),
+        lambda x: torch.alpha_dropout_(x, 0.5, True),
+        lambda x: torch.feature_alpha_dropout_(x, 0.5, True),
+        nn.Dropout(),
+        lambda x: torch.native_dropout(x, 0.5, True)[0],
+        lambda x: torch.empty_like(x).bernoulli_(0.5),
+        lambda x: torch.bernoulli(x, 0.5),
+    ],
+)
+@pytest.mark.parametrize("inference", (False, True))
+def test_operators(installed, monkeypatch, function, inference):
+    drawn = []
+    for module in (fastdrop.torch._overrides, fastdrop.torch._mask):
+        original = module.draw_words
+        monkeypatch.setattr(
+            module, "draw_words", lambda *rest, f=original: (drawn.append(1), f(*rest))[1]
+        )
+    with torch.inference_mode(inference):
+        y = function(torch.ones(50, 40))
+    assert len(drawn) == 1
+    assert len(y.unique()) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "count"),
+    [
+        (nn.MultiheadAttention(8, 2, dropout=0.5), (5, 3, 8), 1),
+        (nn.TransformerEncoderLayer(8, 2, 16, dropout=0.5), (5, 3, 8), 4),
+        (nn.TransformerDecoderLayer(8, 2, 16, dropout=0.5), (5, 3, 8), 6),
+        (nn.LSTM(8, 8, num_layers=3, dropout=0.5), (5, 3, 8), 2),
+        (nn.GRU(8, 8, num_layers=2, dropout=0.5), (5, 3, 8), 1),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout2d()), (2, 3, 6, 6), 1),
+        (nn.Sequential(nn.Linear(4, 4), nn.AlphaDropout()), (2, 4), 2),
+    ],
+)
+def test_modules(installed, calls, model, shape, count):
+    x = torch.randn(shape)
+    inputs = {nn.MultiheadAttention: 3, nn.TransformerDecoderLayer: 2}.get(type(model), 1)
+    y = model(*[x] * inputs)
+    y = y[0] if isinstance(y, tuple) else y
+    assert len(calls) == count
+    y.sum().backward()
+    backward = 1 if "AlphaDropout" in str(model) else count  # its steps have no derivative
+    assert len(calls) == count + backward
+    calls.clear()
+    model.eval()(*[x] * inputs)
+    assert not calls
+
+
+def test_attention_function(installed, calls):
+    q, k, v = torch.randn(3, 2, 4, 6, 8, requires_grad=True)
+    F.scaled_dot_product_attention(q, k, v, dropout_p=0.5).sum().backward()
+    assert len(calls) == 2
+
+
+def test_rates_are_right(installed):
+    n = 1_000_000
+    for p in (0.1, 0.5, 0.9):
+        limit = 5 * (p * (1 - p) / n) ** 0.5
+        x = torch.ones(n)
+        assert abs((F.dropout(x, p) == 0).double().mean() - p) < limit
+        assert abs((torch.native_dropout(x, p, True)[1] == 0).double().mean() - p) < limit
+        for dtype in (torch.float32, torch.bfloat16, torch.bool, torch.int64, torch.uint8):
+            b = torch.empty(n, dtype=dtype).bernoulli_(p)
+            assert set(b.unique().tolist()) == {0, 1}
+            assert abs(b.double().mean() - p) < limit
+
+
+@pytest.mark.parametrize("p", (0.0, 1.0))
+def test_bernoulli_at_the_ends(installed, p):
+    assert (torch.empty(1000).bernoulli_(p) == p).all()
+    assert (torch.empty(1000, dtype=torch.bool).bernoulli_(p) == bool(p)).all()
+    generator = torch.Generator().manual_seed(1)
+    first = torch.empty(100).bernoulli_(0.5, generator=generator)
+    generator.manual_seed(1)
+    window = torch.zeros(100, 2)[:, 0]
+    assert torch.equal(window.bernoulli_(0.5, generator=generator), first)
+
+
+@pytest.mark.parametrize("train", (None, True, False))
+@pytest.mark.parametrize("p", (0.0, 0.4, 1.0))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.complex64))
+def test_native_dropout_is_its_mask(installed, train, p, dtype):
+    x = torch.randn(30, 20, dtype=dtype)
+    y, kept = torch.native_dropout(x, p, train)
+    factor = 1.0 if train is False else 0.0 if p == 1.0 else 1 / (1 - p)
+    torch.testing.assert_close(y, x * kept * factor)
+
+
+# ---- whom it leaves alone ------------------------------------------------------------------------
+
+
+def test_evaluation_returns_x_itself(installed):
+    x = torch.ones(5, 5)
+    for function in (F.dropout, F.alpha_dropout, F.feature_alpha_dropout, F.dropout1d):
+        assert function(x, 0.5, False).data_ptr() == x.data_ptr()
+        assert function(x, 0.0, True).data_ptr() == x.data_ptr()
+    assert torch.dropout(x, 0.5, False) is x
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: torch.dropout(torch.ones(3), 1.5, True),
+        lambda: torch.dropout(torch.ones(3), -0.5, False),
+        lambda: torch.dropout(torch.ones(3), float("nan"), True),
+        lambda: torch.dropout(torch.ones(3, dtype=torch.int64), 0.5, True),
+        lambda: torch.feature_dropout(torch.ones(3), 0.5, True),
+        lambda: torch.feature_alpha_dropout(torch.ones(3), 0.5, True),
+        lambda: torch.dropout_(torch.ones(1).expand(3), 0.5, True),
+        lambda: torch.empty(3).bernoulli_(1.5),
+        lambda: torch.empty(3).bernoulli_(float("nan")),
+        lambda: F.dropout(torch.ones(3), 1.5),
+    ],
+)
+def test_errors_are_pytorchs(call):
+    with pytest.raises(Exception) as stock:  # noqa: PT011
+        call()
+    with fastdrop.torch.installed(), pytest.raises(type(stock.value)) as ours:
+        call()
+    assert str(ours.value).splitlines()[0] == str(stock.value).splitlines()[0]
+
+
+def test_other_tensors_go_on_to_pytorch(installed, calls):
+    assert F.dropout(torch.ones(3, device="meta"), 0.5).device.type == "meta"
+    nested = torch.nested.nested_tensor([torch.ones(3), torch.ones(5)], layout=torch.jagged)
+    assert F.dropout(nested, 0.5).is_nested
+    with torch._subclasses.FakeTensorMode():
+        assert F.dropout(torch.ones(3), 0.5).shape == (3,)
+        assert F.dropout2d(torch.ones(3, 2, 2, 2), 0.5).shape == (3, 2, 2, 2)
+    del calls[:]
+    sparse = torch.eye(3).to_sparse()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        F.dropout(sparse, 0.5)
+    assert not calls
+
+
+def test_dispatch_modes_see_pytorchs_operators(installed):
+    class Seen(TorchDispatchMode):
+        names = []
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.names.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    with Seen() as seen:
+        F.dropout(torch.ones(4, requires_grad=True), 0.5)
+    assert "aten.bernoulli_.float" in seen.names
+
+
+def test_subclasses_keep_their_class(installed):
+    class Marked(torch.Tensor):
+        pass
+
+    y = F.dropout(torch.ones(100).as_subclass(Marked), 0.5)
+    assert type(y) is Marked
+    assert set(y.tolist()) == {0.0, 2.0}
+    assert F.dropout(nn.Parameter(torch.ones(3)), 0.5).grad_fn is not None
+
+
+def test_a_default_device_does_not_matter(installed):
+    with torch.device("meta"):
+        y = F.dropout(torch.ones(100, device="cpu"), 0.5)
+        z = fastdrop.torch.dropout(torch.ones(100, device="cpu"), 0.5)
+    assert set(y.tolist()) == set(z.tolist()) == {0.0, 2.0}
+
+
+# ---- the generator's state -----------------------------------------------------------------------
+
+
+def test_generator_state(installed):
+    x = torch.ones(1000)
+    torch.manual_seed(5)
+    first = F.dropout(x)
+    torch.manual_seed(5)
+    assert torch.equal(F.dropout(x), first)
+    state = torch.get_rng_state()
+    second = F.dropout(x)
+    assert not torch.equal(second, first)
+    torch.set_rng_state(state)
+    assert torch.equal(F.dropout(x), second)
+    with torch.random.fork_rng(devices=[]):
+        third = F.dropout(x)
+    assert torch.equal(F.dropout(x), third)
+
+
+@pytest.mark.parametrize("reentrant", (False, True))
+def test_checkpoints_draw_the_same_mask_again(installed, reentrant):
+    layer = nn.Sequential(nn.Linear(32, 32), nn.Dropout(0.5), nn.Linear(32, 32), nn.Dropout(0.1))
+    x = torch.randn(8, 32, requires_grad=True)
+    gradients = []
+    for run in (layer, lambda z: checkpoint.checkpoint(layer, z, use_reentrant=reentrant)):
+        torch.manual_seed(4)
+        run(x).square().sum().backward()
+        gradients.append([p.grad.clone() for p in layer.parameters()] + [x.grad.clone()])
+        layer.zero_grad()
+        x.grad = None
+    for plain, recomputed in zip(*gradients, strict=True):
+        assert torch.equal(plain, recomputed)
+
+
+def test_masks_do_not_depend_on_threads(installed):
+    x = torch.ones(1 << 18)
+    results = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        results.append((F.dropout(x, 0.1), torch.empty(1 << 18).bernoulli_(0.1)))
+    for result in results[1:]:
+        assert torch.equal(result[0], results[0][0])
+        assert torch.equal(result[1], results[0][1])
