@@ -66,5 +66,5 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
-# The landing page and the changelog need no bar on the left.
-html_sidebars = {"index": [], "changelog": [], "getting-started": []}
+# Pages without pages below them need no bar on the left.
+html_sidebars = {page: [] for page in ("index", "getting-started", "performance", "changelog")}

@@ -14,7 +14,7 @@ import timeit
 import pytest
 
 import fastdrop as fd
-from fastdrop.cli import _bench_peers, _bench_timing, bench, info
+from fastdrop.cli import _bench_peers, _bench_rows, _bench_tables, _bench_timing, bench, info
 from fastdrop.cli._bench_timing import Comparison, Effort, Goal, Result, Row
 
 pytest.importorskip("rich")
@@ -144,7 +144,7 @@ def test_the_cpu_is_named(tmp_path):
     [({1: 32 << 10, 3: 32 << 20}, 24), ({3: 33 << 20}, 25), ({3: 1 << 30}, 26), ({}, 24)],
 )
 def test_arrays_in_memory_are_twice_the_last_level_cache(caches, memory):
-    assert bench.places(caches)["memory"] == 1 << memory
+    assert _bench_rows.places(caches)["memory"] == 1 << memory
 
 
 def test_powers_of_two_are_written_as_such():
@@ -156,7 +156,7 @@ def test_powers_of_two_are_written_as_such():
 
 def every_row():
     level = fd.simd_levels()[-1]
-    rows = [*bench.core_rows(level, TINY), *_bench_peers.peer_rows([level], [64])]
+    rows = [*_bench_rows.core_rows(level, TINY), *_bench_peers.peer_rows([level], [64])]
     return [pytest.param(row, id=f"{row.table}-{row.case}-{row.p:.2g}") for row in rows]
 
 
@@ -180,14 +180,14 @@ def test_conditions_are_restored():
 
 @pytest.mark.parametrize("level", ["avx2", "avx512"])
 def test_every_row_has_a_goal_on_one_thread(level):
-    rows = bench.core_rows(level, TINY)
+    rows = _bench_rows.core_rows(level, TINY)
     assert all(row.goal for row in rows)
     assert {row.simd for row in rows} == {level}
     assert {row.p for row in rows} == {0.1, 1 / 3, 0.5, 0.9}
 
 
 def test_only_rows_about_two_threads_keep_their_goal_on_more():
-    rows = bench.core_rows("avx2", TINY, threads=4)
+    rows = _bench_rows.core_rows("avx2", TINY, threads=4)
     assert {row.threads for row in rows if row.goal} == {2}
     assert {row.threads for row in rows if not row.goal} == {4}
 
@@ -213,13 +213,13 @@ def test_a_peer_that_is_not_installed_is_left_out_with_a_note(monkeypatch):
 
 
 def test_a_table_of_promises():
-    (table,) = bench.tabulate(
+    (table,) = _bench_tables.tabulate(
         [
             result(Goal(1.5)),
             result(Goal(30, faster=True), ratio=1 / 40, simd="avx2"),
             result(None, ratio=0.5),
         ],
-        bench.CORE_COLUMNS,
+        _bench_tables.CORE_COLUMNS,
     )
     assert table.markdown() == (
         "### Title\n"
@@ -235,14 +235,14 @@ def test_a_table_of_promises():
 
 
 def test_a_table_of_peers():
-    (table,) = bench.tabulate([result(note="eager", ratio=160)], bench.PEER_COLUMNS)
+    (table,) = _bench_tables.tabulate([result(note="eager", ratio=160)], _bench_tables.PEER_COLUMNS)
     assert table.header == ("system", "SIMD", "ns per element", "times a copy", "note")
     assert table.cells == [("a case", "", "160", "160", "eager")]
     assert table.code == ""
 
 
 def test_small_calls_are_shown_in_microseconds():
-    (table,) = bench.tabulate([result(per_call=True)], bench.CORE_COLUMNS)
+    (table,) = _bench_tables.tabulate([result(per_call=True)], _bench_tables.CORE_COLUMNS)
     assert table.header[3] == "us per call"
     assert table.cells[0][3:5] == ("2", "1")
 
@@ -250,7 +250,7 @@ def test_small_calls_are_shown_in_microseconds():
 def test_a_terminal_shows_the_same_cells():
     from rich.console import Console
 
-    (table,) = bench.tabulate([result(Goal(1.5))], bench.CORE_COLUMNS)
+    (table,) = _bench_tables.tabulate([result(Goal(1.5))], _bench_tables.CORE_COLUMNS)
     console = Console(file=io.StringIO(), width=120)
     console.print(table)
     text = console.file.getvalue()
@@ -259,8 +259,8 @@ def test_a_terminal_shows_the_same_cells():
 
 def test_goals_are_counted():
     judged = [result(Goal(1.5)), result(Goal(2.5)), result(None)]
-    assert bench.summary(judged) == "1 of 2 goals met."
-    assert bench.summary([result(None)]) == "No goal was judged."
+    assert _bench_tables.summary(judged) == "1 of 2 goals met."
+    assert _bench_tables.summary([result(None)]) == "No goal was judged."
 
 
 # The command
