@@ -9,12 +9,14 @@ import operator
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._typing import Shape
 
 __all__ = [
+    "check_index",
     "check_choice",
     "check_jumps",
     "check_keep_prob",
@@ -142,6 +144,20 @@ def check_broadcast(name: str, lengths: Shape, shape: Shape) -> None:
             f"{name} {lengths} does not broadcast to x's shape {shape}; "
             "allowed are, from the last axis on, x's length or 1"
         )
+
+
+def check_index(value: Any) -> Any:
+    """Return one entry of a mask's index: an int, a slice or an ellipsis."""
+    if value is ... or isinstance(value, slice):
+        return value
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"index is {value!r}; allowed are integers, slices and an ellipsis"
+        ) from None
 
 
 def check_seed(value: Any) -> ISeedSequence:

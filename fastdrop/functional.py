@@ -226,6 +226,7 @@ def _with_mask(
     elif noise_shape is not None:
         raise TypeError(f"noise_shape is {noise_shape!r} beside a mask, which has a shape")
     else:
+        as_source(rng)  # drawn from or not, it is checked
         kept = np.asarray(mask)
         if kept.dtype != bool:
             raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")

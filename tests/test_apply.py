@@ -211,6 +211,21 @@ def test_forward_and_backward(data):
         assert y.strides == np.empty_like(x).strides
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", EVERY_DTYPE, ids=str)
+def test_arrays_without_axes(layout, dtype):
+    for value, p in itertools.product((3, -0.5), (0.0, 0.5, 1.0)):
+        x = LAYOUTS[layout](np.array(value, dtype))
+        mask = fd.dropout_mask((), p, rng=2)
+        expected = reference.apply(native(x), np.asarray(mask), mask.scale)
+        assert_result(fd.dropout(x, p, rng=2)[0], x, expected)
+        assert_result(mask.packed().apply(x), x, expected)
+        for out_layout in WRITEABLE:
+            out = WRITEABLE[out_layout](np.array(-1).astype(x.dtype))
+            assert fd.dropout_backward(x, mask, out=out) is out
+            assert_result(out, x, expected)
+
+
 SHAPE = (3, 47, 1021)  # several tiles, pieces and threads, none of them whole
 
 

@@ -18,6 +18,7 @@ from numpy cimport ndarray
 
 from fastdrop._checks import (
     check_broadcast,
+    check_index,
     check_keep_prob,
     check_noise_shape,
     check_p,
@@ -359,13 +360,7 @@ cdef class Mask:
 
     def __getitem__(self, window):
         entries = window if isinstance(window, tuple) else (window,)
-        for entry in entries:
-            if not (entry is ... or isinstance(entry, slice) or hasattr(entry, "__index__")) or (
-                isinstance(entry, (bool, np.bool_, ndarray))
-            ):
-                raise TypeError(
-                    f"index is {entry!r}; allowed are integers, slices and an ellipsis"
-                )
+        entries = tuple(map(check_index, entries))
         if ... not in entries:
             entries = (*entries, ...)  # a view, never a read element
         strides = self.strides or contiguous_strides(self.shape)
