@@ -211,15 +211,12 @@ def _with_mask(
 ) -> tuple[NDArray[Any], Mask]:
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
-        beside = {
-            "p": None if p is HALF else p,
-            "keep_prob": keep_prob,
-            "rng": rng,
-            "noise_shape": noise_shape,
-        }
-        for name, value in beside.items():
-            if value is not None:
-                raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
+        beside = [("keep_prob", keep_prob), ("rng", rng), ("noise_shape", noise_shape)]
+        given = [("p", p)] if p is not HALF else []
+        given += [(name, value) for name, value in beside if value is not None]
+        if given:
+            name, value = given[0]
+            raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
         keep = 1.0 - mask.p
         if scale != "train":
             mask = unscaled(mask)

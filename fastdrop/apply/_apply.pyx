@@ -193,6 +193,8 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
     cdef size_t n
     cdef ndarray from_, to
     application.past_caches = False
+    if x.ndim == 0:  # NumPy 2.1 never writes back what has no axes
+        x, y = x.reshape(1), y.reshape(1)
     if application.dtype == FD_BFLOAT16:  # np.nditer need not know the type
         number = np.dtype(np.uint16) if x.dtype.isnative else np.dtype(np.uint16).newbyteorder()
         x, y = x.view(number), y.view(number)

@@ -28,6 +28,10 @@ cdef extern from "engine/tiles.h" nogil:
     void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
 
 
+cdef extern from "engine/threads.h" nogil:
+    void fd_parallel_handle_fork()
+
+
 cdef extern from "engine/stream.h" nogil:
     uint64_t fd_stream_next(const fd_kernels *kernels, fd_stream *stream, size_t n)
 
@@ -56,6 +60,9 @@ cdef int table_count = fd_cpu_tables(tables)
 cdef const fd_kernels *in_use = tables[table_count - 1]
 cdef size_t threads = 1
 cdef size_t last_level_cache = fd_cpu_last_level_cache()
+
+
+fd_parallel_handle_fork()
 
 
 cdef const fd_kernels *active_kernels() noexcept nogil:

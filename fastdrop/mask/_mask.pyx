@@ -398,12 +398,11 @@ cdef class Mask:
         if not isinstance(other, Mask):
             return NotImplemented
         cdef Mask that = other
-        return (
-            self.shape == that.shape
-            and self.p == that.p
-            and self.scale == that.scale
-            and np.array_equal(self.packed().bits, that.packed().bits)
-        )
+        if (self.shape, self.p, self.scale) != (that.shape, that.p, that.scale):
+            return False
+        if self.padded is None and that.padded is None and self.__reduce__() == that.__reduce__():
+            return True  # drawn at the same place: no need for the bits
+        return np.array_equal(self.packed().bits, that.packed().bits)
 
     __hash__ = None
 

@@ -111,13 +111,14 @@ def _kernels():
         (aten.bernoulli_.float, "CPU", _bernoulli_),
     ]
     for make, draw_mask, least_axes, new, in_place in families:
-        for operator, tracked, below in (
-            (new.default, drop, lambda x, mask: apply(mask, x)),
-            (in_place.default, drop_in_place, lambda x, mask: apply_in_place(mask, x)),
+        # Inference mode skips the first key of each; below it nothing is recorded.
+        for operator, key, run in (
+            (new.default, "AutogradCPU", drop),
+            (new.default, "CPU", lambda x, mask: apply(mask, x)),
+            (in_place.default, "AutogradCPU", drop_in_place),
+            (in_place.default, "CPU", lambda x, mask: apply_in_place(mask, x)),
         ):
-            # Inference mode skips the first key; below it nothing is recorded.
-            kernels.append((operator, "AutogradCPU", make(operator, tracked, draw_mask, least_axes)))
-            kernels.append((operator, "CPU", make(operator, below, draw_mask, least_axes)))
+            kernels.append((operator, key, make(operator, run, draw_mask, least_axes)))
     return kernels
 
 

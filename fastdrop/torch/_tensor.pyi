@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import Final
+from typing import Final, TypeAlias
 
 from fastdrop.source import Source
 
-type _Broadcast = tuple[tuple[int, ...], tuple[int, ...], int]
+_Broadcast: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], int]
 
 def use_openmp(parallel: int, thread_num: int, num_threads: int) -> None: ...
 

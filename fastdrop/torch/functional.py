@@ -230,9 +230,7 @@ def feature_alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> y = fastdrop.torch.feature_alpha_dropout(
-    ...     torch.zeros(4, 8, 3), p=0.5, training=True, seed=1
-    ... )
+    >>> y = fastdrop.torch.feature_alpha_dropout(torch.zeros(4, 8, 3), p=0.5, training=True, seed=1)
     >>> len(y.unique())
     2
     """
@@ -294,19 +292,19 @@ def _dropping(x, p, generator, seed, features):
     if is_traced(x):
         return _dropping_traced(p, generator, seed, features)
     source = addressable_source(generator, seed)
-    if _transforming() and source is not None:
+    transforming = _transforming()
+    if source is not None and (transforming or is_plain(x)):
         mask = source_mask(x, p, source, features)
-    elif not is_plain(x) or _transforming():
-        if generator is not None or seed is not None:
-            raise TypeError(
-                f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or a "
-                "generator, allowed are strided tensors of floats on the CPU"
-            )
-        return None
-    elif source is not None:
-        mask = source_mask(x, p, source, features)
-    else:
+    elif is_plain(x) and not transforming:
         mask = (draw_feature_mask if features else draw_element_mask)(x, p, generator)
+    elif generator is None and seed is None:
+        return None
+    else:
+        raise TypeError(
+            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or a "
+            "generator, allowed are strided tensors of floats on the CPU, and in torch.func a "
+            "seed or a source"
+        )
 
     def dropping(x, factor, inplace):
         if inplace:

@@ -171,9 +171,13 @@ def test_transforms_of_a_seeded_function():
     factors = drop(torch.ones(6))
     assert torch.equal(torch.vmap(drop)(x), x * factors)
     assert torch.equal(torch.vmap(drop, in_dims=1, out_dims=1)(x.T).T, x * factors)
-    assert torch.equal(torch.vmap(torch.vmap(drop))(x.expand(2, 3, 6)), (x * factors).expand(2, 3, 6))
+    assert torch.equal(
+        torch.vmap(torch.vmap(drop))(x.expand(2, 3, 6)), (x * factors).expand(2, 3, 6)
+    )
     assert torch.equal(torch.func.grad(lambda a: drop(a).sum())(x[0]), factors)
-    assert torch.equal(torch.vmap(torch.func.grad(lambda a: drop(a).sum()))(x), factors.expand(3, 6))
+    assert torch.equal(
+        torch.vmap(torch.func.grad(lambda a: drop(a).sum()))(x), factors.expand(3, 6)
+    )
     assert torch.equal(torch.func.jvp(drop, (x[0],), (x[1],))[1], x[1] * factors)
     assert torch.equal(torch.func.jacrev(drop)(x[0]), factors.diag())
     assert torch.equal(torch.func.jacfwd(drop)(x[0]), factors.diag())

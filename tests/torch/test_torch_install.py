@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import typing
 
 import pytest
 import torch
@@ -77,7 +78,8 @@ def test_compiled_programs_are_cached_under_a_key_of_their_own():
 
 def test_installing_warns_of_nothing():
     code = (
-        "import fastdrop.torch, torch; fastdrop.torch.install(); torch.dropout(torch.ones(3), .5, True)"
+        "import fastdrop.torch, torch; fastdrop.torch.install();"
+        "torch.dropout(torch.ones(3), .5, True)"
     )
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True)
 
@@ -210,7 +212,7 @@ def test_evaluation_returns_x_itself(installed):
     ],
 )
 def test_errors_are_pytorchs(call):
-    with pytest.raises(Exception) as stock:  # noqa: PT011
+    with pytest.raises(Exception) as stock:
         call()
     with fastdrop.torch.installed(), pytest.raises(type(stock.value)) as ours:
         call()
@@ -233,7 +235,7 @@ def test_other_tensors_go_on_to_pytorch(installed, calls):
 
 def test_dispatch_modes_see_pytorchs_operators(installed):
     class Seen(TorchDispatchMode):
-        names = []
+        names: typing.ClassVar = []
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             self.names.append(str(function))

@@ -61,7 +61,10 @@ def test_a_compiled_seed_is_the_same_mask(backend):
     channels = torch.compile(
         lambda x: fastdrop.torch.dropout2d(x, 0.3, inplace=True, seed=9), backend=backend
     )
-    for x in (torch.randn(7, 8, 3, 3), torch.randn(2, 4, 5, 3).to(memory_format=torch.channels_last)):
+    for x in (
+        torch.randn(7, 8, 3, 3),
+        torch.randn(2, 4, 5, 3).to(memory_format=torch.channels_last),
+    ):
         for seed in (3, 4, 2**62):
             assert torch.equal(function(x, seed), fastdrop.torch.dropout(x, 0.3, seed=seed))
         assert torch.equal(channels(x.clone()), fastdrop.torch.dropout2d(x, 0.3, seed=9))

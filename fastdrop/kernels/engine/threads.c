@@ -38,7 +38,6 @@ static struct {
     signal_type work, done;
     size_t workers;    /* threads that exist */
     int busy;          /* a job is under way */
-    int handles_fork;
     fd_task run;
     void *context;
     size_t tasks, next, unfinished;
@@ -92,8 +91,8 @@ worker_start(void)
     return 1;
 }
 
-static void
-forget_workers_after_fork(void)
+void
+fd_parallel_handle_fork(void)
 {
 }
 
@@ -130,8 +129,8 @@ after_fork_in_child(void)
     pool.tasks = pool.next = pool.unfinished = 0;
 }
 
-static void
-forget_workers_after_fork(void)
+void
+fd_parallel_handle_fork(void)
 {
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
@@ -152,10 +151,6 @@ fd_parallel(size_t tasks, fd_task run, void *context)
             run(context, index);
         }
         return;
-    }
-    if (!pool.handles_fork) {
-        forget_workers_after_fork();
-        pool.handles_fork = 1;
     }
     pool.busy = 1;
     while (pool.workers < tasks - 1 && worker_start()) {

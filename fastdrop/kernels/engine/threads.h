@@ -15,4 +15,7 @@ typedef void (*fd_task)(void *context, size_t index);
  * too, and alone when the pool is busy with the call of another thread or no worker starts. */
 void fd_parallel(size_t tasks, fd_task run, void *context);
 
+/* Makes forked children forget the workers. Called once, before any other thread runs. */
+void fd_parallel_handle_fork(void);
+
 #endif
