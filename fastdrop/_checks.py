@@ -16,8 +16,8 @@ from numpy.random.bit_generator import ISeedSequence
 from fastdrop._typing import Shape
 
 __all__ = [
-    "check_index",
     "check_choice",
+    "check_index",
     "check_jumps",
     "check_keep_prob",
     "check_noise_shape",

@@ -212,7 +212,7 @@ def _with_mask(
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
         beside = [("keep_prob", keep_prob), ("rng", rng), ("noise_shape", noise_shape)]
-        given = [("p", p)] if p is not HALF else []
+        given: list[tuple[str, object]] = [("p", p)] if p is not HALF else []
         given += [(name, value) for name, value in beside if value is not None]
         if given:
             name, value = given[0]

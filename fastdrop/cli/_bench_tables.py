@@ -93,7 +93,9 @@ FOOTPRINT_COLUMNS = {
 }
 
 
-def cells_of(columns: dict[str, Callable[[Any], str]], items: Iterable[Any]) -> list[tuple[str, ...]]:
+def cells_of(
+    columns: dict[str, Callable[[Any], str]], items: Iterable[Any]
+) -> list[tuple[str, ...]]:
     return [tuple(show(item) for show in columns.values()) for item in items]
 
 

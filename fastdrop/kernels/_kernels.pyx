@@ -175,7 +175,9 @@ def fill(str source, key, counter, uint64_t step, size_t steps):
     cdef fd_lanes lanes
     cdef cnp.ndarray out = np.empty(64 * steps, np.uint8)
     memset(&lanes, 0, sizeof(lanes))
-    in_use.fill[<int>SOURCES[source]](&identity, &lanes, step, steps, <uint8_t *>cnp.PyArray_DATA(out))
+    in_use.fill[<int>SOURCES[source]](
+        &identity, &lanes, step, steps, <uint8_t *>cnp.PyArray_DATA(out)
+    )
     return out
 
 

@@ -21,6 +21,7 @@ from fastdrop.source import NumPySource, Source
 _Entry: TypeAlias = SupportsIndex | slice | EllipsisType
 
 __test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 def __reduce_cython__(self: Any) -> Never: ...
 def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...

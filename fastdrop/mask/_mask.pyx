@@ -44,7 +44,6 @@ from fastdrop.source._source cimport Source
 cnp.import_array()
 
 
-
 # ---- probabilities ---------------------------------------------------------------------------
 
 cdef fd_threshold drop_threshold(double p) noexcept:
@@ -278,7 +277,6 @@ cdef class Mask:
 
     cdef ndarray draw_bits(self, fd_cursor *cursor):
         """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
-        cdef fd_drawing drawing
         cdef ndarray padded
         if self.strides is not None:
             return pack(np.asarray(self))
@@ -370,7 +368,8 @@ cdef class Mask:
         shape, strides = part.shape, part.strides
         if self.padded is not None:
             return self.packed_window(offset, shape, strides)
-        cdef Mask mask = seeded_mask(shape, self.p, self.scale, self.later(offset if part.size else 0))
+        cdef fd_seeded first = self.later(offset if part.size else 0)
+        cdef Mask mask = seeded_mask(shape, self.p, self.scale, first)
         if part.size and any(
             stride != full
             for length, stride, full in zip(shape, strides, contiguous_strides(shape), strict=True)

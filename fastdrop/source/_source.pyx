@@ -19,7 +19,6 @@ from fastdrop.kernels._kernels cimport (
     active_kernels,
     fd_identity,
     fd_lanes,
-    fd_source,
     fd_stream,
     fd_tagged,
     stream_next,

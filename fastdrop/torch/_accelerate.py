@@ -10,7 +10,7 @@ __all__ = ["accelerate"]
 OURS = {getattr(torch.nn, name): getattr(modules, name) for name in modules.__all__}
 
 
-def accelerate(model):
+def accelerate(model: torch.nn.Module) -> dict[str, str]:
     """Make each dropout module of ``model`` the one of this package, and say which.
 
     The modules stay the objects that they are (only their class changes), so hooks, names and

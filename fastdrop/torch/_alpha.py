@@ -8,7 +8,7 @@ __all__ = ["alpha_factors"]
 LIMIT = 1.7580993408473766  # minus SELU's limit at -infinity
 
 
-def alpha_factors(p):
+def alpha_factors(p: float) -> tuple[float, float, float]:
     """Return (factor, step, shift): y = kept ? x * factor + step + shift : shift."""
     if p == 1.0:
         return 0.0, 0.0, 0.0

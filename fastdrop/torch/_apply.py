@@ -5,7 +5,9 @@ A mask is drawn for a dense layout, in whose memory order its decisions follow e
 tensor in that layout is read where it lies; any other is copied into it.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 
@@ -20,6 +22,8 @@ __all__ = [
     "is_plain",
     "logical_strides",
 ]
+
+Ints: TypeAlias = tuple[int, ...]
 
 # dtype -> number of the kernel; 4 is added for the two components of complex numbers.
 CODES = {
@@ -36,7 +40,7 @@ _get_num_threads = torch.get_num_threads
 _empty_like = torch.empty_like
 
 
-def _plain_key_sets():
+def _plain_key_sets() -> frozenset[int]:
     """Return the dispatch keys of tensors that are an address and strides, and nothing else."""
     with torch.inference_mode():
         inference = torch.empty(0, device="cpu")
@@ -48,7 +52,7 @@ def _plain_key_sets():
 PLAIN = _plain_key_sets()
 
 
-def is_plain(x):
+def is_plain(x: torch.Tensor) -> bool:
     """Return whether x is a strided CPU tensor with memory of its own, of a dtype of ours.
 
     Not sparse, fake, batched, functional, conjugated or negated lazily, and so on: all of these
@@ -57,7 +61,7 @@ def is_plain(x):
     return _dispatch_keys(x).raw_repr() in PLAIN and x.dtype in CODES
 
 
-def logical_strides(shape):
+def logical_strides(shape: Sequence[int]) -> Ints:
     """Return the strides of C order: mask element i is element i of ``x.flatten()``."""
     strides = []
     step = 1
@@ -67,15 +71,15 @@ def logical_strides(shape):
     return tuple(reversed(strides))
 
 
-def dense_strides(x):
+def dense_strides(x: torch.Tensor) -> Ints:
     """Return the strides that ``torch.empty_like`` gives: the memory order of x, without gaps."""
-    if x.is_contiguous():
-        return x.stride()
-    return _empty_like(x, device="meta").stride()
+    dense = x if x.is_contiguous() else _empty_like(x, device="meta")
+    strides: Ints = dense.stride()
+    return strides
 
 
 @lru_cache(maxsize=256)
-def feature_broadcast(shape, strides):
+def feature_broadcast(shape: Ints, strides: Ints) -> tuple[Ints, Ints, int] | None:
     """Return the broadcast of a decision for each of the first two axes, or None.
 
     None: the layout has an order of axes for which there is no kernel (innermost is the batch).
@@ -96,11 +100,11 @@ def feature_broadcast(shape, strides):
     return lengths, steps, shape[0] * shape[1]
 
 
-def _run(mask: TensorMask, x, y):
+def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:
     mask.apply(x.data_ptr(), y.data_ptr(), x.numel(), CODES[x.dtype], _get_num_threads())
 
 
-def _factors(mask, x):
+def _factors(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     """Return the mask as a tensor of 0 and scale, for tensors that have no address."""
     shape = x.shape
     factors = torch.empty_strided(shape, mask.strides, dtype=x.dtype, device="cpu").fill_(1.0)
@@ -108,7 +112,7 @@ def _factors(mask, x):
     return factors
 
 
-def apply(mask, x):
+def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     """Return x under the mask: a new tensor, in the mask's layout."""
     if not is_plain(x):
         return x * _factors(mask, x)
@@ -122,7 +126,7 @@ def apply(mask, x):
     return y
 
 
-def apply_in_place(mask, x):
+def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     """Put x under the mask, and return it."""
     if not is_plain(x):
         return x.mul_(_factors(mask, x))

@@ -5,10 +5,13 @@ The map is linear, so every derivative of any order is the map itself, and nothi
 which has no bits, is kept for it.
 """
 
+from typing import Any
+
 import torch
 from torch.autograd import Function, forward_ad
 
 from fastdrop.torch._apply import apply, apply_in_place
+from fastdrop.torch._tensor import TensorMask
 
 __all__ = ["drop", "drop_in_place"]
 
@@ -18,28 +21,28 @@ _is_grad_enabled = torch.is_grad_enabled
 
 class _Drop(Function):
     @staticmethod
-    def forward(ctx, x, mask):
+    def forward(ctx: Any, x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
         ctx.mask = mask
         return apply(mask, x)
 
     @staticmethod
-    def backward(ctx, dy):
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None]:
         return drop(dy, ctx.mask), None
 
     @staticmethod
-    def jvp(ctx, tangent, _):
+    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
         return apply(ctx.mask, tangent)
 
 
 class _DropInPlace(_Drop):
     @staticmethod
-    def forward(ctx, x, mask):
+    def forward(ctx: Any, x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
         ctx.mask = mask
         ctx.mark_dirty(x)
         return apply_in_place(mask, x)
 
     @staticmethod
-    def jvp(ctx, tangent, _):
+    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
         return apply_in_place(ctx.mask, tangent)
 
 
@@ -47,23 +50,25 @@ class _DropTransformed(Function):
     """`_Drop` in the form that torch.func needs, which takes three times as long to call."""
 
     @staticmethod
-    def forward(x, mask):
+    def forward(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
         return apply(mask, x)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         ctx.mask = inputs[1]
 
     @staticmethod
-    def backward(ctx, dy):
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None]:
         return _DropTransformed.apply(dy, ctx.mask), None
 
     @staticmethod
-    def jvp(ctx, tangent, _):
+    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
         return _DropTransformed.apply(tangent, ctx.mask)
 
     @staticmethod
-    def vmap(info, in_dims, x, mask):
+    def vmap(
+        info: Any, in_dims: tuple[int, None], x: torch.Tensor, mask: TensorMask
+    ) -> tuple[torch.Tensor, int]:
         x = x.movedim(in_dims[0], 0)
         return _DropTransformed.apply(x, mask.repeated(len(x), x[0].numel())), 0
 
@@ -73,11 +78,11 @@ _record = super(Function, _Drop).apply
 _record_in_place = super(Function, _DropInPlace).apply
 
 
-def _is_tracked(x):
-    return (x.requires_grad and _is_grad_enabled()) or forward_ad._current_level >= 0
+def _is_tracked(x: torch.Tensor) -> bool:
+    return bool(x.requires_grad and _is_grad_enabled()) or bool(forward_ad._current_level >= 0)
 
 
-def drop(x, mask):
+def drop(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
     """Return x under the mask, with its derivatives where they are asked for."""
     if _transforming():
         return _DropTransformed.apply(x, mask)
@@ -86,7 +91,7 @@ def drop(x, mask):
     return apply(mask, x)
 
 
-def drop_in_place(x, mask):
+def drop_in_place(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
     """Put x under the mask, with its derivatives where they are asked for."""
     if _transforming():
         return x.copy_(_DropTransformed.apply(x, mask))

@@ -4,6 +4,8 @@
 import contextlib
 import threading
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -14,11 +16,11 @@ __all__ = ["install", "installed", "uninstall"]
 TAG = "fastdrop.torch"
 
 _lock = threading.Lock()
-_library = None
-_tag_before = None
+_library: Any = None
+_tag_before: Any = None
 
 
-def install():
+def install() -> None:
     """Make every CPU dropout of PyTorch ours, in this process, from now on.
 
     Nothing else in the program changes: ``F.dropout``, ``nn.Dropout``, ``nn.MultiheadAttention``,
@@ -63,7 +65,7 @@ def install():
         _library = library
 
 
-def uninstall():
+def uninstall() -> None:
     """Give PyTorch its own dropout back; nothing happens if it has it.
 
     Examples
@@ -81,7 +83,7 @@ def uninstall():
 
 
 @contextlib.contextmanager
-def installed():
+def installed() -> Iterator[None]:
     """Context manager: `install` on entry, and on exit what was before.
 
     Examples

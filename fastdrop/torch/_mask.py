@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Draws the mask of one call: a decision for each element, or for each feature."""
 
+from typing import Any, TypeAlias
+
 import torch
 
 from fastdrop._checks import check_seed
 from fastdrop.source import Source, Xoshiro256PlusPlus
-from fastdrop.torch._apply import dense_strides, feature_broadcast, logical_strides
+from fastdrop.torch._apply import Ints, dense_strides, feature_broadcast, logical_strides
 from fastdrop.torch._seed import draw_words
-from fastdrop.torch._tensor import mask_from_source, mask_from_words
+from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_from_words
 
 __all__ = ["addressable_source", "draw_element_mask", "draw_feature_mask", "source_mask"]
 
+Generator: TypeAlias = torch.Generator | Source | None
 
-def draw_element_mask(x, p, generator=None):
+
+def draw_element_mask(
+    x: torch.Tensor, p: float, generator: torch.Generator | None = None
+) -> TensorMask:
     """Return a mask of x's elements in x's memory order, from a generator of PyTorch."""
     return mask_from_words(draw_words(generator), p, dense_strides(x))
 
 
-def feature_layout(x):
+def feature_layout(x: torch.Tensor) -> tuple[Ints, tuple[Ints, Ints, int] | None]:
     """Return (strides, broadcast) of a decision for each of x's first two axes."""
     shape, strides = tuple(x.shape), dense_strides(x)
     broadcast = feature_broadcast(shape, strides)
@@ -27,12 +33,14 @@ def feature_layout(x):
     return strides, broadcast
 
 
-def draw_feature_mask(x, p, generator=None):
+def draw_feature_mask(
+    x: torch.Tensor, p: float, generator: torch.Generator | None = None
+) -> TensorMask:
     """Return a mask of x's features, (sample, channel) pairs, from a generator of PyTorch."""
     return mask_from_words(draw_words(generator), p, *feature_layout(x))
 
 
-def addressable_source(generator, seed):
+def addressable_source(generator: Generator, seed: Any) -> Source | None:
     """Return the source of the package that the arguments name, or None."""
     if seed is not None:
         if generator is not None:
@@ -48,7 +56,7 @@ def addressable_source(generator, seed):
     return None
 
 
-def source_mask(x, p, source, features):
+def source_mask(x: torch.Tensor, p: float, source: Source, features: bool) -> TensorMask:
     """Return the mask that NumPy arrays have: in the order of x's indices, whatever its layout."""
     if not features:
         return mask_from_source(source, x.numel(), p, logical_strides(x.shape))

@@ -6,6 +6,8 @@ when the program runs, the step calls the kernel. The mask is made from ``words`
 the program, so the operator is a pure function, and its derivative is itself.
 """
 
+from typing import Any
+
 import torch
 
 from fastdrop._checks import check_seed
@@ -19,12 +21,12 @@ __all__ = ["drop_traced", "is_traced", "words_of_generator", "words_of_seed"]
 LARGEST = 2**63 - 1
 
 
-def is_traced(x):
+def is_traced(x: torch.Tensor) -> bool:
     """Return whether x is part of a program that is being recorded rather than run."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing() or _has_no_memory(x)
 
 
-def _has_no_memory(x):
+def _has_no_memory(x: torch.Tensor) -> bool:
     return isinstance(x, torch._subclasses.FakeTensor) or torch._C._len_torch_dispatch_stack() > 0
 
 
@@ -44,16 +46,16 @@ def _drop(
 
 
 @_drop.register_fake
-def _(x, words, p, scale, features):
+def _(x: torch.Tensor, words: torch.Tensor, p: float, scale: float, features: bool) -> torch.Tensor:
     return torch.empty_like(x)
 
 
-def _keep(ctx, inputs, output):
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
     _, words, *ctx.settings = inputs
     ctx.save_for_backward(words)
 
 
-def _backward(ctx, dy):
+def _backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
     (words,) = ctx.saved_tensors
     return torch.ops.fastdrop.drop(dy, words, *ctx.settings), None, None, None, None
 
@@ -70,21 +72,23 @@ def _seed_words(seed: int) -> torch.Tensor:
 
 
 @_seed_words.register_fake
-def _(seed):
+def _(seed: int) -> torch.Tensor:
     return torch.empty(4, dtype=torch.int64, device="cpu")
 
 
-def words_of_seed(seed):
+def words_of_seed(seed: int) -> torch.Tensor:
     """Return the words of a seed, as a step of the traced program."""
     return torch.ops.fastdrop.seed_words(seed)
 
 
-def words_of_generator(generator=None):
+def words_of_generator(generator: torch.Generator | None = None) -> torch.Tensor:
     """Return words drawn from a generator, as steps of the traced program."""
     drawn = torch.randint(LARGEST, (3,), generator=generator, device="cpu")
     return torch.nn.functional.pad(drawn, (0, 1))
 
 
-def drop_traced(x, words, p, scale, features):
+def drop_traced(
+    x: torch.Tensor, words: torch.Tensor, p: float, scale: float, features: bool
+) -> torch.Tensor:
     """Return x under the mask of the words, as a step of the traced program."""
     return torch.ops.fastdrop.drop(x, words, p, scale, features)

@@ -6,16 +6,29 @@ Each takes the calls that it is made for: CPU tensors with memory, in training. 
 own decomposition, so that nothing of ours enters a traced program.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import torch
 
 from fastdrop.torch._alpha import alpha_factors
-from fastdrop.torch._apply import CODES, apply, apply_in_place, dense_strides, is_plain
+from fastdrop.torch._apply import (
+    CODES,
+    apply,
+    apply_in_place,
+    dense_strides,
+    feature_broadcast,
+    is_plain,
+)
 from fastdrop.torch._autograd import drop, drop_in_place
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._seed import draw_words
-from fastdrop.torch._tensor import mask_from_words
+from fastdrop.torch._tensor import TensorMask, mask_from_words
 
 __all__ = ["KERNELS"]
+
+Operator: TypeAlias = Any  # an overload of torch.ops.aten
+Kernel: TypeAlias = Callable[[torch.Tensor, float, bool], torch.Tensor]
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _key_is_included = torch._C._dispatch_tls_is_dispatch_key_included
@@ -23,10 +36,10 @@ _PYTHON_DISPATCHER = torch._C.DispatchKey.PythonDispatcher
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
-def _stock(operator):
+def _stock(operator: Operator) -> Kernel:
     """Return what PyTorch would do: its C++ composite, or in tracing its Python decomposition."""
 
-    def call(x, p, train):
+    def call(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:
         if _key_is_included(_PYTHON_DISPATCHER):
             return operator.decompose(x, p, train)
         return operator._op_dk(_COMPOSITE, x, p, train)
@@ -34,38 +47,49 @@ def _stock(operator):
     return call
 
 
-def _is_ours(x):
+def _is_ours(x: torch.Tensor) -> bool:
     return _dispatch_modes() == 0 and is_plain(x)
 
 
-def _dropping(operator, run, draw_mask, least_axes=0):
+def _any_layout(x: torch.Tensor) -> bool:
+    return True
+
+
+def _feature_layout(x: torch.Tensor) -> bool:
+    """Return whether x has features, in a layout whose broadcast there is a kernel for."""
+    return x.dim() >= 2 and feature_broadcast(tuple(x.shape), dense_strides(x)) is not None
+
+
+def _dropping(operator: Operator, run: Any, draw_mask: Any, takes: Any) -> Kernel:
     """Return the kernel of an operator (x, p, train) -> y."""
     stock = _stock(operator)
 
-    def kernel(x, p, train):
+    def kernel(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:
         if 0.0 <= p <= 1.0 and (not train or p == 0.0):
             return x
-        if not (_is_ours(x) and 0.0 < p <= 1.0 and x.dim() >= least_axes and x.numel()):
+        if not (_is_ours(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)):
             return stock(x, p, train)
         return run(x, draw_mask(x, p))
 
     return kernel
 
 
-def _alpha_dropping(operator, run, draw_mask, least_axes=0):
+def _alpha_dropping(operator: Operator, run: Any, draw_mask: Any, takes: Any) -> Kernel:
     """Return the kernel of an operator of alpha dropout."""
 
-    def run_alpha(x, mask_and_p):
+    def run_alpha(x: torch.Tensor, mask_and_p: tuple[TensorMask, float]) -> torch.Tensor:
         mask, p = mask_and_p
         factor, step, shift = alpha_factors(p)
         steps = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
         apply_in_place(mask.with_scale(1.0), steps.fill_(step))
         return run(x, mask.with_scale(factor)).add_(steps.add_(shift))
 
-    return _dropping(operator, run_alpha, lambda x, p: (draw_mask(x, p), p), least_axes)
+    return _dropping(operator, run_alpha, lambda x, p: (draw_mask(x, p), p), takes)
 
 
-def _native_dropout(x, p, train):
+def _native_dropout(
+    x: torch.Tensor, p: float, train: bool | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (y, kept): the form of dropout that keeps its mask as a tensor."""
     kept = torch.empty_like(x, dtype=torch.bool)
     if train is False:
@@ -77,7 +101,9 @@ def _native_dropout(x, p, train):
     return x * kept * (mask.scale if p < 1.0 else 0.0), kept
 
 
-def _bernoulli_(x, p=0.5, *, generator=None):
+def _bernoulli_(
+    x: torch.Tensor, p: float = 0.5, *, generator: torch.Generator | None = None
+) -> torch.Tensor:
     """Fill x with ones, with probability p, and zeros."""
     if not 0.0 <= p <= 1.0:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
@@ -91,26 +117,21 @@ def _bernoulli_(x, p=0.5, *, generator=None):
     return x.copy_(kept)
 
 
-def _kernels():
+def _kernels() -> list[tuple[Operator, str, Callable[..., Any]]]:
     """Return (operator, dispatch key, function) for each kernel."""
     aten = torch.ops.aten
+    elements, features = (draw_element_mask, _any_layout), (draw_feature_mask, _feature_layout)
     families = [
-        (_dropping, draw_element_mask, 0, aten.dropout, aten.dropout_),
-        (_dropping, draw_feature_mask, 2, aten.feature_dropout, aten.feature_dropout_),
-        (_alpha_dropping, draw_element_mask, 0, aten.alpha_dropout, aten.alpha_dropout_),
-        (
-            _alpha_dropping,
-            draw_feature_mask,
-            2,
-            aten.feature_alpha_dropout,
-            aten.feature_alpha_dropout_,
-        ),
+        (_dropping, *elements, aten.dropout, aten.dropout_),
+        (_dropping, *features, aten.feature_dropout, aten.feature_dropout_),
+        (_alpha_dropping, *elements, aten.alpha_dropout, aten.alpha_dropout_),
+        (_alpha_dropping, *features, aten.feature_alpha_dropout, aten.feature_alpha_dropout_),
     ]
-    kernels = [
+    kernels: list[tuple[Operator, str, Callable[..., Any]]] = [
         (aten.native_dropout.default, "CPU", _native_dropout),
         (aten.bernoulli_.float, "CPU", _bernoulli_),
     ]
-    for make, draw_mask, least_axes, new, in_place in families:
+    for make, draw_mask, takes, new, in_place in families:
         # Inference mode skips the first key of each; below it nothing is recorded.
         for operator, key, run in (
             (new.default, "AutogradCPU", drop),
@@ -118,7 +139,7 @@ def _kernels():
             (in_place.default, "AutogradCPU", drop_in_place),
             (in_place.default, "CPU", lambda x, mask: apply_in_place(mask, x)),
         ):
-            kernels.append((operator, key, make(operator, run, draw_mask, least_axes)))
+            kernels.append((operator, key, make(operator, run, draw_mask, takes)))
     return kernels
 
 

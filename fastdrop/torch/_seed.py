@@ -13,7 +13,7 @@ DRAWN = 3  # key and counter; the position is 0
 class _Words(threading.local):
     """The four words of a call, one tensor for each thread, written again by each draw."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         with torch.inference_mode(False):
             self.words = torch.zeros(4, dtype=torch.int64, device="cpu")
             self.drawn = self.words[:DRAWN]
@@ -22,7 +22,7 @@ class _Words(threading.local):
 _words = _Words()
 
 
-def draw_words(generator=None):
+def draw_words(generator: torch.Generator | None = None) -> int:
     """Draw the words of one mask from a CPU generator and return their address.
 
     Parameters
@@ -37,4 +37,5 @@ def draw_words(generator=None):
         Of key, counter (low, high) and position, good until the thread's next draw.
     """
     _words.drawn.random_(generator=generator)
-    return _words.words.data_ptr()
+    address: int = _words.words.data_ptr()
+    return address

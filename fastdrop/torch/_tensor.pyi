@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import Final, TypeAlias
+from typing import Any, Final, Never, TypeAlias
+
+from typing_extensions import disjoint_base
 
 from fastdrop.source import Source
 
 _Broadcast: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], int]
 
+__test__: dict[str, str]
+
+def __reduce_cython__(self: Any) -> Never: ...
+def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...
 def use_openmp(parallel: int, thread_num: int, num_threads: int) -> None: ...
 
+@disjoint_base
 class TensorMask:
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     strides: Final[tuple[int, ...]]
     broadcast: Final[_Broadcast | None]
     scale: Final[float]

@@ -6,11 +6,8 @@
 # Threads are those of PyTorch's own OpenMP runtime, called through its address (see
 # `use_openmp`): a pool of ours would fight its workers, which go on spinning for a while after
 # each operation, for the same cores. Without that runtime a call uses one thread.
-from libc.math cimport ceil, floor, ldexp
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
-
-import math
 
 import numpy as np
 
@@ -30,11 +27,11 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_drawing,
     fd_dtype,
-    fd_identity,
     fd_seeded,
     fd_tagged,
     fd_threshold,
 )
+from fastdrop.mask._mask cimport drop_threshold, keep_threshold
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
@@ -97,20 +94,6 @@ cdef void apply_share(void *context) noexcept nogil:
 
 
 # ---- the mask --------------------------------------------------------------------------------
-
-cdef fd_threshold threshold_of(double probability, bint keeps) noexcept:
-    """Of p, U < ceil(p * 2**64) drops; of keep_prob, U < 2**64 - floor(keep_prob * 2**64)."""
-    cdef fd_threshold threshold
-    cdef double scaled
-    if keeps:
-        scaled = floor(ldexp(probability, 64))
-        threshold.drops_all = scaled == 0.0
-        threshold.value = 0 if probability >= 1.0 else <uint64_t>0 - <uint64_t>scaled
-    else:
-        threshold.drops_all = probability >= 1.0
-        threshold.value = 0 if threshold.drops_all else <uint64_t>ceil(ldexp(probability, 64))
-    return threshold
-
 
 cdef class TensorMask:
     """What elements of a tensor are kept: a place in a stream, without bits.
@@ -241,7 +224,9 @@ cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple b
     cdef TensorMask mask = TensorMask.__new__(TensorMask)
     cdef double keep_prob = probability if keeps else 1.0 - probability
     memset(&mask.seeded, 0, sizeof(mask.seeded))
-    mask.seeded.threshold = threshold_of(probability, keeps)
+    mask.seeded.threshold = (
+        keep_threshold(probability) if keeps else drop_threshold(probability)
+    )
     mask.strides = strides
     mask.broadcast = broadcast
     mask.scale = 1.0 / keep_prob if keep_prob > 0.0 else 1.0

@@ -7,6 +7,7 @@ interface on Windows), a call uses one thread.
 
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ __all__ = ["find_openmp"]
 FUNCTIONS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
-def _libraries():
+def _libraries() -> Iterator[ctypes.CDLL]:
     """Yield libraries that are loaded already: PyTorch's own first."""
     if not hasattr(os, "RTLD_NOLOAD"):
         return
@@ -30,11 +31,13 @@ def _libraries():
     yield ctypes.CDLL(None)
 
 
-def find_openmp():
+def find_openmp() -> bool:
     """Give the addresses of PyTorch's OpenMP functions to the kernels; return whether found."""
     for library in _libraries():
-        functions = [getattr(library, name, None) for name in FUNCTIONS]
-        if all(functions):
-            use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value for function in functions))
-            return True
+        try:
+            functions = [library[name] for name in FUNCTIONS]
+        except AttributeError:
+            continue
+        use_openmp(*(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions))
+        return True
     return False

@@ -2,6 +2,8 @@
 """Dropout functions with the signatures of PyTorch's, and with a seed."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import torch
 
@@ -11,6 +13,7 @@ from fastdrop.torch._alpha import alpha_factors
 from fastdrop.torch._apply import dense_strides, is_plain
 from fastdrop.torch._autograd import drop, drop_in_place
 from fastdrop.torch._mask import (
+    Generator,
     addressable_source,
     draw_element_mask,
     draw_feature_mask,
@@ -32,10 +35,21 @@ __all__ = [
     "feature_alpha_dropout",
 ]
 
+Seed: TypeAlias = Any  # None, an integer, a sequence of integers, a SeedSequence
+Dropping: TypeAlias = Callable[[torch.Tensor, float, bool], torch.Tensor]
+
 _transforming = torch._C._are_functorch_transforms_active
 
 
-def dropout(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+def dropout(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
     """Drop elements of ``x`` at random with probability ``p``, and scale the others.
 
     As ``torch.nn.functional.dropout``, faster on CPUs, and with a seed. Backward keeps the seed
@@ -85,13 +99,21 @@ def dropout(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None
     >>> import torch, fastdrop.torch
     >>> x = torch.ones(2, 4)
     >>> fastdrop.torch.dropout(x, p=0.5, seed=1)
-    tensor([[2., 0., 2., 2.],
+    tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
     """
     return _dropout(x, p, training, inplace, generator, seed, features=False)
 
 
-def dropout1d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+def dropout1d(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
     """Drop whole channels of ``(N, C, L)`` or ``(C, L)``: as `dropout`, a decision for each.
 
     Parameters
@@ -113,9 +135,9 @@ def dropout1d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=No
     --------
     >>> import torch, fastdrop.torch
     >>> fastdrop.torch.dropout1d(torch.ones(1, 3, 2), p=0.5, seed=1)
-    tensor([[[2., 2.],
-             [0., 0.],
-             [2., 2.]]])
+    tensor([[[0., 0.],
+             [2., 2.],
+             [0., 0.]]])
     """
     if x.dim() not in (2, 3):
         raise RuntimeError(
@@ -125,7 +147,15 @@ def dropout1d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=No
     return _channels(x, p, training, inplace, generator, seed, x.dim() == 2)
 
 
-def dropout2d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+def dropout2d(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
     """Drop whole channels of ``(N, C, H, W)``: as `dropout`, with one decision for each.
 
     Parameters
@@ -158,7 +188,15 @@ def dropout2d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=No
     return _channels(x, p, training, inplace, generator, seed, False)
 
 
-def dropout3d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=None):
+def dropout3d(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
     """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, one decision for each.
 
     Parameters
@@ -184,7 +222,15 @@ def dropout3d(x, p=0.5, training=True, inplace=False, *, generator=None, seed=No
     return _channels(x, p, training, inplace, generator, seed, x.dim() == 4)
 
 
-def alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=None, seed=None):
+def alpha_dropout(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
     """Drop elements to SELU's negative limit, so that mean and variance stay as they are.
 
     Parameters
@@ -214,7 +260,15 @@ def alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=None, se
     return _alpha(x, p, training, inplace, generator, seed, features=False)
 
 
-def feature_alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=None, seed=None):
+def feature_alpha_dropout(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
     """Drop whole channels to SELU's negative limit: `alpha_dropout` with a decision for each.
 
     Parameters
@@ -237,13 +291,21 @@ def feature_alpha_dropout(x, p=0.5, training=False, inplace=False, *, generator=
     return _alpha(x, p, training, inplace, generator, seed, features=True)
 
 
-def _warn_of_axes(name, x, allowed):
+def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
     warnings.warn(
         f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=3
     )
 
 
-def _channels(x, p, training, inplace, generator, seed, unbatched):
+def _channels(
+    x: torch.Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    generator: Generator,
+    seed: Seed,
+    unbatched: bool,
+) -> torch.Tensor:
     """Drop features of x, which lacks the batch axis if ``unbatched``."""
     if not unbatched:
         return _dropout(x, p, training, inplace, generator, seed, features=True)
@@ -251,9 +313,17 @@ def _channels(x, p, training, inplace, generator, seed, unbatched):
     return x if inplace else y.squeeze(0)
 
 
-def _dropout(x, p, training, inplace, generator, seed, features):
+def _dropout(
+    x: torch.Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    generator: Generator,
+    seed: Seed,
+    features: bool,
+) -> torch.Tensor:
     p = check_p(p)
-    if _returns_x(x, p, training, generator):
+    if _returns_x(p, training, generator):
         return x
     factor = 1.0 / (1.0 - p) if p < 1.0 else 1.0
     dropping = _dropping(x, p, generator, seed, features)
@@ -265,9 +335,17 @@ def _dropout(x, p, training, inplace, generator, seed, features):
     return operator(x, p, True)
 
 
-def _alpha(x, p, training, inplace, generator, seed, features):
+def _alpha(
+    x: torch.Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    generator: Generator,
+    seed: Seed,
+    features: bool,
+) -> torch.Tensor:
     p = check_p(p)
-    if _returns_x(x, p, training, generator):
+    if _returns_x(p, training, generator):
         return x
     dropping = _dropping(x, p, generator, seed, features)
     if dropping is not None:
@@ -281,11 +359,13 @@ def _alpha(x, p, training, inplace, generator, seed, features):
     return operator(x, p, True)
 
 
-def _returns_x(x, p, training, generator):
+def _returns_x(p: float, training: bool, generator: Generator) -> bool:
     return not training or (p == 0.0 and not isinstance(generator, Source))
 
 
-def _dropping(x, p, generator, seed, features):
+def _dropping(
+    x: torch.Tensor, p: float, generator: Generator, seed: Seed, features: bool
+) -> Dropping | None:
     """Return a function (x, factor, inplace) -> y that has drawn its mask; None: PyTorch's."""
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
@@ -306,7 +386,7 @@ def _dropping(x, p, generator, seed, features):
             "seed or a source"
         )
 
-    def dropping(x, factor, inplace):
+    def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
         if inplace:
             return drop_in_place(x, mask.with_scale(factor))
         y = drop(x, mask.with_scale(factor))
@@ -317,7 +397,7 @@ def _dropping(x, p, generator, seed, features):
     return dropping
 
 
-def _dropping_traced(p, generator, seed, features):
+def _dropping_traced(p: float, generator: Generator, seed: Seed, features: bool) -> Dropping:
     if isinstance(generator, Source):
         raise TypeError(
             "generator is a source of fastdrop in a traced program; allowed are a seed and "
@@ -325,7 +405,7 @@ def _dropping_traced(p, generator, seed, features):
         )
     words = words_of_generator(generator) if seed is None else words_of_seed(seed)
 
-    def dropping(x, factor, inplace):
+    def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
         y = drop_traced(x, words, p, factor, features)
         return x.copy_(y) if inplace else y
 

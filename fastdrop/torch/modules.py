@@ -37,7 +37,7 @@ class Dropout(torch.nn.Dropout):
     tensor([1., 1., 1.])
     """
 
-    def forward(self, input):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
         if torch.jit.is_scripting():
             return torch.nn.functional.dropout(input, self.p, self.training, self.inplace)
@@ -62,7 +62,7 @@ class Dropout1d(torch.nn.Dropout1d):
     Dropout1d(p=0.2, inplace=False)
     """
 
-    def forward(self, input):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
         if torch.jit.is_scripting():
             return torch.nn.functional.dropout1d(input, self.p, self.training, self.inplace)
@@ -87,7 +87,7 @@ class Dropout2d(torch.nn.Dropout2d):
     Dropout2d(p=0.2, inplace=False)
     """
 
-    def forward(self, input):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
         if torch.jit.is_scripting():
             return torch.nn.functional.dropout2d(input, self.p, self.training, self.inplace)
@@ -112,7 +112,7 @@ class Dropout3d(torch.nn.Dropout3d):
     Dropout3d(p=0.2, inplace=False)
     """
 
-    def forward(self, input):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
         if torch.jit.is_scripting():
             return torch.nn.functional.dropout3d(input, self.p, self.training, self.inplace)
@@ -137,7 +137,7 @@ class AlphaDropout(torch.nn.AlphaDropout):
     AlphaDropout(p=0.2, inplace=False)
     """
 
-    def forward(self, input):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
         if torch.jit.is_scripting():
             return torch.nn.functional.alpha_dropout(input, self.p, self.training)
@@ -162,7 +162,7 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     FeatureAlphaDropout(p=0.2, inplace=False)
     """
 
-    def forward(self, input):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
         if torch.jit.is_scripting():
             return torch.nn.functional.feature_alpha_dropout(input, self.p, self.training)

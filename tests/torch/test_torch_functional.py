@@ -146,6 +146,10 @@ def test_layouts_are_preserved(name, seed, layout):
     x = layouts(torch.rand(3, 8, 5, 7) + 1)[layout]
     y = getattr(fastdrop.torch, name)(x, 0.4, True, seed=seed)
     assert y.stride() == torch.empty_like(x).stride()
+    if seed is None:
+        function = getattr(torch.nn.functional, name)
+        with fastdrop.torch.installed():
+            assert function(x, 0.4, True).stride() == y.stride()
     kept = (y != y.min()) if "alpha" in name else (y != 0)
     if name == "dropout":
         assert torch.equal(y[kept], x[kept] * torch.tensor(1 / 0.6))
