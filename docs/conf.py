@@ -45,7 +45,15 @@ nitpick_ignore_regex = [(r"py:.*", r"(np|numpy)(\..*)?")]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
-doctest_global_setup = "import numpy as np\nimport fastdrop as fd"
+# Those of `torch.md` are skipped where PyTorch is not installed.
+doctest_global_setup = """
+import numpy as np
+import fastdrop as fd
+try:
+    import torch
+except ModuleNotFoundError:
+    torch = None
+"""
 
 # Prompts and output are left out of what the copy button copies.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -67,4 +75,4 @@ html_theme_options = {
     "footer_end": ["theme-version"],
 }
 # Pages without pages below them need no bar on the left.
-html_sidebars = {page: [] for page in ("index", "getting-started", "performance", "changelog")}
+html_sidebars = {page: [] for page in ("index", "getting-started", "torch", "performance", "changelog")}

@@ -175,7 +175,8 @@ cdef int apply_mask(fd_any_mask *mask, tuple mask_shape, double scale, fd_cursor
     if x is not y and overlap_partly(x, y):
         x = x.copy()
         from_ = cnp.PyArray_DATA(x)
-    application.past_caches = from_ != to and <size_t>cnp.PyArray_NBYTES(y) > cache_bytes()
+    # Where x and y do not fit into the last-level cache together.
+    application.past_caches = from_ != to and 2 * <size_t>cnp.PyArray_NBYTES(y) > cache_bytes()
     if is_plain(x) and is_plain(y):
         if n <= FD_TILE:  # sooner done than the GIL is given and taken
             apply_all(&application, cursor, n, from_, to)

@@ -179,7 +179,7 @@ cdef class TensorMask:
         application.components = 2 if code & 4 else 1
         application.scale = self.scale
         call.size = NUMBER_SIZE[code & 3] * <size_t>application.components
-        application.past_caches = x != y and n * call.size > cache_bytes()
+        application.past_caches = x != y and 2 * n * call.size > cache_bytes()
         call.parts = min(threads, n // ELEMENTS_A_THREAD)
         with nogil:
             if call.parts < 2 or openmp_parallel == NULL:

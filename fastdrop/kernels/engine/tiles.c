@@ -11,6 +11,9 @@ enum { ELEMENTS_A_THREAD = 1 << 16 };
  * from memory anyway, as many as there may be, since every tile interrupts the stream. */
 enum { TILE_IN_CACHES = 4096, TILE_PAST_CACHES = FD_TILE };
 
+/* Elements that are taken in ascending order: four blocks of the stream. */
+enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
+
 /* What will be read once the bits are made: `step` bytes for every 64 elements. */
 typedef struct {
     const char *from;
@@ -160,9 +163,9 @@ unaligned_head(const void *y, size_t size, size_t n)
     return n >= FD_TILE / 2 && bytes % size == 0 ? bytes / size : 0;
 }
 
-void
-fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-              const void *x, void *y)
+static void
+apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+          const void *x, void *y)
 {
     const fd_kernels *kernels = application->kernels;
     const size_t components = (size_t)application->components;
@@ -187,6 +190,36 @@ fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t fir
         (past_caches ? kernels->apply_past_caches : kernels->apply)[application->dtype](
             kept, from, count * components, application->scale, to);
     }
+}
+
+/* Runs go from back to front. What was written last is in the caches: the end of x, if an
+ * operation has just made it, and of each huge page of y, if the system has just cleared it (a new
+ * array in memory: a third less time). And the front of y is left to the operation that comes
+ * next. Runs start with blocks of the stream, whose lanes are seeded anyway. */
+void
+fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+              const void *x, void *y)
+{
+    const size_t size = number_size[application->dtype] * (size_t)application->components;
+    const fd_any_mask *mask = application->mask;
+    const uint64_t position = first + (mask->packed == NULL ? mask->seeded.position : 0);
+    const size_t begun = (size_t)(position % RUN);
+    fd_cursor last = *cursor;
+    for (size_t end = n; end > 0;) {
+        const size_t whole = (begun + end - 1) / RUN * RUN; /* the run's start, from its block's */
+        const size_t start = whole > begun ? whole - begun : 0;
+        fd_cursor own = {.has_last = 0};
+        if (start == 0) {
+            own = *cursor;
+        }
+        apply_run(application, &own, first + start, end - start, (const char *)x + start * size,
+                  (char *)y + start * size);
+        if (end == n) {
+            last = own;
+        }
+        end = start;
+    }
+    *cursor = last;
     if (application->past_caches) {
         fd_store_fence();
     }
