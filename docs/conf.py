@@ -75,4 +75,6 @@ html_theme_options = {
     "footer_end": ["theme-version"],
 }
 # Pages without pages below them need no bar on the left.
-html_sidebars = {page: [] for page in ("index", "getting-started", "torch", "performance", "changelog")}
+html_sidebars = {
+    page: [] for page in ("index", "getting-started", "torch", "performance", "changelog")
+}
