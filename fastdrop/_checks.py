@@ -16,6 +16,7 @@ from numpy.random.bit_generator import ISeedSequence
 from fastdrop._typing import Shape
 
 __all__ = [
+    "check_broadcast",
     "check_choice",
     "check_index",
     "check_jumps",
@@ -24,6 +25,7 @@ __all__ = [
     "check_p",
     "check_position",
     "check_positive",
+    "check_probability",
     "check_seed",
     "check_shape",
     "check_words",
@@ -64,31 +66,32 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
-def check_positive(name: str, value: Any) -> int:
-    """Return ``value`` as an int of at least 1."""
+def check_integer(name: str, value: Any, least: int, end: float, allowed: str) -> int:
+    """Return ``value`` as an int in [least, end)."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(
-            f"{name} is {value!r}, a {type(value).__name__}; allowed are integers of at least 1"
+            f"{name} is {value!r}, a {type(value).__name__}; allowed are integers {allowed}"
         ) from None
-    if number < 1:
-        raise ValueError(f"{name} is {number}; allowed are integers of at least 1")
+    if not least <= number < end:
+        raise ValueError(f"{name} is {number}; allowed are integers {allowed}")
     return number
+
+
+def check_positive(name: str, value: Any) -> int:
+    """Return ``value`` as an int of at least 1."""
+    return check_integer(name, value, 1, math.inf, "of at least 1")
 
 
 def check_jumps(value: Any) -> int:
     """Return a number of jumps as an int that is not negative."""
-    try:
-        jumps = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"jumps is {value!r}, a {type(value).__name__}; allowed are integers that are not "
-            "negative"
-        ) from None
-    if jumps < 0:
-        raise ValueError(f"jumps is {jumps}; allowed are integers that are not negative")
-    return jumps
+    return check_integer("jumps", value, 0, math.inf, "that are not negative")
+
+
+def check_position(value: Any) -> int:
+    """Return a position of a source as an int in [0, 2**64)."""
+    return check_integer("position", value, 0, 2**64, "in [0, 2**64)")
 
 
 def check_shape(value: Any, name: str = "shape") -> Shape:
@@ -194,16 +197,3 @@ def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
     if len(words) != count or not all(0 <= word < 1 << 32 for word in words):
         raise ValueError(f"{name} is {value!r}; allowed are {count} words in [0, 2**32)")
     return words
-
-
-def check_position(value: Any) -> int:
-    """Return a position of a source as an int in [0, 2**64)."""
-    try:
-        position = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"position is {value!r}, a {type(value).__name__}; allowed are integers in [0, 2**64)"
-        ) from None
-    if not 0 <= position < 1 << 64:
-        raise ValueError(f"position is {position}; allowed are integers in [0, 2**64)")
-    return position
