@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 Bytes: TypeAlias = NDArray[np.uint8]
 Words: TypeAlias = NDArray[np.uint64]
 Decisions: TypeAlias = NDArray[np.bool_]
+Floats: TypeAlias = NDArray[np.float32]
 
 BLOCK_BYTES = 16384  # the xorshift family is reseeded at every multiple of this position
 LANES = 8  # 64-bit words in one step of the xorshift family
@@ -316,6 +317,51 @@ def pack(kept: Decisions) -> Bytes:
     return np.packbits(kept, axis=None, bitorder="little")
 
 
+def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
+    """Return c[0] + c[1] x + ... of 6 or 8 float32 coefficients, summed by pairs."""
+    c = np.array(coefficients, np.float32)
+    pairs = [x * c[i + 1] + c[i] for i in range(0, len(c), 2)]
+    x2 = x * x
+    high = pairs[3] * x2 + pairs[2] if len(pairs) == 4 else pairs[2]
+    return high * (x2 * x2) + (pairs[1] * x2 + pairs[0])
+
+
+_LOG = 1.0000128, -0.49985048, 0.33225885, -0.2547254, 0.22329934, -0.14319329
+_CENTRE = (
+    *(1.0691749e-09, 1.5912519e-10, -3.7797153e-12, -5.5190005e-13),
+    *(1.2905046e-13, -7.872503e-15, -1.2957641e-15, 2.2177385e-16),
+)
+_TAIL = (
+    *(2.1965654e-09, 6.63396e-10, 2.1685193e-12, -1.345901e-12),
+    *(6.7059905e-13, -4.8007204e-13, 3.6453582e-13, -1.2504952e-13),
+)
+
+
+def normal(words: NDArray[np.uint32]) -> Floats:
+    """Return the inverse of the normal distribution at 32-bit words, as float32.
+
+    The word's highest bit is the sign; t, the others with the lowest one set, is 2**32 times the
+    probability beyond. Every operation is rounded to float32.
+    """
+    one, whole = np.float32(1), np.float32(2**31)
+    t = ((words & 0x7FFFFFFF) | 1).astype(np.float32)
+    x = whole - t
+    bits = (t * (whole + x)).view(np.int32) - np.int32(62 << 23)
+    exponent = (bits - np.int32(0x3F3504F3)) >> 23
+    f = (bits - (exponent << 23)).view(np.float32) - one
+    log = exponent.astype(np.float32) * np.float32(np.log(2)) + f * _polynomial(_LOG, f)
+    ratio = _polynomial(_CENTRE, np.float32(-3) - log)
+    far = log < -6
+    ratio[far] = _polynomial(_TAIL, np.sqrt(-log[far]) - np.float32(3.5))
+    return np.where(words >> 31, -x, x) * ratio
+
+
+def gaussian_factors(words: NDArray[np.uint32], p: float) -> Floats:
+    """Return the factors of mean 1 and variance p / (1 - p), as float32."""
+    deviation = np.float32(np.sqrt(p / (1 - p)))
+    return np.float32(1) + deviation * normal(words)
+
+
 # --- apply ---------------------------------------------------------------------------------------
 
 
@@ -323,6 +369,11 @@ def scale_factor(p: float | None = None, keep_prob: float | None = None) -> floa
     """Return 1 / (1 - p) or 1 / keep_prob in double precision; infinite at p = 1."""
     present = 1.0 - float(p) if keep_prob is None else float(keep_prob)  # type: ignore[arg-type]
     return 1.0 / present if present else np.inf
+
+
+def _wide(x: NDArray[Any]) -> np.dtype[Any]:
+    """Return the dtype that arrays of x's are computed in: float32 for those of 16 bits."""
+    return np.dtype(np.float32) if x.dtype.name in ("float16", "bfloat16") else x.dtype
 
 
 @np.errstate(all="ignore")
@@ -348,8 +399,61 @@ def apply(x: ArrayLike, kept: Decisions, factor: float) -> NDArray[Any]:
     if x.dtype.kind == "c":
         y.real, y.imag = apply(x.real, kept, factor), apply(x.imag, kept, factor)
         return y
-    half = x.dtype.name in ("float16", "bfloat16")
-    wide = np.dtype(np.float32) if half else x.dtype
+    wide = _wide(x)
     product = x if factor == np.inf else (x.astype(wide) * wide.type(factor)).astype(x.dtype)
     np.copyto(y, product, where=kept)
     return y
+
+
+@np.errstate(all="ignore")
+def affine(
+    x: NDArray[Any], kept: Decisions, factor: float, shift: float, dropped: float
+) -> NDArray[Any]:
+    """Return ``x * factor + shift`` where kept, else the number ``dropped``.
+
+    All three numbers are rounded to the dtype of x; product and sum are rounded one by one, but
+    for float16 and bfloat16, which are computed in float32 and rounded once.
+    """
+    wide = _wide(x)
+    moved = x.astype(wide) * wide.type(factor) + wide.type(shift)
+    return np.where(kept, moved, wide.type(dropped)).astype(x.dtype)
+
+
+@np.errstate(all="ignore")
+def add(
+    x: NDArray[Any],
+    kept: Decisions,
+    factor: float,
+    other: NDArray[Any],
+    bias: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Return ``other + apply(x + bias, kept, factor)``, in float32 where x has 16 bits."""
+    wide = _wide(x)
+    summed = x.astype(wide) if bias is None else x.astype(wide) + bias.astype(wide)
+    return (other.astype(wide) + apply(summed, kept, factor)).astype(x.dtype)
+
+
+def select(x: NDArray[Any], kept: Decisions, other: NDArray[Any]) -> NDArray[Any]:
+    """Return x where kept, else other."""
+    return np.where(kept, x, other)
+
+
+@np.errstate(invalid="ignore")
+def relu(x: NDArray[Any], kept: Decisions, factor: float) -> tuple[NDArray[Any], Decisions]:
+    """Return ``apply(relu(x), kept, factor)``, and where x was kept and not cut off.
+
+    NaN is not cut off: it passes, as through NumPy's maximum.
+    """
+    passed = kept & ~(x <= 0)
+    return apply(x, passed, factor), passed
+
+
+@np.errstate(all="ignore")
+def multiply(x: NDArray[Any], factors: Floats) -> NDArray[Any]:
+    """Return x times float32 factors, rounded once; both parts of complex numbers."""
+    if x.dtype.kind == "c":
+        y = np.empty_like(x)
+        y.real, y.imag = multiply(x.real, factors), multiply(x.imag, factors)
+        return y
+    wide = _wide(x)
+    return (x.astype(wide) * factors.astype(wide)).astype(x.dtype)

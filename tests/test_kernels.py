@@ -2,6 +2,7 @@
 """Every kernel of every instruction set gives the bits and the floats of its NumPy twin."""
 
 import functools
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -249,12 +250,12 @@ def aligned(n, dtype, offset=0):
     return room[start : start + n * dtype.itemsize].view(dtype)
 
 
-def applied(bits, x, factor, past_caches=False, offset=0):
+def applied(bits, x, factor, past_caches=False, offset=0, operation="scale", **operands):
     """Run the kernel; whatever lies before and behind its output stays as it was."""
     room = aligned(x.size + 2 * MARGIN, x.dtype, offset)
     room[:] = 7
     out = room[MARGIN : MARGIN + x.size]
-    _kernels.apply(bits, x, factor, out, past_caches)
+    _kernels.apply(operation, bits, x, factor, out, past_caches=past_caches, **operands)
     assert np.all(room[:MARGIN] == 7)
     assert np.all(room[MARGIN + x.size :] == 7)
     return out.copy()
@@ -305,8 +306,150 @@ def test_apply_in_place_and_to_any_alignment(level, dtype):
             same = aligned(200, dtype)
             same[:] = numbers
             part = same[offset : offset + n]
-            _kernels.apply(bits, part, 1 / 0.9, part)
+            _kernels.apply("scale", bits, part, 1 / 0.9, part)
             assert_same_floats(same, expected)
+
+
+# The other operations: what the twin makes of x, the kept elements, and two more arrays.
+AFFINE = {"shift": 0.37, "dropped": -1.1}
+OPERATIONS = {
+    "affine": lambda x, kept, other, bias: reference.affine(x, kept, 1 / 0.9, **AFFINE),
+    "add": lambda x, kept, other, bias: reference.add(x, kept, 1 / 0.9, other),
+    "add_bias": lambda x, kept, other, bias: reference.add(x, kept, 1 / 0.9, other, bias),
+    "select": lambda x, kept, other, bias: reference.select(x, kept, other),
+    "relu": lambda x, kept, other, bias: reference.relu(x, kept, 1 / 0.9)[0],
+}
+READS_OTHER = ("add", "add_bias", "select")
+operations = pytest.mark.parametrize("operation", OPERATIONS)
+
+
+def test_every_operation_is_tested():
+    assert set(_kernels.OPERATIONS) == {"scale", *OPERATIONS}
+
+
+def operands_of(operation, other, bias):
+    operands = {"other": other} if operation in READS_OTHER else {}
+    operands |= {"bias": bias} if operation == "add_bias" else {}
+    return operands | (AFFINE if operation == "affine" else {})
+
+
+@past_caches
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@operations
+def test_operation(level, operation, dtype, past_caches):
+    """Over three arrays of floats of every kind. Of two NaNs, any may pass."""
+    rng = np.random.default_rng(5)
+    x = every_kind_of_float(dtype, 1 << 16)
+    other, bias = rng.permutation(x), rng.permutation(x)
+    kept, bits = packed_kept(x.size)
+    operands = operands_of(operation, other, bias)
+    y = applied(bits.copy(), x, 1 / 0.9, past_caches, operation=operation, **operands)
+    assert_same_floats(y, OPERATIONS[operation](x, kept, other, bias))
+
+
+@past_caches
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@operations
+def test_operation_at_any_length_and_offset(level, operation, dtype, past_caches):
+    x, other, bias = every_kind_of_float(dtype, 3 * 1100)[::-1].reshape(3, -1).copy()
+    for n in (*range(35), 63, 64, 65, 1000):
+        kept, bits = packed_kept(n, seed=n)
+        for offset in (0, 1, 17):
+            part = slice(offset, offset + n)
+            operands = operands_of(operation, other[part], bias[part])
+            changed = bits.copy()
+            y = applied(changed, x[part], 1 / 0.9, past_caches, operation=operation, **operands)
+            assert_same_floats(y, OPERATIONS[operation](x[part], kept, other[part], bias[part]))
+            if operation == "relu":
+                left = np.unpackbits(changed, count=n, bitorder="little").view(bool)
+                assert np.array_equal(left, reference.relu(x[part], kept, 1.0)[1])
+            else:
+                assert np.array_equal(changed, bits)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@operations
+def test_operation_in_place(level, operation, dtype):
+    """The result may take the place of x, or of the other array."""
+    for n in (5, 16, 100):
+        x, other, bias = every_kind_of_float(dtype, 3 * n)[::-1].reshape(3, -1).copy()
+        kept, bits = packed_kept(n, seed=n)
+        expected = OPERATIONS[operation](x, kept, other, bias)
+        operands = operands_of(operation, other, bias)
+        y = x.copy()
+        _kernels.apply(operation, bits.copy(), y, 1 / 0.9, y, **operands)
+        assert_same_floats(y, expected)
+        if operation in READS_OTHER:
+            _kernels.apply(operation, bits.copy(), x, 1 / 0.9, other, **operands)
+            assert_same_floats(other, expected)
+
+
+# --- Gaussian masks ------------------------------------------------------------------------------
+
+
+def random_words(seed, n):
+    return np.random.default_rng(seed).integers(2**32, size=n, dtype=np.uint32)
+
+
+def edge_words():
+    """Both ends, the powers of two between them, and where the polynomials change."""
+    magnitudes = np.unique(
+        np.concatenate(
+            [
+                np.arange(300),
+                2**31 - 1 - np.arange(300),
+                np.add.outer(2 ** np.arange(31), [-1, 0, 1, 2, 3]).ravel(),
+                np.arange(1331000, 1332000),  # w = 6: twice the word's probability is 6.2e-4
+            ]
+        )
+    )
+    magnitudes = magnitudes[(magnitudes >= 0) & (magnitudes < 2**31)].astype(np.uint32)
+    return np.concatenate([magnitudes, magnitudes | np.uint32(2**31)])
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-3, 0.5, 0.9])
+def test_normal(level, p):
+    words = np.concatenate([edge_words(), random_words(1, 20000)])
+    stream = words.astype("<u4").tobytes()
+    factors = _kernels.normal(stream, words.size, np.sqrt(p / (1 - p)))
+    assert_same_floats(factors, reference.gaussian_factors(words, p))
+
+
+def test_normal_of_any_number_of_words(level):
+    words = random_words(2, 100)
+    expected = reference.gaussian_factors(words, 0.5)
+    for n in range(100):
+        factors = _kernels.normal(words.astype("<u4").tobytes(), n, 1.0)
+        assert_same_floats(factors, expected[:n])
+
+
+def test_normal_is_the_inverse_of_the_distribution():
+    words = np.concatenate([edge_words()[::7], random_words(3, 1000)])
+    inverse = NormalDist().inv_cdf
+    beyond = ((words & 0x7FFFFFFF) | 1) / 2**32
+    expected = [
+        inverse(tail) if word < 2**31 else -inverse(tail)
+        for word, tail in zip(words.tolist(), beyond.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(-reference.normal(words), expected, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_multiply(level, dtype):
+    numbers = every_kind_of_float(dtype, 1 << 16)
+    factors = every_kind_of_float(np.float32, numbers.size)
+    for n, offset in [(numbers.size, 0), *((n, n % 5) for n in range(40))]:
+        x, by = numbers[offset : offset + n], factors[: numbers[offset : offset + n].size]
+        expected = reference.multiply(x, by)
+        room = aligned(x.size + 2 * MARGIN, dtype, offset)
+        room[:] = 7
+        _kernels.multiply(by, x, room[MARGIN : MARGIN + x.size])
+        assert_same_floats(room[MARGIN : MARGIN + x.size], expected)
+        assert np.all(room[:MARGIN] == 7)
+        assert np.all(room[MARGIN + x.size :] == 7)
+        same = x.copy()
+        _kernels.multiply(by, same, same)
+        assert_same_floats(same, expected)
 
 
 # --- the stages together -------------------------------------------------------------------------

@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from numpy cimport ndarray
 
-from fastdrop.kernels._kernels cimport fd_cursor, fd_any_mask
+from fastdrop.kernels._kernels cimport (
+    fd_any_mask,
+    fd_application,
+    fd_cursor,
+    fd_dtype,
+    fd_operation,
+)
 
 
 # Checks x (any array-like of floats) and out (None, or where to write) and returns the arrays to
-# read and to write; draws nothing and writes nothing.
+# read and to write; draws nothing and writes nothing. as_other checks an array that is read beside
+# x: of its shape and dtype.
 cdef ndarray as_input(object x)
+cdef ndarray as_other(str name, object other, ndarray x)
 cdef ndarray as_output(ndarray x, object out)
 
-# y = kept ? x * scale : 0. The mask has the shape `mask_shape`, which broadcasts to x's;
-# `cursor` is where a seeded mask starts and becomes where it ends.
-cdef int apply_mask(fd_any_mask *mask, tuple mask_shape, double scale, fd_cursor *cursor, ndarray x,
-                    ndarray y) except -1
+# The numbers that an array of floats consists of, and how many of them an element is.
+cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1
+
+# What is to be done: the rest is empty, and for the caller to fill in.
+cdef fd_application application_of(fd_operation operation, double scale) noexcept nogil
+
+# Does it to whole arrays. The mask has the shape `mask_shape`, which broadcasts to x's; `cursor` is
+# where a seeded mask starts and becomes where it ends; `other` is None where it is not read.
+cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
+                    fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1

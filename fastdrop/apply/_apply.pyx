@@ -3,6 +3,7 @@
 # (strides, orders, byte orders) is NumPy's business: np.nditer hands out contiguous pieces in
 # C order, and the engine takes those one by one.
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
 
 import numpy as np
 
@@ -21,10 +22,13 @@ from fastdrop.kernels._kernels cimport (
     apply_all,
     apply_part,
     cache_bytes,
+    fd_any_mask,
     fd_application,
+    fd_arrays,
     fd_broadcast,
     fd_cursor,
-    fd_any_mask,
+    fd_dtype,
+    fd_operation,
 )
 
 cnp.import_array()
@@ -49,17 +53,17 @@ cdef bint is_supported(ndarray x):
     return is_bfloat16(x.dtype)
 
 
-cdef int set_dtype(fd_application *application, ndarray x) except -1:
+cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1:
     cdef int number = cnp.PyArray_TYPE(x)
-    application.components = 2 if number in (cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE) else 1
+    components[0] = 2 if number in (cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE) else 1
     if number == cnp.NPY_FLOAT or number == cnp.NPY_CFLOAT:
-        application.dtype = FD_FLOAT32
+        dtype[0] = FD_FLOAT32
     elif number == cnp.NPY_DOUBLE or number == cnp.NPY_CDOUBLE:
-        application.dtype = FD_FLOAT64
+        dtype[0] = FD_FLOAT64
     elif number == cnp.NPY_FLOAT16:
-        application.dtype = FD_FLOAT16
+        dtype[0] = FD_FLOAT16
     else:
-        application.dtype = FD_BFLOAT16
+        dtype[0] = FD_BFLOAT16
     return 0
 
 
@@ -80,6 +84,17 @@ cdef bint same_shape(ndarray x, ndarray y):
         if cnp.PyArray_DIM(x, axis) != cnp.PyArray_DIM(y, axis):
             return False
     return True
+
+
+cdef ndarray as_other(str name, object other, ndarray x):
+    cdef ndarray array = other if type(other) is ndarray else np.asarray(other)
+    if cnp.PyArray_DESCR(array) is not cnp.PyArray_DESCR(x) and array.dtype != x.dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}; allowed is x's dtype, {x.dtype}")
+    if not same_shape(x, array):
+        raise ValueError(
+            f"{name} has shape {(<object>array).shape}; allowed is x's shape, {(<object>x).shape}"
+        )
+    return array
 
 
 cdef ndarray as_output(ndarray x, object out):
@@ -159,62 +174,89 @@ cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) e
     return 0
 
 
-cdef int apply_mask(fd_any_mask *mask, tuple mask_shape, double scale, fd_cursor *cursor, ndarray x,
-                    ndarray y) except -1:
+cdef fd_application application_of(fd_operation operation, double scale) noexcept nogil:
     cdef fd_application application
-    cdef size_t n = cnp.PyArray_SIZE(x)
-    cdef void *from_ = cnp.PyArray_DATA(x)
-    cdef void *to = cnp.PyArray_DATA(y)
+    memset(&application, 0, sizeof(application))
+    application.operation = operation
+    application.scale = scale
+    return application
+
+
+cdef ndarray apart_from(ndarray y, ndarray x):
+    # x, or a copy where y would overwrite what is still to be read.
+    return x.copy() if x is not y and overlap_partly(x, y) else x
+
+
+cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
+                    fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1:
+    cdef fd_arrays arrays
+    cdef size_t count, n = cnp.PyArray_SIZE(x)
     if n == 0:
         return 0
     application.kernels = active_kernels()
     application.mask = mask
-    application.scale = scale
-    set_dtype(&application, x)
+    set_dtype(x, &application.dtype, &application.components)
     set_broadcast(&mask.broadcast, mask_shape, (<object>x).shape)
-    if x is not y and overlap_partly(x, y):
-        x = x.copy()
-        from_ = cnp.PyArray_DATA(x)
-    # Where x and y do not fit into the last-level cache together.
-    application.past_caches = from_ != to and 2 * <size_t>cnp.PyArray_NBYTES(y) > cache_bytes()
-    if is_plain(x) and is_plain(y):
-        if n <= FD_TILE:  # sooner done than the GIL is given and taken
-            apply_all(&application, cursor, n, from_, to)
-        else:
-            with nogil:
-                apply_all(&application, cursor, n, from_, to)
+    x = apart_from(y, x)
+    if other is not None:
+        other = apart_from(y, other)
+    if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
+        return apply_pieces(application, cursor, x, other, y)
+    arrays.x = <const char *>cnp.PyArray_DATA(x)
+    arrays.other = NULL
+    if other is not None:
+        arrays.other = <const char *>cnp.PyArray_DATA(other)
+    arrays.y = <char *>cnp.PyArray_DATA(y)
+    # Where the arrays do not fit into the last-level cache together.
+    count = 2 if other is None else 3
+    application.past_caches = arrays.x != arrays.y and arrays.other != arrays.y and (
+        count * <size_t>cnp.PyArray_NBYTES(y) > cache_bytes()
+    )
+    if n <= FD_TILE:  # sooner done than the GIL is given and taken
+        apply_all(application, cursor, n, arrays)
     else:
-        apply_pieces(&application, cursor, x, y)
+        with nogil:
+            apply_all(application, cursor, n, arrays)
     return 0
 
 
-cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
+cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x, ndarray other,
                       ndarray y) except -1:
     cdef uint64_t first = 0
+    cdef fd_arrays arrays
     cdef size_t n
-    cdef ndarray from_, to
+    cdef ndarray piece
     application.past_caches = False
+    # NumPy's iterator takes what is read first and what is written last.
+    operands = [x, y] if other is None else [x, other, y]
     if x.ndim == 0:  # NumPy 2.1 never writes back what has no axes
-        x, y = x.reshape(1), y.reshape(1)
+        operands = [operand.reshape(1) for operand in operands]
     if application.dtype == FD_BFLOAT16:  # np.nditer need not know the type
-        number = np.dtype(np.uint16) if x.dtype.isnative else np.dtype(np.uint16).newbyteorder()
-        x, y = x.view(number), y.view(number)
+        operands = [
+            operand.view(np.dtype(np.uint16).newbyteorder("=" if operand.dtype.isnative else "S"))
+            for operand in operands
+        ]
+    reads = [["readonly", "contig", "aligned", "nbo"]] * (len(operands) - 1)
     with np.nditer(
-        [x, y],
+        operands,
         flags=["external_loop", "buffered", "zerosize_ok"],
-        op_flags=[
-            ["readonly", "contig", "aligned", "nbo"],
-            ["writeonly", "contig", "aligned", "nbo"],
-        ],
-        op_dtypes=[x.dtype.newbyteorder("="), y.dtype.newbyteorder("=")],
+        op_flags=[*reads, ["writeonly", "contig", "aligned", "nbo"]],
+        op_dtypes=[operand.dtype.newbyteorder("=") for operand in operands],
         casting="equiv",
         order="C",
         buffersize=PIECE,
     ) as pieces:
-        for from_, to in pieces:
-            n = cnp.PyArray_SIZE(from_)
+        for part in pieces:
+            piece = part[0]
+            n = cnp.PyArray_SIZE(piece)
+            arrays.x = <const char *>cnp.PyArray_DATA(piece)
+            arrays.other = NULL
+            if other is not None:
+                piece = part[1]
+                arrays.other = <const char *>cnp.PyArray_DATA(piece)
+            piece = part[len(part) - 1]
+            arrays.y = <char *>cnp.PyArray_DATA(piece)
             with nogil:
-                apply_part(application, cursor, first, n, cnp.PyArray_DATA(from_),
-                           cnp.PyArray_DATA(to))
+                apply_part(application, cursor, first, n, arrays)
             first += n
     return 0

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 cdef extern from "numpy/random/bitgen.h" nogil:
     ctypedef struct bitgen_t:
         void *state
-        uint64_t (*next_uint64)(void *state)
+        uint64_t (*next_uint64)(void *state) noexcept nogil
         uint32_t (*next_uint32)(void *state)
         double (*next_double)(void *state)
         uint64_t (*next_raw)(void *state)
@@ -28,6 +28,22 @@ cdef extern from "kernels.h" nogil:
         FD_FLOAT32
         FD_FLOAT64
 
+    ctypedef enum fd_operation:
+        FD_SCALE
+        FD_AFFINE
+        FD_ADD
+        FD_ADD_BIAS
+        FD_SELECT
+        FD_RELU
+
+    ctypedef struct fd_operands:
+        double scale, shift, dropped
+        const void *other
+        const void *bias
+
+    ctypedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands,
+                                     size_t n, void *y) noexcept
+
     ctypedef struct fd_identity:
         uint32_t key[2]
         uint64_t counter[2]
@@ -44,10 +60,11 @@ cdef extern from "kernels.h" nogil:
         void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
                           const fd_identity *ties, uint64_t position, uint8_t *kept,
                           const char *soon, size_t soon_step) noexcept
-        void (*apply[4])(const uint8_t *kept, const void *x, size_t n, double scale,
-                         void *y) noexcept
-        void (*apply_past_caches[4])(const uint8_t *kept, const void *x, size_t n, double scale,
-                                     void *y) noexcept
+        fd_apply_kernel apply[6][4]
+        fd_apply_kernel apply_past_caches[6][4]
+        void (*normal)(const uint8_t *bytes, size_t n, float deviation,
+                       float *factors) noexcept nogil
+        void (*multiply[4])(const float *factors, const void *x, size_t n, void *y) noexcept
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept
 
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
@@ -84,13 +101,30 @@ cdef extern from "engine/tiles.h" nogil:
         const uint8_t *packed
         fd_broadcast broadcast
 
+    ctypedef struct fd_arrays:
+        const char *x
+        const char *other
+        char *y
+
     ctypedef struct fd_application:
         const fd_kernels *kernels
         const fd_any_mask *mask
         fd_dtype dtype
         int components
-        double scale
         int past_caches
+        fd_operation operation
+        double scale, shift, dropped
+        const char *bias
+        uint64_t bias_period
+        uint8_t *changed
+
+    ctypedef struct fd_gaussian:
+        const fd_kernels *kernels
+        const fd_seeded *seeded
+        const float *factors
+        fd_dtype dtype
+        int components
+        float deviation
 
     ctypedef struct fd_drawing:
         const fd_kernels *kernels
@@ -112,9 +146,13 @@ cdef const fd_kernels *active_kernels() noexcept nogil
 cdef size_t thread_count() noexcept nogil
 cdef size_t cache_bytes() noexcept nogil
 cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
-                     size_t n, const void *x, void *y) noexcept nogil
+                     size_t n, fd_arrays arrays) noexcept nogil
 cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
-                    const void *x, void *y) noexcept nogil
+                    fd_arrays arrays) noexcept nogil
+cdef void gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+                        fd_arrays arrays) noexcept nogil
+cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
+                       fd_arrays arrays) noexcept nogil
 cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil
 cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil
 cdef void numpy_bytes(bitgen_t *bitgen, size_t n, fd_threshold threshold,

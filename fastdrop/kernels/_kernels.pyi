@@ -17,6 +17,7 @@ __test__: dict[str, str]
 
 SOURCES: dict[str, int]
 DTYPES: dict[str, int]
+OPERATIONS: dict[str, int]
 
 def get_levels() -> tuple[str, ...]: ...
 def get_level() -> str: ...
@@ -31,10 +32,19 @@ def threshold(
     stream: bytes, n: int, value: int, key: Sequence[int], counter: Sequence[int], position: int
 ) -> NDArray[np.uint8]: ...
 def apply(
+    operation: str,
     kept: NDArray[np.uint8],
     x: NDArray[ScalarT],
     scale: float,
     out: NDArray[ScalarT],
+    shift: float = 0.0,
+    dropped: float = 0.0,
+    other: NDArray[ScalarT] | None = None,
+    bias: NDArray[ScalarT] | None = None,
     past_caches: bool = False,
+) -> None: ...
+def normal(stream: bytes, n: int, deviation: float) -> NDArray[np.float32]: ...
+def multiply(
+    factors: NDArray[np.float32], x: NDArray[ScalarT], out: NDArray[ScalarT]
 ) -> None: ...
 def unpack(bits: NDArray[np.uint8], n: int) -> NDArray[np.uint8]: ...

@@ -22,9 +22,13 @@ cdef extern from "engine/cpu.h" nogil:
 
 cdef extern from "engine/tiles.h" nogil:
     void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
-                       size_t n, const void *x, void *y)
-    void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x,
-                  void *y, size_t threads)
+                       size_t n, fd_arrays arrays)
+    void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n,
+                  fd_arrays arrays, size_t threads)
+    void fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first,
+                          size_t n, fd_arrays arrays)
+    void fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
+                         fd_arrays arrays, size_t threads)
     void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
 
 
@@ -78,13 +82,23 @@ cdef size_t cache_bytes() noexcept nogil:
 
 
 cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
-                     size_t n, const void *x, void *y) noexcept nogil:
-    fd_apply_part(application, cursor, first, n, x, y)
+                     size_t n, fd_arrays arrays) noexcept nogil:
+    fd_apply_part(application, cursor, first, n, arrays)
 
 
 cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
-                    const void *x, void *y) noexcept nogil:
-    fd_apply(application, cursor, n, x, y, threads)
+                    fd_arrays arrays) noexcept nogil:
+    fd_apply(application, cursor, n, arrays, threads)
+
+
+cdef void gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+                        fd_arrays arrays) noexcept nogil:
+    fd_gaussian_part(gaussian, cursor, first, n, arrays)
+
+
+cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
+                       fd_arrays arrays) noexcept nogil:
+    fd_gaussian_all(gaussian, cursor, n, arrays, threads)
 
 
 cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil:
@@ -159,6 +173,14 @@ DTYPES = {
     "float32": FD_FLOAT32,
     "float64": FD_FLOAT64,
 }
+OPERATIONS = {
+    "scale": FD_SCALE,
+    "affine": FD_AFFINE,
+    "add": FD_ADD,
+    "add_bias": FD_ADD_BIAS,
+    "select": FD_SELECT,
+    "relu": FD_RELU,
+}
 
 
 cdef fd_identity identity_of(key, counter):
@@ -193,14 +215,39 @@ def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t pos
     return out[: (n + 7) // 8]
 
 
-def apply(cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndarray out, bint past_caches=False):
-    """Write ``x * scale`` where the packed ``kept`` says so, else 0; both flat and contiguous.
+def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndarray out,
+          double shift=0.0, double dropped=0.0, cnp.ndarray other=None, cnp.ndarray bias=None,
+          bint past_caches=False):
+    """Write the result of an operation to ``out``; arrays are flat and contiguous.
 
-    Past the caches ``out`` is 64-byte aligned and not ``x``.
+    ``kept`` is packed; "relu" writes to it. Past the caches ``out`` is 64-byte aligned and none
+    of the others.
     """
-    cdef int dtype = DTYPES[x.dtype.name]
-    (in_use.apply_past_caches[dtype] if past_caches else in_use.apply[dtype])(
-        <const uint8_t *>cnp.PyArray_DATA(kept), cnp.PyArray_DATA(x), <size_t>x.size, scale,
+    cdef int code = OPERATIONS[operation], dtype = DTYPES[x.dtype.name]
+    cdef fd_operands operands
+    operands.scale, operands.shift, operands.dropped = scale, shift, dropped
+    operands.other = NULL if other is None else cnp.PyArray_DATA(other)
+    operands.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    (in_use.apply_past_caches[code][dtype] if past_caches else in_use.apply[code][dtype])(
+        <uint8_t *>cnp.PyArray_DATA(kept), cnp.PyArray_DATA(x), &operands, <size_t>x.size,
+        cnp.PyArray_DATA(out)
+    )
+
+
+def normal(bytes stream, size_t n, float deviation):
+    """Return the float32 factors of ``n`` elements, from the first ``4 * n`` bytes."""
+    cdef bytes padded = stream + bytes(64)
+    cdef cnp.ndarray out = np.empty(n + 16, np.float32)
+    if <size_t>len(stream) < 4 * n:
+        raise ValueError("four bytes an element")
+    in_use.normal(<const uint8_t *><char *>padded, n, deviation, <float *>cnp.PyArray_DATA(out))
+    return out[:n]
+
+
+def multiply(cnp.ndarray factors, cnp.ndarray x, cnp.ndarray out):
+    """Write ``x * factors``; all are flat and contiguous, and ``out`` may be ``x``."""
+    in_use.multiply[<int>DTYPES[x.dtype.name]](
+        <const float *>cnp.PyArray_DATA(factors), cnp.PyArray_DATA(x), <size_t>x.size,
         cnp.PyArray_DATA(out)
     )
 

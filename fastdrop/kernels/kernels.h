@@ -5,7 +5,9 @@
  *
  *     source: fill       key, counter, step   -> bytes
  *     mask:   threshold  bytes, threshold     -> kept bits (one per element, LSB first)
- *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0
+ *             normal     bytes, deviation     -> factors of mean 1 (the mask of Gaussian dropout)
+ *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0, and its relatives
+ *             multiply   factors, x           -> y = x * factor
  */
 #ifndef FD_KERNELS_H
 #define FD_KERNELS_H
@@ -26,6 +28,26 @@ typedef enum {
 } fd_source;
 
 typedef enum { FD_FLOAT16, FD_BFLOAT16, FD_FLOAT32, FD_FLOAT64, FD_DTYPES } fd_dtype;
+
+/* What is done to an array with the kept bits. */
+typedef enum {
+    FD_SCALE,    /* y = kept ? x * scale : +0 */
+    FD_AFFINE,   /* y = kept ? x * scale + shift : dropped */
+    FD_ADD,      /* y = other + (kept ? x * scale : +0) */
+    FD_ADD_BIAS, /* y = other + (kept ? (x + bias) * scale : +0) */
+    FD_SELECT,   /* y = kept ? x : other */
+    FD_RELU,     /* kept &= !(x <= 0); y = kept ? x * scale : +0 */
+    FD_OPERATIONS
+} fd_operation;
+
+/* What an operation reads besides x; the pointers are at the element that x is at. */
+typedef struct {
+    double scale, shift, dropped;
+    const void *other, *bias;
+} fd_operands;
+
+typedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands,
+                                size_t n, void *y);
 
 /* What makes a stream: the key and the 128-bit counter (low word first) of Philox4x32-10. */
 typedef struct {
@@ -56,13 +78,21 @@ typedef struct {
                       const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept,
                       const char *soon, size_t soon_step);
 
-    /* y[i] = kept bit i ? x[i] * scale : +0; y is x or does not overlap it. */
-    void (*apply[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n, double scale, void *y);
+    /* Elements 0 ... n - 1 of an operation; y is x or `other`, or does not overlap them. Only
+     * FD_RELU writes `kept`. */
+    fd_apply_kernel apply[FD_OPERATIONS][FD_DTYPES];
 
-    /* The same with stores that leave the caches alone; y is 64-byte aligned, and not x. After
-     * the last, fd_store_fence makes them visible to other threads. */
-    void (*apply_past_caches[FD_DTYPES])(const uint8_t *kept, const void *x, size_t n,
-                                         double scale, void *y);
+    /* The same with stores that leave the caches alone; y is 64-byte aligned, and none of the
+     * others. After the last, fd_store_fence makes them visible to other threads. */
+    fd_apply_kernel apply_past_caches[FD_OPERATIONS][FD_DTYPES];
+
+    /* factors[i] = 1 + deviation * z of the little-endian word at bytes + 4 i, z being standard
+     * normal. Reads and writes whole groups of 16 elements. */
+    void (*normal)(const uint8_t *FD_RESTRICT bytes, size_t n, float deviation,
+                   float *FD_RESTRICT factors);
+
+    /* y[i] = x[i] * factors[i]; y is x or does not overlap it. */
+    void (*multiply[FD_DTYPES])(const float *factors, const void *x, size_t n, void *y);
 
     /* bytes[i] = bit i, as 0 or 1. */
     void (*unpack)(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT bytes);

@@ -1,7 +1,55 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from fastdrop.kernels._kernels cimport fd_threshold
+from libc.stdint cimport int64_t
+from numpy cimport ndarray
+
+from fastdrop.kernels._kernels cimport (
+    fd_any_mask,
+    fd_application,
+    fd_cursor,
+    fd_seeded,
+    fd_threshold,
+)
 
 
 # p * 2**64 is never rounded: the probabilities are exact.
 cdef fd_threshold drop_threshold(double p) noexcept
 cdef fd_threshold keep_threshold(double keep_prob) noexcept
+
+
+cdef class Probability:
+    cdef fd_threshold threshold
+    cdef readonly double p, keep_prob, scale
+
+
+cdef class Mask:
+    cdef readonly tuple shape
+    cdef readonly double p, scale
+    cdef readonly Py_ssize_t size
+    cdef fd_seeded seeded
+    cdef fd_cursor start  # the lanes at its first element: a cache
+    cdef tuple strides  # None of contiguous and of packed masks
+    cdef ndarray padded  # None of seeded masks
+
+    cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
+                 fd_cursor *cursor) except -1
+    cdef ndarray draw_bits(self, fd_cursor *cursor)
+    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
+    cdef int draw_window(self, object out, int64_t offset, object strides) except -1
+    cdef fd_seeded later(self, int64_t offset)
+    cdef Mask packed_window(self, int64_t offset, object shape, object strides)
+
+
+# A place in a stream, for pickles and back.
+cdef dict place_of(const fd_seeded *seeded)
+cdef fd_seeded seeded_at(dict place) except *
+
+# Room for n bits, and for the whole words that kernels read and write.
+cdef ndarray padded_bits(size_t n)
+
+cdef Mask packed_mask(tuple shape, double p, double scale, ndarray padded)
+
+# Draws a mask: a range of an addressable source, the bits of a sequential one. Then does something
+# with it to checked arrays.
+cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale)
+cdef int run_first(Mask mask, object source, fd_application *application, ndarray x, ndarray other,
+                   ndarray y) except -1

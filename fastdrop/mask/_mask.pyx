@@ -24,17 +24,19 @@ from fastdrop._checks import (
     check_p,
 )
 
-from fastdrop.apply._apply cimport apply_mask, as_input, as_output
+from fastdrop.apply._apply cimport application_of, apply_mask, as_input, as_output
 from fastdrop.kernels._kernels cimport (
     FD_PADDING,
     FD_PHILOX4X32,
+    FD_SCALE,
     FD_XORSHIFT128PLUS,
     FD_XOSHIRO256PLUSPLUS,
     active_kernels,
     draw_all,
+    fd_any_mask,
+    fd_application,
     fd_cursor,
     fd_drawing,
-    fd_any_mask,
     fd_seeded,
     fd_threshold,
 )
@@ -67,9 +69,6 @@ cdef fd_threshold keep_threshold(double keep_prob) noexcept:
 
 cdef class Probability:
     """p or keep_prob, checked: the threshold, the factor of kept elements, and p as shown."""
-
-    cdef fd_threshold threshold
-    cdef readonly double p, keep_prob, scale
 
     def __init__(self, p, keep_prob):
         cdef double number
@@ -170,14 +169,6 @@ cdef class Mask:
     True
     """
 
-    cdef readonly tuple shape
-    cdef readonly double p, scale
-    cdef readonly Py_ssize_t size
-    cdef fd_seeded seeded
-    cdef fd_cursor start  # the lanes at its first element: a cache
-    cdef tuple strides  # see above; None of contiguous and of packed masks
-    cdef ndarray padded  # None of seeded masks
-
     def __init__(self):
         raise TypeError("a Mask is made by dropout_mask or dropout, not by calling its class")
 
@@ -223,11 +214,12 @@ cdef class Mask:
         array([1., 2., 3.])
         """
         cdef ndarray from_ = as_input(x)
+        cdef fd_application application = application_of(FD_SCALE, self.scale)
         cdef fd_cursor cursor = self.start
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape)
         y = as_output(from_, out)
-        self.run(from_, y, &cursor)
+        self.run(&application, from_, None, y, &cursor)
         return y if out is None else out
 
     def backward(self, dy, out=None):
@@ -260,8 +252,9 @@ cdef class Mask:
         """
         return self.apply(dy, out)
 
-    cdef int run(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
-        """Apply to checked arrays; ``cursor`` moves to the end of the mask."""
+    cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
+                 fd_cursor *cursor) except -1:
+        """Do something with it to checked arrays; ``cursor`` moves to the end of the mask."""
         cdef fd_any_mask mask
         cdef ndarray padded = self.padded
         mask.packed = NULL
@@ -271,9 +264,9 @@ cdef class Mask:
             mask.seeded = self.seeded
         else:
             mask.packed = <cnp.uint8_t *>cnp.PyArray_DATA(padded)
-        return apply_mask(
-            &mask, self.shape, self.scale if isfinite(self.scale) else 1.0, cursor, x, y
-        )
+        if not isfinite(application.scale):  # nothing is kept, or a caller's mask says otherwise
+            application.scale = 1.0
+        return apply_mask(application, &mask, self.shape, cursor, x, other, y)
 
     cdef ndarray draw_bits(self, fd_cursor *cursor):
         """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
@@ -409,16 +402,12 @@ cdef class Mask:
         common = {"shape": self.shape, "p": self.p, "scale": self.scale}
         if self.padded is not None:
             return rebuild_packed, (common | {"bits": self.bits.tobytes()},)
-        seeded = self.seeded
+        threshold = self.seeded.threshold
         return rebuild_seeded, (
             common
+            | place_of(&self.seeded)
             | {
-                "stream_version": STREAM_VERSION,
-                "source": SOURCE_NAMES[seeded.source],
-                "key": (seeded.identity.key[0], seeded.identity.key[1]),
-                "counter": (seeded.identity.counter[0], seeded.identity.counter[1]),
-                "position": seeded.position,
-                "threshold": 2**64 if seeded.threshold.drops_all else seeded.threshold.value,
+                "threshold": 2**64 if threshold.drops_all else threshold.value,
                 "strides": self.strides,
             },
         )
@@ -459,23 +448,37 @@ def rebuild_packed(entries):
 
 def rebuild_seeded(entries):
     """Return the seeded mask that was pickled."""
-    if entries["stream_version"] != STREAM_VERSION:
-        raise ValueError(
-            f"the mask is of stream version {entries['stream_version']}; "
-            f"allowed is version {STREAM_VERSION}"
-        )
-    from fastdrop import source as sources
-
-    low, high = entries["counter"]
-    cdef Source source = getattr(sources, entries["source"])(
-        key=entries["key"], counter=low | high << 64
-    )
-    cdef fd_seeded seeded = source.at(entries["position"])
+    cdef fd_seeded seeded = seeded_at(entries)
     seeded.threshold.drops_all = entries["threshold"] == 2**64
     seeded.threshold.value = entries["threshold"] % 2**64
     cdef Mask mask = seeded_mask(entries["shape"], entries["p"], entries["scale"], seeded)
     mask.strides = entries["strides"]
     return mask
+
+
+cdef dict place_of(const fd_seeded *seeded):
+    return {
+        "stream_version": STREAM_VERSION,
+        "source": SOURCE_NAMES[seeded.source],
+        "key": (seeded.identity.key[0], seeded.identity.key[1]),
+        "counter": (seeded.identity.counter[0], seeded.identity.counter[1]),
+        "position": seeded.position,
+    }
+
+
+cdef fd_seeded seeded_at(dict place) except *:
+    if place["stream_version"] != STREAM_VERSION:
+        raise ValueError(
+            f"the mask is of stream version {place['stream_version']}; "
+            f"allowed is version {STREAM_VERSION}"
+        )
+    from fastdrop import source as sources
+
+    low, high = place["counter"]
+    cdef Source source = getattr(sources, place["source"])(
+        key=place["key"], counter=low | high << 64
+    )
+    return source.at(place["position"])
 
 
 # ---- drawing ---------------------------------------------------------------------------------
@@ -538,17 +541,24 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
     cdef ndarray from_ = as_input(x)
     cdef ndarray to
     cdef Mask mask
-    cdef fd_cursor cursor
+    cdef fd_application application
     shape = (<object>from_).shape
     if noise_shape is not None:
         shape = check_noise_shape(noise_shape, shape)
     to = as_output(from_, out)
     mask = reserve_mask(source, shape, probability, probability.scale if scaled else 1.0)
-    cursor = mask.start
-    mask.run(from_, to, &cursor)
+    application = application_of(FD_SCALE, mask.scale)
+    run_first(mask, source, &application, from_, None, to)
+    return to, mask
+
+
+cdef int run_first(Mask mask, object source, fd_application *application, ndarray x, ndarray other,
+                   ndarray y) except -1:
+    cdef fd_cursor cursor = mask.start
+    mask.run(application, x, other, y, &cursor)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)
-    return to, mask
+    return 0
 
 
 def draw_bernoulli(tuple shape, Probability probability, source, bint packed, out, dtype):

@@ -16,6 +16,7 @@ from numpy cimport ndarray
 
 from fastdrop.kernels._kernels cimport (
     FD_PADDING,
+    FD_SCALE,
     FD_TILE,
     FD_XOSHIRO256PLUSPLUS,
     active_kernels,
@@ -24,6 +25,7 @@ from fastdrop.kernels._kernels cimport (
     draw_all,
     fd_any_mask,
     fd_application,
+    fd_arrays,
     fd_cursor,
     fd_drawing,
     fd_dtype,
@@ -72,8 +74,7 @@ def use_openmp(size_t parallel, size_t thread_num, size_t num_threads):
 
 cdef struct apply_call:
     const fd_application *application
-    const char *x
-    char *y
+    fd_arrays arrays
     size_t n, size, parts
 
 
@@ -84,12 +85,15 @@ cdef void apply_share(void *context) noexcept nogil:
     cdef size_t part = <size_t>openmp_thread(), team = <size_t>openmp_team()
     cdef size_t first, end
     cdef fd_cursor cursor
+    cdef fd_arrays arrays
     while part < call.parts:
         memset(&cursor, 0, sizeof(cursor))
         first = tiles * part // call.parts * FD_TILE
         end = min(call.n, tiles * (part + 1) // call.parts * FD_TILE)
-        apply_part(call.application, &cursor, first, end - first, call.x + first * call.size,
-                   call.y + first * call.size)
+        arrays = call.arrays
+        arrays.x += first * call.size
+        arrays.y += first * call.size
+        apply_part(call.application, &cursor, first, end - first, arrays)
         part += team
 
 
@@ -159,8 +163,6 @@ cdef class TensorMask:
         cdef ndarray bits
         cdef apply_call call
         cdef fd_cursor cursor
-        cdef const char *from_ = <const char *>x
-        cdef char *to = <char *>y
         if n == 0:
             return
         mask.seeded = self.seeded
@@ -173,21 +175,24 @@ cdef class TensorMask:
                 mask.broadcast.shape[mask.broadcast.ndim] = length
                 mask.broadcast.stride[mask.broadcast.ndim] = step
                 mask.broadcast.ndim += 1
+        memset(&application, 0, sizeof(application))
         application.kernels = active_kernels()
         application.mask = &mask
+        application.operation = FD_SCALE
         application.dtype = <fd_dtype>(code & 3)
         application.components = 2 if code & 4 else 1
         application.scale = self.scale
         call.size = NUMBER_SIZE[code & 3] * <size_t>application.components
         application.past_caches = x != y and 2 * n * call.size > cache_bytes()
+        call.arrays.x, call.arrays.other, call.arrays.y = <const char *>x, NULL, <char *>y
         call.parts = min(threads, n // ELEMENTS_A_THREAD)
         with nogil:
             if call.parts < 2 or openmp_parallel == NULL:
                 memset(&cursor, 0, sizeof(cursor))
-                apply_part(&application, &cursor, 0, n, from_, to)
+                apply_part(&application, &cursor, 0, n, call.arrays)
             else:
                 call.application = &application
-                call.x, call.y, call.n = from_, to, n
+                call.n = n
                 openmp_parallel(apply_share, &call, <unsigned>call.parts, 0)
 
     cdef ndarray draw_bits(self):

@@ -184,7 +184,8 @@ apply_by_engine(const fd_kernels *kernels, const vector *v, int broadcast, const
         const int dropped = !(v->kept.at[i / 8] >> i % 8 & 1);
         kept[(i + 7) / 8] &= (uint8_t)~(dropped << (i + 7) % 8);
     }
-    fd_apply_part(&application, &cursor, 7, v->n, x, y);
+    const fd_arrays arrays = {x, NULL, y};
+    fd_apply_part(&application, &cursor, 7, v->n, arrays);
     free(kept);
 }
 
@@ -197,14 +198,15 @@ run_apply(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
     uint8_t *x = (uint8_t *)allocate(bytes + size), *y = (uint8_t *)allocate(bytes + 64);
     uint8_t *const from = x + size;
     uint8_t *to = way == 1 ? from : y + size;
+    const fd_operands operands = {v->scale, 0, 0, NULL, NULL};
     memcpy(kept, v->kept.at, v->kept.size);
     memcpy(from, v->given.at, bytes);
     swap_order(from, bytes, size);
     if (way < 2) {
-        kernels->apply[v->which](kept, from, v->n, v->scale, to);
+        kernels->apply[FD_SCALE][v->which](kept, from, &operands, v->n, to);
     } else if (way == 2) {
         to = y + (-(uintptr_t)y & 63);
-        kernels->apply_past_caches[v->which](kept, from, v->n, v->scale, to);
+        kernels->apply_past_caches[FD_SCALE][v->which](kept, from, &operands, v->n, to);
     } else {
         apply_by_engine(kernels, v, way == 4, from, to);
     }

@@ -1,53 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * y = kept ? x * scale : +0, rounded once, for every dtype. Select, never multiply by a 0/1
- * mask: a dropped NaN or infinity is 0 too. The half-width types are multiplied as float32.
+ * The operations of kernels.h, for every dtype. Select, never multiply by a 0/1 mask: a dropped
+ * NaN or infinity is 0 too. Sums and products are rounded one by one, as NumPy's are; the
+ * half-width types are computed in float32 and rounded once, at the end.
  *
- * Each loop is written once, for groups of 16 (float64: 8) elements; a last part group goes
- * through a buffer. It is compiled twice: the second stores past the caches, for results too
- * large for them.
+ * Each dtype is written once, for groups of 16 (float64: 8) elements; a last part group goes
+ * through buffers. The operation and where to store are constants by the time of compilation.
  */
 #ifndef FD_APPLY_H
 #define FD_APPLY_H
 
 #include "../kernels.h"
 
-#define FD_DEFINE_APPLY(NAME, ELEMENT, SCALE, VECTOR, GROUP, SET1, LOAD, MUL, KEEP, STORE)         \
-    FD_INLINE void NAME##_loop(const uint8_t *kept, const ELEMENT *x, size_t n, SCALE scale,       \
-                               ELEMENT *y, const int past_caches)                                  \
-    {                                                                                              \
-        const VECTOR factor = SET1(scale);                                                         \
-        size_t i = 0;                                                                              \
-        for (; i + GROUP <= n; i += GROUP) {                                                       \
-            const VECTOR kept_x = KEEP(MUL(LOAD(x + i), factor), bits_load##GROUP(kept + i / 8));  \
-            if (past_caches) {                                                                     \
-                STORE##_past(y + i, kept_x);                                                       \
-            } else {                                                                               \
-                STORE(y + i, kept_x);                                                              \
-            }                                                                                      \
-        }                                                                                          \
-        if (i < n) {                                                                               \
-            ELEMENT rest[GROUP] = {0};                                                             \
-            const uint8_t rest_kept[2] = {kept[i / 8], n - i > 8 ? kept[i / 8 + 1] : 0};           \
-            memcpy(rest, x + i, (n - i) * sizeof(ELEMENT));                                        \
-            STORE(rest, KEEP(MUL(LOAD(rest), factor), bits_load##GROUP(rest_kept)));               \
-            memcpy(y + i, rest, (n - i) * sizeof(ELEMENT));                                        \
-        }                                                                                          \
-    }                                                                                              \
-    static void NAME(const uint8_t *kept, const void *x, size_t n, double scale, void *y)          \
-    {                                                                                              \
-        NAME##_loop(kept, (const ELEMENT *)x, n, (SCALE)scale, (ELEMENT *)y, 0);                   \
-    }                                                                                              \
-    static void NAME##_past_caches(const uint8_t *kept, const void *x, size_t n, double scale,     \
-                                   void *y)                                                        \
-    {                                                                                              \
-        NAME##_loop(kept, (const ELEMENT *)x, n, (SCALE)scale, (ELEMENT *)y, 1);                   \
-    }
-
 FD_INLINE uint16_t
 bits_load16(const uint8_t *kept)
 {
     return (uint16_t)(kept[0] | kept[1] << 8);
+}
+
+FD_INLINE void
+bits_store16(uint8_t *kept, uint16_t bits)
+{
+    kept[0] = (uint8_t)bits;
+    kept[1] = (uint8_t)(bits >> 8);
 }
 
 FD_INLINE uint8_t
@@ -56,13 +31,112 @@ bits_load8(const uint8_t *kept)
     return kept[0];
 }
 
-FD_DEFINE_APPLY(apply_float16, uint16_t, float, v_f32, 16, f32_set1, f32_load_half, f32_mul,
-                f32_keep, f32_store_half)
-FD_DEFINE_APPLY(apply_bfloat16, uint16_t, float, v_f32, 16, f32_set1, f32_load_bfloat, f32_mul,
-                f32_keep, f32_store_bfloat)
-FD_DEFINE_APPLY(apply_float32, float, float, v_f32, 16, f32_set1, f32_load, f32_mul, f32_keep,
-                f32_store)
-FD_DEFINE_APPLY(apply_float64, double, double, v_f64, 8, f64_set1, f64_load, f64_mul, f64_keep,
-                f64_store)
+FD_INLINE void
+bits_store8(uint8_t *kept, uint8_t bits)
+{
+    kept[0] = bits;
+}
+
+/* NUMBER is the type that DTYPE is computed in, N the prefix of its vectors. */
+#define FD_DEFINE_APPLY(DTYPE, ELEMENT, NUMBER, N, GROUP, LOAD, STORE)                             \
+    FD_INLINE void DTYPE##_group(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,     \
+                                 const ELEMENT *other, const ELEMENT *bias, ELEMENT *y,            \
+                                 const fd_operation operation, const int past_caches)              \
+    {                                                                                              \
+        uint##GROUP##_t bits = bits_load##GROUP(kept);                                             \
+        v_##N result = LOAD(x);                                                                    \
+        if (operation == FD_ADD_BIAS) {                                                            \
+            result = N##_add(result, LOAD(bias));                                                  \
+        }                                                                                          \
+        if (operation == FD_RELU) {                                                                \
+            bits &= N##_not_below(result);                                                         \
+            bits_store##GROUP(kept, bits);                                                         \
+        }                                                                                          \
+        if (operation == FD_SELECT) {                                                              \
+            result = N##_select(result, LOAD(other), bits);                                        \
+        } else {                                                                                   \
+            result = N##_mul(result, N##_set1((NUMBER)operands->scale));                           \
+            if (operation == FD_AFFINE) {                                                          \
+                result = N##_add(result, N##_set1((NUMBER)operands->shift));                       \
+                result = N##_select(result, N##_set1((NUMBER)operands->dropped), bits);            \
+            } else {                                                                               \
+                result = N##_keep(result, bits);                                                   \
+            }                                                                                      \
+        }                                                                                          \
+        if (operation == FD_ADD || operation == FD_ADD_BIAS) {                                     \
+            result = N##_add(LOAD(other), result);                                                 \
+        }                                                                                          \
+        if (past_caches) {                                                                         \
+            STORE##_past(y, result);                                                               \
+        } else {                                                                                   \
+            STORE(y, result);                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    FD_INLINE void DTYPE##_loop(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,      \
+                                size_t n, ELEMENT *y, const fd_operation operation,                \
+                                const int past_caches)                                             \
+    {                                                                                              \
+        const fd_operands fixed = *operands; /* y cannot alias it */                               \
+        const int has_other = operation == FD_ADD || operation == FD_ADD_BIAS ||                   \
+                              operation == FD_SELECT;                                              \
+        const int has_bias = operation == FD_ADD_BIAS;                                             \
+        const ELEMENT *other = has_other ? (const ELEMENT *)fixed.other : x;                       \
+        const ELEMENT *bias = has_bias ? (const ELEMENT *)fixed.bias : x;                          \
+        size_t i = 0;                                                                              \
+        for (; i + GROUP <= n; i += GROUP) {                                                       \
+            DTYPE##_group(kept + i / 8, x + i, &fixed, other + i, bias + i, y + i, operation,      \
+                          past_caches);                                                            \
+        }                                                                                          \
+        if (i < n) {                                                                               \
+            const size_t size = (n - i) * sizeof(ELEMENT);                                         \
+            ELEMENT rest[GROUP] = {0}, rest_other[GROUP] = {0}, rest_bias[GROUP] = {0};            \
+            uint8_t rest_kept[2] = {kept[i / 8], n - i > 8 ? kept[i / 8 + 1] : 0};                 \
+            memcpy(rest, x + i, size);                                                             \
+            memcpy(rest_other, other + i, size);                                                   \
+            memcpy(rest_bias, bias + i, size);                                                     \
+            DTYPE##_group(rest_kept, rest, &fixed, rest_other, rest_bias, rest, operation, 0);     \
+            memcpy(y + i, rest, size);                                                             \
+            if (operation == FD_RELU) {                                                            \
+                memcpy(kept + i / 8, rest_kept, (n - i + 7) / 8);                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, scale, FD_SCALE)                                           \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, affine, FD_AFFINE)                                         \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, add, FD_ADD)                                               \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, add_bias, FD_ADD_BIAS)                                     \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, select, FD_SELECT)                                         \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, relu, FD_RELU)
+
+#define FD_DEFINE_OPERATION(DTYPE, ELEMENT, NAME, OPERATION)                                       \
+    static void DTYPE##_##NAME(uint8_t *kept, const void *x, const fd_operands *operands,          \
+                               size_t n, void *y)                                                  \
+    {                                                                                              \
+        DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 0);           \
+    }                                                                                              \
+    static void DTYPE##_##NAME##_past_caches(uint8_t *kept, const void *x,                         \
+                                             const fd_operands *operands, size_t n, void *y)       \
+    {                                                                                              \
+        DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 1);           \
+    }
+
+FD_DEFINE_APPLY(float16, uint16_t, float, f32, 16, f32_load_half, f32_store_half)
+FD_DEFINE_APPLY(bfloat16, uint16_t, float, f32, 16, f32_load_bfloat, f32_store_bfloat)
+FD_DEFINE_APPLY(float32, float, float, f32, 16, f32_load, f32_store)
+FD_DEFINE_APPLY(float64, double, double, f64, 8, f64_load, f64_store)
+
+/* The entries of the table, for one operation. */
+#define FD_ALL_DTYPES(NAME)                                                                        \
+    {                                                                                              \
+        [FD_FLOAT16] = float16_##NAME, [FD_BFLOAT16] = bfloat16_##NAME,                            \
+        [FD_FLOAT32] = float32_##NAME, [FD_FLOAT64] = float64_##NAME                               \
+    }
+#define FD_ALL_OPERATIONS(SUFFIX)                                                                  \
+    {                                                                                              \
+        [FD_SCALE] = FD_ALL_DTYPES(scale##SUFFIX), [FD_AFFINE] = FD_ALL_DTYPES(affine##SUFFIX),    \
+        [FD_ADD] = FD_ALL_DTYPES(add##SUFFIX),                                                     \
+        [FD_ADD_BIAS] = FD_ALL_DTYPES(add_bias##SUFFIX),                                           \
+        [FD_SELECT] = FD_ALL_DTYPES(select##SUFFIX), [FD_RELU] = FD_ALL_DTYPES(relu##SUFFIX)       \
+    }
 
 #endif

@@ -42,6 +42,26 @@ bits_write(uint8_t *bits, size_t at, uint64_t value, size_t count)
     fd_store_le64(word, fd_load_le64(word) | (value & fd_low_bits(count)) << at % 8);
 }
 
+/* Sets bits [at, at + count) that are 0 so far, and touches no byte but theirs. */
+static void
+bits_place(uint8_t *to, uint64_t at, const uint8_t *bits, size_t count)
+{
+    const unsigned shift = (unsigned)(at % 8);
+    uint64_t carry = 0;
+    size_t i = 0;
+    to += at / 8;
+    for (; i + 64 <= count; i += 64) {
+        const uint64_t word = fd_load_le64(bits + i / 8);
+        fd_store_le64(to + i / 8, fd_load_le64(to + i / 8) | word << shift | carry);
+        carry = word >> 1 >> (63 - shift);
+    }
+    for (; i < shift + count; i += 8) {
+        carry |= i < count ? (uint64_t)bits[i / 8] << shift : 0;
+        to[i / 8] |= (uint8_t)carry;
+        carry >>= 8;
+    }
+}
+
 /* Every bit twice, for the two numbers of a complex element. */
 static void
 bits_double(const uint8_t *bits, size_t n, uint8_t *doubled)
@@ -57,6 +77,35 @@ bits_double(const uint8_t *bits, size_t n, uint8_t *doubled)
     }
 }
 
+/* ---- source: the bytes of one tile ------------------------------------------------------ */
+
+/* Room for a tile that starts inside of a step, and for what is read past its end. */
+typedef struct {
+    FD_ALIGN64 uint8_t bytes[FD_TILE + 2 * FD_STEP];
+} stream_bytes;
+
+/* Bytes [position, position + n) of a stream, n <= FD_TILE. */
+static const uint8_t *
+stream_tile(const fd_kernels *kernels, const fd_seeded *stream, fd_cursor *cursor,
+            uint64_t position, size_t n, stream_bytes *tile)
+{
+    uint8_t *bytes = tile->bytes;
+    const uint64_t step = position / FD_STEP;
+    const size_t skipped = (size_t)(position % FD_STEP);
+    const size_t steps = (skipped + n + FD_STEP - 1) / FD_STEP;
+    size_t known = 0;
+    if (skipped && cursor->has_last && cursor->last_step == step) {
+        memcpy(bytes, cursor->last, FD_STEP);
+        known = 1;
+    }
+    kernels->fill[stream->source](&stream->identity, &cursor->lanes, step + known, steps - known,
+                                  bytes + known * FD_STEP);
+    memcpy(cursor->last, bytes + (steps - 1) * FD_STEP, FD_STEP);
+    cursor->last_step = step + steps - 1;
+    cursor->has_last = 1;
+    return bytes + skipped;
+}
+
 /* ---- mask: the kept bits of one tile ---------------------------------------------------- */
 
 static void
@@ -68,22 +117,11 @@ seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *curso
         memset(kept, threshold.drops_all ? 0 : 0xFF, (n + 63) / 64 * 8);
         return;
     }
-    FD_ALIGN64 uint8_t bytes[FD_TILE + 2 * FD_STEP];
-    const uint64_t position = seeded->position + first, step = position / FD_STEP;
-    const size_t skipped = (size_t)(position % FD_STEP);
-    const size_t steps = (skipped + n + FD_STEP - 1) / FD_STEP;
-    size_t known = 0;
-    if (skipped && cursor->has_last && cursor->last_step == step) {
-        memcpy(bytes, cursor->last, FD_STEP);
-        known = 1;
-    }
-    kernels->fill[seeded->source](&seeded->identity, &cursor->lanes, step + known, steps - known,
-                                  bytes + known * FD_STEP);
-    memcpy(cursor->last, bytes + (steps - 1) * FD_STEP, FD_STEP);
-    cursor->last_step = step + steps - 1;
-    cursor->has_last = 1;
-    kernels->threshold(bytes + skipped, n, threshold.value, &seeded->ties, position, kept,
-                       soon.from, soon.step);
+    stream_bytes bytes;
+    const uint64_t position = seeded->position + first;
+    const uint8_t *from = stream_tile(kernels, seeded, cursor, position, n, &bytes);
+    kernels->threshold(from, n, threshold.value, &seeded->ties, position, kept, soon.from,
+                       soon.step);
 }
 
 /* Packed bits from an index that is not a multiple of 8. */
@@ -132,8 +170,8 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
     }
 }
 
-/* The kept bits of elements [first, first + n): in `tile`, or in the mask itself. */
-static const uint8_t *
+/* The kept bits of elements [first, first + n): in `tile`, or, not to be written, in the mask. */
+static uint8_t *
 mask_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *cursor, uint64_t first,
           size_t n, tile_bits *tile, prefetch soon)
 {
@@ -142,7 +180,7 @@ mask_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *cursor,
     } else if (mask->broadcast.ndim) {
         broadcast_tile(&mask->broadcast, mask->packed, first, n, tile);
     } else if (first % 8 == 0) {
-        return mask->packed + first / 8;
+        return (uint8_t *)mask->packed + first / 8;
     } else {
         shifted_tile(mask->packed, first, n, tile);
     }
@@ -163,32 +201,58 @@ unaligned_head(const void *y, size_t size, size_t n)
     return n >= FD_TILE / 2 && bytes % size == 0 ? bytes / size : 0;
 }
 
-static void
-apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-          const void *x, void *y)
+static fd_arrays
+arrays_at(fd_arrays arrays, size_t bytes)
 {
-    const fd_kernels *kernels = application->kernels;
+    const fd_arrays later = {arrays.x + bytes, arrays.other ? arrays.other + bytes : NULL,
+                             arrays.y + bytes};
+    return later;
+}
+
+/* The elements [first, first + n) of one tile, n <= FD_TILE. */
+static void
+apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+           fd_arrays arrays)
+{
     const size_t components = (size_t)application->components;
     const size_t size = number_size[application->dtype] * components;
-    const size_t head = unaligned_head(y, size, n);
-    const size_t most = application->past_caches ? TILE_PAST_CACHES : TILE_IN_CACHES;
+    const prefetch soon = {arrays.x, application->past_caches ? 0 : 64 * size};
+    const int past_caches = application->past_caches && (uintptr_t)arrays.y % 64 == 0;
+    const fd_kernels *kernels = application->kernels;
+    const fd_apply_kernel apply = (past_caches ? kernels->apply_past_caches : kernels->apply)
+        [application->operation][application->dtype];
+    fd_operands operands = {application->scale, application->shift, application->dropped,
+                            arrays.other, NULL};
     tile_bits tile;
     uint8_t doubled[FD_TILE / 4 + 2];
+    uint8_t *kept = mask_tile(kernels, application->mask, cursor, first, n, &tile, soon);
+    if (components == 2) {
+        bits_double(kept, n, doubled);
+        kept = doubled;
+    }
+    if (application->bias != NULL) {
+        operands.bias = application->bias + first % application->bias_period * size;
+    }
+    if (application->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
+        kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);
+    }
+    apply(kept, arrays.x, &operands, n * components, arrays.y);
+    if (application->changed != NULL) {
+        bits_place(application->changed, first, kept, n);
+    }
+}
+
+static void
+apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+          fd_arrays arrays)
+{
+    const size_t size = number_size[application->dtype] * (size_t)application->components;
+    const size_t head = unaligned_head(arrays.y, size, n);
+    const size_t most = application->past_caches ? TILE_PAST_CACHES : TILE_IN_CACHES;
     size_t count;
     for (size_t done = 0; done < n; done += count) {
-        const char *from = (const char *)x + done * size;
-        char *to = (char *)y + done * size;
-        const prefetch soon = {from, application->past_caches ? 0 : 64 * size};
         count = done == 0 && head ? head : fd_min(most, n - done);
-        const uint8_t *kept =
-            mask_tile(kernels, application->mask, cursor, first + done, count, &tile, soon);
-        if (components == 2) {
-            bits_double(kept, count, doubled);
-            kept = doubled;
-        }
-        const int past_caches = application->past_caches && (uintptr_t)to % 64 == 0;
-        (past_caches ? kernels->apply_past_caches : kernels->apply)[application->dtype](
-            kept, from, count * components, application->scale, to);
+        apply_tile(application, cursor, first + done, count, arrays_at(arrays, done * size));
     }
 }
 
@@ -198,7 +262,7 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
  * next. Runs start with blocks of the stream, whose lanes are seeded anyway. */
 void
 fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-              const void *x, void *y)
+              fd_arrays arrays)
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const fd_any_mask *mask = application->mask;
@@ -212,8 +276,8 @@ fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t fir
         if (start == 0) {
             own = *cursor;
         }
-        apply_run(application, &own, first + start, end - start, (const char *)x + start * size,
-                  (char *)y + start * size);
+        apply_run(application, &own, first + start, end - start,
+                  arrays_at(arrays, start * size));
         if (end == n) {
             last = own;
         }
@@ -222,6 +286,50 @@ fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t fir
     *cursor = last;
     if (application->past_caches) {
         fd_store_fence();
+    }
+}
+
+enum { GAUSSIAN_TILE = FD_TILE / 4 };
+
+/* The factors of elements [first, first + n): in `made`, or the stored ones. */
+static const float *
+gaussian_tile(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+              float *made)
+{
+    stream_bytes tile;
+    if (gaussian->factors != NULL) {
+        return gaussian->factors + first;
+    }
+    const uint64_t position = gaussian->seeded->position + 4 * first;
+    const uint8_t *bytes =
+        stream_tile(gaussian->kernels, gaussian->seeded, cursor, position, 4 * n, &tile);
+    gaussian->kernels->normal(bytes, n, gaussian->deviation, made);
+    return made;
+}
+
+void
+fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+                 fd_arrays arrays)
+{
+    const size_t components = (size_t)gaussian->components;
+    const size_t size = number_size[gaussian->dtype] * components;
+    FD_ALIGN64 float made[GAUSSIAN_TILE], doubled[2 * GAUSSIAN_TILE];
+    size_t count;
+    for (size_t done = 0; done < n; done += count) {
+        count = fd_min(GAUSSIAN_TILE, n - done);
+        const float *factors = gaussian_tile(gaussian, cursor, first + done, count, made);
+        if (arrays.x == NULL) {
+            memcpy(arrays.y + done * size, factors, count * size);
+            continue;
+        }
+        if (components == 2) { /* one factor for both parts */
+            for (size_t i = 0; i < count; i++) {
+                doubled[2 * i] = doubled[2 * i + 1] = factors[i];
+            }
+            factors = doubled;
+        }
+        gaussian->kernels->multiply[gaussian->dtype](factors, arrays.x + done * size,
+                                                     count * components, arrays.y + done * size);
     }
 }
 
@@ -302,8 +410,7 @@ run_parts(part_function run, const void *call, fd_cursor *cursor, size_t n, size
 
 typedef struct {
     const fd_application *application;
-    const char *x;
-    char *y;
+    fd_arrays arrays;
 } apply_call;
 
 static void
@@ -312,15 +419,39 @@ apply_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
     const apply_call *call = (const apply_call *)context;
     const fd_application *application = call->application;
     const size_t size = number_size[application->dtype] * (size_t)application->components;
-    fd_apply_part(application, cursor, first, n, call->x + first * size, call->y + first * size);
+    fd_apply_part(application, cursor, first, n, arrays_at(call->arrays, first * size));
 }
 
 void
-fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x, void *y,
+fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, fd_arrays arrays,
          size_t threads)
 {
-    const apply_call call = {application, (const char *)x, (char *)y};
+    const apply_call call = {application, arrays};
     run_parts(apply_elements, &call, cursor, n, threads);
+}
+
+typedef struct {
+    const fd_gaussian *gaussian;
+    fd_arrays arrays;
+} gaussian_call;
+
+static void
+gaussian_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
+{
+    const gaussian_call *call = (const gaussian_call *)context;
+    const fd_gaussian *gaussian = call->gaussian;
+    const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
+    fd_arrays arrays = {call->arrays.x ? call->arrays.x + first * size : NULL, NULL,
+                        call->arrays.y + first * size};
+    fd_gaussian_part(gaussian, cursor, first, n, arrays);
+}
+
+void
+fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arrays arrays,
+                size_t threads)
+{
+    const gaussian_call call = {gaussian, arrays};
+    run_parts(gaussian_elements, &call, cursor, n, threads);
 }
 
 static void

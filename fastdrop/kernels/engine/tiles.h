@@ -48,15 +48,37 @@ typedef struct {
     fd_broadcast broadcast; /* of packed masks only */
 } fd_any_mask;
 
-/* y = apply(mask, x) for n elements of `components` numbers each (complex: 2). */
+/* The arrays of one call, or of a part of it; `other` only where the operation reads it. */
+typedef struct {
+    const char *x, *other;
+    char *y;
+} fd_arrays;
+
+/* What is done to n elements of `components` numbers each (complex: 2). */
 typedef struct {
     const fd_kernels *kernels;
     const fd_any_mask *mask;
     fd_dtype dtype;
     int components;
-    double scale;
     int past_caches; /* y is too large for the caches */
+    fd_operation operation;
+    double scale, shift, dropped;
+    const char *bias;    /* element i meets bias[i % bias_period], ... */
+    uint64_t bias_period; /* ... which is followed by another FD_TILE elements of its repetition */
+    uint8_t *changed;    /* where FD_RELU leaves the kept bits, all 0 before; may be NULL */
 } fd_application;
+
+/* y = x * factor, of Gaussian dropout: factor i is made of the word at position + 4 i of a stream,
+ * of which `seeded` says source, identity and position; or is factors[i] where that is not NULL.
+ * Without x, y becomes the float32 factors. */
+typedef struct {
+    const fd_kernels *kernels;
+    const fd_seeded *seeded;
+    const float *factors;
+    fd_dtype dtype;
+    int components;
+    float deviation;
+} fd_gaussian;
 
 /* How a seeded mask is written out: as bits or as bytes, kept or dropped elements as ones. */
 typedef struct {
@@ -67,14 +89,20 @@ typedef struct {
     void *out;
 } fd_drawing;
 
-/* Elements [first, first + n), whose numbers start at x and y. Serial. */
+/* Elements [first, first + n), whose numbers start at `arrays`. Serial. */
 void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-                   const void *x, void *y);
+                   fd_arrays arrays);
 
 /* All n elements on up to `threads` threads. `cursor` is where the mask starts and becomes where
  * it ends. */
-void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, const void *x, void *y,
+void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, fd_arrays arrays,
               size_t threads);
+
+/* The same for Gaussian dropout, whose arrays have no `other`. */
+void fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+                      fd_arrays arrays);
+void fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arrays arrays,
+                     size_t threads);
 
 /* All n elements, likewise. Bits are written up to the last whole byte, pad bits 0. */
 void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads);

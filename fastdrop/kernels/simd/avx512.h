@@ -22,6 +22,11 @@ typedef __m512d v_f64;
 #define v_add64(a, b) _mm512_add_epi64(a, b)
 #define v_sub64(a, b) _mm512_sub_epi64(a, b)
 #define v_or(a, b) _mm512_or_si512(a, b)
+#define v_and(a, b) _mm512_and_si512(a, b)
+#define v_set1_32(half) _mm512_set1_epi32((int)(half))
+#define v_sub32(a, b) _mm512_sub_epi32(a, b)
+#define v_shl32(a, n) _mm512_slli_epi32(a, n)
+#define v_sra32(a, n) _mm512_srai_epi32(a, n)
 #define v_xor(a, b) _mm512_xor_si512(a, b)
 #define v_xor3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define v_shl64(a, n) _mm512_slli_epi64(a, n)
@@ -41,6 +46,15 @@ typedef __m512d v_f64;
 #define f32_load(from) _mm512_loadu_ps(from)
 #define f32_store(to, v) _mm512_storeu_ps(to, v)
 #define f32_mul(a, b) _mm512_mul_ps(a, b)
+#define f32_add(a, b) _mm512_add_ps(a, b)
+#define f32_sub(a, b) _mm512_sub_ps(a, b)
+#define f32_sqrt(a) _mm512_sqrt_ps(a)
+#define f32_from_i32(a) _mm512_cvtepi32_ps(a)
+#define f32_from_bits(a) _mm512_castsi512_ps(a)
+#define f32_bits(a) _mm512_castps_si512(a)
+#define f32_less(a, b) ((uint16_t)_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ))
+#define f32_not_below(a) ((uint16_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ))
+#define f32_select(a, b, bits) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
 #define f32_keep(a, bits) _mm512_maskz_mov_ps((__mmask16)(bits), a)
 #define f32_load_half(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
 #define f32_to_half(v) _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
@@ -57,7 +71,7 @@ f32_load_bfloat(const uint16_t *from)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
-/* A product that is NaN is quiet already: it is cut off, not rounded. */
+/* NaN is made quiet and cut off, not rounded. */
 FD_INLINE __m256i
 f32_to_bfloat(v_f32 v)
 {
@@ -65,15 +79,20 @@ f32_to_bfloat(v_f32 v)
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
     const __mmask16 number = _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q);
-    const __m512i rounded = _mm512_mask_add_epi32(bits, number, bits, half);
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i rounded = _mm512_mask_add_epi32(quiet, number, bits, half);
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 }
 
 #define f64_set1(x) _mm512_set1_pd(x)
 #define f64_load(from) _mm512_loadu_pd(from)
+#define f64_load_f32(from) _mm512_cvtps_pd(_mm256_loadu_ps(from))
 #define f64_store(to, v) _mm512_storeu_pd(to, v)
 #define f64_store_past(to, v) _mm512_stream_pd(to, v)
 #define f64_mul(a, b) _mm512_mul_pd(a, b)
+#define f64_add(a, b) _mm512_add_pd(a, b)
+#define f64_not_below(a) ((uint8_t)_mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_NLE_UQ))
+#define f64_select(a, b, bits) _mm512_mask_blend_pd((__mmask8)(bits), b, a)
 #define f64_keep(a, bits) _mm512_maskz_mov_pd((__mmask8)(bits), a)
 
 #endif

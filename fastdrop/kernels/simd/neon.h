@@ -20,6 +20,13 @@ typedef float64x2_t r_f64;
 #define r_add64(a, b) vaddq_u64(a, b)
 #define r_sub64(a, b) vsubq_u64(a, b)
 #define r_or(a, b) vorrq_u64(a, b)
+#define r_and(a, b) vandq_u64(a, b)
+#define r_sub32(a, b)                                                                              \
+    vreinterpretq_u64_u32(vsubq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b)))
+#define r_shl32(a, n)                                                                              \
+    vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(n)))
+#define r_sra32(a, n)                                                                              \
+    vreinterpretq_u64_s32(vshlq_s32(vreinterpretq_s32_u64(a), vdupq_n_s32(-(n))))
 #define r_xor(a, b) veorq_u64(a, b)
 #define r_shl64(a, n) vshlq_u64(a, vdupq_n_s64(n))
 #define r_shr64(a, n) vshlq_u64(a, vdupq_n_s64(-(n)))
@@ -38,6 +45,20 @@ r_byte_signs(uint8x16_t bytes)
     return (uint32_t)vaddv_u8(vget_low_u8(picked)) | (uint32_t)vaddv_u8(vget_high_u8(picked)) << 8;
 }
 
+/* One bit of each 32-bit lane that is all ones; of each 64-bit lane that is all zeros. */
+FD_INLINE uint32_t
+r_signs32(uint32x4_t lanes)
+{
+    static const uint32_t own[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(lanes, vld1q_u32(own)));
+}
+
+FD_INLINE uint32_t
+r_signs64(uint64x2_t lanes)
+{
+    return (uint32_t)(~vgetq_lane_u64(lanes, 0) & 1) | (uint32_t)(~vgetq_lane_u64(lanes, 1) & 2);
+}
+
 #define r_bytes_eq(a, b) r_byte_signs(vceqq_u8(vreinterpretq_u8_u64(a), vreinterpretq_u8_u64(b)))
 #define r_bytes_ge(a, b) r_byte_signs(vcgeq_u8(vreinterpretq_u8_u64(a), vreinterpretq_u8_u64(b)))
 
@@ -48,9 +69,17 @@ r_byte_signs(uint8x16_t bytes)
 #define r_f32_store_half_past(to, v) r_f32_store_half(to, v)
 #define r_f32_store_bfloat_past(to, v) r_f32_store_bfloat(to, v)
 #define r_f32_mul(a, b) vmulq_f32(a, b)
-#define r_tst32(a, b) vtstq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b))
-#define r_f32_keep(a, all, own)                                                                    \
-    vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), r_tst32(all, own)))
+#define r_f32_add(a, b) vaddq_f32(a, b)
+#define r_f32_sub(a, b) vsubq_f32(a, b)
+#define r_f32_sqrt(a) vsqrtq_f32(a)
+#define r_f32_from_i32(a) vcvtq_f32_s32(vreinterpretq_s32_u64(a))
+#define r_f32_from_bits(a) vreinterpretq_f32_u64(a)
+#define r_f32_bits(a) vreinterpretq_u64_f32(a)
+#define r_f32_less(a, b) r_signs32(vcltq_f32(a, b))
+#define r_f32_not_below(a) r_signs32(vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0.0f))))
+#define r_set32(all, own) vtstq_u32(vreinterpretq_u32_u64(all), vreinterpretq_u32_u64(own))
+#define r_f32_and(a, set) vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), set))
+#define r_f32_choose(a, b, set) vbslq_f32(set, a, b)
 #define r_f32_load_half(from) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)))
 #define r_f32_store_half(to, v) vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(v)))
 #define r_f32_load_bfloat(from) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))
@@ -68,12 +97,15 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 
 #define r_f64_set1(x) vdupq_n_f64(x)
 #define r_f64_load(from) vld1q_f64(from)
+#define r_f64_load_f32(from) vcvt_f64_f32(vld1_f32(from))
 #define r_f64_store(to, v) vst1q_f64(to, v)
 #define r_f64_store_past(to, v) r_f64_store(to, v)
 #define r_f64_mul(a, b) vmulq_f64(a, b)
-#define r_f64_keep(a, all, own)                                                                    \
-    vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a),                                      \
-                                    vreinterpretq_u64_u32(r_tst32(all, own))))
+#define r_f64_add(a, b) vaddq_f64(a, b)
+#define r_f64_not_below(a) r_signs64(vcleq_f64(a, vdupq_n_f64(0.0)))
+#define r_f64_and(a, set)                                                                          \
+    vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_u32(set)))
+#define r_f64_choose(a, b, set) vbslq_f64(vreinterpretq_u64_u32(set), a, b)
 
 #include "bits.h"
 #include "wide.h"

@@ -8,6 +8,8 @@
 #ifndef FD_SIMD_H
 #define FD_SIMD_H
 
+#include <math.h>
+
 #include "bits.h"
 #include "half.h"
 
@@ -90,6 +92,12 @@ v_or(v_u64 a, v_u64 b)
 }
 
 FD_INLINE v_u64
+v_and(v_u64 a, v_u64 b)
+{
+    FD_EACH_WORD(a.word[i] & b.word[i]);
+}
+
+FD_INLINE v_u64
 v_xor(v_u64 a, v_u64 b)
 {
     FD_EACH_WORD(a.word[i] ^ b.word[i]);
@@ -124,6 +132,34 @@ FD_INLINE v_u64
 v_mul32(v_u64 a, v_u64 b)
 {
     FD_EACH_WORD((a.word[i] & 0xFFFFFFFFu) * (b.word[i] & 0xFFFFFFFFu));
+}
+
+/* Halves of words on their own, the low one first. */
+#define FD_EACH_HALF(LOW, HIGH) FD_EACH_WORD((uint64_t)(uint32_t)(LOW) | (uint64_t)(HIGH) << 32)
+
+FD_INLINE v_u64
+v_set1_32(uint32_t half)
+{
+    FD_EACH_HALF(half, half);
+}
+
+FD_INLINE v_u64
+v_sub32(v_u64 a, v_u64 b)
+{
+    FD_EACH_HALF(a.word[i] - b.word[i], (a.word[i] >> 32) - (b.word[i] >> 32));
+}
+
+FD_INLINE v_u64
+v_shl32(v_u64 a, int n)
+{
+    FD_EACH_HALF(a.word[i] << n, a.word[i] >> 32 << n);
+}
+
+/* Copies of the sign come in. */
+FD_INLINE v_u64
+v_sra32(v_u64 a, int n)
+{
+    FD_EACH_HALF((int32_t)a.word[i] >> n, (int64_t)a.word[i] >> 32 >> n);
 }
 
 /* Low half of `low`, then low half of `high`. */
@@ -207,6 +243,80 @@ f32_mul(v_f32 a, v_f32 b)
     FD_EACH_FLOAT(a.element[i] * b.element[i]);
 }
 
+FD_INLINE v_f32
+f32_add(v_f32 a, v_f32 b)
+{
+    FD_EACH_FLOAT(a.element[i] + b.element[i]);
+}
+
+FD_INLINE v_f32
+f32_sub(v_f32 a, v_f32 b)
+{
+    FD_EACH_FLOAT(a.element[i] - b.element[i]);
+}
+
+FD_INLINE v_f32
+f32_sqrt(v_f32 a)
+{
+    FD_EACH_FLOAT(sqrtf(a.element[i]));
+}
+
+/* The signed halves of words as numbers. */
+FD_INLINE v_f32
+f32_from_i32(v_u64 a)
+{
+    FD_EACH_FLOAT((float)(int32_t)(a.word[i / 2] >> i % 2 * 32));
+}
+
+/* The same bits, as numbers and as halves of words. */
+FD_INLINE v_f32
+f32_from_bits(v_u64 a)
+{
+    v_f32 result;
+    for (int i = 0; i < 16; i++) {
+        const uint32_t half = (uint32_t)(a.word[i / 2] >> i % 2 * 32);
+        memcpy(&result.element[i], &half, 4);
+    }
+    return result;
+}
+
+FD_INLINE v_u64
+f32_bits(v_f32 a)
+{
+    uint32_t half[16];
+    memcpy(half, a.element, 64);
+    FD_EACH_HALF(half[2 * i], half[2 * i + 1]);
+}
+
+/* Bit i where a is less than b. */
+FD_INLINE uint16_t
+f32_less(v_f32 a, v_f32 b)
+{
+    uint16_t bits = 0;
+    for (int i = 0; i < 16; i++) {
+        bits |= (uint16_t)((a.element[i] < b.element[i]) << i);
+    }
+    return bits;
+}
+
+/* Element i of a where bit i is set, else of b. */
+FD_INLINE v_f32
+f32_select(v_f32 a, v_f32 b, uint16_t bits)
+{
+    FD_EACH_FLOAT(bits >> i & 1 ? a.element[i] : b.element[i]);
+}
+
+/* Bit i where element i is greater than 0, or NaN. */
+FD_INLINE uint16_t
+f32_not_below(v_f32 a)
+{
+    uint16_t bits = 0;
+    for (int i = 0; i < 16; i++) {
+        bits |= (uint16_t)(!(a.element[i] <= 0.0f) << i);
+    }
+    return bits;
+}
+
 /* Element i where bit i is set, else +0. */
 FD_INLINE v_f32
 f32_keep(v_f32 a, uint16_t bits)
@@ -256,9 +366,37 @@ f64_load(const double *from)
 }
 
 FD_INLINE v_f64
+f64_load_f32(const float *from)
+{
+    FD_EACH_DOUBLE(from[i]);
+}
+
+FD_INLINE v_f64
 f64_mul(v_f64 a, v_f64 b)
 {
     FD_EACH_DOUBLE(a.element[i] * b.element[i]);
+}
+
+FD_INLINE v_f64
+f64_add(v_f64 a, v_f64 b)
+{
+    FD_EACH_DOUBLE(a.element[i] + b.element[i]);
+}
+
+FD_INLINE v_f64
+f64_select(v_f64 a, v_f64 b, uint8_t bits)
+{
+    FD_EACH_DOUBLE(bits >> i & 1 ? a.element[i] : b.element[i]);
+}
+
+FD_INLINE uint8_t
+f64_not_below(v_f64 a)
+{
+    uint8_t bits = 0;
+    for (int i = 0; i < 8; i++) {
+        bits |= (uint8_t)(!(a.element[i] <= 0.0) << i);
+    }
+    return bits;
 }
 
 FD_INLINE v_f64

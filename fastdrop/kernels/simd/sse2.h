@@ -20,6 +20,10 @@ typedef __m128d r_f64;
 #define r_add64(a, b) _mm_add_epi64(a, b)
 #define r_sub64(a, b) _mm_sub_epi64(a, b)
 #define r_or(a, b) _mm_or_si128(a, b)
+#define r_and(a, b) _mm_and_si128(a, b)
+#define r_sub32(a, b) _mm_sub_epi32(a, b)
+#define r_shl32(a, n) _mm_slli_epi32(a, n)
+#define r_sra32(a, n) _mm_srai_epi32(a, n)
 #define r_xor(a, b) _mm_xor_si128(a, b)
 #define r_shl64(a, n) _mm_slli_epi64(a, n)
 #define r_shr64(a, n) _mm_srli_epi64(a, n)
@@ -39,8 +43,18 @@ typedef __m128d r_f64;
 #define r_f32_store_half_past(to, v) r_f32_store_half(to, v)
 #define r_f32_store_bfloat_past(to, v) r_f32_store_bfloat(to, v)
 #define r_f32_mul(a, b) _mm_mul_ps(a, b)
-#define r_f32_keep(a, all, own)                                                                    \
-    _mm_and_ps(a, _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_and_si128(all, own), own)))
+#define r_f32_add(a, b) _mm_add_ps(a, b)
+#define r_f32_sub(a, b) _mm_sub_ps(a, b)
+#define r_f32_sqrt(a) _mm_sqrt_ps(a)
+#define r_f32_from_i32(a) _mm_cvtepi32_ps(a)
+#define r_f32_from_bits(a) _mm_castsi128_ps(a)
+#define r_f32_bits(a) _mm_castps_si128(a)
+#define r_f32_less(a, b) _mm_movemask_ps(_mm_cmplt_ps(a, b))
+#define r_f32_not_below(a) _mm_movemask_ps(_mm_cmpnle_ps(a, _mm_setzero_ps()))
+#define r_set32(all, own) _mm_cmpeq_epi32(_mm_and_si128(all, own), own)
+#define r_f32_and(a, set) _mm_and_ps(a, _mm_castsi128_ps(set))
+#define r_f32_choose(a, b, set)                                                                    \
+    _mm_or_ps(r_f32_and(a, set), _mm_andnot_ps(_mm_castsi128_ps(set), b))
 
 FD_INLINE r_f32
 r_f32_load_half(const uint16_t *from)
@@ -81,11 +95,16 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 
 #define r_f64_set1(x) _mm_set1_pd(x)
 #define r_f64_load(from) _mm_loadu_pd(from)
+#define r_f64_load_f32(from)                                                                       \
+    _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)(from))))
 #define r_f64_store(to, v) _mm_storeu_pd(to, v)
 #define r_f64_store_past(to, v) _mm_stream_pd(to, v)
 #define r_f64_mul(a, b) _mm_mul_pd(a, b)
-#define r_f64_keep(a, all, own)                                                                    \
-    _mm_and_pd(a, _mm_castsi128_pd(_mm_cmpeq_epi32(_mm_and_si128(all, own), own)))
+#define r_f64_add(a, b) _mm_add_pd(a, b)
+#define r_f64_not_below(a) _mm_movemask_pd(_mm_cmpnle_pd(a, _mm_setzero_pd()))
+#define r_f64_and(a, set) _mm_and_pd(a, _mm_castsi128_pd(set))
+#define r_f64_choose(a, b, set)                                                                    \
+    _mm_or_pd(r_f64_and(a, set), _mm_andnot_pd(_mm_castsi128_pd(set), b))
 
 #include "bits.h"
 #include "wide.h"

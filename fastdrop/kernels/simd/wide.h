@@ -90,6 +90,12 @@ v_or(v_u64 a, v_u64 b)
 }
 
 FD_INLINE v_u64
+v_and(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_and(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
 v_xor(v_u64 a, v_u64 b)
 {
     FD_RESULT(v_u64, r_xor(a.r[i], b.r[i]));
@@ -123,6 +129,30 @@ FD_INLINE v_u64
 v_mul32(v_u64 a, v_u64 b)
 {
     FD_RESULT(v_u64, r_mul32(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_set1_32(uint32_t half)
+{
+    FD_RESULT(v_u64, r_set1_32(half));
+}
+
+FD_INLINE v_u64
+v_sub32(v_u64 a, v_u64 b)
+{
+    FD_RESULT(v_u64, r_sub32(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_u64
+v_shl32(v_u64 a, const int n)
+{
+    FD_RESULT(v_u64, r_shl32(a.r[i], n));
+}
+
+FD_INLINE v_u64
+v_sra32(v_u64 a, const int n)
+{
+    FD_RESULT(v_u64, r_sra32(a.r[i], n));
 }
 
 FD_INLINE v_u64
@@ -225,15 +255,76 @@ f32_mul(v_f32 a, v_f32 b)
     FD_RESULT(v_f32, r_f32_mul(a.r[i], b.r[i]));
 }
 
+FD_INLINE v_f32
+f32_add(v_f32 a, v_f32 b)
+{
+    FD_RESULT(v_f32, r_f32_add(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f32
+f32_sub(v_f32 a, v_f32 b)
+{
+    FD_RESULT(v_f32, r_f32_sub(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f32
+f32_sqrt(v_f32 a)
+{
+    FD_RESULT(v_f32, r_f32_sqrt(a.r[i]));
+}
+
+FD_INLINE v_f32
+f32_from_i32(v_u64 a)
+{
+    FD_RESULT(v_f32, r_f32_from_i32(a.r[i]));
+}
+
+FD_INLINE v_f32
+f32_from_bits(v_u64 a)
+{
+    FD_RESULT(v_f32, r_f32_from_bits(a.r[i]));
+}
+
+FD_INLINE v_u64
+f32_bits(v_f32 a)
+{
+    FD_RESULT(v_u64, r_f32_bits(a.r[i]));
+}
+
+FD_INLINE uint16_t
+f32_less(v_f32 a, v_f32 b)
+{
+    uint32_t bits = 0;
+    FD_EACH(bits |= (uint32_t)r_f32_less(a.r[i], b.r[i]) << FD_R_FLOATS * i)
+    return (uint16_t)bits;
+}
+
+FD_INLINE uint16_t
+f32_not_below(v_f32 a)
+{
+    uint32_t bits = 0;
+    FD_EACH(bits |= (uint32_t)r_f32_not_below(a.r[i]) << FD_R_FLOATS * i)
+    return (uint16_t)bits;
+}
+
 /* The bits go to every lane; each lane then looks at its own. */
+static const FD_ALIGN64 uint32_t f32_own[16] = {
+    1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
+    1u << 8, 1u << 9, 1u << 10, 1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15};
+
 FD_INLINE v_f32
 f32_keep(v_f32 a, uint16_t bits)
 {
-    static const FD_ALIGN64 uint32_t own[16] = {
-        1u << 0, 1u << 1, 1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
-        1u << 8, 1u << 9, 1u << 10, 1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15};
     const r_u64 all = r_set1_32(bits);
-    FD_RESULT(v_f32, r_f32_keep(a.r[i], all, r_load(own + FD_R_FLOATS * i)));
+    FD_RESULT(v_f32, r_f32_and(a.r[i], r_set32(all, r_load(f32_own + FD_R_FLOATS * i))));
+}
+
+FD_INLINE v_f32
+f32_select(v_f32 a, v_f32 b, uint16_t bits)
+{
+    const r_u64 all = r_set1_32(bits);
+    FD_RESULT(v_f32,
+              r_f32_choose(a.r[i], b.r[i], r_set32(all, r_load(f32_own + FD_R_FLOATS * i))));
 }
 
 FD_INLINE v_f64
@@ -246,6 +337,12 @@ FD_INLINE v_f64
 f64_load(const double *from)
 {
     FD_RESULT(v_f64, r_f64_load(from + FD_R_DOUBLES * i));
+}
+
+FD_INLINE v_f64
+f64_load_f32(const float *from)
+{
+    FD_RESULT(v_f64, r_f64_load_f32(from + FD_R_DOUBLES * i));
 }
 
 FD_INLINE void
@@ -266,15 +363,38 @@ f64_mul(v_f64 a, v_f64 b)
     FD_RESULT(v_f64, r_f64_mul(a.r[i], b.r[i]));
 }
 
-/* As f32_keep, by 32-bit halves: a lane's two halves look at the same bit. */
+FD_INLINE v_f64
+f64_add(v_f64 a, v_f64 b)
+{
+    FD_RESULT(v_f64, r_f64_add(a.r[i], b.r[i]));
+}
+
+FD_INLINE uint8_t
+f64_not_below(v_f64 a)
+{
+    uint32_t bits = 0;
+    FD_EACH(bits |= (uint32_t)r_f64_not_below(a.r[i]) << FD_R_DOUBLES * i)
+    return (uint8_t)bits;
+}
+
+/* As for f32, by 32-bit halves: a lane's two halves look at the same bit. */
+static const FD_ALIGN64 uint32_t f64_own[16] = {1u << 0, 1u << 0, 1u << 1, 1u << 1, 1u << 2, 1u << 2,
+                                                1u << 3, 1u << 3, 1u << 4, 1u << 4, 1u << 5, 1u << 5,
+                                                1u << 6, 1u << 6, 1u << 7, 1u << 7};
+
 FD_INLINE v_f64
 f64_keep(v_f64 a, uint8_t bits)
 {
-    static const FD_ALIGN64 uint32_t own[16] = {
-        1u << 0, 1u << 0, 1u << 1, 1u << 1, 1u << 2, 1u << 2, 1u << 3, 1u << 3,
-        1u << 4, 1u << 4, 1u << 5, 1u << 5, 1u << 6, 1u << 6, 1u << 7, 1u << 7};
     const r_u64 all = r_set1_32(bits);
-    FD_RESULT(v_f64, r_f64_keep(a.r[i], all, r_load(own + FD_R_FLOATS * i)));
+    FD_RESULT(v_f64, r_f64_and(a.r[i], r_set32(all, r_load(f64_own + FD_R_FLOATS * i))));
+}
+
+FD_INLINE v_f64
+f64_select(v_f64 a, v_f64 b, uint8_t bits)
+{
+    const r_u64 all = r_set1_32(bits);
+    FD_RESULT(v_f64,
+              r_f64_choose(a.r[i], b.r[i], r_set32(all, r_load(f64_own + FD_R_FLOATS * i))));
 }
 
 #endif

@@ -4,6 +4,8 @@
  * their table. FD_TARGET is the level's name, FD_TABLE its symbol.
  */
 #include "../apply/apply.h"
+#include "../apply/multiply.h"
+#include "../mask/normal.h"
 #include "../mask/threshold.h"
 #include "../source/lanes.h"
 
@@ -16,13 +18,9 @@ const fd_kernels FD_TABLE = {
              [FD_XOSHIRO256PLUSPLUS] = xoshiro256plusplus_fill,
              [FD_XORSHIFT128PLUS] = xorshift128plus_fill},
     .threshold = threshold_bytes,
-    .apply = {[FD_FLOAT16] = apply_float16,
-              [FD_BFLOAT16] = apply_bfloat16,
-              [FD_FLOAT32] = apply_float32,
-              [FD_FLOAT64] = apply_float64},
-    .apply_past_caches = {[FD_FLOAT16] = apply_float16_past_caches,
-                          [FD_BFLOAT16] = apply_bfloat16_past_caches,
-                          [FD_FLOAT32] = apply_float32_past_caches,
-                          [FD_FLOAT64] = apply_float64_past_caches},
+    .apply = FD_ALL_OPERATIONS(),
+    .apply_past_caches = FD_ALL_OPERATIONS(_past_caches),
+    .normal = normal_factors,
+    .multiply = FD_ALL_DTYPES(multiply),
     .unpack = unpack_bits,
 };

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: what the functions beyond plain dropout do with a mask, in one pass over memory: draw it,
+# and apply it in another way than y = kept ? x * scale : 0.
+import numpy as np
+
+cimport numpy as cnp
+from numpy cimport ndarray
+
+from fastdrop._checks import check_noise_shape
+
+from fastdrop.apply._apply cimport application_of, as_input, as_other, as_output
+from fastdrop.kernels._kernels cimport (
+    FD_ADD,
+    FD_ADD_BIAS,
+    FD_AFFINE,
+    FD_RELU,
+    FD_SELECT,
+    FD_TILE,
+    fd_application,
+    fd_operation,
+)
+from fastdrop.mask._mask cimport Mask, Probability, packed_mask, padded_bits, reserve_mask, run_first
+from fastdrop.mask._mask import kept_mask
+
+cnp.import_array()
+
+
+cdef ndarray as_real(object x):
+    cdef ndarray array = as_input(x)
+    if cnp.PyArray_ISCOMPLEX(array):
+        raise TypeError(
+            f"x has dtype {array.dtype}; allowed are float16, bfloat16, float32 and float64"
+        )
+    return array
+
+
+cdef ndarray repeated_bias(object bias, ndarray x):
+    # The bias and at least a tile of its repetition: what is read from any of its elements on.
+    cdef tuple shape = (<object>x).shape
+    cdef ndarray rows
+    bias = np.asarray(bias)
+    if bias.dtype != x.dtype:
+        raise TypeError(f"bias has dtype {bias.dtype}; allowed is x's dtype, {x.dtype}")
+    if bias.ndim != 1 or not shape or bias.size != shape[len(shape) - 1]:
+        raise ValueError(
+            f"bias has shape {bias.shape}; allowed is the last axis of x's shape {shape}"
+        )
+    rows = np.empty((FD_TILE // max(bias.size, 1) + 2, bias.size), bias.dtype.newbyteorder("="))
+    rows[:] = bias
+    return rows
+
+
+cdef Mask drawn(object source, tuple shape, Probability probability, double scale):
+    # No source: nothing is drawn, and everything kept.
+    if source is None:
+        return kept_mask(shape, 1.0)
+    return reserve_mask(source, shape, probability, scale)
+
+
+def affine(x, out, Probability probability, source, noise_shape, double scale, double shift,
+           double dropped):
+    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``."""
+    cdef fd_application application = application_of(FD_AFFINE, scale)
+    cdef ndarray from_ = as_real(x)
+    cdef ndarray to
+    cdef Mask mask
+    shape = (<object>from_).shape
+    if noise_shape is not None:
+        shape = check_noise_shape(noise_shape, shape)
+    to = as_output(from_, out)
+    mask = reserve_mask(source, shape, probability, scale)
+    application.shift, application.dropped = shift, dropped
+    run_first(mask, source, &application, from_, None, to)
+    return to, mask
+
+
+def add(x, other, bias, out, Probability probability, source):
+    """Return (y, mask) with ``y = other + (kept ? (x + bias) * scale : 0)``; bias may be None."""
+    cdef fd_operation operation = FD_ADD if bias is None else FD_ADD_BIAS
+    cdef fd_application application
+    cdef ndarray from_ = as_input(x)
+    cdef ndarray beside = as_other("residual", other, from_)
+    cdef ndarray repeated = None if bias is None else repeated_bias(bias, from_)
+    cdef ndarray to = as_output(from_, out)
+    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.scale)
+    application = application_of(operation, mask.scale)
+    if repeated is not None:
+        application.bias = <const char *>cnp.PyArray_DATA(repeated)
+        application.bias_period = cnp.PyArray_DIM(repeated, 1)
+    run_first(mask, source, &application, from_, beside, to)
+    return to, mask
+
+
+def select(x, other, out, Probability probability, source):
+    """Return (y, mask) with ``y = kept ? x : other``."""
+    cdef fd_application application = application_of(FD_SELECT, 1.0)
+    cdef ndarray from_ = as_input(x)
+    cdef ndarray beside = as_other("old", other, from_)
+    cdef ndarray to = as_output(from_, out)
+    cdef Mask mask = reserve_mask(source, (<object>from_).shape, probability, 1.0)
+    run_first(mask, source, &application, from_, beside, to)
+    return to, mask
+
+
+def relu(x, out, Probability probability, source):
+    """Return (y, mask) with ``y = kept and not x <= 0 ? x * scale : 0``; that is what mask says."""
+    cdef fd_application application
+    cdef ndarray from_ = as_real(x)
+    cdef ndarray to = as_output(from_, out)
+    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.scale)
+    cdef ndarray bits = padded_bits(mask.size)
+    bits[:] = 0
+    application = application_of(FD_RELU, mask.scale)
+    application.changed = <cnp.uint8_t *>cnp.PyArray_DATA(bits)
+    run_first(mask, source, &application, from_, None, to)
+    return to, packed_mask(mask.shape, mask.p, mask.scale, bits)
