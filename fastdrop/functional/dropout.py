@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The functions that most programs call: check, choose, and call one compiled function."""
+"""Dropout of elements, its gradient, and masks and booleans by themselves."""
 
 import math
 from typing import Any, Literal, overload
@@ -21,6 +21,7 @@ from fastdrop._typing import (
     Store,
 )
 from fastdrop.apply._apply import check_arrays
+from fastdrop.functional._probability import HALF, as_probability
 from fastdrop.mask._mask import (
     Mask,
     Probability,
@@ -35,16 +36,7 @@ from fastdrop.source.default import as_source
 
 __all__ = ["bernoulli", "dropout", "dropout_backward", "dropout_mask"]
 
-# The default of p: a float of its own, so that a caller's 0.5 is told apart by identity.
-HALF = float("0.5")
 SCALES = ("train", "test", "none")
-
-
-def _probability(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
-    """Return the Probability of p or keep_prob, of which one is given."""
-    if keep_prob is not None and p is not HALF:
-        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; allowed is one of the two")
-    return Probability(p, keep_prob)
 
 
 @overload
@@ -176,7 +168,7 @@ def dropout(
         check_choice("scale", scale, SCALES)
     if mask is not None:
         return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
-    probability = Probability(p, None) if keep_prob is None else _probability(p, keep_prob)
+    probability = Probability(p, None) if keep_prob is None else as_probability(p, keep_prob)
     source = as_source(rng)
     if training:
         return forward(x, out, probability, source, noise_shape, scale == "train")
@@ -227,7 +219,7 @@ def _with_mask(
         kept = np.asarray(mask)
         if kept.dtype != bool:
             raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")
-        probability = _probability(p, keep_prob)
+        probability = as_probability(p, keep_prob)
         keep = probability.keep_prob
         mask = mask_from_array(kept, probability, probability.scale if scale == "train" else 1.0)
     if training:
@@ -336,7 +328,7 @@ def dropout_mask(
     """
     check_choice("store", store, ("auto", "seed", "bits"))
     shape = check_shape(shape)
-    probability = _probability(p, keep_prob)
+    probability = as_probability(p, keep_prob)
     source = as_source(rng)
     if store == "seed" and not hasattr(source, "position"):
         raise ValueError(

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""p or keep_prob, of which one is given."""
+
+from fastdrop._typing import ProbabilityLike
+from fastdrop.mask._mask import Probability
+
+__all__ = ["HALF", "as_probability"]
+
+# The default of p: a float of its own, so that a caller's 0.5 is told apart by identity.
+HALF = float("0.5")
+
+
+def as_probability(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
+    """Return the Probability of p or keep_prob, of which one is given."""
+    if keep_prob is not None and p is not HALF:
+        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; allowed is one of the two")
+    return Probability(p, keep_prob)
