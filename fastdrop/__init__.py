@@ -8,7 +8,9 @@ The house has three rooms in a row, and the same three words name them everywher
 A *source* makes random bytes (`fastdrop.source`), a *mask* says which elements are kept
 (`fastdrop.mask`), and *apply* is ``y = kept ? x * scale : 0`` (`fastdrop.apply`). Under them,
 `fastdrop.kernels` is the machine code, once per instruction set; above them,
-`fastdrop.functional` is what most programs call. `fastdrop._reference` says all of it again,
+`fastdrop.functional` is what most programs call: dropout of elements, channels, samples, blocks and
+weights. `fastdrop.layers` are the same functions that remember their masks, and
+`fastdrop.monte_carlo` predicts with them. `fastdrop._reference` says all of the stages again,
 slowly, in plain NumPy: the specification that every kernel is tested against.
 """
 
@@ -22,8 +24,33 @@ try:
         simd_levels,
         use_simd,
     )
-    from fastdrop.functional import bernoulli, dropout, dropout_backward, dropout_mask
+    from fastdrop.functional import (
+        bernoulli,
+        drop_block2d,
+        drop_connect,
+        drop_connect_backward,
+        drop_path,
+        drop_path_rates,
+        dropout,
+        dropout1d,
+        dropout2d,
+        dropout3d,
+        dropout_backward,
+        dropout_mask,
+        embedding_dropout,
+    )
+    from fastdrop.layers import (
+        DropBlock2d,
+        DropConnect,
+        Dropout,
+        Dropout1d,
+        Dropout2d,
+        Dropout3d,
+        DropPath,
+        EmbeddingDropout,
+    )
     from fastdrop.mask import Mask
+    from fastdrop.monte_carlo import mc_predict
     from fastdrop.source import NumPySource, Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
 except ModuleNotFoundError as _error:
     if _error.name is None or not _error.name.startswith("fastdrop."):
@@ -39,16 +66,34 @@ except PackageNotFoundError:  # the folder alone, without its metadata
     __version__ = "unknown"
 
 __all__ = [
+    "DropBlock2d",
+    "DropConnect",
+    "DropPath",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "EmbeddingDropout",
     "Mask",
     "NumPySource",
     "Philox4x32",
     "Xorshift128Plus",
     "Xoshiro256PlusPlus",
     "bernoulli",
+    "drop_block2d",
+    "drop_connect",
+    "drop_connect_backward",
+    "drop_path",
+    "drop_path_rates",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "dropout_backward",
     "dropout_mask",
+    "embedding_dropout",
     "get_num_threads",
+    "mc_predict",
     "set_num_threads",
     "show_config",
     "simd_levels",

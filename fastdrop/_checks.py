@@ -16,9 +16,11 @@ from numpy.random.bit_generator import ISeedSequence
 from fastdrop._typing import Shape
 
 __all__ = [
+    "check_axes",
     "check_broadcast",
     "check_choice",
     "check_index",
+    "check_integer",
     "check_jumps",
     "check_keep_prob",
     "check_noise_shape",
@@ -147,6 +149,22 @@ def check_broadcast(name: str, lengths: Shape, shape: Shape) -> None:
             f"{name} {lengths} does not broadcast to x's shape {shape}; "
             "allowed are, from the last axis on, x's length or 1"
         )
+
+
+def check_axes(name: str, value: Any, shape: Shape) -> tuple[int, ...]:
+    """Return axes of x's ``shape``, one or a sequence of them, as ints that are not negative."""
+    end = len(shape)
+    allowed = f"in [{-end}, {end}), the axes of x's shape {shape}"
+    try:
+        entries = (value,) if hasattr(value, "__index__") else tuple(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r}; allowed are an integer or a sequence of integers"
+        ) from None
+    axes = tuple(check_integer(name, entry, -end, end, allowed) % end for entry in entries)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name} is {value!r}; allowed is to name an axis once")
+    return axes
 
 
 def check_index(value: Any) -> Any:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayLike",
+    "AxesLike",
     "BitGeneratorLike",
     "BoolArray",
     "NDArray",
@@ -51,6 +52,7 @@ Store: TypeAlias = Literal["auto", "seed", "bits"]
 Shape: TypeAlias = tuple[int, ...]
 ShapeLike: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 NoiseShapeLike: TypeAlias = Sequence[SupportsIndex | None]
+AxesLike: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 
 
 class BitGeneratorLike(Protocol):

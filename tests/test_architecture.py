@@ -29,8 +29,10 @@ ROOMS = {
     "source": {"kernels", "_checks", "_typing"},
     "mask": {"apply", "source", "kernels", "_checks", "_typing"},
     "functional": {"mask", "source", "apply", "_checks", "_typing"},
+    "layers": {"functional", "mask", "source", "_checks", "_typing"},
+    "monte_carlo": {"_checks", "_typing"},
     "config": {"kernels", "_checks", "_typing"},
-    "__init__": {"functional", "mask", "source", "config"},
+    "__init__": {"functional", "layers", "monte_carlo", "mask", "source", "config"},
     "__main__": {"cli"},
     "cli": {"__init__", "kernels", "_reference", "_typing"},
 }
@@ -144,7 +146,7 @@ def test_the_parser_of_imports_sees_them():
     assert rooms_known(TREE / "mask" / "_mask.pyx") == {"_checks", "apply", "kernels", "source"}
     assert rooms_known(TREE / "apply" / "_apply.pxd") == {"kernels"}
     assert rooms_known(TREE / "functional" / "dropout.py") >= {"_checks", "apply", "mask", "source"}
-    assert rooms_known(TREE / "__init__.py") == {"config", "functional", "mask", "source"}
+    assert rooms_known(TREE / "__init__.py") == ROOMS["__init__"]
     assert "numpy" in imports(TREE / "mask" / "_mask.pyx")
     assert "numpy.random.bit_generator.BitGenerator" in imports(TREE / "source" / "_source.pxd")
 
@@ -235,7 +237,14 @@ MODULES = [
     "fastdrop._typing",
     "fastdrop.config",
     "fastdrop.functional",
+    "fastdrop.functional._probability",
+    "fastdrop.functional.connect",
+    "fastdrop.functional.dropout",
+    "fastdrop.functional.schedules",
+    "fastdrop.functional.shaped",
+    "fastdrop.layers",
     "fastdrop.mask",
+    "fastdrop.monte_carlo",
     "fastdrop.source",
     "fastdrop.source.default",
 ]

@@ -36,6 +36,7 @@ def kept(mask):
                 "training": True,
                 "scale": "train",
                 "noise_shape": None,
+                "broadcast_axes": None,
                 "mask": None,
                 "out": None,
             },
@@ -183,6 +184,16 @@ NOISE_SHAPES = [
     (3, TypeError, ["3"]),
     ("ab", TypeError, ["'a'"]),
 ]
+BROADCAST_AXES = [
+    (2, ValueError, ["2", "[-2, 2)", "(2, 3)"]),
+    (-3, ValueError, ["-3", "[-2, 2)"]),
+    ((0, 2), ValueError, ["2"]),
+    ((1, -1), ValueError, ["(1, -1)", "once"]),
+    (1.0, TypeError, ["1.0", "integer"]),
+    ((0, 1.0), TypeError, ["1.0"]),
+    ("0", TypeError, ["'0'"]),
+    (object(), TypeError, ["object"]),
+]
 SCALES = [
     ("both", ValueError, ["'both'", "'train', 'test', 'none'"]),
     (None, ValueError, ["None"]),
@@ -260,6 +271,11 @@ def bad_calls():
     add("out", OUTS, lambda out: masked(mask=MASK, out=out))
     add("noise_shape", NOISE_SHAPES, lambda shape: dropout(noise_shape=shape))
     add("noise_shape", NOISE_SHAPES, lambda shape: evaluated(noise_shape=shape))
+    add("broadcast_axes", BROADCAST_AXES, lambda axes: dropout(broadcast_axes=axes))
+    add("broadcast_axes", BROADCAST_AXES, lambda axes: evaluated(broadcast_axes=axes))
+    for shape in ((2, 1), (None, 1)):
+        both = [(shape, TypeError, ["broadcast_axes is 1", repr(shape)])]
+        add("both", both, lambda shape: dropout(noise_shape=shape, broadcast_axes=1))
     add("scale", SCALES, lambda scale: dropout(scale=scale), lambda scale: evaluated(scale=scale))
     add("scale", SCALES, lambda scale: masked(mask=MASK, scale=scale))
     add("mask", MASKS, lambda mask: masked(mask=mask))
@@ -279,6 +295,10 @@ def bad_calls():
     for shape in ((2, 3), (None, 1), (7,)):
         beside = [(shape, TypeError, ["noise_shape", repr(shape), "mask"])]
         add("beside a mask", beside, lambda shape: masked(mask=kept_all, noise_shape=shape))
+    for axes in (0, (0, 1)):
+        beside = [(axes, TypeError, ["broadcast_axes", repr(axes), "mask"])]
+        for mask in (MASK, kept_all):
+            add("beside a mask", beside, lambda axes, m=mask: masked(mask=m, broadcast_axes=axes))
     wrong = [(rng, TypeError, [repr(rng)]) for rng in (1.5, "1", True)]
     add("rng beside a mask", wrong, lambda rng: masked(mask=kept_all, rng=rng))
     add("mask of backward", MASKS[2:4], lambda mask: backward(mask=mask))
@@ -664,6 +684,41 @@ def test_nothing_is_multiplied_by_an_infinite_factor():
     y, mask = fd.dropout(np.array([1.0, 2.0]), 1.0, mask=np.array([True, False]))
     assert y.tolist() == [1.0, 0.0]
     assert mask.scale == math.inf
+
+
+# ---- shared decisions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [
+        (0, (1, 5, 6)),
+        (1, (4, 1, 6)),
+        (-1, (4, 5, 1)),
+        ((0, 2), (1, 5, 1)),
+        ([-3, 1], (1, 1, 6)),
+        ((), (4, 5, 6)),
+        ((2, 1, 0), (1, 1, 1)),
+        (np.int64(1), (4, 1, 6)),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_broadcast_axes_are_a_noise_shape(axes, shape, training):
+    x = np.random.default_rng(1).standard_normal((4, 5, 6))
+    sources = fd.Philox4x32(3), fd.Philox4x32(3)
+    y, mask = fd.dropout(x, 0.3, rng=sources[0], broadcast_axes=axes, training=training)
+    expected = fd.dropout(x, 0.3, rng=sources[1], noise_shape=shape, training=training)
+    assert mask == expected[1]
+    assert mask.shape == shape
+    assert np.array_equal(y, expected[0])
+    assert sources[0].position == sources[1].position == training * math.prod(shape)
+
+
+def test_one_decision_for_all_time_steps():
+    x = np.ones((3, 7, 50))
+    y, _ = fd.dropout(x, 0.5, rng=1, broadcast_axes=1)
+    assert (y == y[:, :1]).all()
+    assert len({row.tobytes() for row in y[:, 0]}) == 3  # but samples have their own
 
 
 # ---- backward ------------------------------------------------------------------------------------

@@ -7,9 +7,16 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastdrop._checks import check_broadcast, check_choice, check_probability, check_shape
+from fastdrop._checks import (
+    check_axes,
+    check_broadcast,
+    check_choice,
+    check_probability,
+    check_shape,
+)
 from fastdrop._typing import (
     ArrayLike,
+    AxesLike,
     BoolArray,
     NDArray,
     NoiseShapeLike,
@@ -49,6 +56,7 @@ def dropout(
     training: bool = ...,
     scale: Scale = ...,
     noise_shape: NoiseShapeLike | None = ...,
+    broadcast_axes: AxesLike | None = ...,
     mask: Mask | ArrayLike | None = ...,
     out: NDArray[ScalarT] | None = ...,
 ) -> tuple[NDArray[ScalarT], Mask]: ...
@@ -64,6 +72,7 @@ def dropout(
     training: bool = ...,
     scale: Scale = ...,
     noise_shape: NoiseShapeLike | None = ...,
+    broadcast_axes: AxesLike | None = ...,
     mask: Mask | ArrayLike | None = ...,
     out: NDArray[Any] | None = ...,
 ) -> tuple[NDArray[Any], Mask]: ...
@@ -78,6 +87,7 @@ def dropout(
     training: bool = True,
     scale: Scale = "train",
     noise_shape: NoiseShapeLike | None = None,
+    broadcast_axes: AxesLike | None = None,
     mask: Mask | ArrayLike | None = None,
     out: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], Mask]:
@@ -107,6 +117,8 @@ def dropout(
     noise_shape : sequence of int or None, optional
         Shape of the mask, which broadcasts to x's: one decision for many elements. None entries
         take x's length.
+    broadcast_axes : int or sequence of int, optional
+        Instead of noise_shape: the axes of x along which one decision is shared.
     mask : Mask or array_like of bool, optional
         A mask to apply instead of drawing one. A Mask brings its own p and scale; an array, True
         where kept, uses p.
@@ -123,10 +135,12 @@ def dropout(
     Raises
     ------
     TypeError
-        If x is not of floats, p is given beside keep_prob, p, keep_prob, rng or noise_shape
-        beside a Mask, or anything is of another type.
+        If x is not of floats, p is given beside keep_prob, broadcast_axes beside noise_shape, p,
+        keep_prob, rng, noise_shape or broadcast_axes beside a Mask, or anything is of another
+        type.
     ValueError
-        If a probability is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
+        If a probability is outside [0, 1] or NaN, a shape or axis does not fit, or out is
+        read-only.
     OverflowError
         If the source would pass position 2**64.
 
@@ -144,6 +158,8 @@ def dropout(
     ----------
     .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a
        simple way to prevent neural networks from overfitting", JMLR 15 (2014), section 4.
+    .. [2] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+       neural networks", NeurIPS 2016, section 4: one mask for all time steps.
 
     Examples
     --------
@@ -163,7 +179,15 @@ def dropout(
     >>> y, mask = fd.dropout(x, p=0.5, rng=1, noise_shape=(None, 1))
     >>> mask.shape
     (2, 1)
+
+    One mask for all time steps of (sample, time, feature), as in [2]_:
+
+    >>> y, mask = fd.dropout(np.ones((8, 20, 3)), p=0.5, rng=1, broadcast_axes=1)
+    >>> mask.shape
+    (8, 1, 3)
     """
+    if broadcast_axes is not None:
+        noise_shape = _shared(x, noise_shape, mask, broadcast_axes)
     if scale not in SCALES:
         check_choice("scale", scale, SCALES)
     if mask is not None:
@@ -173,6 +197,25 @@ def dropout(
     if training:
         return forward(x, out, probability, source, noise_shape, scale == "train")
     return _evaluate(x, probability.keep_prob, scale, noise_shape, out)
+
+
+def _shared(
+    x: ArrayLike,
+    noise_shape: NoiseShapeLike | None,
+    mask: Mask | ArrayLike | None,
+    broadcast_axes: AxesLike,
+) -> NoiseShapeLike:
+    """Return the noise_shape with one decision along each of ``broadcast_axes``."""
+    if mask is not None:
+        raise TypeError(f"broadcast_axes is {broadcast_axes!r} beside a mask, which has a shape")
+    if noise_shape is not None:
+        raise TypeError(
+            f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
+            "allowed is one of the two"
+        )
+    shape = np.shape(x)
+    axes = check_axes("broadcast_axes", broadcast_axes, shape)
+    return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
 
 
 def _evaluate(

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A linear map whose weights are dropped, and its gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, Shape
+from fastdrop.apply._apply import check_arrays
+from fastdrop.functional.dropout import dropout, dropout_backward
+from fastdrop.mask._mask import Mask
+
+__all__ = ["drop_connect", "drop_connect_backward"]
+
+
+def drop_connect(
+    x: ArrayLike,
+    weight: ArrayLike,
+    p: ProbabilityLike = 0.5,
+    *,
+    bias: ArrayLike | None = None,
+    rng: RNGLike = None,
+    training: bool = True,
+) -> tuple[NDArray[Any], Mask]:
+    """Return ``x @ dropout(weight).T + bias``: a linear map that loses connections, not units.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of shape (..., features_in).
+    weight : array_like of float
+        Of shape (features_out, features_in) and of x's dtype.
+    p : float, default 0.5
+        Probability of dropping a weight, in [0, 1].
+    bias : array_like of float, optional
+        Of shape (features_out,) and of x's dtype; it is never dropped.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`. A source of the package advances by one position a weight.
+    training : bool, default True
+        False takes the weight as it is; nothing is drawn.
+
+    Returns
+    -------
+    y : ndarray
+        Of shape (..., features_out) and x's dtype. float16 and bfloat16 are multiplied and added
+        in float32, and rounded once.
+    mask : Mask
+        Of the weight's shape, for `drop_connect_backward`.
+
+    Raises
+    ------
+    TypeError
+        If an array is not of floats, or not of x's dtype.
+    ValueError
+        If a shape does not fit, or p is outside [0, 1] or NaN.
+    OverflowError
+        If the source would pass position 2**64.
+
+    See Also
+    --------
+    drop_connect_backward : The gradients.
+
+    Notes
+    -----
+    All rows of x share one mask, where the paper draws one for each example: call it for each of
+    them if you need that. Kept weights are scaled by 1/(1 - p), so that evaluation is the plain
+    linear map; the paper samples a Gaussian of the same moments there (section 3.2).
+
+    References
+    ----------
+    .. [1] L. Wan, M. Zeiler, S. Zhang, Y. LeCun, R. Fergus, "Regularization of neural networks
+       using DropConnect", ICML 2013, equation 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, weight = np.ones((2, 4)), np.ones((3, 4))
+    >>> y, mask = fd.drop_connect(x, weight, p=0.5, rng=1)
+    >>> np.asarray(mask).astype(int)
+    array([[0, 1, 0, 1],
+           [0, 1, 0, 0],
+           [1, 0, 1, 1]])
+    >>> y
+    array([[4., 2., 6.],
+           [4., 2., 6.]])
+    """
+    x, weight = _check_map(x, weight)
+    if bias is not None:
+        bias = _check_beside("bias", bias, x, weight.shape[:1])
+    dropped, mask = dropout(weight, p, rng=rng, training=training)
+    y = _wide(x) @ _wide(dropped).T
+    if bias is not None:
+        y = y + _wide(bias)
+    return y.astype(x.dtype, copy=False), mask
+
+
+def drop_connect_backward(
+    dy: ArrayLike, x: ArrayLike, weight: ArrayLike, mask: Mask
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the gradients of `drop_connect`.
+
+    Parameters
+    ----------
+    dy : array_like of float
+        Gradient with respect to y, of shape (..., features_out) and x's dtype.
+    x, weight : array_like of float
+        What the forward function was given.
+    mask : Mask
+        What it returned.
+
+    Returns
+    -------
+    dx : ndarray
+        Gradient with respect to x: ``dy @ dropout(weight)``.
+    dweight : ndarray
+        Gradient with respect to the weight: ``dropout_backward(dy.T @ x, mask)``, the leading
+        axes taken as one.
+    dbias : ndarray
+        Gradient with respect to the bias: dy, summed over its leading axes.
+
+    Raises
+    ------
+    TypeError
+        If an array is not of floats, or not of x's dtype, or mask is not a Mask.
+    ValueError
+        If a shape does not fit.
+
+    Notes
+    -----
+    Of complex arrays, x and weight are conjugated, as PyTorch does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, weight = np.ones((2, 4)), np.ones((3, 4))
+    >>> y, mask = fd.drop_connect(x, weight, p=0.5, rng=1)
+    >>> dx, dweight, dbias = fd.drop_connect_backward(np.ones_like(y), x, weight, mask)
+    >>> dx
+    array([[2., 4., 2., 4.],
+           [2., 4., 2., 4.]])
+    >>> dweight
+    array([[0., 4., 0., 4.],
+           [0., 4., 0., 0.],
+           [4., 0., 4., 4.]])
+    >>> dbias
+    array([2., 2., 2.])
+    """
+    x, weight = _check_map(x, weight)
+    dy = _check_beside("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
+    dropped = dropout_backward(weight, mask)  # the same map as forward
+    wide = _wide(dy)
+    rows = wide.reshape(-1, weight.shape[0])
+    dx = wide @ _wide(dropped).conj()
+    dweight = rows.T @ _wide(x).conj().reshape(-1, weight.shape[1])
+    dweight = dweight.astype(x.dtype, copy=False)
+    return (
+        dx.astype(x.dtype, copy=False),
+        dropout_backward(dweight, mask, out=dweight),
+        rows.sum(axis=0).astype(x.dtype, copy=False),
+    )
+
+
+def _check_map(x: ArrayLike, weight: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return both as arrays that can be multiplied."""
+    x, shape = check_arrays(x, None, None)
+    if not shape:
+        raise ValueError("x has shape (); allowed are shapes (..., features_in)")
+    weight = np.asarray(weight)
+    if weight.ndim != 2 or weight.shape[1] != shape[-1]:
+        raise ValueError(
+            f"weight has shape {weight.shape}; allowed are (features_out, {shape[-1]}), with x of "
+            f"shape {shape}"
+        )
+    return x, _check_beside("weight", weight, x, weight.shape)
+
+
+def _check_beside(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """Return ``value`` as an array of ``shape`` and of x's dtype."""
+    array = np.asarray(value)
+    if array.dtype != x.dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}; allowed is x's dtype, {x.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; allowed is {shape}")
+    return array
+
+
+def _wide(x: NDArray[Any]) -> NDArray[Any]:
+    """Return x in the dtype to compute in: float32 for 16 bits."""
+    return x.astype(np.float32) if x.dtype.itemsize == 2 else x

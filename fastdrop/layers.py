@@ -1,0 +1,559 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The functions as layers, which keep their settings, their source and their last mask.
+
+`Layer` is what all have in common; `ArrayLayer` is forward and backward of one array. A layer names
+its function, and those of its own attributes that go to it by keyword.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from fastdrop._checks import check_choice, check_p, check_positive
+from fastdrop._typing import (
+    ArrayLike,
+    AxesLike,
+    NDArray,
+    NoiseShapeLike,
+    ProbabilityLike,
+    RNGLike,
+    Scale,
+)
+from fastdrop.functional import (
+    drop_block2d,
+    drop_connect,
+    drop_connect_backward,
+    drop_path,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    dropout_backward,
+    embedding_dropout,
+)
+from fastdrop.functional.dropout import SCALES
+from fastdrop.mask import Mask
+from fastdrop.source.default import as_source
+
+__all__ = [
+    "DropBlock2d",
+    "DropConnect",
+    "DropPath",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "EmbeddingDropout",
+]
+
+
+class Layer:
+    """What all layers have: p, a source, training or evaluation, and the mask of the last call."""
+
+    _function: ClassVar[Callable[..., tuple[NDArray[Any], Mask]]]
+    _options: ClassVar[tuple[str, ...]] = ()
+    forward: Callable[..., NDArray[Any]]
+
+    def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
+        self.p = check_p(p)
+        # None stays None: after a fork the process-wide source is another one.
+        self.rng = None if rng is None else as_source(rng)
+        self.training = True
+        self.mask: Mask | None = None
+
+    def __call__(self, *arrays: ArrayLike, **options: Any) -> NDArray[Any]:
+        return self.forward(*arrays, **options)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, or to evaluation.
+
+        Parameters
+        ----------
+        mode : bool, default True
+            False is evaluation.
+
+        Returns
+        -------
+        layer : Layer
+            Itself.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.Dropout().eval().train().training
+        True
+        """
+        self.training = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation: nothing is drawn and nothing dropped.
+
+        Returns
+        -------
+        layer : Layer
+            Itself.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.Dropout().eval()([1.0, 2.0])
+        array([1., 2.])
+        """
+        return self.train(False)
+
+    def _run(self, *arrays: ArrayLike, **given: Any) -> NDArray[Any]:
+        """Call the function and keep its mask."""
+        options = {name: getattr(self, name) for name in self._options}
+        y, self.mask = self._function(
+            *arrays, self.p, rng=self.rng, training=self.training, **options, **given
+        )
+        return y
+
+    def _last_mask(self) -> Mask:
+        if self.mask is None:
+            raise RuntimeError(f"{self!r} has no mask; allowed is backward after forward")
+        return self.mask
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what repr shows: p, and options that are not as the function has them."""
+        parameters = inspect.signature(self._function).parameters
+        options = {name: getattr(self, name) for name in self._options}
+        return {"p": self.p} | {
+            name: value for name, value in options.items() if value != parameters[name].default
+        }
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._shown().items())
+        return f"{type(self).__name__}({shown})"
+
+
+class ArrayLayer(Layer):
+    """A layer of one array."""
+
+    def forward(self, x: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return y under a new mask, which is kept; in evaluation nothing is dropped.
+
+        Parameters
+        ----------
+        x : array_like of float
+            As of the function of this layer.
+        out : ndarray, optional
+            Where to write, of x's shape and dtype; may be x.
+
+        Returns
+        -------
+        y : ndarray
+            Of x's shape and dtype; ``out`` where that is given.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of the function of this layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.Dropout(0.5, rng=1)
+        >>> layer.forward(np.ones(4)), layer(np.ones(4))
+        (array([0., 2., 0., 2.]), array([0., 2., 0., 0.]))
+        """
+        return self._run(x, out=out)
+
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the gradient with respect to x of the last call of `forward`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+        out : ndarray, optional
+            Where to write, of dy's shape and dtype; may be dy.
+
+        Returns
+        -------
+        dx : ndarray
+            As of `dropout_backward`.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `dropout_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.Dropout(0.5, rng=1)
+        >>> y = layer(np.ones(4))
+        >>> layer.backward(np.full(4, 10.0))
+        array([ 0., 20.,  0., 20.])
+        """
+        return dropout_backward(dy, self._last_mask(), out=out)
+
+
+class Dropout(ArrayLayer):
+    """`dropout` as a layer: each element on its own, or some together.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        Probability of dropping, in [0, 1]; an attribute, to be changed at any time.
+    scale, noise_shape, broadcast_axes
+        As of `dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        Where masks come from. A seed makes one source when the layer is made: masks differ from
+        call to call, and a run can be repeated. None: the process-wide source.
+
+    Attributes
+    ----------
+    training : bool
+        Set by `train` and `eval`.
+    mask : Mask or None
+        Of the last call of `forward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p, scale or rng is of another type or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.Dropout(p=0.5, rng=1)
+    >>> layer
+    Dropout(p=0.5)
+    >>> y = layer(np.ones((2, 4)))
+    >>> y
+    array([[0., 2., 0., 2.],
+           [0., 2., 0., 0.]])
+    >>> np.array_equal(layer.backward(np.ones((2, 4))), y)
+    True
+    """
+
+    _function = staticmethod(dropout)
+    _options = ("scale", "noise_shape", "broadcast_axes")
+
+    def __init__(
+        self,
+        p: ProbabilityLike = 0.5,
+        *,
+        scale: Scale = "train",
+        noise_shape: NoiseShapeLike | None = None,
+        broadcast_axes: AxesLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
+        check_choice("scale", scale, SCALES)
+        super().__init__(p, rng)
+        self.scale = scale
+        self.noise_shape = noise_shape
+        self.broadcast_axes = broadcast_axes
+
+
+class _ChannelLayer(ArrayLayer):
+    """Dropout of channels."""
+
+    _options = ("channel_axis",)
+
+    def __init__(
+        self, p: ProbabilityLike = 0.5, *, channel_axis: int = 1, rng: RNGLike = None
+    ) -> None:
+        super().__init__(p, rng)
+        self.channel_axis = channel_axis
+
+
+class Dropout1d(_ChannelLayer):
+    """`dropout1d` as a layer: whole channels of ``(N, C, L)``.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+    channel_axis : int, default 1
+        As of `dropout1d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.Dropout1d(0.5, rng=1)
+    >>> layer(np.ones((1, 3, 2))).tolist()
+    [[[0.0, 0.0], [2.0, 2.0], [0.0, 0.0]]]
+    """
+
+    _function = staticmethod(dropout1d)
+
+
+class Dropout2d(_ChannelLayer):
+    """`dropout2d` as a layer: whole channels of ``(N, C, H, W)``.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+    channel_axis : int, default 1
+        As of `dropout2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.Dropout2d(0.2, channel_axis=-1, rng=1)
+    >>> layer
+    Dropout2d(p=0.2, channel_axis=-1)
+    >>> y = layer(np.ones((8, 5, 5, 3)))
+    >>> layer.mask.shape
+    (8, 1, 1, 3)
+    """
+
+    _function = staticmethod(dropout2d)
+
+
+class Dropout3d(_ChannelLayer):
+    """`dropout3d` as a layer: whole channels of ``(N, C, D, H, W)``.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+    channel_axis : int, default 1
+        As of `dropout3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.Dropout3d(0.5, rng=1)
+    >>> y = layer(np.ones((2, 3, 4, 4, 4)))
+    >>> layer.mask.shape
+    (2, 3, 1, 1, 1)
+    """
+
+    _function = staticmethod(dropout3d)
+
+
+class DropPath(ArrayLayer):
+    """`drop_path` as a layer: whole samples of a residual branch.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+    scale : {"train", "test", "none"}, default "train"
+        As of `drop_path`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layers = [fd.DropPath(p, rng=1) for p in fd.drop_path_rates(3, 0.5)]
+    >>> layers
+    [DropPath(p=0.0), DropPath(p=0.25), DropPath(p=0.5)]
+    >>> layers[2](np.ones((4, 2)))
+    array([[0., 0.],
+           [2., 2.],
+           [0., 0.],
+           [2., 2.]])
+    """
+
+    _function = staticmethod(drop_path)
+    _options = ("scale",)
+
+    def __init__(
+        self, p: ProbabilityLike = 0.5, *, scale: Scale = "train", rng: RNGLike = None
+    ) -> None:
+        check_choice("scale", scale, SCALES)
+        super().__init__(p, rng)
+        self.scale = scale
+
+
+class EmbeddingDropout(ArrayLayer):
+    """`embedding_dropout` as a layer: whole rows of a table ``(V, D)``.
+
+    Its array is the table; words are looked up in what it returns.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.EmbeddingDropout(0.5, rng=1)
+    >>> layer(np.ones((4, 2)))[[0, 1]]
+    array([[0., 0.],
+           [2., 2.]])
+    """
+
+    _function = staticmethod(embedding_dropout)
+
+    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
+        super().__init__(p, rng)
+
+
+class DropBlock2d(ArrayLayer):
+    """`drop_block2d` as a layer: square blocks of the maps of ``(N, C, H, W)``.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`; p is what the fraction of dropped elements is near to.
+    block_size : int, default 7
+        As of `drop_block2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.DropBlock2d(0.1, block_size=3, rng=1)
+    >>> layer
+    DropBlock2d(p=0.1, block_size=3)
+    >>> y = layer(np.ones((8, 3, 16, 16)))
+    >>> bool(np.isclose(y.mean(), 1.0))
+    True
+    """
+
+    _function = staticmethod(drop_block2d)
+    _options = ("block_size",)
+
+    def __init__(
+        self, p: ProbabilityLike = 0.5, *, block_size: int = 7, rng: RNGLike = None
+    ) -> None:
+        super().__init__(p, rng)
+        self.block_size = check_positive("block_size", block_size)
+
+
+class DropConnect(Layer):
+    """`drop_connect` as a layer: a linear map that loses connections.
+
+    Parameters
+    ----------
+    weight : array_like of float
+        Of shape (features_out, features_in). An array is kept, not copied: so it can be changed
+        in place.
+    p, rng
+        As of `Dropout`.
+    bias : array_like of float, optional
+        Of shape (features_out,); kept likewise.
+
+    Attributes
+    ----------
+    dweight, dbias : ndarray or None
+        Gradients with respect to weight and bias, set by `backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.DropConnect(np.ones((3, 4)), p=0.5, bias=np.zeros(3), rng=1)
+    >>> layer
+    DropConnect(features_in=4, features_out=3, p=0.5)
+    >>> layer(np.ones((1, 4)))
+    array([[4., 2., 6.]])
+    >>> layer.eval()(np.ones((1, 4)))
+    array([[4., 4., 4.]])
+    """
+
+    _function = staticmethod(drop_connect)
+    _options = ("bias",)
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        p: ProbabilityLike = 0.5,
+        *,
+        bias: ArrayLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
+        super().__init__(p, rng)
+        self.weight: NDArray[Any] = np.asarray(weight)
+        if self.weight.ndim != 2:
+            raise ValueError(
+                f"weight has shape {self.weight.shape}; allowed are two axes, "
+                "(features_out, features_in)"
+            )
+        self.bias: NDArray[Any] | None = None if bias is None else np.asarray(bias)
+        self.x: NDArray[Any] | None = None
+        self.dweight: NDArray[Any] | None = None
+        self.dbias: NDArray[Any] | None = None
+
+    def forward(self, x: ArrayLike) -> NDArray[Any]:
+        """Return ``x @ dropout(weight).T + bias`` under a new mask.
+
+        Parameters
+        ----------
+        x : array_like of float
+            Of shape (..., features_in) and of the weight's dtype. It is kept for `backward`.
+
+        Returns
+        -------
+        y : ndarray
+            Of shape (..., features_out).
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of `drop_connect`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> fd.DropConnect(np.ones((3, 4)), p=0.5, rng=1).forward(np.ones(4))
+        array([4., 2., 6.])
+        """
+        x = np.asarray(x)
+        y = self._run(x, self.weight)
+        self.x = x
+        return y
+
+    def backward(self, dy: ArrayLike) -> NDArray[Any]:
+        """Return the gradient with respect to x, and set `dweight` and `dbias`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+
+        Returns
+        -------
+        dx : ndarray
+            Of x's shape and dtype.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `drop_connect_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.DropConnect(np.ones((3, 4)), p=0.5, rng=1)
+        >>> y = layer(np.ones(4))
+        >>> layer.backward(np.ones(3))
+        array([2., 4., 2., 4.])
+        >>> layer.dweight
+        array([[0., 2., 0., 2.],
+               [0., 2., 0., 0.],
+               [2., 0., 2., 2.]])
+        """
+        mask = self._last_mask()
+        assert self.x is not None  # kept beside the mask
+        dx, self.dweight, self.dbias = drop_connect_backward(dy, self.x, self.weight, mask)
+        return dx
+
+    def _shown(self) -> dict[str, Any]:
+        features_out, features_in = self.weight.shape
+        shown = {"features_in": features_in, "features_out": features_out, "p": self.p}
+        return shown if self.bias is not None else shown | {"bias": None}
