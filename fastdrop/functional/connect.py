@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A linear map whose weights are dropped, and its gradients."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -150,15 +151,17 @@ def drop_connect_backward(
     x, weight = _check_map(x, weight)
     dy = _check_beside("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
     dropped = dropout_backward(weight, mask)  # the same map as forward
+    features_out, features_in = weight.shape
+    rows = math.prod(x.shape[:-1])
     wide = _wide(dy)
-    rows = wide.reshape(-1, weight.shape[0])
+    flat = wide.reshape(rows, features_out)
     dx = wide @ _wide(dropped).conj()
-    dweight = rows.T @ _wide(x).conj().reshape(-1, weight.shape[1])
+    dweight = flat.T @ _wide(x).conj().reshape(rows, features_in)
     dweight = dweight.astype(x.dtype, copy=False)
     return (
         dx.astype(x.dtype, copy=False),
         dropout_backward(dweight, mask, out=dweight),
-        rows.sum(axis=0).astype(x.dtype, copy=False),
+        flat.sum(axis=0).astype(x.dtype, copy=False),
     )
 
 

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers do what their functions do, remember the last mask, and can be stored in any state."""
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+
+import fastdrop as fd
+from fastdrop import layers
+
+rng = np.random.default_rng(1)
+WEIGHT, BIAS = rng.standard_normal((4, 5)), rng.standard_normal(4)
+
+# (layer, its options, the function, shape of x, what repr shows of the options)
+LAYERS = [
+    (fd.Dropout, {}, fd.dropout, (6, 7), ""),
+    (fd.Dropout, {"noise_shape": (None, 1)}, fd.dropout, (6, 7), ", noise_shape=(None, 1)"),
+    (fd.Dropout, {"broadcast_axes": (0, 2)}, fd.dropout, (2, 6, 7), ", broadcast_axes=(0, 2)"),
+    (fd.Dropout, {"scale": "test"}, fd.dropout, (6, 7), ", scale='test'"),
+    (fd.Dropout1d, {}, fd.dropout1d, (3, 5, 2), ""),
+    (fd.Dropout1d, {"channel_axis": -1}, fd.dropout1d, (3, 2, 5), ", channel_axis=-1"),
+    (fd.Dropout2d, {}, fd.dropout2d, (3, 5, 2, 2), ""),
+    (fd.Dropout2d, {"channel_axis": 3}, fd.dropout2d, (3, 2, 2, 5), ", channel_axis=3"),
+    (fd.Dropout3d, {}, fd.dropout3d, (3, 5, 2, 2, 1), ""),
+    (fd.Dropout3d, {"channel_axis": 2}, fd.dropout3d, (3, 2, 5, 2, 1), ", channel_axis=2"),
+    (fd.DropPath, {}, fd.drop_path, (9, 4), ""),
+    (fd.DropPath, {"scale": "test"}, fd.drop_path, (9, 4), ", scale='test'"),
+    (fd.EmbeddingDropout, {}, fd.embedding_dropout, (9, 4), ""),
+    (fd.DropBlock2d, {}, fd.drop_block2d, (2, 3, 12, 12), ""),
+    (fd.DropBlock2d, {"block_size": 2}, fd.drop_block2d, (2, 3, 8, 8), ", block_size=2"),
+]
+layers_of_one_array = pytest.mark.parametrize(
+    ("layer", "options", "function", "shape", "shown"),
+    [pytest.param(*row, id=f"{row[0].__name__}{row[4]}") for row in LAYERS],
+)
+
+
+def make(which):
+    """One layer of each kind, and an input for it."""
+    if which == "DropConnect":
+        return fd.DropConnect(WEIGHT, 0.3, bias=BIAS, rng=5), np.ones((3, 5))
+    layer, options, _, shape, _ = next(row for row in LAYERS if row[0].__name__ == which)
+    return layer(0.3, rng=5, **options), np.ones(shape)
+
+
+every_layer = pytest.mark.parametrize("which", layers.__all__)
+
+
+def test_every_layer_is_public_and_tested():
+    assert {row[0].__name__ for row in LAYERS} | {"DropConnect"} == set(layers.__all__)
+    assert set(layers.__all__) <= set(fd.__all__)
+
+
+# ---- forward and backward ------------------------------------------------------------------------
+
+
+@layers_of_one_array
+def test_calls_are_those_of_the_function(layer, options, function, shape, shown):
+    made = layer(0.3, rng=5, **options)
+    source = fd.Xoshiro256PlusPlus(5)
+    x, dy = np.random.default_rng(2).standard_normal((2, *shape))
+    results = []
+    for _ in range(3):
+        y = made(x)
+        expected, mask = function(x, 0.3, rng=source, **options)
+        assert np.array_equal(y, expected)
+        assert made.mask == mask
+        for _ in range(2):  # as often as wanted
+            assert np.array_equal(made.backward(dy), fd.dropout_backward(dy, mask))
+        results.append(y)
+    assert not np.array_equal(results[0], results[1])
+    again = layer(0.3, rng=5, **options)
+    for y in results:
+        assert np.array_equal(again.forward(x), y)
+
+
+@layers_of_one_array
+def test_evaluation(layer, options, function, shape, shown):
+    x = np.random.default_rng(2).standard_normal(shape)
+    source = fd.Philox4x32(3)
+    made = layer(0.3, rng=source, **options)
+    assert made.training
+    assert made.eval() is made
+    assert not made.training
+    y = made(x)
+    factor = 0.7 if options.get("scale") == "test" else 1.0
+    assert np.array_equal(y, x * factor)
+    assert np.array_equal(made.backward(x), x * factor)
+    assert source.position == 0
+    assert made.train() is made
+    assert made.train(False).train(True).training
+    assert not np.array_equal(made(x), y)
+    assert source.position > 0
+
+
+@layers_of_one_array
+def test_outputs_in_place(layer, options, function, shape, shown):
+    x = np.ones(shape)
+    expected = layer(0.3, rng=5, **options)(x)
+    made = layer(0.3, rng=5, **options)
+    buffer = x.copy()
+    assert made(buffer, out=buffer) is buffer
+    assert np.array_equal(buffer, expected)
+    gradient = np.ones(shape)
+    assert made.backward(gradient, out=gradient) is gradient
+    assert np.array_equal(gradient, expected)
+
+
+def test_drop_connect():
+    layer = fd.DropConnect(WEIGHT, 0.3, bias=BIAS, rng=5)
+    source = fd.Xoshiro256PlusPlus(5)
+    x, dy = np.random.default_rng(2).standard_normal((3, 5)), np.ones((3, 4))
+    for _ in range(2):
+        y, mask = fd.drop_connect(x, WEIGHT, 0.3, bias=BIAS, rng=source)
+        assert np.array_equal(layer(x), y)
+        dx, dweight, dbias = fd.drop_connect_backward(dy, x, WEIGHT, mask)
+        assert np.array_equal(layer.backward(dy), dx)
+        assert np.array_equal(layer.dweight, dweight)
+        assert np.array_equal(layer.dbias, dbias)
+    np.testing.assert_allclose(layer.eval()(x), x @ WEIGHT.T + BIAS)
+
+
+def test_weights_are_kept_not_copied():
+    weight, bias = WEIGHT.copy(), BIAS.copy()
+    layer = fd.DropConnect(weight, 0.0, bias=bias)
+    weight *= 2
+    bias += 1
+    np.testing.assert_allclose(layer(np.ones(5)), WEIGHT.sum(axis=1) * 2 + BIAS + 1)
+
+
+def test_a_loop_of_layers():
+    """Gradients through a small network, against finite differences."""
+
+    def network():
+        return [
+            fd.DropConnect(WEIGHT, 0.3, bias=BIAS, rng=1),
+            fd.Dropout(0.5, rng=2),
+            fd.DropPath(0.2, rng=3),
+            fd.DropConnect(np.arange(8.0).reshape(2, 4), 0.2, rng=4),
+        ]
+
+    def forward(x):
+        made = network()
+        for layer in made:
+            x = layer(x)
+        return x, made
+
+    x = np.random.default_rng(2).standard_normal((6, 5))
+    y, made = forward(x)
+    dx = np.ones_like(y)
+    for layer in reversed(made):
+        dx = layer.backward(dx)
+    assert dx.any()
+    for index in np.ndindex(x.shape):
+        shift = np.zeros_like(x)
+        shift[index] = 2.0**-10
+        slope = (forward(x + shift)[0].sum() - forward(x - shift)[0].sum()) / 2.0**-9
+        np.testing.assert_allclose(dx[index], slope, atol=1e-8)
+
+
+def test_p_is_an_attribute():
+    layer = fd.Dropout(0.0, rng=1)
+    x = np.ones(1000)
+    for p in (0.0, 0.5, 1.0):
+        layer.p = p
+        layer(x)
+        assert layer.mask.p == p
+    layer.p = 2.0
+    with pytest.raises(ValueError, match=r"2\.0"):
+        layer(x)
+    assert layer.mask.p == 1.0
+
+
+# ---- where masks come from -----------------------------------------------------------------------
+
+
+@every_layer
+def test_rng(which):
+    layer, x = make(which)
+    options = {name: getattr(layer, name) for name in ("bias",) if hasattr(layer, name)}
+    first = (layer.weight,) if which == "DropConnect" else ()
+
+    def new(rng):
+        return type(layer)(*first, 0.3, rng=rng, **options)
+
+    for seed in (5, [1, 2], np.random.SeedSequence(7)):
+        assert new(seed).rng.position == 0
+        assert np.array_equal(new(seed)(x), new(seed)(x))
+    source = fd.Philox4x32(1)
+    assert new(source).rng is source  # shared, where one is given to several
+    new(source)(x)
+    assert source.position == new(fd.Philox4x32(1)).rng.position + source.position > 0
+    assert new(None).rng is None
+    assert new(None)(x).shape == layer(x).shape
+    for generator in (np.random.PCG64, np.random.default_rng, np.random.RandomState):
+        made, again = new(generator(3)), new(generator(3))
+        results = [made(x) for _ in range(20)]
+        assert any(not np.array_equal(results[0], y) for y in results)
+        for y in results:
+            assert np.array_equal(again(x), y)
+
+
+# ---- states --------------------------------------------------------------------------------------
+
+
+@every_layer
+@pytest.mark.parametrize("state", ["new", "used", "in evaluation"])
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
+def test_copies_go_on_alike(which, state, how):
+    layer, x = make(which)
+    if state != "new":
+        y = layer(x)
+    if state == "in evaluation":
+        layer.eval()
+        y = layer(x)
+    other = how(layer)
+    assert repr(other) == repr(layer)
+    assert other.training == layer.training
+    assert other.mask == layer.mask
+    assert other.rng is not layer.rng
+    if state != "new":
+        dy = np.random.default_rng(1).standard_normal(y.shape)
+        assert np.array_equal(other.backward(dy), layer.backward(dy))
+    layer.train()
+    other.train()
+    for _ in range(3):
+        assert np.array_equal(other(x), layer(x))
+
+
+def test_copies_with_numpy_generators_and_with_the_process_wide_source():
+    x = np.ones(1000)
+    layer = fd.Dropout(0.5, rng=np.random.default_rng(1))
+    layer(x)
+    other = pickle.loads(pickle.dumps(layer))
+    assert np.array_equal(other(x), layer(x))
+    layer = fd.Dropout(0.5)
+    assert pickle.loads(pickle.dumps(layer)).rng is None
+
+
+def test_a_shallow_copy_shares_the_source():
+    layer = fd.Dropout(0.5, rng=1)
+    other = copy.copy(layer)
+    assert other.rng is layer.rng
+
+
+@layers_of_one_array
+def test_repr(layer, options, function, shape, shown):
+    assert repr(layer(0.25, rng=1, **options)) == f"{layer.__name__}(p=0.25{shown})"
+    assert layer(**options).p == 0.5
+
+
+def test_repr_of_drop_connect():
+    assert repr(fd.DropConnect(WEIGHT, 0.3, bias=BIAS)) == (
+        "DropConnect(features_in=5, features_out=4, p=0.3)"
+    )
+    assert repr(fd.DropConnect(WEIGHT)) == (
+        "DropConnect(features_in=5, features_out=4, p=0.5, bias=None)"
+    )
+
+
+@layers_of_one_array
+def test_signatures_agree_with_the_function(layer, options, function, shape, shown):
+    own = inspect.signature(layer).parameters
+    there = inspect.signature(function).parameters
+    assert next(iter(own)) == "p"
+    for name, parameter in own.items():
+        assert parameter.default == there[name].default
+        if name != "p":
+            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+@every_layer
+def test_backward_before_forward(which):
+    layer, x = make(which)
+    with pytest.raises(RuntimeError, match=rf"{which}.* backward after forward"):
+        layer.backward(x)
+    with pytest.raises(TypeError):
+        layer(x.astype(int))
+    with pytest.raises(RuntimeError):  # nothing has come of that
+        layer.backward(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: fd.Dropout(1.5), ValueError, "1.5"),
+        (lambda: fd.Dropout(float("nan")), ValueError, "nan"),
+        (lambda: fd.Dropout("0.5"), TypeError, "'0.5'"),
+        (lambda: fd.Dropout(0.5, rng=1.5), TypeError, "rng is 1.5"),
+        (lambda: fd.Dropout(0.5, rng=-1), ValueError, "-1"),
+        (lambda: fd.Dropout(0.5, scale="both"), ValueError, "'both'"),
+        (lambda: fd.DropPath(0.5, scale="both"), ValueError, "'both'"),
+        (lambda: fd.DropBlock2d(0.5, block_size=0), ValueError, "block_size is 0"),
+        (lambda: fd.DropBlock2d(0.5, block_size=1.0), TypeError, "1.0"),
+        (lambda: fd.DropConnect(np.ones(3)), ValueError, "(3,)"),
+        (lambda: fd.DropConnect(WEIGHT, 1.5), ValueError, "1.5"),
+        (lambda: fd.Dropout(0.5, 1), TypeError, "positional"),
+    ],
+)
+def test_bad_settings(make, error, words):
+    with pytest.raises(error) as caught:
+        make()
+    assert words in str(caught.value)
