@@ -157,10 +157,9 @@ def drop_connect_backward(
     flat = wide.reshape(rows, features_out)
     dx = wide @ _wide(dropped).conj()
     dweight = flat.T @ _wide(x).conj().reshape(rows, features_in)
-    dweight = dweight.astype(x.dtype, copy=False)
     return (
         dx.astype(x.dtype, copy=False),
-        dropout_backward(dweight, mask, out=dweight),
+        dropout_backward(dweight, mask, out=dweight).astype(x.dtype, copy=False),
         flat.sum(axis=0).astype(x.dtype, copy=False),
     )
 
