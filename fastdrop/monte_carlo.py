@@ -57,7 +57,7 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     References
     ----------
     .. [1] Y. Gal, Z. Ghahramani, "Dropout as a Bayesian approximation: representing model
-       uncertainty in deep learning", ICML 2016, equations 6 (mean) and 7 (second moment).
+       uncertainty in deep learning", ICML 2016, section 4; equation 6 is the mean.
 
     Examples
     --------

@@ -360,8 +360,9 @@ def drop_block2d(
 ) -> tuple[NDArray[Any], Mask]:
     """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
 
-    Every place where a whole block fits begins one with probability gamma; the blocks may
-    overlap. What is kept is scaled by the number of elements over that of kept elements.
+    Every place where a whole block fits begins one with probability gamma; blocks may overlap,
+    and each channel has its own. What is kept is scaled by the number of elements over that of
+    kept elements.
 
     Parameters
     ----------
