@@ -7,7 +7,7 @@ its function, and those of its own attributes that go to it by keyword.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
@@ -48,11 +48,14 @@ __all__ = [
     "EmbeddingDropout",
 ]
 
+# A function of the family: arrays and p, then keywords.
+Forward: TypeAlias = Callable[..., tuple[NDArray[Any], Mask]]
+
 
 class Layer:
     """What all layers have: p, a source, training or evaluation, and the mask of the last call."""
 
-    _function: ClassVar[Callable[..., tuple[NDArray[Any], Mask]]]
+    _function: ClassVar[Forward]
     _options: ClassVar[tuple[str, ...]] = ()
     forward: Callable[..., NDArray[Any]]
 
@@ -237,7 +240,7 @@ class Dropout(ArrayLayer):
     True
     """
 
-    _function = staticmethod(dropout)
+    _function: ClassVar[Forward] = staticmethod(dropout)
     _options = ("scale", "noise_shape", "broadcast_axes")
 
     def __init__(
@@ -287,7 +290,7 @@ class Dropout1d(_ChannelLayer):
     [[[0.0, 0.0], [2.0, 2.0], [0.0, 0.0]]]
     """
 
-    _function = staticmethod(dropout1d)
+    _function: ClassVar[Forward] = staticmethod(dropout1d)
 
 
 class Dropout2d(_ChannelLayer):
@@ -312,7 +315,7 @@ class Dropout2d(_ChannelLayer):
     (8, 1, 1, 3)
     """
 
-    _function = staticmethod(dropout2d)
+    _function: ClassVar[Forward] = staticmethod(dropout2d)
 
 
 class Dropout3d(_ChannelLayer):
@@ -335,7 +338,7 @@ class Dropout3d(_ChannelLayer):
     (2, 3, 1, 1, 1)
     """
 
-    _function = staticmethod(dropout3d)
+    _function: ClassVar[Forward] = staticmethod(dropout3d)
 
 
 class DropPath(ArrayLayer):
@@ -352,7 +355,8 @@ class DropPath(ArrayLayer):
     --------
     >>> import numpy as np
     >>> import fastdrop as fd
-    >>> layers = [fd.DropPath(p, rng=1) for p in fd.drop_path_rates(3, 0.5)]
+    >>> source = fd.Xoshiro256PlusPlus(1)
+    >>> layers = [fd.DropPath(p, rng=source) for p in fd.drop_path_rates(3, 0.5)]
     >>> layers
     [DropPath(p=0.0), DropPath(p=0.25), DropPath(p=0.5)]
     >>> layers[2](np.ones((4, 2)))
@@ -362,7 +366,7 @@ class DropPath(ArrayLayer):
            [2., 2.]])
     """
 
-    _function = staticmethod(drop_path)
+    _function: ClassVar[Forward] = staticmethod(drop_path)
     _options = ("scale",)
 
     def __init__(
@@ -393,7 +397,7 @@ class EmbeddingDropout(ArrayLayer):
            [2., 2.]])
     """
 
-    _function = staticmethod(embedding_dropout)
+    _function: ClassVar[Forward] = staticmethod(embedding_dropout)
 
     def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
         super().__init__(p, rng)
@@ -421,7 +425,7 @@ class DropBlock2d(ArrayLayer):
     True
     """
 
-    _function = staticmethod(drop_block2d)
+    _function: ClassVar[Forward] = staticmethod(drop_block2d)
     _options = ("block_size",)
 
     def __init__(
@@ -462,7 +466,7 @@ class DropConnect(Layer):
     array([[4., 4., 4.]])
     """
 
-    _function = staticmethod(drop_connect)
+    _function: ClassVar[Forward] = staticmethod(drop_connect)
     _options = ("bias",)
 
     def __init__(
