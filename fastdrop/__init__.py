@@ -25,6 +25,7 @@ try:
         use_simd,
     )
     from fastdrop.functional import (
+        alpha_dropout,
         bernoulli,
         drop_block2d,
         drop_connect,
@@ -35,9 +36,15 @@ try:
         dropout1d,
         dropout2d,
         dropout3d,
+        dropout_add,
         dropout_backward,
         dropout_mask,
         embedding_dropout,
+        feature_alpha_dropout,
+        gaussian_dropout,
+        relu_dropout,
+        zoneout,
+        zoneout_backward,
     )
     from fastdrop.layers import (
         DropBlock2d,
@@ -49,7 +56,7 @@ try:
         DropPath,
         EmbeddingDropout,
     )
-    from fastdrop.mask import Mask
+    from fastdrop.mask import GaussianMask, Mask
     from fastdrop.monte_carlo import mc_predict
     from fastdrop.source import NumPySource, Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
 except ModuleNotFoundError as _error:
@@ -74,11 +81,13 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "EmbeddingDropout",
+    "GaussianMask",
     "Mask",
     "NumPySource",
     "Philox4x32",
     "Xorshift128Plus",
     "Xoshiro256PlusPlus",
+    "alpha_dropout",
     "bernoulli",
     "drop_block2d",
     "drop_connect",
@@ -89,13 +98,19 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "dropout_add",
     "dropout_backward",
     "dropout_mask",
     "embedding_dropout",
+    "feature_alpha_dropout",
+    "gaussian_dropout",
     "get_num_threads",
     "mc_predict",
+    "relu_dropout",
     "set_num_threads",
     "show_config",
     "simd_levels",
     "use_simd",
+    "zoneout",
+    "zoneout_backward",
 ]

@@ -323,7 +323,8 @@ def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
     pairs = [x * c[i + 1] + c[i] for i in range(0, len(c), 2)]
     x2 = x * x
     high = pairs[3] * x2 + pairs[2] if len(pairs) == 4 else pairs[2]
-    return high * (x2 * x2) + (pairs[1] * x2 + pairs[0])
+    result: Floats = high * (x2 * x2) + (pairs[1] * x2 + pairs[0])
+    return result
 
 
 _LOG = 1.0000128, -0.49985048, 0.33225885, -0.2547254, 0.22329934, -0.14319329
@@ -416,7 +417,8 @@ def affine(
     """
     wide = _wide(x)
     moved = x.astype(wide) * wide.type(factor) + wide.type(shift)
-    return np.where(kept, moved, wide.type(dropped)).astype(x.dtype)
+    result: NDArray[Any] = np.where(kept, moved, wide.type(dropped))
+    return result.astype(x.dtype)
 
 
 @np.errstate(all="ignore")
@@ -430,7 +432,8 @@ def add(
     """Return ``other + apply(x + bias, kept, factor)``, in float32 where x has 16 bits."""
     wide = _wide(x)
     summed = x.astype(wide) if bias is None else x.astype(wide) + bias.astype(wide)
-    return (other.astype(wide) + apply(summed, kept, factor)).astype(x.dtype)
+    result: NDArray[Any] = other.astype(wide) + apply(summed, kept, factor)
+    return result.astype(x.dtype)
 
 
 def select(x: NDArray[Any], kept: Decisions, other: NDArray[Any]) -> NDArray[Any]:
@@ -456,4 +459,5 @@ def multiply(x: NDArray[Any], factors: Floats) -> NDArray[Any]:
         y.real, y.imag = multiply(x.real, factors), multiply(x.imag, factors)
         return y
     wide = _wide(x)
-    return (x.astype(wide) * factors.astype(wide)).astype(x.dtype)
+    result: NDArray[Any] = x.astype(wide) * factors.astype(wide)
+    return result.astype(x.dtype)

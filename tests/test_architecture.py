@@ -62,6 +62,7 @@ SYSTEM_HEADERS = {
     "emmintrin.h",
     "immintrin.h",
     "intrin.h",
+    "math.h",
     "pthread.h",
     "stddef.h",
     "stdint.h",

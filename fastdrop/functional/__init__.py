@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions that most programs call: check, choose, and call one compiled function."""
 
+from fastdrop.functional.alpha import alpha_dropout, feature_alpha_dropout
 from fastdrop.functional.connect import drop_connect, drop_connect_backward
 from fastdrop.functional.dropout import bernoulli, dropout, dropout_backward, dropout_mask
+from fastdrop.functional.fused import dropout_add, relu_dropout
+from fastdrop.functional.gaussian import gaussian_dropout
 from fastdrop.functional.schedules import drop_path_rates
 from fastdrop.functional.shaped import (
     drop_block2d,
@@ -12,8 +15,10 @@ from fastdrop.functional.shaped import (
     dropout3d,
     embedding_dropout,
 )
+from fastdrop.functional.zoneout import zoneout, zoneout_backward
 
 __all__ = [
+    "alpha_dropout",
     "bernoulli",
     "drop_block2d",
     "drop_connect",
@@ -24,7 +29,13 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "dropout_add",
     "dropout_backward",
     "dropout_mask",
     "embedding_dropout",
+    "feature_alpha_dropout",
+    "gaussian_dropout",
+    "relu_dropout",
+    "zoneout",
+    "zoneout_backward",
 ]

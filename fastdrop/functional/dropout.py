@@ -29,6 +29,7 @@ from fastdrop._typing import (
 )
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._probability import HALF, as_probability
+from fastdrop.mask._gaussian_mask import GaussianMask
 from fastdrop.mask._mask import (
     Mask,
     Probability,
@@ -273,24 +274,26 @@ def _with_mask(
 
 @overload
 def dropout_backward(
-    dy: NDArray[ScalarT], mask: Mask, *, out: NDArray[ScalarT] | None = ...
+    dy: NDArray[ScalarT], mask: Mask | GaussianMask, *, out: NDArray[ScalarT] | None = ...
 ) -> NDArray[ScalarT]: ...
 
 
 @overload
 def dropout_backward(
-    dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = ...
+    dy: ArrayLike, mask: Mask | GaussianMask, *, out: NDArray[Any] | None = ...
 ) -> NDArray[Any]: ...
 
 
-def dropout_backward(dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Return the gradient of `dropout` with respect to x.
+def dropout_backward(
+    dy: ArrayLike, mask: Mask | GaussianMask, *, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Return the gradient with respect to x, of `dropout` and of every function like it.
 
     Parameters
     ----------
     dy : array_like of float
         Gradient with respect to y.
-    mask : Mask
+    mask : Mask or GaussianMask
         The mask that the forward function returned.
     out : ndarray, optional
         Where to write, of dy's shape and dtype; may be dy.
@@ -298,7 +301,8 @@ def dropout_backward(dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = No
     Returns
     -------
     dx : ndarray
-        ``dy * mask.scale`` where kept, +0 where dropped.
+        ``dy * mask.scale`` where kept, +0 where dropped; or dy times the factors of a
+        GaussianMask.
 
     Raises
     ------
@@ -315,7 +319,7 @@ def dropout_backward(dy: ArrayLike, mask: Mask, *, out: NDArray[Any] | None = No
     >>> fd.dropout_backward(np.full(4, 10.0), mask)
     array([ 0., 20.,  0., 20.])
     """
-    if not isinstance(mask, Mask):
+    if not isinstance(mask, (Mask, GaussianMask)):
         raise TypeError(
             f"mask is a {type(mask).__name__}; allowed is the Mask that the forward function "
             "returned"

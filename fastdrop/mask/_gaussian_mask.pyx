@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: a Gaussian mask is to `gaussian_dropout` what a Mask is to `dropout`: a value. A seeded one
-# is a place in a stream, of which an element takes four bytes; its factors are made again whenever
-# they are needed. A stored one has its factors.
+# Design: a Gaussian mask is to `gaussian_dropout` what a Mask is to `dropout`: a value. A seeded
+# one is a place in a stream, of which an element takes four bytes; its factors are made again
+# whenever they are needed. A stored one has its factors.
 from libc.math cimport sqrt
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -19,13 +19,12 @@ from fastdrop.kernels._kernels cimport (
     active_kernels,
     fd_arrays,
     fd_cursor,
-    fd_dtype,
     fd_gaussian,
     fd_kernels,
     fd_seeded,
     gaussian_all,
 )
-from fastdrop.mask._mask cimport Probability, place_of, seeded_at
+from fastdrop.mask._mask cimport place_of, seeded_at
 from fastdrop.mask._mask import contiguous_strides, virtual_array
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source

@@ -14,12 +14,19 @@ from fastdrop.kernels._kernels cimport (
     FD_ADD_BIAS,
     FD_AFFINE,
     FD_RELU,
+    FD_SCALE,
     FD_SELECT,
     FD_TILE,
     fd_application,
-    fd_operation,
 )
-from fastdrop.mask._mask cimport Mask, Probability, packed_mask, padded_bits, reserve_mask, run_first
+from fastdrop.mask._mask cimport (
+    Mask,
+    Probability,
+    packed_mask,
+    padded_bits,
+    reserve_mask,
+    run_first,
+)
 from fastdrop.mask._mask import kept_mask
 
 cnp.import_array()
@@ -35,7 +42,7 @@ cdef ndarray as_real(object x):
 
 
 cdef ndarray repeated_bias(object bias, ndarray x):
-    # The bias and at least a tile of its repetition: what is read from any of its elements on.
+    # The bias, followed by at least a tile of its repetition: a tile may start at any element.
     cdef tuple shape = (<object>x).shape
     cdef ndarray rows
     bias = np.asarray(bias)
@@ -59,7 +66,7 @@ cdef Mask drawn(object source, tuple shape, Probability probability, double scal
 
 def affine(x, out, Probability probability, source, noise_shape, double scale, double shift,
            double dropped):
-    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``."""
+    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``; x, without a source."""
     cdef fd_application application = application_of(FD_AFFINE, scale)
     cdef ndarray from_ = as_real(x)
     cdef ndarray to
@@ -67,37 +74,47 @@ def affine(x, out, Probability probability, source, noise_shape, double scale, d
     shape = (<object>from_).shape
     if noise_shape is not None:
         shape = check_noise_shape(noise_shape, shape)
+    if source is None and out is None:
+        return from_, kept_mask(shape, 1.0)
     to = as_output(from_, out)
-    mask = reserve_mask(source, shape, probability, scale)
+    mask = drawn(source, shape, probability, scale)
+    if source is None:
+        application = application_of(FD_SCALE, 1.0)
     application.shift, application.dropped = shift, dropped
     run_first(mask, source, &application, from_, None, to)
     return to, mask
 
 
-def add(x, other, bias, out, Probability probability, source):
-    """Return (y, mask) with ``y = other + (kept ? (x + bias) * scale : 0)``; bias may be None."""
-    cdef fd_operation operation = FD_ADD if bias is None else FD_ADD_BIAS
+def add(x, residual, bias, out, Probability probability, source):
+    """Return (y, mask) with ``y = residual + (kept ? (x + bias) * scale : 0)``."""
     cdef fd_application application
     cdef ndarray from_ = as_input(x)
-    cdef ndarray beside = as_other("residual", other, from_)
-    cdef ndarray repeated = None if bias is None else repeated_bias(bias, from_)
+    cdef ndarray beside = as_other("residual", residual, from_)
+    cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
     cdef ndarray to = as_output(from_, out)
     cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.scale)
-    application = application_of(operation, mask.scale)
-    if repeated is not None:
-        application.bias = <const char *>cnp.PyArray_DATA(repeated)
-        application.bias_period = cnp.PyArray_DIM(repeated, 1)
+    application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, mask.scale)
+    if rows is not None:
+        application.bias = <const char *>cnp.PyArray_DATA(rows)
+        application.bias_period = cnp.PyArray_DIM(rows, 1)
     run_first(mask, source, &application, from_, beside, to)
     return to, mask
 
 
-def select(x, other, out, Probability probability, source):
-    """Return (y, mask) with ``y = kept ? x : other``."""
-    cdef fd_application application = application_of(FD_SELECT, 1.0)
-    cdef ndarray from_ = as_input(x)
-    cdef ndarray beside = as_other("old", other, from_)
+def zoneout(new, old, out, Probability probability, source):
+    """Return (y, mask) with ``y = kept ? new : old``; without source, the mean of that."""
+    cdef fd_application application
+    cdef ndarray from_ = as_input(new)
+    cdef ndarray beside = as_other("old", old, from_)
     cdef ndarray to = as_output(from_, out)
-    cdef Mask mask = reserve_mask(source, (<object>from_).shape, probability, 1.0)
+    cdef Mask mask
+    if source is None:
+        mask = kept_mask((<object>from_).shape, probability.keep_prob)
+        application = application_of(FD_ADD, mask.scale)
+        beside = np.asarray(beside * probability.p)
+    else:
+        mask = reserve_mask(source, (<object>from_).shape, probability, 1.0)
+        application = application_of(FD_SELECT, 1.0)
     run_first(mask, source, &application, from_, beside, to)
     return to, mask
 

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout with its neighbours in a network, in one pass over memory."""
+
+from typing import Any
+
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop.mask import _operations
+from fastdrop.mask._mask import Mask, Probability
+from fastdrop.source.default import as_source
+
+__all__ = ["dropout_add", "relu_dropout"]
+
+
+def dropout_add(
+    x: ArrayLike,
+    residual: ArrayLike,
+    p: ProbabilityLike = 0.5,
+    *,
+    bias: ArrayLike | None = None,
+    rng: RNGLike = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], Mask]:
+    """Return ``residual + dropout(x + bias)``: the end of a residual branch, in one pass.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Output of the branch: any shape, strides and order; float16, bfloat16, float32, float64,
+        complex64 or complex128.
+    residual : array_like of float
+        What the branch is added to, of x's shape and dtype.
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+    bias : array_like of float, optional
+        Added to x before anything is dropped: of the length of x's last axis, and of its dtype.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
+        False drops nothing and scales nothing: ``residual + x + bias``.
+    out : ndarray, optional
+        Where to write, of x's shape and dtype; may be x or residual.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    mask : Mask
+        ``dropout_backward(dy, mask)`` is the gradient with respect to x, and, summed over all axes
+        but the last, to the bias; that with respect to residual is dy.
+
+    Raises
+    ------
+    TypeError
+        If x is not of floats, or residual, bias or out of another dtype.
+    ValueError
+        If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
+    OverflowError
+        If the source would pass position 2**64.
+
+    Notes
+    -----
+    The result is that of the three operations one by one, to the last bit; but for float16 and
+    bfloat16, which are computed in float32 and rounded once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, residual = np.ones((2, 4)), np.full((2, 4), 10.0)
+    >>> y, mask = fd.dropout_add(x, residual, p=0.5, bias=np.arange(4.0), rng=1)
+    >>> y
+    array([[10., 14., 10., 18.],
+           [10., 14., 10., 10.]])
+    >>> dx = fd.dropout_backward(np.ones((2, 4)), mask)
+    >>> dx.sum(axis=0)  # the gradient of the bias
+    array([0., 4., 0., 2.])
+    """
+    probability = Probability(p, None)
+    source = as_source(rng)
+    return _operations.add(x, residual, bias, out, probability, source if training else None)
+
+
+def relu_dropout(
+    x: ArrayLike,
+    p: ProbabilityLike = 0.5,
+    *,
+    rng: RNGLike = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], Mask]:
+    """Return ``dropout(relu(x))`` in one pass.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Any shape, strides and order; float16, bfloat16, float32 or float64.
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+    rng, training
+        As of `dropout`; False is relu alone.
+    out : ndarray, optional
+        Where to write, of x's shape and dtype; may be x.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    mask : Mask
+        ``dropout_backward(dy, mask)`` is the gradient with respect to x, through both: an element
+        counts as kept where it is, and x is greater than 0 (or NaN, which relu lets pass). So it
+        is packed, one bit an element, in evaluation too.
+
+    Raises
+    ------
+    TypeError
+        If x is not of real floats, or out of another dtype.
+    ValueError
+        If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
+    OverflowError
+        If the source would pass position 2**64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x = np.array([1.0, 2.0, -3.0, -4.0, 5.0, 6.0])
+    >>> y, mask = fd.relu_dropout(x, p=0.5, rng=1)
+    >>> y
+    array([ 0.,  4.,  0.,  0.,  0., 12.])
+    >>> fd.dropout_backward(np.ones(6), mask)
+    array([0., 2., 0., 0., 0., 2.])
+    """
+    probability = Probability(p, None)
+    source = as_source(rng)
+    return _operations.relu(x, out, probability, source if training else None)

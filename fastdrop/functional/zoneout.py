@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""States that stay as they were instead of being dropped."""
+
+from typing import Any
+
+import numpy as np
+
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop.functional.dropout import dropout_backward
+from fastdrop.mask import _operations
+from fastdrop.mask._mask import Mask, Probability
+from fastdrop.source.default import as_source
+
+__all__ = ["zoneout", "zoneout_backward"]
+
+
+def zoneout(
+    new: ArrayLike,
+    old: ArrayLike,
+    p: ProbabilityLike = 0.5,
+    *,
+    rng: RNGLike = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], Mask]:
+    """Keep elements of the previous state of a recurrent network at random.
+
+    In training, ``y = old`` with probability p and ``new`` else; in evaluation, their mean
+    ``p * old + (1 - p) * new``.
+
+    Parameters
+    ----------
+    new : array_like of float
+        The state after a step: any shape, strides and order; float16, bfloat16, float32, float64,
+        complex64 or complex128.
+    old : array_like of float
+        The state before it, of the same shape and dtype.
+    p : float, default 0.5
+        Probability of keeping the old state, in [0, 1].
+    rng, training
+        As of `dropout`.
+    out : ndarray, optional
+        Where to write, of that shape and dtype; may be new or old.
+
+    Returns
+    -------
+    y : ndarray
+        A new array, or ``out``.
+    mask : Mask
+        Which elements are new, for `zoneout_backward`.
+
+    Raises
+    ------
+    TypeError
+        If new is not of floats, or old or out of another dtype.
+    ValueError
+        If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
+    OverflowError
+        If the source would pass position 2**64.
+
+    See Also
+    --------
+    zoneout_backward : The gradients.
+
+    References
+    ----------
+    .. [1] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden
+       activations", ICLR 2017, section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> new, old = np.full(8, 2.0), np.full(8, 1.0)
+    >>> fd.zoneout(new, old, p=0.5, rng=1)[0]
+    array([1., 2., 1., 2., 1., 2., 1., 1.])
+    >>> fd.zoneout(new, old, p=0.5, training=False)[0]
+    array([1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5])
+    """
+    probability = Probability(p, None)
+    source = as_source(rng)
+    return _operations.zoneout(new, old, out, probability, source if training else None)
+
+
+def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the gradients of `zoneout`.
+
+    Parameters
+    ----------
+    dy : array_like of float
+        Gradient with respect to y.
+    mask : Mask
+        The mask that `zoneout` returned.
+
+    Returns
+    -------
+    dnew, dold : ndarray
+        Gradients with respect to the new and to the old state, of dy's shape and dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `dropout_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> y, mask = fd.zoneout(np.full(4, 2.0), np.full(4, 1.0), p=0.5, rng=1)
+    >>> dnew, dold = fd.zoneout_backward(np.full(4, 10.0), mask)
+    >>> dnew
+    array([ 0., 10.,  0., 10.])
+    >>> dold
+    array([10.,  0., 10.,  0.])
+    """
+    dnew = dropout_backward(dy, mask)
+    dy = np.asarray(dy)
+    rest = 1.0 - mask.scale  # of the mean that evaluation takes; else 0
+    kept = dy * rest if rest else np.zeros_like(dy)
+    return dnew, np.where(mask, kept, dy)

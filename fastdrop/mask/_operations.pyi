@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import Any
+
+from fastdrop._typing import ArrayLike, NDArray, NoiseShapeLike
+from fastdrop.mask._mask import Mask, Probability
+from fastdrop.source import NumPySource, Source
+
+__test__: dict[str, str]
+
+def affine(
+    x: ArrayLike,
+    out: NDArray[Any] | None,
+    probability: Probability,
+    source: Source | NumPySource | None,
+    noise_shape: NoiseShapeLike | None,
+    scale: float,
+    shift: float,
+    dropped: float,
+) -> tuple[NDArray[Any], Mask]: ...
+def add(
+    x: ArrayLike,
+    residual: ArrayLike,
+    bias: ArrayLike | None,
+    out: NDArray[Any] | None,
+    probability: Probability,
+    source: Source | NumPySource | None,
+) -> tuple[NDArray[Any], Mask]: ...
+def zoneout(
+    new: ArrayLike,
+    old: ArrayLike,
+    out: NDArray[Any] | None,
+    probability: Probability,
+    source: Source | NumPySource | None,
+) -> tuple[NDArray[Any], Mask]: ...
+def relu(
+    x: ArrayLike,
+    out: NDArray[Any] | None,
+    probability: Probability,
+    source: Source | NumPySource | None,
+) -> tuple[NDArray[Any], Mask]: ...
