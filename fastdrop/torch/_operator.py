@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from fastdrop._checks import check_seed
+from fastdrop._typing import SeedLike
 from fastdrop.source import Xoshiro256PlusPlus
 from fastdrop.torch._apply import apply, logical_strides
 from fastdrop.torch._mask import feature_layout
@@ -76,8 +77,8 @@ def _(seed: int) -> torch.Tensor:
     return torch.empty(4, dtype=torch.int64, device="cpu")
 
 
-def words_of_seed(seed: int) -> torch.Tensor:
-    """Return the words of a seed, as a step of the traced program."""
+def words_of_seed(seed: SeedLike) -> torch.Tensor:
+    """Return the words of a seed, as a step of the traced program: of integers below 2**63."""
     return torch.ops.fastdrop.seed_words(seed)
 
 

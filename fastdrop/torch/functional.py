@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout functions with the signatures of PyTorch's, and with a seed."""
+"""Dropout functions with the signatures of PyTorch's, and with a seed.
+
+What their arguments mean is written once, at `dropout`; the others say where they differ. One
+function, `_drop_any`, does the work of all.
+"""
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 
 from fastdrop._checks import check_p
+from fastdrop._typing import SeedLike
 from fastdrop.source import Source
 from fastdrop.torch._alpha import alpha_factors
 from fastdrop.torch._apply import dense_strides, is_plain
@@ -35,7 +40,7 @@ __all__ = [
     "feature_alpha_dropout",
 ]
 
-Seed: TypeAlias = Any  # None, an integer, a sequence of integers, a SeedSequence
+Seed: TypeAlias = SeedLike | None
 Dropping: TypeAlias = Callable[[torch.Tensor, float, bool], torch.Tensor]
 
 _transforming = torch._C._are_functorch_transforms_active
@@ -102,7 +107,7 @@ def dropout(
     tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
     """
-    return _dropout(x, p, training, inplace, generator, seed, features=False)
+    return _drop_any(x, p, training, inplace, generator, seed)
 
 
 def dropout1d(
@@ -114,17 +119,10 @@ def dropout1d(
     generator: Generator = None,
     seed: Seed = None,
 ) -> torch.Tensor:
-    """Drop whole channels of ``(N, C, L)`` or ``(C, L)``: as `dropout`, a decision for each.
+    """Drop whole channels of ``(N, C, L)`` or ``(C, L)``, with one decision for each.
 
-    Parameters
-    ----------
-    x, p, training, inplace, generator, seed
-        As of `dropout`; a source advances by one position a channel.
-
-    Returns
-    -------
-    y : torch.Tensor
-        Of x's shape, dtype and layout.
+    Arguments, result and errors are those of `dropout`, but that a source advances by one
+    position a channel.
 
     Raises
     ------
@@ -144,7 +142,7 @@ def dropout1d(
             f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed are "
             "(N, C, L) and (C, L)"
         )
-    return _channels(x, p, training, inplace, generator, seed, x.dim() == 2)
+    return _drop_channels(x, x.dim() == 2, p, training, inplace, generator, seed)
 
 
 def dropout2d(
@@ -156,19 +154,11 @@ def dropout2d(
     generator: Generator = None,
     seed: Seed = None,
 ) -> torch.Tensor:
-    """Drop whole channels of ``(N, C, H, W)``: as `dropout`, with one decision for each.
+    """Drop whole channels of ``(N, C, H, W)``, with one decision for each.
 
-    Parameters
-    ----------
-    x, p, training, inplace, generator, seed
-        As of `dropout`; a source advances by one position a channel. Axes of x beyond the first
-        two are those of a channel; a number of axes other than 4 is warned of, as by PyTorch,
-        and ``(N, C, L)`` is dropped by channel too.
-
-    Returns
-    -------
-    y : torch.Tensor
-        Of x's shape, dtype and layout.
+    Arguments, result and errors are those of `dropout`, but that a source advances by one
+    position a channel. Axes of x beyond the first two are those of a channel; a number of axes
+    other than 4 is warned of, as by PyTorch, and ``(N, C, L)`` is dropped by channel too.
 
     Examples
     --------
@@ -185,7 +175,7 @@ def dropout2d(
             "behavior is desired; dropout1d says so",
             stacklevel=2,
         )
-    return _channels(x, p, training, inplace, generator, seed, False)
+    return _drop_channels(x, False, p, training, inplace, generator, seed)
 
 
 def dropout3d(
@@ -197,18 +187,10 @@ def dropout3d(
     generator: Generator = None,
     seed: Seed = None,
 ) -> torch.Tensor:
-    """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, one decision for each.
+    """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, with one decision for each.
 
-    Parameters
-    ----------
-    x, p, training, inplace, generator, seed
-        As of `dropout`; a source advances by one position a channel. Another number of axes is
-        warned of, as by PyTorch.
-
-    Returns
-    -------
-    y : torch.Tensor
-        Of x's shape, dtype and layout.
+    Arguments, result and errors are those of `dropout`, but that a source advances by one
+    position a channel. Another number of axes is warned of, as by PyTorch.
 
     Examples
     --------
@@ -219,7 +201,7 @@ def dropout3d(
     """
     if x.dim() not in (4, 5):
         _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
-    return _channels(x, p, training, inplace, generator, seed, x.dim() == 4)
+    return _drop_channels(x, x.dim() == 4, p, training, inplace, generator, seed)
 
 
 def alpha_dropout(
@@ -233,17 +215,9 @@ def alpha_dropout(
 ) -> torch.Tensor:
     """Drop elements to SELU's negative limit, so that mean and variance stay as they are.
 
-    Parameters
-    ----------
-    x, p, inplace, generator, seed
-        As of `dropout`.
-    training : bool, default False
-        False returns x itself; the default is PyTorch's.
-
-    Returns
-    -------
-    y : torch.Tensor
-        Of x's shape, dtype and layout.
+    Arguments, result and errors are those of `dropout`, but for the default of ``training``,
+    which is PyTorch's, and for the values: ``a * x + b`` where kept, and where dropped what
+    SELU's limit at minus infinity becomes by the same map [1]_.
 
     References
     ----------
@@ -257,7 +231,7 @@ def alpha_dropout(
     >>> bool(y.std() > 0.98) and bool(y.std() < 1.02)
     True
     """
-    return _alpha(x, p, training, inplace, generator, seed, features=False)
+    return _drop_any(x, p, training, inplace, generator, seed, alpha=True)
 
 
 def feature_alpha_dropout(
@@ -269,17 +243,10 @@ def feature_alpha_dropout(
     generator: Generator = None,
     seed: Seed = None,
 ) -> torch.Tensor:
-    """Drop whole channels to SELU's negative limit: `alpha_dropout` with a decision for each.
+    """Drop whole channels to SELU's negative limit, with one decision for each.
 
-    Parameters
-    ----------
-    x, p, training, inplace, generator, seed
-        As of `alpha_dropout`; x has at least two axes, batch and channel.
-
-    Returns
-    -------
-    y : torch.Tensor
-        Of x's shape, dtype and layout.
+    Arguments, result and errors are those of `alpha_dropout`, but that a source advances by one
+    position a channel. x has at least two axes, batch and channel.
 
     Examples
     --------
@@ -288,7 +255,7 @@ def feature_alpha_dropout(
     >>> len(y.unique())
     2
     """
-    return _alpha(x, p, training, inplace, generator, seed, features=True)
+    return _drop_any(x, p, training, inplace, generator, seed, features=True, alpha=True)
 
 
 def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
@@ -297,70 +264,53 @@ def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
     )
 
 
-def _channels(
+def _drop_channels(
     x: torch.Tensor,
+    unbatched: bool,
     p: float,
     training: bool,
     inplace: bool,
     generator: Generator,
     seed: Seed,
-    unbatched: bool,
 ) -> torch.Tensor:
-    """Drop features of x, which lacks the batch axis if ``unbatched``."""
+    """Drop channels of x, which lacks the batch axis if ``unbatched``."""
     if not unbatched:
-        return _dropout(x, p, training, inplace, generator, seed, features=True)
-    y = _dropout(x.unsqueeze(0), p, training, inplace, generator, seed, features=True)
+        return _drop_any(x, p, training, inplace, generator, seed, features=True)
+    y = _drop_any(x.unsqueeze(0), p, training, inplace, generator, seed, features=True)
     return x if inplace else y.squeeze(0)
 
 
-def _dropout(
+def _drop_any(
     x: torch.Tensor,
     p: float,
     training: bool,
     inplace: bool,
     generator: Generator,
     seed: Seed,
-    features: bool,
+    *,
+    features: bool = False,
+    alpha: bool = False,
 ) -> torch.Tensor:
+    """Drop elements or features of x, to zero or to SELU's limit."""
     p = check_p(p)
-    if _returns_x(p, training, generator):
-        return x
-    factor = 1.0 / (1.0 - p) if p < 1.0 else 1.0
-    dropping = _dropping(x, p, generator, seed, features)
-    if dropping is not None:
-        return dropping(x, factor, inplace)
-    operator = torch.feature_dropout_ if features else torch.dropout_
-    if not inplace:
-        operator = torch.feature_dropout if features else torch.dropout
-    return operator(x, p, True)
-
-
-def _alpha(
-    x: torch.Tensor,
-    p: float,
-    training: bool,
-    inplace: bool,
-    generator: Generator,
-    seed: Seed,
-    features: bool,
-) -> torch.Tensor:
-    p = check_p(p)
-    if _returns_x(p, training, generator):
+    if not training or (p == 0.0 and not isinstance(generator, Source)):
         return x
     dropping = _dropping(x, p, generator, seed, features)
-    if dropping is not None:
-        factor, step, shift = alpha_factors(p)
-        steps = dropping(torch.full_like(x, step, requires_grad=False), 1.0, True).add_(shift)
-        y = dropping(x, factor, inplace)
-        return y.add_(steps) if inplace else y + steps
-    operator = torch.feature_alpha_dropout_ if features else torch.alpha_dropout_
-    if not inplace:
-        operator = torch.feature_alpha_dropout if features else torch.alpha_dropout
-    return operator(x, p, True)
+    if dropping is None:
+        return _stock(features, alpha, inplace)(x, p, True)
+    if not alpha:
+        return dropping(x, 1.0 / (1.0 - p) if p < 1.0 else 1.0, inplace)
+    factor, step, shift = alpha_factors(p)
+    steps = dropping(torch.full_like(x, step, requires_grad=False), 1.0, True).add_(shift)
+    y = dropping(x, factor, inplace)
+    return y.add_(steps) if inplace else y + steps
 
 
-def _returns_x(p: float, training: bool, generator: Generator) -> bool:
-    return not training or (p == 0.0 and not isinstance(generator, Source))
+def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Tensor]:
+    """Return PyTorch's operator (x, p, train) -> y."""
+    name = "feature_" * features + "alpha_" * alpha + "dropout" + "_" * inplace
+    operator: Callable[..., torch.Tensor] = getattr(torch, name)
+    return operator
 
 
 def _dropping(

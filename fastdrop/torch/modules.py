@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Subclasses of PyTorch's dropout modules: the same constructor, repr and (empty) state."""
+"""Subclasses of PyTorch's dropout modules: the same constructor, repr and (empty) state.
+
+What they share is written once: the constructor's parameters at `Dropout`, and the forward pass
+in `_forward_by`.
+"""
+
+from collections.abc import Callable
 
 import torch
 
@@ -14,7 +20,20 @@ __all__ = [
     "FeatureAlphaDropout",
 ]
 
-# torch.jit.script compiles the branch that PyTorch's own modules consist of.
+
+def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return the forward pass of a module by a function of this package."""
+    stock = getattr(torch.nn.functional, ours.__name__)
+
+    def forward(self: torch.nn.Module, input: torch.Tensor) -> torch.Tensor:
+        """Return the input under a new mask; in evaluation the input itself."""
+        # torch.jit.script compiles the first branch alone.
+        if torch.jit.is_scripting():
+            return stock(input, self.p, self.training, self.inplace)
+        else:
+            return ours(input, self.p, self.training, self.inplace)
+
+    return forward
 
 
 class Dropout(torch.nn.Dropout):
@@ -23,7 +42,7 @@ class Dropout(torch.nn.Dropout):
     Parameters
     ----------
     p : float, default 0.5
-        Probability of dropping an element.
+        Probability of dropping an element (in the other modules, what they drop), in [0, 1].
     inplace : bool, default False
         Write to the input.
 
@@ -37,23 +56,13 @@ class Dropout(torch.nn.Dropout):
     tensor([1., 1., 1.])
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
-        if torch.jit.is_scripting():
-            return torch.nn.functional.dropout(input, self.p, self.training, self.inplace)
-        else:
-            return functional.dropout(input, self.p, self.training, self.inplace)
+    forward = _forward_by(functional.dropout)
 
 
 class Dropout1d(torch.nn.Dropout1d):
     """``torch.nn.Dropout1d`` by `fastdrop.torch.dropout1d`.
 
-    Parameters
-    ----------
-    p : float, default 0.5
-        Probability of dropping a channel.
-    inplace : bool, default False
-        Write to the input.
+    Parameters are those of `Dropout`.
 
     Examples
     --------
@@ -62,23 +71,13 @@ class Dropout1d(torch.nn.Dropout1d):
     Dropout1d(p=0.2, inplace=False)
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
-        if torch.jit.is_scripting():
-            return torch.nn.functional.dropout1d(input, self.p, self.training, self.inplace)
-        else:
-            return functional.dropout1d(input, self.p, self.training, self.inplace)
+    forward = _forward_by(functional.dropout1d)
 
 
 class Dropout2d(torch.nn.Dropout2d):
     """``torch.nn.Dropout2d`` by `fastdrop.torch.dropout2d`.
 
-    Parameters
-    ----------
-    p : float, default 0.5
-        Probability of dropping a channel.
-    inplace : bool, default False
-        Write to the input.
+    Parameters are those of `Dropout`.
 
     Examples
     --------
@@ -87,23 +86,13 @@ class Dropout2d(torch.nn.Dropout2d):
     Dropout2d(p=0.2, inplace=False)
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
-        if torch.jit.is_scripting():
-            return torch.nn.functional.dropout2d(input, self.p, self.training, self.inplace)
-        else:
-            return functional.dropout2d(input, self.p, self.training, self.inplace)
+    forward = _forward_by(functional.dropout2d)
 
 
 class Dropout3d(torch.nn.Dropout3d):
     """``torch.nn.Dropout3d`` by `fastdrop.torch.dropout3d`.
 
-    Parameters
-    ----------
-    p : float, default 0.5
-        Probability of dropping a channel.
-    inplace : bool, default False
-        Write to the input.
+    Parameters are those of `Dropout`.
 
     Examples
     --------
@@ -112,23 +101,13 @@ class Dropout3d(torch.nn.Dropout3d):
     Dropout3d(p=0.2, inplace=False)
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
-        if torch.jit.is_scripting():
-            return torch.nn.functional.dropout3d(input, self.p, self.training, self.inplace)
-        else:
-            return functional.dropout3d(input, self.p, self.training, self.inplace)
+    forward = _forward_by(functional.dropout3d)
 
 
 class AlphaDropout(torch.nn.AlphaDropout):
     """``torch.nn.AlphaDropout`` by `fastdrop.torch.alpha_dropout`.
 
-    Parameters
-    ----------
-    p : float, default 0.5
-        Probability of dropping an element.
-    inplace : bool, default False
-        Write to the input.
+    Parameters are those of `Dropout`.
 
     Examples
     --------
@@ -137,23 +116,13 @@ class AlphaDropout(torch.nn.AlphaDropout):
     AlphaDropout(p=0.2, inplace=False)
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
-        if torch.jit.is_scripting():
-            return torch.nn.functional.alpha_dropout(input, self.p, self.training)
-        else:
-            return functional.alpha_dropout(input, self.p, self.training, self.inplace)
+    forward = _forward_by(functional.alpha_dropout)
 
 
 class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     """``torch.nn.FeatureAlphaDropout`` by `fastdrop.torch.feature_alpha_dropout`.
 
-    Parameters
-    ----------
-    p : float, default 0.5
-        Probability of dropping a channel.
-    inplace : bool, default False
-        Write to the input.
+    Parameters are those of `Dropout`.
 
     Examples
     --------
@@ -162,9 +131,4 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     FeatureAlphaDropout(p=0.2, inplace=False)
     """
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
-        if torch.jit.is_scripting():
-            return torch.nn.functional.feature_alpha_dropout(input, self.p, self.training)
-        else:
-            return functional.feature_alpha_dropout(input, self.p, self.training, self.inplace)
+    forward = _forward_by(functional.feature_alpha_dropout)
