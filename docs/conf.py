@@ -2,8 +2,12 @@
 """Sphinx configuration: `sphinx-build -W -n docs docs/_build`."""
 
 import os
+import sys
+from pathlib import Path
 
 import fastdrop
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the extension that is here
 
 project = "fastdrop"
 author = "fastdrop developers"
@@ -19,6 +23,7 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx_copybutton",
     "sphinx_design",
+    "static_reference",
 ]
 exclude_patterns = ["_build", "performance-tables.md"]
 default_role = "autolink"
@@ -32,6 +37,7 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+maximum_signature_line_length = 110  # longer ones have a line for each argument
 
 # Links into NumPy's documentation need its inventory, which is fetched; nothing else here needs a
 # network, so this is left to those who ask for it, and such names stay plain text without it.
@@ -41,7 +47,8 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
         "python": ("https://docs.python.org/3", None),
         "numpy": ("https://numpy.org/doc/stable", None),
     }
-nitpick_ignore_regex = [(r"py:.*", r"(np|numpy)(\..*)?")]
+# Names of PyTorch stay plain text too, and types of the package that are no classes to call.
+nitpick_ignore_regex = [(r"py:.*", r"(np|numpy|torch)(\..*)?|SeedLike|Source")]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
