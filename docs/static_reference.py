@@ -53,6 +53,7 @@ class WriteOut(ast.NodeTransformer):
         self.known = known
 
     def visit_Name(self, node):
+        """Return what stands for a name, with aliases in it written out too."""
         return self.visit(self.known[node.id]) if node.id in self.known else node
 
 

@@ -15,8 +15,14 @@ from fastdrop.torch._tensor import TensorMask
 
 __all__ = ["drop", "drop_in_place"]
 
+BETWEEN_GRAPHS = (
+    "the mask of an eager forward pass by fastdrop is no part of a graph; allowed are compiling "
+    "the forward pass too, and the backward pass without fullgraph=True"
+)
+
 _transforming = torch._C._are_functorch_transforms_active
 _is_grad_enabled = torch.is_grad_enabled
+_is_compiling = torch.compiler.is_compiling
 
 
 class _Drop(Function):
@@ -27,6 +33,8 @@ class _Drop(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None]:
+        if _is_compiling():  # compiled autograd, after a forward pass that was not compiled
+            torch._dynamo.graph_break(msg=BETWEEN_GRAPHS)
         return drop(dy, ctx.mask), None
 
     @staticmethod

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo import compiled_autograd
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import fastdrop.torch
@@ -81,6 +82,50 @@ def test_compiled_models_train(installed, backend, model):
     torch.manual_seed(1)
     assert torch.equal(compiled(x), y)
     assert x.grad.isfinite().all() and x.grad.any()
+
+
+DROPPING = {
+    "stock": lambda x: F.dropout(x, 0.5),
+    "in place": lambda x: F.dropout(x, 0.5, inplace=True),
+    "channels": lambda x: F.dropout1d(x, 0.5),
+    "explicit": lambda x: fastdrop.torch.dropout(x, 0.5),
+    "seeded": lambda x: fastdrop.torch.dropout(x, 0.5, seed=3),
+}
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_compiled_autograd_of_an_eager_forward_pass(installed, name):
+    drop = DROPPING[name]
+
+    def backward(fullgraph):
+        x = torch.randn(20, 30, requires_grad=True)
+        y = drop(4 * x)
+        with compiled_autograd._enable(
+            lambda g: torch.compile(g, fullgraph=fullgraph, backend="eager")
+        ):
+            y.sum().backward()
+        return y, x.grad
+
+    masks = []
+    for _ in range(3):  # one compilation, and the mask of each call
+        y, gradient = backward(False)
+        assert torch.equal(gradient, torch.where(y == 0, 0.0, 8.0))
+        masks.append(gradient)
+    assert torch.equal(masks[0], masks[1]) == (name == "seeded")
+    torch.compiler.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="no part of a graph; allowed are"):
+        backward(True)
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_compiled_autograd_of_a_compiled_forward_pass(installed, name):
+    forward = torch.compile(lambda x: DROPPING[name](4 * x), backend="aot_eager", fullgraph=True)
+    for _ in range(2):
+        x = torch.randn(20, 30, requires_grad=True)
+        y = forward(x)
+        with compiled_autograd._enable(torch.compile(backend="eager", fullgraph=True)):
+            y.sum().backward()
+        assert torch.equal(x.grad, torch.where(y == 0, 0.0, 8.0))
 
 
 def test_nothing_of_ours_enters_a_stock_graph(installed):
