@@ -26,6 +26,7 @@ class Masks(Dataset):
 
 @fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one CPU
 def test_workers_of_a_loader(installed):
     F.dropout(torch.ones(1 << 18))  # the threads of this process are at work already
 
