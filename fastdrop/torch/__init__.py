@@ -25,13 +25,16 @@ from fastdrop.torch.functional import (
     dropout3d,
     feature_alpha_dropout,
 )
+from fastdrop.torch.fused import dropout_add, relu_dropout
 from fastdrop.torch.modules import (
     AlphaDropout,
     Dropout,
     Dropout1d,
     Dropout2d,
     Dropout3d,
+    DropoutAdd,
     FeatureAlphaDropout,
+    ReLUDropout,
 )
 
 find_openmp()
@@ -42,15 +45,19 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "DropoutAdd",
     "FeatureAlphaDropout",
+    "ReLUDropout",
     "accelerate",
     "alpha_dropout",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "dropout_add",
     "feature_alpha_dropout",
     "install",
     "installed",
+    "relu_dropout",
     "uninstall",
 ]

@@ -7,7 +7,11 @@ from fastdrop.torch import modules
 
 __all__ = ["accelerate"]
 
-OURS = {getattr(torch.nn, name): getattr(modules, name) for name in modules.__all__}
+OURS = {
+    getattr(torch.nn, name): getattr(modules, name)
+    for name in modules.__all__
+    if hasattr(torch.nn, name)
+}
 
 
 def accelerate(model: torch.nn.Module) -> dict[str, str]:

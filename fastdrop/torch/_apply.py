@@ -11,12 +11,14 @@ from typing import TypeAlias
 
 import torch
 
-from fastdrop.torch._tensor import TensorMask
+from fastdrop.torch._tensor import TILE, TensorMask
 
 __all__ = [
     "CODES",
     "apply",
+    "apply_add",
     "apply_in_place",
+    "apply_relu",
     "dense_strides",
     "feature_broadcast",
     "is_plain",
@@ -136,3 +138,27 @@ def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
             torch.autograd.graph.increment_version(x)
         return x
     return x.copy_(apply(mask, x))
+
+
+def apply_add(
+    mask: TensorMask, x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """Return residual + (x + bias under the mask); all are contiguous, as the mask is."""
+    y = _empty_like(x)
+    address, length = 0, 1
+    if bias is not None and bias.numel():
+        length = bias.numel()
+        rows = bias.expand(TILE // length + 2, length).contiguous()
+        address = rows.data_ptr()
+    mask.add(
+        *(x.data_ptr(), residual.data_ptr(), address, length, y.data_ptr()),
+        *(x.numel(), CODES[x.dtype], _get_num_threads()),
+    )
+    return y
+
+
+def apply_relu(mask: TensorMask, x: torch.Tensor) -> tuple[torch.Tensor, TensorMask]:
+    """Return relu(x) under the mask, and the mask of both; x has the mask's layout."""
+    y = _empty_like(x)
+    both = mask.relu(x.data_ptr(), y.data_ptr(), x.numel(), CODES[x.dtype], _get_num_threads())
+    return y, both

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.autograd import Function, forward_ad
 
-from fastdrop.torch._apply import apply, apply_in_place
+from fastdrop.torch._apply import apply, apply_add, apply_in_place, apply_relu
 from fastdrop.torch._tensor import TensorMask
 
-__all__ = ["drop", "drop_in_place"]
+__all__ = ["drop", "drop_add", "drop_in_place", "drop_relu"]
 
 BETWEEN_GRAPHS = (
     "the mask of an eager forward pass by fastdrop is no part of a graph; allowed are compiling "
@@ -81,9 +81,40 @@ class _DropTransformed(Function):
         return _DropTransformed.apply(x, mask.repeated(len(x), x[0].numel())), 0
 
 
+class _DropAdd(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        residual: torch.Tensor,
+        bias: torch.Tensor | None,
+        mask: TensorMask,
+    ) -> torch.Tensor:
+        ctx.mask = mask
+        return apply_add(mask, x, residual, bias)
+
+    @staticmethod
+    def backward(
+        ctx: Any, dy: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None, None]:
+        needs_x, _, needs_bias, _ = ctx.needs_input_grad
+        dx = drop(dy, ctx.mask) if needs_x or needs_bias else None
+        dbias = dx.flatten(0, -2).sum(0) if needs_bias and dx is not None else None
+        return dx, dy, dbias, None
+
+
+class _DropRelu(_Drop):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
+        y, ctx.mask = apply_relu(mask, x)
+        return y
+
+
 # Function.apply looks for transforms and inspects signatures; this does not.
 _record = super(Function, _Drop).apply
 _record_in_place = super(Function, _DropInPlace).apply
+_record_add = super(Function, _DropAdd).apply
+_record_relu = super(Function, _DropRelu).apply
 
 
 def _is_tracked(x: torch.Tensor) -> bool:
@@ -106,3 +137,15 @@ def drop_in_place(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
     if _is_tracked(x):
         return _record_in_place(x, mask)
     return apply_in_place(mask, x)
+
+
+def drop_add(
+    x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None, mask: TensorMask
+) -> torch.Tensor:
+    """Return residual + (x + bias under the mask), with derivatives for backward."""
+    return _record_add(x, residual, bias, mask)
+
+
+def drop_relu(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
+    """Return relu(x) under the mask, with derivatives for backward."""
+    return _record_relu(x, mask)

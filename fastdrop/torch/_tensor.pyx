@@ -14,8 +14,13 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
+from fastdrop.apply._apply cimport application_of
 from fastdrop.kernels._kernels cimport (
+    FD_ADD,
+    FD_ADD_BIAS,
+    FD_AFFINE,
     FD_PADDING,
+    FD_RELU,
     FD_SCALE,
     FD_TILE,
     FD_XOSHIRO256PLUSPLUS,
@@ -37,6 +42,8 @@ from fastdrop.mask._mask cimport drop_threshold, keep_threshold
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
+
+TILE = FD_TILE
 
 # Bytes of a number, by fd_dtype.
 cdef size_t[4] NUMBER_SIZE = [2, 2, 4, 8]
@@ -93,6 +100,8 @@ cdef void apply_share(void *context) noexcept nogil:
         arrays = call.arrays
         arrays.x += first * call.size
         arrays.y += first * call.size
+        if arrays.other != NULL:
+            arrays.other += first * call.size
         apply_part(call.application, &cursor, first, end - first, arrays)
         part += team
 
@@ -100,7 +109,7 @@ cdef void apply_share(void *context) noexcept nogil:
 # ---- the mask --------------------------------------------------------------------------------
 
 cdef class TensorMask:
-    """What elements of a tensor are kept: a place in a stream, without bits.
+    """What elements of a tensor are kept: a place in a stream, without bits, or (of relu) bits.
 
     Made by `mask_from_words` and `mask_from_source`.
 
@@ -117,6 +126,7 @@ cdef class TensorMask:
     """
 
     cdef fd_seeded seeded
+    cdef ndarray bits  # None of seeded masks
     cdef readonly tuple strides
     cdef readonly tuple broadcast
     cdef readonly double scale
@@ -128,6 +138,7 @@ cdef class TensorMask:
         """Return the same mask with another factor of the kept elements."""
         cdef TensorMask mask = TensorMask.__new__(TensorMask)
         mask.seeded = self.seeded
+        mask.bits = self.bits
         mask.strides = self.strides
         mask.broadcast = self.broadcast
         mask.scale = scale
@@ -158,42 +169,84 @@ cdef class TensorMask:
         threads : int
             The most threads to use.
         """
-        cdef fd_application application
+        cdef fd_application application = application_of(FD_SCALE, self.scale)
+        self.run(&application, x, 0, y, n, code, threads)
+
+    def affine(self, size_t x, size_t y, size_t n, int code, size_t threads, double shift,
+               double dropped):
+        """Write ``kept ? x * scale + shift : dropped`` to ``y``; otherwise as `apply`."""
+        cdef fd_application application = application_of(FD_AFFINE, self.scale)
+        application.shift, application.dropped = shift, dropped
+        self.run(&application, x, 0, y, n, code, threads)
+
+    def add(self, size_t x, size_t residual, size_t bias, size_t bias_length, size_t y, size_t n,
+            int code, size_t threads):
+        """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
+
+        ``bias`` is 0 or the address of ``bias_length`` numbers and a `TILE` of their repetition,
+        which follow the memory order.
+        """
+        cdef fd_application application = application_of(FD_ADD_BIAS if bias else FD_ADD,
+                                                         self.scale)
+        application.bias, application.bias_period = <const char *>bias, bias_length
+        self.run(&application, x, residual, y, n, code, threads)
+
+    def relu(self, size_t x, size_t y, size_t n, int code, size_t threads):
+        """Write ``kept and not x <= 0 ? x * scale : 0`` to ``y``; otherwise as `apply`.
+
+        Returns
+        -------
+        mask : TensorMask
+            Of those elements, with bits.
+        """
+        cdef fd_application application = application_of(FD_RELU, self.scale)
+        cdef TensorMask mask = self.with_scale(self.scale)
+        mask.bits = np.zeros(n // 8 + 1 + FD_PADDING, np.uint8)
+        application.changed = <uint8_t *>cnp.PyArray_DATA(mask.bits)
+        self.run(&application, x, 0, y, n, code, threads)
+        return mask
+
+    cdef int run(self, fd_application *application, size_t x, size_t other, size_t y, size_t n,
+                 int code, size_t threads) except -1:
         cdef fd_any_mask mask
-        cdef ndarray bits
+        cdef ndarray bits = self.bits
         cdef apply_call call
         cdef fd_cursor cursor
         if n == 0:
-            return
+            return 0
         mask.seeded = self.seeded
         mask.packed = NULL
         mask.broadcast.ndim = 0
         if self.broadcast is not None:
-            bits = self.draw_bits()
-            mask.packed = <const uint8_t *>cnp.PyArray_DATA(bits)
             for length, step in zip(self.broadcast[0], self.broadcast[1], strict=True):
                 mask.broadcast.shape[mask.broadcast.ndim] = length
                 mask.broadcast.stride[mask.broadcast.ndim] = step
                 mask.broadcast.ndim += 1
-        memset(&application, 0, sizeof(application))
+            if bits is None:
+                bits = self.draw_bits()
+        if bits is not None:
+            mask.packed = <const uint8_t *>cnp.PyArray_DATA(bits)
         application.kernels = active_kernels()
         application.mask = &mask
-        application.operation = FD_SCALE
         application.dtype = <fd_dtype>(code & 3)
         application.components = 2 if code & 4 else 1
-        application.scale = self.scale
         call.size = NUMBER_SIZE[code & 3] * <size_t>application.components
-        application.past_caches = x != y and 2 * n * call.size > cache_bytes()
-        call.arrays.x, call.arrays.other, call.arrays.y = <const char *>x, NULL, <char *>y
+        application.past_caches = x != y and other != y and (
+            (3 if other else 2) * n * call.size > cache_bytes()
+        )
+        call.arrays.x, call.arrays.other, call.arrays.y = (
+            <const char *>x, <const char *>other, <char *>y
+        )
         call.parts = min(threads, n // ELEMENTS_A_THREAD)
         with nogil:
             if call.parts < 2 or openmp_parallel == NULL:
                 memset(&cursor, 0, sizeof(cursor))
-                apply_part(&application, &cursor, 0, n, call.arrays)
+                apply_part(application, &cursor, 0, n, call.arrays)
             else:
-                call.application = &application
+                call.application = application
                 call.n = n
                 openmp_parallel(apply_share, &call, <unsigned>call.parts, 0)
+        return 0
 
     cdef ndarray draw_bits(self):
         """Return the packed decisions, padded for whole words."""

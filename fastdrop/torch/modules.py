@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import torch
 
-from fastdrop.torch import functional
+from fastdrop._checks import check_p
+from fastdrop.torch import functional, fused
 
 __all__ = [
     "AlphaDropout",
@@ -17,7 +18,9 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "DropoutAdd",
     "FeatureAlphaDropout",
+    "ReLUDropout",
 ]
 
 
@@ -132,3 +135,60 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     """
 
     forward = _forward_by(functional.feature_alpha_dropout)
+
+
+class _FusedModule(torch.nn.Module):
+    """What the modules have in common for which PyTorch has no module."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = check_p(p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class DropoutAdd(_FusedModule):
+    """``residual + dropout(x)`` by `fastdrop.torch.dropout_add`.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> layer = fastdrop.torch.DropoutAdd(p=0.1)
+    >>> layer
+    DropoutAdd(p=0.1)
+    >>> layer.eval()(torch.ones(3), torch.ones(3))
+    tensor([2., 2., 2.])
+    """
+
+    def forward(
+        self, x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return ``residual + dropout(x + bias)`` under a new mask."""
+        return fused.dropout_add(x, residual, self.p, self.training, bias=bias)
+
+
+class ReLUDropout(_FusedModule):
+    """``dropout(relu(x))`` by `fastdrop.torch.relu_dropout`.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> layer = fastdrop.torch.ReLUDropout(p=0.5)
+    >>> layer.eval()(torch.tensor([-1.0, 1.0]))
+    tensor([0., 1.])
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``dropout(relu(x))`` under a new mask."""
+        return fused.relu_dropout(x, self.p, self.training)

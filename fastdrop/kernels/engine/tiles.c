@@ -42,6 +42,16 @@ bits_write(uint8_t *bits, size_t at, uint64_t value, size_t count)
     fd_store_le64(word, fd_load_le64(word) | (value & fd_low_bits(count)) << at % 8);
 }
 
+/* Makes bits [at, at + count) that are 0 so far ones. */
+static void
+bits_fill(uint8_t *bits, size_t at, size_t count)
+{
+    const size_t before = fd_min((8 - at % 8) % 8, count), bytes = (count - before) / 8;
+    bits[at / 8] |= (uint8_t)(fd_low_bits(before) << at % 8);
+    memset(bits + (at + before) / 8, 0xFF, bytes);
+    bits[(at + before) / 8 + bytes] |= (uint8_t)fd_low_bits((count - before) % 8);
+}
+
 /* Sets bits [at, at + count) that are 0 so far, and touches no byte but theirs. */
 static void
 bits_place(uint8_t *to, uint64_t at, const uint8_t *bits, size_t count)
@@ -153,11 +163,15 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
         const size_t left = (size_t)(broadcast->shape[last] - index[last]);
         const size_t run = fd_min(left, n - done);
         const size_t step = (size_t)broadcast->stride[last];
-        const uint64_t one = bits_read(packed, (uint64_t)at) & 1;
-        for (size_t i = 0; i < run; i += 56) {
-            const size_t count = fd_min(56, run - i);
-            const uint64_t bits = step ? bits_read(packed, (uint64_t)at + i) : (uint64_t)0 - one;
-            bits_write(kept->bits, done + i, bits, count);
+        if (step == 0) {
+            if (bits_read(packed, (uint64_t)at) & 1) {
+                bits_fill(kept->bits, done, run);
+            }
+        } else {
+            for (size_t i = 0; i < run; i += 56) {
+                bits_write(kept->bits, done + i, bits_read(packed, (uint64_t)at + i),
+                           fd_min(56, run - i));
+            }
         }
         done += run;
         at += (int64_t)(run * step);

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout with its neighbours in a network, in one pass over memory.
+
+Where one pass is not possible (other layouts and devices, mixed dtypes, transforms, traced
+programs), the functions do the operations one by one: with the same mask, if they have a seed.
+"""
+
+import torch
+from torch.autograd import forward_ad
+
+from fastdrop._checks import check_p
+from fastdrop.torch._apply import is_plain
+from fastdrop.torch._autograd import drop_add, drop_relu
+from fastdrop.torch._mask import Generator, addressable_source, draw_element_mask, source_mask
+from fastdrop.torch._operator import is_traced
+from fastdrop.torch._tensor import TensorMask
+from fastdrop.torch.functional import Seed, dropout
+
+__all__ = ["dropout_add", "relu_dropout"]
+
+_transforming = torch._C._are_functorch_transforms_active
+
+
+def dropout_add(
+    x: torch.Tensor,
+    residual: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    bias: torch.Tensor | None = None,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
+    """Return ``residual + dropout(x + bias)``: the end of a residual branch, in one pass.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Output of the branch.
+    residual : torch.Tensor
+        What the branch is added to.
+    p, training
+        As of `dropout`; False is ``residual + x + bias``.
+    bias : torch.Tensor, optional
+        Added to x before anything is dropped, along its last axis.
+    generator, seed
+        As of `dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape. float16 and bfloat16 are computed in float32 and rounded once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `dropout`.
+
+    Notes
+    -----
+    Backward keeps the seed of the mask and no tensor; the gradient of ``residual`` is that of y.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> x, residual = torch.ones(2, 4), torch.full((2, 4), 10.0)
+    >>> fastdrop.torch.dropout_add(x, residual, p=0.5, seed=1)
+    tensor([[10., 12., 10., 12.],
+            [10., 12., 10., 10.]])
+    """
+    p = check_p(p)
+    if not training:
+        return residual + (x if bias is None else x + bias)
+    if not (_is_fusable(x) and _is_alike(x, residual) and _is_bias_of(x, bias)):
+        branch = x if bias is None else x + bias
+        return residual + dropout(branch, p, generator=generator, seed=seed)
+    return drop_add(x, residual, bias, _draw(x, p, generator, seed))
+
+
+def relu_dropout(
+    x: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    *,
+    generator: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
+    """Return ``dropout(relu(x))`` in one pass.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        As of `dropout`, but for complex numbers.
+    p, training
+        As of `dropout`; False is relu alone.
+    generator, seed
+        As of `dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `dropout`.
+
+    Notes
+    -----
+    Backward keeps one bit an element, where relu and dropout keep a tensor each.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> x = torch.tensor([1.0, 2.0, -3.0, -4.0, 5.0, 6.0])
+    >>> fastdrop.torch.relu_dropout(x, p=0.5, seed=1)
+    tensor([ 0.,  4.,  0.,  0.,  0., 12.])
+    """
+    p = check_p(p)
+    if not training:
+        return torch.relu(x)
+    if not _is_fusable(x) or x.is_complex():
+        return dropout(torch.relu(x), p, generator=generator, seed=seed)
+    return drop_relu(x, _draw(x, p, generator, seed))
+
+
+def _is_fusable(x: torch.Tensor) -> bool:
+    return (
+        not is_traced(x)
+        and is_plain(x)
+        and x.is_contiguous()
+        and not _transforming()
+        and bool(forward_ad._current_level < 0)
+    )
+
+
+def _is_alike(x: torch.Tensor, other: torch.Tensor) -> bool:
+    return (
+        is_plain(other)
+        and other.is_contiguous()
+        and other.dtype == x.dtype
+        and other.shape == x.shape
+    )
+
+
+def _is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    return bias is None or (
+        is_plain(bias) and x.dim() > 0 and bias.dtype == x.dtype and bias.shape == x.shape[-1:]
+    )
+
+
+def _draw(x: torch.Tensor, p: float, generator: Generator, seed: Seed) -> TensorMask:
+    """Return the mask of a contiguous tensor."""
+    source = addressable_source(generator, seed)
+    if source is not None:
+        return source_mask(x, p, source, False)
+    assert generator is None or isinstance(generator, torch.Generator)
+    return draw_element_mask(x, p, generator)

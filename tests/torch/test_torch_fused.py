@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fused passes give what the operations give one by one, with the same mask."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import fastdrop as fd
+import fastdrop.torch as ft
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+SHAPES = ((5,), (7, 5), (3, 4, 33), (300, 700), (0, 4))
+
+
+def made(shape, dtype, seed=0, grad=False):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(*shape, dtype=torch.float64, generator=generator).to(dtype)
+    return x.requires_grad_(grad)
+
+
+def close(y, expected):
+    """Of the same dtype, and as near as roundings one by one are to one at the end."""
+    assert y.dtype == expected.dtype
+    if y.dtype in (torch.float32, torch.float64):
+        assert torch.equal(y, expected)
+    else:
+        torch.testing.assert_close(y, expected, rtol=2e-2, atol=5e-2)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_dropout_add(shape, dtype, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        x, residual = made(shape, dtype), made(shape, dtype, 1)
+        y = ft.dropout_add(x, residual, 0.3, seed=3)
+        close(y, residual + ft.dropout(x, 0.3, seed=3))
+        bias = made(shape[-1:], dtype, 2)
+        y = ft.dropout_add(x, residual, 0.3, bias=bias, seed=3)
+        close(y, residual + ft.dropout(x + bias, 0.3, seed=3))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_relu_dropout(shape, dtype):
+    x = made(shape, dtype)
+    assert torch.equal(ft.relu_dropout(x, 0.3, seed=3), ft.dropout(F.relu(x), 0.3, seed=3))
+
+
+def test_as_on_arrays():
+    x, residual = made((50, 40), torch.float32), made((50, 40), torch.float32, 1)
+    y, _ = fd.dropout_add(x.numpy(), residual.numpy(), 0.2, rng=9)
+    assert np.array_equal(ft.dropout_add(x, residual, 0.2, seed=9).numpy(), y)
+    y, _ = fd.relu_dropout(x.numpy(), 0.2, rng=9)
+    assert np.array_equal(ft.relu_dropout(x, 0.2, seed=9).numpy(), y)
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_gradients_of_dropout_add(with_bias):
+    arrays = [made((6, 5), torch.float64, 1, True), made((6, 5), torch.float64, 2, True)]
+    arrays += [made((5,), torch.float64, 3, True)] if with_bias else []
+
+    def function(x, residual, bias=None):
+        return ft.dropout_add(x, residual, 0.4, bias=bias, seed=1)
+
+    assert torch.autograd.gradcheck(function, arrays)
+    assert torch.autograd.gradgradcheck(lambda *given: function(*given) ** 3, arrays)
+
+
+def test_gradients_of_relu_dropout():
+    x = made((6, 5), torch.float64, 1, True)
+    assert torch.autograd.gradcheck(lambda x: ft.relu_dropout(x, 0.4, seed=1), x)
+    assert torch.autograd.gradgradcheck(lambda x: ft.relu_dropout(x**3, 0.4, seed=1), x)
+
+
+def test_large_gradients():
+    """Over many tiles, on threads: what relu leaves is one bit an element."""
+    x = made((700, 1000), torch.float32, 1, True)
+    dy = made((700, 1000), torch.float32, 2)
+    (dx,) = torch.autograd.grad(ft.relu_dropout(x, 0.3, seed=4), x, dy)
+    (expected,) = torch.autograd.grad(ft.dropout(F.relu(x), 0.3, seed=4), x, dy)
+    assert torch.equal(dx, expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.t(),
+        lambda x: x[:, ::2],
+        lambda x: x.to(torch.complex64),
+        lambda x: x.to("meta"),
+        lambda x: x[0, 0],
+    ],
+    ids=["transposed", "strided", "complex", "meta", "no axes"],
+)
+def test_what_takes_more_passes(change):
+    x, residual = change(made((8, 6), torch.float32)), change(made((8, 6), torch.float32, 1))
+    if x.is_meta:
+        assert ft.dropout_add(x, residual, 0.3).is_meta
+        assert ft.relu_dropout(x, 0.3).is_meta
+        return
+    y = ft.dropout_add(x, residual, 0.3, seed=3)
+    assert torch.equal(y, residual + ft.dropout(x, 0.3, seed=3))
+    if not x.is_complex():
+        assert torch.equal(ft.relu_dropout(x, 0.3, seed=3), ft.dropout(F.relu(x), 0.3, seed=3))
+
+
+def test_other_dtypes_and_shapes_broadcast_as_sums_do():
+    x, residual = made((4, 6), torch.float32), made((6,), torch.float64)
+    y = ft.dropout_add(x, residual, 0.3, seed=3)
+    assert torch.equal(y, residual + ft.dropout(x, 0.3, seed=3))
+
+
+def test_transforms_and_compilers():
+    x, residual = made((4, 6), torch.float32), made((4, 6), torch.float32, 1)
+
+    def total(x):
+        return ft.dropout_add(ft.relu_dropout(x, 0.3, seed=1), residual, 0.3, seed=2).sum()
+
+    (expected,) = torch.autograd.grad(total(x.requires_grad_()), x)
+    assert torch.equal(torch.func.grad(total)(x.detach()), expected)
+    compiled = torch.compile(total, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x), total(x))
+
+
+def test_generators():
+    x = made((100, 100), torch.float32)
+    torch.manual_seed(5)
+    one = ft.relu_dropout(x, 0.5), ft.relu_dropout(x, 0.5)
+    torch.manual_seed(5)
+    two = ft.relu_dropout(x, 0.5), ft.relu_dropout(x, 0.5)
+    assert torch.equal(one[0], two[0])
+    assert torch.equal(one[1], two[1])
+    assert not torch.equal(*one)
+    source = fd.Xoshiro256PlusPlus(1)
+    ft.dropout_add(x, x, 0.5, generator=source)
+    assert source.position == x.numel()
+
+
+def test_evaluation_and_nothing_dropped():
+    x, residual = made((4, 6), torch.float32), made((4, 6), torch.float32, 1)
+    bias = made((6,), torch.float32, 2)
+    assert torch.equal(ft.dropout_add(x, residual, 0.5, False, bias=bias), residual + (x + bias))
+    assert torch.equal(ft.relu_dropout(x, 0.5, False), F.relu(x))
+    assert torch.equal(ft.dropout_add(x, residual, 0.0), residual + x)
+    assert torch.equal(ft.dropout_add(x, residual, 1.0), residual)
+    assert not ft.relu_dropout(x, 1.0).any()
+
+
+def test_bad_arguments():
+    x = made((4, 6), torch.float32)
+    with pytest.raises(ValueError, match=r"p is 1.5; allowed are numbers in \[0, 1\]"):
+        ft.dropout_add(x, x, 1.5)
+    with pytest.raises(TypeError, match="seed is 1 beside a generator"):
+        ft.relu_dropout(x, 0.5, seed=1, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("name", ["DropoutAdd", "ReLUDropout"])
+def test_modules(name):
+    module = getattr(ft, name)(p=0.25)
+    assert repr(module) == f"{name}(p=0.25)"
+    assert not module.state_dict()
+    arrays = [made((30, 20), torch.float32)] * (2 if name == "DropoutAdd" else 1)
+    torch.manual_seed(1)
+    y = module(*arrays)
+    torch.manual_seed(1)
+    assert torch.equal(copy.deepcopy(module)(*arrays), y)
+    torch.manual_seed(1)
+    assert torch.equal(pickle.loads(pickle.dumps(module))(*arrays), y)
+    assert not torch.equal(module.eval()(*arrays), y)
+    with pytest.raises(ValueError, match="p is 2"):
+        getattr(ft, name)(2)
