@@ -46,7 +46,7 @@ skip() {
 compile() {
     local out=$1 levels=$2 level source
     shift 2
-    local cc=("$@" -std=c11 -ffp-contract=off -pthread -I "$kernels")
+    local cc=("$@" -std=c11 -ffp-contract=off -fno-math-errno -pthread -I "$kernels")
     mkdir -p "$out"
     for level in $levels; do
         # shellcheck disable=SC2046,SC2086
@@ -67,7 +67,7 @@ run() {
     # shellcheck disable=SC2086
     if compile "$out" "$levels" "$@" &&
         "$@" -std=c11 $warnings -I "$kernels" -pthread tools/emulate/check_kernels.c "$out"/*.o \
-            -o "$out/check"; then
+            -lm -o "$out/check"; then
         printf '%s: ' "$name"
         $runner "$out/check" "$work/vectors" || failures=$((failures + 1))
     else

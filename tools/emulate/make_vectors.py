@@ -4,8 +4,9 @@
 Needs numpy alone: the twin, fastdrop/_reference.py, is loaded by its path.
 
 The file is a sequence of records, all numbers 64 bits, little endian: kind, which (source or
-dtype), n, key, counter (2), at (step or position), value (threshold or scale), and three times a
-length and as many bytes: kept bits, input, wanted result.
+dtype), n, key, counter (2), at (step, position or operation), value (threshold, scale or
+deviation), and three times a length and as many bytes: kept bits (or factors), input, wanted
+result.
 """
 
 import importlib.util
@@ -17,11 +18,12 @@ from pathlib import Path
 import numpy as np
 
 TWIN = Path(__file__).resolve().parents[2] / "fastdrop" / "_reference.py"
-FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS = range(7)
+FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, OPERATE, NORMAL, MULTIPLY = range(10)
 SOURCES = ("Philox4x32", "Xoshiro256PlusPlus", "Xorshift128Plus")
 DTYPES = ("<u2", "<u2", "<u4", "<u8")  # bit patterns of float16, bfloat16, float32, float64
 FLOATS = ("<f2", None, "<f4", "<f8")
 LENGTHS = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 1000)
+SHIFT, DROPPED = 0.375, -1.25  # of the affine operation
 SCALES = (1.0, 2.0, 1.5, 10 / 9, 1 / 3, 0.0, 3e4, 1e-5)  # products with 1.5 tie when rounded
 TILE = 8192  # FD_TILE of kernels.h, the most decisions at once
 TOP = 2**64 - 1
@@ -109,6 +111,12 @@ def thresholds():
             )
 
 
+def double_bits(number):
+    """Return the bits of a double as an integer."""
+    (bits,) = struct.unpack("<Q", struct.pack("<d", number))
+    return bits
+
+
 def bfloat16(x):
     """Round float32 to the bit patterns of bfloat16, to nearest even."""
     bits = x.view("<u4").astype(np.uint64)
@@ -116,12 +124,16 @@ def bfloat16(x):
     return np.where(np.isnan(x), 0x7FC0, rounded).astype("<u2")
 
 
-def apply(which, patterns, kept, scale):
-    """Return the bit patterns of the applied mask."""
+def numbers_of(which, patterns):
+    """Return bit patterns as numbers; the twin's own bfloat16 needs ml_dtypes, so as float32."""
     if FLOATS[which]:
-        return twin.apply(patterns.view(FLOATS[which]), kept, scale)
-    wide = (patterns.astype("<u4") << 16).view("<f4")  # the twin's own bfloat16 needs ml_dtypes
-    return bfloat16(twin.apply(wide, kept, scale))
+        return patterns.view(FLOATS[which])
+    return (patterns.astype("<u4") << 16).view("<f4")
+
+
+def patterns_of(which, numbers):
+    """Return the bytes of numbers as a kernel writes them."""
+    return (numbers if FLOATS[which] else bfloat16(numbers)).tobytes()
 
 
 def applies():
@@ -145,16 +157,69 @@ def applies():
         cases += [(rng.choice(whole, n), 10 / 9, 0.7) for n in LENGTHS]
         for patterns, scale, share in cases:
             kept = rng.random(patterns.size) < share
-            result = apply(which, patterns, kept, scale)
-            (bits,) = struct.unpack("<Q", struct.pack("<d", scale))
+            result = twin.apply(numbers_of(which, patterns), kept, scale)
             yield record(
                 APPLY,
                 which,
                 patterns.size,
-                value=bits,
+                value=double_bits(scale),
                 kept=twin.pack(kept).tobytes(),
                 given=patterns.tobytes(),
-                wanted=result.tobytes(),
+                wanted=patterns_of(which, result),
+            )
+
+
+def operations():
+    """Return the other operations, in the order of kernels.h, as functions of the twin."""
+    return (
+        lambda x, kept, scale, other, bias: twin.affine(x, kept, scale, SHIFT, DROPPED),
+        lambda x, kept, scale, other, bias: twin.add(x, kept, scale, other),
+        lambda x, kept, scale, other, bias: twin.add(x, kept, scale, other, bias),
+        lambda x, kept, scale, other, bias: twin.select(x, kept, other),
+        lambda x, kept, scale, other, bias: twin.relu(x, kept, scale)[0],
+    )
+
+
+def operates():
+    """Every operation on any numbers: x, other and bias one after the other."""
+    for (which, dtype), (index, operation) in itertools.product(
+        enumerate(DTYPES), enumerate(operations(), 1)
+    ):
+        for n in (*LENGTHS, 4096):
+            given = rng.integers(0, np.iinfo(dtype).max, (3, n), dtype, endpoint=True)
+            kept = rng.random(n) < 0.7
+            x, other, bias = (numbers_of(which, patterns) for patterns in given)
+            yield record(
+                OPERATE,
+                which,
+                n,
+                at=index,
+                value=double_bits(10 / 9),
+                kept=twin.pack(kept).tobytes(),
+                given=given.tobytes(),
+                wanted=patterns_of(which, operation(x, kept, 10 / 9, other, bias)),
+            )
+
+
+def normals():
+    """Gaussian factors of any words, and of those at both ends; and what they multiply."""
+    for p in (0.0, 0.1, 0.5, 0.9):
+        words = rng.integers(0, 2**32, 4096, np.uint32)
+        words[:200] = np.r_[:50, 2**31 - 50 : 2**31, 2**31 : 2**31 + 50, 2**32 - 50 : 2**32]
+        factors = twin.gaussian_factors(words, p)
+        deviation = double_bits(float(np.sqrt(p / (1 - p))))
+        given, wanted = words.astype("<u4").tobytes(), factors.astype("<f4").tobytes()
+        yield record(NORMAL, 2, words.size, value=deviation, given=given, wanted=wanted)
+        for (which, dtype), n in itertools.product(enumerate(DTYPES), LENGTHS):
+            patterns = rng.integers(0, np.iinfo(dtype).max, n, dtype, endpoint=True)
+            result = twin.multiply(numbers_of(which, patterns), factors[:n])
+            yield record(
+                MULTIPLY,
+                which,
+                n,
+                kept=factors[:n].astype("<f4").tobytes(),
+                given=patterns.tobytes(),
+                wanted=patterns_of(which, result),
             )
 
 
@@ -179,7 +244,7 @@ def draws():
 
 def main(path):
     """Write the file."""
-    stages = (fills, thresholds, applies, unpacks, draws)
+    stages = (fills, thresholds, applies, operates, normals, unpacks, draws)
     Path(path).write_bytes(b"".join(vector for stage in stages for vector in stage()))
 
 
