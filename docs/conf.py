@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fastdrop
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the extension that is here
+sys.path.insert(0, str(Path(__file__).parent))  # for the extensions that are here
 
 project = "fastdrop"
 author = "fastdrop developers"
@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx_copybutton",
     "sphinx_design",
+    "hinted_signatures",
     "static_reference",
 ]
 exclude_patterns = ["_build", "performance-tables.md"]
@@ -32,12 +33,13 @@ default_role = "autolink"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-# Reference: docstrings say what the types are, so signatures stay short.
+# Reference. Sphinx would spell out every union; `hinted_signatures.py` shows types by the
+# names that the sources give them, which `reference/types.md` explains.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
-maximum_signature_line_length = 110  # longer ones have a line for each argument
+maximum_signature_line_length = 72  # longer ones have a line for each argument
 
 # Links into NumPy's documentation need its inventory, which is fetched; nothing else here needs a
 # network, so this is left to those who ask for it, and such names stay plain text without it.
@@ -47,8 +49,11 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
         "python": ("https://docs.python.org/3", None),
         "numpy": ("https://numpy.org/doc/stable", None),
     }
-# Names of PyTorch stay plain text too, and types of the package that are no classes to call.
-nitpick_ignore_regex = [(r"py:.*", r"(np|numpy|torch)(\..*)?|SeedLike|Source")]
+# Names of PyTorch stay plain text too, and what signatures take from NumPy and from `typing`.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(np|numpy|torch)(\..*)?|Source"),
+    (r"py:class", r"(Array|DType)Like|NDArray|ScalarT|Generator|RandomState|Self"),
+]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
