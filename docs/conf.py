@@ -57,7 +57,7 @@ nitpick_ignore_regex = [
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
-# Those of `torch.md` are skipped where PyTorch is not installed.
+# Those that need PyTorch or scikit-learn are skipped where it is not installed.
 doctest_global_setup = """
 import numpy as np
 import fastdrop as fd
@@ -65,6 +65,10 @@ try:
     import torch
 except ModuleNotFoundError:
     torch = None
+try:
+    import sklearn
+except ModuleNotFoundError:
+    sklearn = None
 """
 
 # Prompts and output are left out of what the copy button copies.
