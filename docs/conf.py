@@ -84,6 +84,7 @@ html_theme_options = {
     "logo": {"text": "fastdrop"},
     "navbar_align": "left",
     "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
@@ -92,5 +93,6 @@ html_theme_options = {
 }
 # Pages without pages below them need no bar on the left.
 html_sidebars = {
-    page: [] for page in ("index", "getting-started", "torch", "performance", "changelog")
+    page: []
+    for page in ("index", "getting-started", "torch", "performance", "comparison", "changelog")
 }
