@@ -108,6 +108,7 @@ def docs(session: nox.Session) -> None:
     session.install(".[docs]")
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
+    session.run("python", ".ci/check_links.py", "docs/_build/html")
 
 
 @nox.session
