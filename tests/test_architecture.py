@@ -314,3 +314,12 @@ def test_public_methods_are_explained_with_examples(cls, name):
     documentation = inspect.getdoc(getattr(cls, name))
     assert documentation
     assert "\nExamples\n--------\n" in documentation
+
+
+@pytest.mark.parametrize("name", fd.__all__)
+def test_public_names_are_in_the_reference(name):
+    reference = Path(__file__).parents[1] / "docs" / "reference"
+    if not reference.exists():
+        pytest.skip("the documentation is not here")
+    pages = "".join(page.read_text(encoding="utf-8") for page in reference.glob("*.md"))
+    assert re.search(rf"\b{name}\b", pages)

@@ -146,7 +146,23 @@ shifted_tile(const uint8_t *packed, uint64_t first, size_t n, tile_bits *kept)
     }
 }
 
-/* Runs along the last axis: copied where they lie side by side, filled where they are one. */
+/* Copies `count` bits, which are 0 so far; then repeats them from what is written, up to `n`. */
+static void
+bits_repeat(uint8_t *to, size_t at, const uint8_t *from, uint64_t from_at, size_t count, size_t n)
+{
+    for (size_t done = 0, bits; done < n; done += bits) {
+        if (done < count) {
+            bits = fd_min(56, count - done);
+            bits_write(to, at + done, bits_read(from, from_at + done), bits);
+        } else {
+            bits = fd_min(fd_min(56, n - done), done - done % count);
+            bits_write(to, at + done, bits_read(to, at + done % count), bits);
+        }
+    }
+}
+
+/* Runs along the last axis, copied where they lie side by side and filled where they are one, and
+ * repeated where the axis before has one decision. */
 static void
 broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t first, size_t n,
                tile_bits *kept)
@@ -163,17 +179,18 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
         const size_t left = (size_t)(broadcast->shape[last] - index[last]);
         const size_t run = fd_min(left, n - done);
         const size_t step = (size_t)broadcast->stride[last];
-        if (step == 0) {
-            if (bits_read(packed, (uint64_t)at) & 1) {
-                bits_fill(kept->bits, done, run);
-            }
-        } else {
-            for (size_t i = 0; i < run; i += 56) {
-                bits_write(kept->bits, done + i, bits_read(packed, (uint64_t)at + i),
-                           fd_min(56, run - i));
-            }
+        size_t runs = 1;
+        if (last > 0 && broadcast->stride[last - 1] == 0 && index[last] == 0 && run == left) {
+            const size_t rows = (size_t)(broadcast->shape[last - 1] - index[last - 1]);
+            runs = fd_min(rows, (n - done) / run);
+            index[last - 1] += (int64_t)runs - 1;
         }
-        done += run;
+        if (step != 0) {
+            bits_repeat(kept->bits, done, packed, (uint64_t)at, run, runs * run);
+        } else if (bits_read(packed, (uint64_t)at) & 1) {
+            bits_fill(kept->bits, done, runs * run);
+        }
+        done += runs * run;
         at += (int64_t)(run * step);
         index[last] += (int64_t)run;
         for (int axis = last; axis > 0 && index[axis] == broadcast->shape[axis]; axis--) {
