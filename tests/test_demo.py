@@ -8,7 +8,7 @@ import pytest
 
 from fastdrop.cli import demo
 from fastdrop.cli._demo_network import (
-    Dropout,
+    HiddenDropout,
     Networks,
     NoDropout,
     cross_entropy,
@@ -113,7 +113,7 @@ def test_splits_share_no_image(digits):
 
 def test_timing_does_not_change_the_training():
     h = np.random.default_rng(0).random((2, 5, 8), dtype=np.float32)
-    timed, plain = demo.TimedDropout(0.5, 7), Dropout(0.5, 7)
+    timed, plain = demo.TimedDropout(0.5, 7), HiddenDropout(0.5, 7)
     timed_h, plain_h = h.copy(), h.copy()
     mask = timed.forward(timed_h)
     assert mask[1] is not None
@@ -124,7 +124,9 @@ def test_timing_does_not_change_the_training():
     assert np.array_equal(timed_h, plain_h)
 
 
-@pytest.mark.parametrize("dropout", [NoDropout(), Dropout(0.6, rng=7)], ids=["without", "with"])
+@pytest.mark.parametrize(
+    "dropout", [NoDropout(), HiddenDropout(0.6, rng=7)], ids=["without", "with"]
+)
 @pytest.mark.parametrize(("loss", "factor"), [(cross_entropy, 1), (squared_error, 0.5)])
 def test_gradients_match_finite_differences(loss, factor, dropout):
     rng = np.random.default_rng(5)

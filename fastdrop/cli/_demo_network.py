@@ -28,7 +28,7 @@ class NoDropout:
         """Leave the gradient `dh` as it is."""
 
 
-class Dropout:
+class HiddenDropout:
     """Dropout of hidden activations, in place.
 
     Parameters
@@ -94,7 +94,9 @@ class Networks:
         """Return all weights, then all biases, in one list."""
         return [*self.weights, *self.biases]
 
-    def forward(self, x: Array, dropout: Dropout | NoDropout) -> tuple[list[Array], list[Any]]:
+    def forward(
+        self, x: Array, dropout: HiddenDropout | NoDropout
+    ) -> tuple[list[Array], list[Any]]:
         """Return the activations of every layer, inputs and outputs included, and the masks."""
         activations = [x]
         masks = []
@@ -112,7 +114,7 @@ class Networks:
         return self.forward(x, NoDropout())[0][-1]
 
     def loss_and_gradients(
-        self, x: Array, targets: Array, loss: Loss, dropout: Dropout | NoDropout
+        self, x: Array, targets: Array, loss: Loss, dropout: HiddenDropout | NoDropout
     ) -> tuple[Array, list[Array]]:
         """Return the mean loss of every network and its gradients, in the order of `parameters`."""
         activations, masks = self.forward(x, dropout)
@@ -152,7 +154,7 @@ def train(
     targets: Array,
     *,
     loss: Loss,
-    dropout: Dropout | NoDropout,
+    dropout: HiddenDropout | NoDropout,
     epochs: int,
     batch: int,
     rate: float,
@@ -169,7 +171,7 @@ def train(
         Inputs (seeds, samples, inputs) and what `loss` compares the outputs with.
     loss : callable
         `cross_entropy` or `squared_error`.
-    dropout : Dropout or NoDropout
+    dropout : HiddenDropout or NoDropout
         For all hidden layers.
     epochs, batch : int
         Passes over the samples, and samples in one step; a remainder sits out its epoch.

@@ -17,7 +17,7 @@ import numpy as np
 import fastdrop as fd
 from fastdrop.cli._demo_network import (
     Array,
-    Dropout,
+    HiddenDropout,
     Networks,
     NoDropout,
     cross_entropy,
@@ -150,10 +150,10 @@ class Results:
         return next(setting for setting in self.settings if setting.keep == keep)
 
 
-class TimedDropout(Dropout):
+class TimedDropout(HiddenDropout):
     """Dropout that now and then does the same work by the NumPy idiom too, and times both.
 
-    The idiom comes first and its result is thrown away, so the training is that of `Dropout`.
+    The idiom comes first and its result is thrown away, so the training is that of `HiddenDropout`.
     """
 
     EVERY = 7  # odd, so that all layers take their turn
@@ -343,7 +343,7 @@ def autoencode(
     weight_seeds, split_seeds = _seeds(seed, plan.autoencoder_seeds)
     x, _, x_test, _ = split(digits, plan.autoencoder_images, split_seeds)
     networks = Networks((x.shape[2], plan.autoencoder_units, x.shape[2]), weight_seeds, scale=0.1)
-    dropout = NoDropout() if keep == WITHOUT else Dropout(keep, fd.Xoshiro256PlusPlus(seed))
+    dropout = NoDropout() if keep == WITHOUT else HiddenDropout(keep, fd.Xoshiro256PlusPlus(seed))
     for _ in train(
         networks,
         x,
