@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fastdrop
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the extensions that are here
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that are here
 
 project = "fastdrop"
 author = "fastdrop developers"
@@ -23,10 +23,11 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "hinted_signatures",
     "static_reference",
 ]
-exclude_patterns = ["_build", "performance-tables.md"]
+exclude_patterns = ["_build", "gallery", "performance-tables.md"]
 default_role = "autolink"
 
 # Markdown
@@ -70,6 +71,23 @@ try:
 except ModuleNotFoundError:
     sklearn = None
 """
+
+# The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is beside
+# this file. Where figures are not wanted: `-D plot_gallery=0`.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"(plot_\w+|networks)\.py$",
+    "within_subsection_order": "gallery_style.Order",
+    "reset_modules": ("gallery_style.prepare",),
+    "doc_module": ("fastdrop",),
+    "backreferences_dir": "auto_examples/backreferences",
+    "image_srcset": ["2x"],
+    "remove_config_comments": True,
+    "show_signature": False,
+    "write_computation_times": False,
+    "capture_repr": (),
+}
 
 # Prompts and output are left out of what the copy button copies.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
