@@ -150,6 +150,7 @@ setup(
                 "mask._mask",
                 "mask._operations",
                 "torch._tensor",
+                "torch._attention",
             )
         ],
         build_dir="build/cython",

@@ -53,6 +53,13 @@ cdef extern from "kernels.h" nogil:
         uint64_t step
         uint64_t ready
 
+    ctypedef struct fd_softmax:
+        double largest
+        double inverse
+        double factor
+        double scale
+        double delta
+
     ctypedef struct fd_kernels:
         const char *name
         void (*fill[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
@@ -66,6 +73,10 @@ cdef extern from "kernels.h" nogil:
                        float *factors) noexcept nogil
         void (*multiply[4])(const float *factors, const void *x, size_t n, void *y) noexcept
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept
+        void (*softmax[4])(void *scores, size_t n, const uint8_t *kept, size_t at,
+                           fd_softmax *row) noexcept
+        void (*softmax_backward[4])(void *scores, void *gradients, size_t n, const uint8_t *kept,
+                                    size_t at, const fd_softmax *row) noexcept
 
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
     void fd_counter_add(uint64_t *counter, uint64_t offset)
@@ -134,6 +145,46 @@ cdef extern from "engine/tiles.h" nogil:
         void *out
 
 
+cdef extern from "engine/attention.h" nogil:
+    ctypedef void (*fd_gemm)(const char *, const char *, const int64_t *, const int64_t *,
+                             const int64_t *, const void *, const void *, const int64_t *,
+                             const void *, const int64_t *, const void *, void *,
+                             const int64_t *) noexcept
+
+    ctypedef struct fd_matrices:
+        void *first
+        const int64_t *offsets
+        int64_t stride
+
+    ctypedef struct fd_attention:
+        const fd_kernels *kernels
+        const fd_seeded *seeded
+        fd_gemm gemm
+        fd_dtype dtype
+        int causal
+        double scale
+        double factor
+        size_t heads
+        size_t group
+        size_t queries
+        size_t keys
+        size_t width
+        size_t value_width
+        fd_matrices query
+        fd_matrices key
+        fd_matrices value
+        fd_matrices out
+        fd_matrices bias
+        double *largest
+        double *inverse
+        fd_matrices out_gradient
+        fd_matrices query_gradient
+        fd_matrices key_gradient
+        fd_matrices value_gradient
+        size_t rows
+        size_t columns
+
+
 cdef extern from "engine/stream.h" nogil:
     ctypedef struct fd_stream:
         fd_source source
@@ -159,3 +210,7 @@ cdef void numpy_bytes(bitgen_t *bitgen, size_t n, fd_threshold threshold,
                       uint8_t *kept) noexcept nogil
 cdef void numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil
 cdef void numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil
+cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil
+cdef size_t attention_parts(const fd_attention *attention, bint backward) noexcept nogil
+cdef void attention_part(const fd_attention *attention, bint backward, size_t part,
+                         void *scratch) noexcept nogil

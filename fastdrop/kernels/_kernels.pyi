@@ -46,3 +46,17 @@ def apply(
 def normal(stream: bytes, n: int, deviation: float) -> NDArray[np.float32]: ...
 def multiply(factors: NDArray[np.float32], x: NDArray[ScalarT], out: NDArray[ScalarT]) -> None: ...
 def unpack(bits: NDArray[np.uint8], n: int) -> NDArray[np.uint8]: ...
+def softmax(
+    scores: NDArray[ScalarT], kept: NDArray[np.uint8], at: int
+) -> tuple[float, float]: ...
+def softmax_backward(
+    scores: NDArray[ScalarT],
+    gradients: NDArray[ScalarT],
+    kept: NDArray[np.uint8],
+    at: int,
+    largest: float,
+    inverse: float,
+    factor: float,
+    scale: float,
+    delta: float,
+) -> None: ...

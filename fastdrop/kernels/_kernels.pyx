@@ -32,6 +32,13 @@ cdef extern from "engine/tiles.h" nogil:
     void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
 
 
+cdef extern from "engine/attention.h" nogil:
+    size_t fd_attention_scratch(const fd_attention *attention, int backward)
+    size_t fd_attention_parts(const fd_attention *attention, int backward)
+    void fd_attention_forward(const fd_attention *attention, size_t part, void *scratch)
+    void fd_attention_backward(const fd_attention *attention, size_t part, void *scratch)
+
+
 cdef extern from "engine/threads.h" nogil:
     void fd_parallel_handle_fork()
 
@@ -103,6 +110,22 @@ cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
 
 cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil:
     fd_draw(drawing, cursor, n, threads)
+
+
+cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil:
+    return fd_attention_scratch(attention, backward)
+
+
+cdef size_t attention_parts(const fd_attention *attention, bint backward) noexcept nogil:
+    return fd_attention_parts(attention, backward)
+
+
+cdef void attention_part(const fd_attention *attention, bint backward, size_t part,
+                         void *scratch) noexcept nogil:
+    if backward:
+        fd_attention_backward(attention, part, scratch)
+    else:
+        fd_attention_forward(attention, part, scratch)
 
 
 cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil:
@@ -257,3 +280,28 @@ def unpack(cnp.ndarray bits, size_t n):
     cdef cnp.ndarray out = np.empty(n, np.uint8)
     in_use.unpack(<const uint8_t *>cnp.PyArray_DATA(bits), n, <uint8_t *>cnp.PyArray_DATA(out))
     return out
+
+
+def softmax(cnp.ndarray scores, cnp.ndarray kept, size_t at):
+    """Turn a row of scores in place; return (largest, inverse).
+
+    Their number is a multiple of 16; the packed ``kept`` has 2 bytes more than bits.
+    """
+    cdef fd_softmax row
+    in_use.softmax[<int>DTYPES[scores.dtype.name]](
+        cnp.PyArray_DATA(scores), <size_t>scores.size, <const uint8_t *>cnp.PyArray_DATA(kept),
+        at, &row
+    )
+    return row.largest, row.inverse
+
+
+def softmax_backward(cnp.ndarray scores, cnp.ndarray gradients, cnp.ndarray kept, size_t at,
+                     double largest, double inverse, double factor, double scale, double delta):
+    """Turn a row of scores and of gradients in place, likewise."""
+    cdef fd_softmax row
+    row.largest, row.inverse, row.factor = largest, inverse, factor
+    row.scale, row.delta = scale, delta
+    in_use.softmax_backward[<int>DTYPES[scores.dtype.name]](
+        cnp.PyArray_DATA(scores), cnp.PyArray_DATA(gradients), <size_t>scores.size,
+        <const uint8_t *>cnp.PyArray_DATA(kept), at, &row
+    )

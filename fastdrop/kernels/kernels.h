@@ -8,6 +8,8 @@
  *             normal     bytes, deviation     -> factors of mean 1 (the mask of Gaussian dropout)
  *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0, and its relatives
  *             multiply   factors, x           -> y = x * factor
+ *
+ * and, for attention, softmax and dropout of a row of scores in one.
  */
 #ifndef FD_KERNELS_H
 #define FD_KERNELS_H
@@ -63,6 +65,15 @@ typedef struct {
     uint64_t ready;
 } fd_lanes;
 
+/* A row of attention scores. Its weights are e^(score - largest) * inverse, where inverse is 1 over
+ * the sum of the exponentials; both are 0 where all scores are -inf. Backward needs the rest too. */
+typedef struct {
+    double largest, inverse;
+    double factor; /* of the kept weights */
+    double scale;  /* of the scores */
+    double delta;  /* the sum over the row of dropped weights times their gradients */
+} fd_softmax;
+
 typedef struct {
     const char *name;
 
@@ -96,6 +107,17 @@ typedef struct {
 
     /* bytes[i] = bit i, as 0 or 1. */
     void (*unpack)(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT bytes);
+
+    /* scores[i] -> kept bit (at + i) ? e^(scores[i] - row->largest) : +0, of float32 and float64
+     * numbers only; n is a multiple of 16. Reads up to 2 bytes past the bits. Writes row->largest
+     * and row->inverse. */
+    void (*softmax[FD_DTYPES])(void *scores, size_t n, const uint8_t *kept, size_t at,
+                               fd_softmax *row);
+
+    /* Of the same scores: scores[i] -> dropped weight, kept ? weight * row->factor : +0, and
+     * gradients[i] of the dropped weight -> that of the product of query and key. */
+    void (*softmax_backward[FD_DTYPES])(void *scores, void *gradients, size_t n,
+                                        const uint8_t *kept, size_t at, const fd_softmax *row);
 } fd_kernels;
 
 /* Domain separation: the streams of lanes and of tie digits have keys of their own. */

@@ -34,7 +34,6 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_drawing,
     fd_dtype,
-    fd_seeded,
     fd_tagged,
     fd_threshold,
 )
@@ -53,11 +52,6 @@ cdef size_t ELEMENTS_A_THREAD = 1 << 15
 
 
 # ---- threads ---------------------------------------------------------------------------------
-
-ctypedef void (*region)(void *context) noexcept nogil
-ctypedef void (*parallel_function)(region body, void *context, unsigned threads,
-                                   unsigned flags) noexcept nogil
-ctypedef int (*count_function)() noexcept nogil
 
 cdef parallel_function openmp_parallel = NULL
 cdef count_function openmp_thread = NULL
@@ -124,12 +118,6 @@ cdef class TensorMask:
     scale : float
         Factor of the kept elements.
     """
-
-    cdef fd_seeded seeded
-    cdef ndarray bits  # None of seeded masks
-    cdef readonly tuple strides
-    cdef readonly tuple broadcast
-    cdef readonly double scale
 
     def __init__(self):
         raise TypeError("a TensorMask is made by mask_from_words or mask_from_source")

@@ -5,6 +5,7 @@
  */
 #include "../apply/apply.h"
 #include "../apply/multiply.h"
+#include "../attention/softmax.h"
 #include "../mask/normal.h"
 #include "../mask/threshold.h"
 #include "../source/lanes.h"
@@ -23,4 +24,7 @@ const fd_kernels FD_TABLE = {
     .normal = normal_factors,
     .multiply = FD_ALL_DTYPES(multiply),
     .unpack = unpack_bits,
+    .softmax = {[FD_FLOAT32] = softmax_float32, [FD_FLOAT64] = softmax_float64},
+    .softmax_backward = {[FD_FLOAT32] = softmax_backward_float32,
+                         [FD_FLOAT64] = softmax_backward_float64},
 };

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "attention.h"
+
+#include <math.h>
+
+enum { GROUP = 16, ALIGNMENT = 64 };
+
+static size_t
+number_size(const fd_attention *attention)
+{
+    return attention->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
+}
+
+static size_t
+rounded_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* ---- scratch memory --------------------------------------------------------------------- */
+
+/* A block of scores and, in backward, of gradients; the kept bits of its rows, for all keys. */
+typedef struct {
+    char *scores, *gradients;
+    double *delta; /* of each row, see fd_softmax */
+    uint8_t *kept;
+    size_t stride; /* numbers from a row of the blocks to the next */
+} workspace;
+
+/* Sets where things lie and returns the bytes that they take. */
+static size_t
+lay_out(const fd_attention *attention, int backward, char *scratch, workspace *work)
+{
+    const size_t columns = backward ? fd_min(attention->columns, attention->keys)
+                                    : attention->keys;
+    const size_t rows = fd_min(attention->rows, attention->queries);
+    const size_t kept_bytes = rows * attention->keys / 8 + 1 + FD_PADDING;
+    size_t block;
+    /* A group more, lest rows a power of two apart fight for the same places of the caches. */
+    work->stride = rounded_up(columns, GROUP) + GROUP;
+    block = rounded_up(rows * work->stride * number_size(attention), ALIGNMENT);
+    scratch += -(uintptr_t)scratch % ALIGNMENT;
+    work->scores = scratch;
+    work->gradients = scratch + block;
+    scratch += (backward ? 2 : 1) * block;
+    work->delta = (double *)(void *)scratch;
+    work->kept = (uint8_t *)(scratch + rows * sizeof(double));
+    return ALIGNMENT + (backward ? 2 : 1) * block + rows * sizeof(double) + kept_bytes;
+}
+
+size_t
+fd_attention_scratch(const fd_attention *attention, int backward)
+{
+    workspace work;
+    return lay_out(attention, backward, NULL, &work);
+}
+
+/* ---- matrices by rows ------------------------------------------------------------------- */
+
+static char *
+row_of(const fd_attention *attention, const fd_matrices *matrices, size_t head, size_t row)
+{
+    const int64_t number = matrices->offsets[head] + (int64_t)row * matrices->stride;
+    return (char *)matrices->first + number * (int64_t)number_size(attention);
+}
+
+/* c (m, n) = alpha * a b + beta * c, by rows; a is (m, k) or, transposed, (k, m); b (k, n) or
+ * (n, k). Which is the product of the transposed matrices, in the other order, by columns. */
+static void
+multiply(const fd_attention *attention, size_t m, size_t n, size_t k, double alpha, const void *a,
+         int64_t a_stride, int a_transposed, const void *b, int64_t b_stride, int b_transposed,
+         double beta, void *c, int64_t c_stride)
+{
+    const int64_t rows = (int64_t)m, columns = (int64_t)n, inner = (int64_t)k;
+    const float narrow[2] = {(float)alpha, (float)beta};
+    const double wide[2] = {alpha, beta};
+    const int is_wide = attention->dtype == FD_FLOAT64;
+    attention->gemm(b_transposed ? "T" : "N", a_transposed ? "T" : "N", &columns, &rows, &inner,
+                    is_wide ? (const void *)&wide[0] : (const void *)&narrow[0], b, &b_stride, a,
+                    &a_stride, is_wide ? (const void *)&wide[1] : (const void *)&narrow[1], c,
+                    &c_stride);
+}
+
+/* ---- blocks ----------------------------------------------------------------------------- */
+
+/* Rows [first, first + rows) of a head, and of their keys [left, left + columns). */
+typedef struct {
+    size_t head, first, rows, left, columns;
+} block;
+
+/* How many keys a row sees. */
+static size_t
+keys_seen(const fd_attention *attention, size_t row)
+{
+    return attention->causal ? fd_min(row + 1, attention->keys) : attention->keys;
+}
+
+/* How many of the block's keys a row sees. */
+static size_t
+columns_seen(const fd_attention *attention, const block *part, size_t row)
+{
+    const size_t seen = keys_seen(attention, row);
+    return seen > part->left ? fd_min(seen - part->left, part->columns) : 0;
+}
+
+static block
+rows_of_head(const fd_attention *attention, size_t head, size_t first)
+{
+    block part = {.head = head, .first = first, .left = 0};
+    part.rows = fd_min(attention->rows, attention->queries - first);
+    part.columns = keys_seen(attention, first + part.rows - 1);
+    return part;
+}
+
+/* The mask of the block's rows, for all keys: what a row sees is a window of it. */
+static void
+draw_kept(const fd_attention *attention, const block *part, uint8_t *kept)
+{
+    const uint64_t first = ((uint64_t)part->head * attention->queries + part->first);
+    fd_seeded seeded = *attention->seeded;
+    fd_cursor cursor = {.has_last = 0};
+    const fd_drawing drawing = {attention->kernels, &seeded, 0, 0, kept};
+    seeded.position += first * attention->keys;
+    fd_draw(&drawing, &cursor, (part->rows - 1) * attention->keys + part->columns, 1);
+}
+
+/* scale * query key^T + bias. */
+static void
+compute_scores(const fd_attention *attention, const block *part, const workspace *work)
+{
+    const size_t size = number_size(attention), key_head = part->head / attention->group;
+    const int biased = attention->bias.first != NULL;
+    for (size_t row = 0; biased && row < part->rows; row++) {
+        const char *bias = row_of(attention, &attention->bias, part->head, part->first + row);
+        memcpy(work->scores + row * work->stride * size, bias + part->left * size,
+               part->columns * size);
+    }
+    multiply(attention, part->rows, part->columns, attention->width, attention->scale,
+             row_of(attention, &attention->query, part->head, part->first),
+             attention->query.stride, 0,
+             row_of(attention, &attention->key, key_head, part->left), attention->key.stride, 1,
+             biased ? 1.0 : 0.0, work->scores, (int64_t)work->stride);
+}
+
+/* Numbers [from, to) of a row of scores become those of keys that are not seen. */
+static void
+hide(const fd_attention *attention, char *scores, size_t from, size_t to)
+{
+    if (attention->dtype == FD_FLOAT64) {
+        for (size_t i = from; i < to; i++) {
+            ((double *)(void *)scores)[i] = -INFINITY;
+        }
+    } else {
+        for (size_t i = from; i < to; i++) {
+            ((float *)(void *)scores)[i] = -INFINITY;
+        }
+    }
+}
+
+/* ---- forward ---------------------------------------------------------------------------- */
+
+/* A row of out gets the factor that its weights lack. */
+static void
+scale_row(const fd_attention *attention, char *row, double factor)
+{
+    if (attention->dtype == FD_FLOAT64) {
+        for (size_t i = 0; i < attention->value_width; i++) {
+            ((double *)(void *)row)[i] *= factor;
+        }
+    } else {
+        for (size_t i = 0; i < attention->value_width; i++) {
+            ((float *)(void *)row)[i] *= (float)factor;
+        }
+    }
+}
+
+size_t
+fd_attention_parts(const fd_attention *attention, int backward)
+{
+    const size_t blocks = (attention->queries + attention->rows - 1) / attention->rows;
+    return backward ? attention->heads / attention->group : attention->heads * blocks;
+}
+
+void
+fd_attention_forward(const fd_attention *attention, size_t part_index, void *scratch)
+{
+    const size_t blocks = (attention->queries + attention->rows - 1) / attention->rows;
+    const size_t size = number_size(attention);
+    const block part = rows_of_head(attention, part_index / blocks,
+                                    part_index % blocks * attention->rows);
+    const size_t statistics = part.head * attention->queries + part.first;
+    char *out = row_of(attention, &attention->out, part.head, part.first);
+    workspace work;
+    lay_out(attention, 0, (char *)scratch, &work);
+    draw_kept(attention, &part, work.kept);
+    compute_scores(attention, &part, &work);
+    for (size_t row = 0; row < part.rows; row++) {
+        char *scores = work.scores + row * work.stride * size;
+        const size_t seen = columns_seen(attention, &part, part.first + row);
+        const size_t padded = rounded_up(seen, GROUP);
+        fd_softmax softmax;
+        hide(attention, scores, seen, padded);
+        attention->kernels->softmax[attention->dtype](scores, padded, work.kept,
+                                                      row * attention->keys, &softmax);
+        memset(scores + padded * size, 0,
+               (rounded_up(part.columns, GROUP) - padded) * size);
+        attention->largest[statistics + row] = softmax.largest;
+        attention->inverse[statistics + row] = softmax.inverse;
+    }
+    multiply(attention, part.rows, attention->value_width, part.columns, 1.0, work.scores,
+             (int64_t)work.stride, 0,
+             row_of(attention, &attention->value, part.head / attention->group, 0),
+             attention->value.stride, 0, 0.0, out, attention->out.stride);
+    for (size_t row = 0; row < part.rows; row++) {
+        scale_row(attention, out + (int64_t)row * attention->out.stride * (int64_t)size,
+                  attention->factor * attention->inverse[statistics + row]);
+    }
+}
+
+/* ---- backward --------------------------------------------------------------------------- */
+
+/* The product of two rows of `value_width` numbers: out and its gradient. */
+static double
+product_of_rows(const fd_attention *attention, const char *a, const char *b)
+{
+    double sum[8] = {0};
+    for (size_t i = 0; i < attention->value_width; i++) {
+        sum[i % 8] += attention->dtype == FD_FLOAT64
+                          ? ((const double *)(const void *)a)[i] * ((const double *)(const void *)b)[i]
+                          : (double)((const float *)(const void *)a)[i] *
+                                (double)((const float *)(const void *)b)[i];
+    }
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+/* scores -> dropped weights, gradients of these -> gradients of the scores. */
+static void
+turn_gradients(const fd_attention *attention, const block *part, const workspace *work)
+{
+    const size_t size = number_size(attention);
+    for (size_t row = 0; row < part->rows; row++) {
+        const size_t index = part->head * attention->queries + part->first + row;
+        const size_t seen = columns_seen(attention, part, part->first + row);
+        const size_t padded = rounded_up(seen, GROUP);
+        const size_t rest = (rounded_up(part->columns, GROUP) - padded) * size;
+        char *scores = work->scores + row * work->stride * size;
+        char *gradients = work->gradients + row * work->stride * size;
+        const fd_softmax softmax = {
+            .largest = attention->largest[index],
+            .inverse = attention->inverse[index],
+            .factor = attention->factor,
+            .scale = attention->scale,
+            .delta = work->delta[row]};
+        hide(attention, scores, seen, padded);
+        memset(gradients + seen * size, 0, (padded - seen) * size);
+        attention->kernels->softmax_backward[attention->dtype](
+            scores, gradients, padded, work->kept, row * attention->keys + part->left, &softmax);
+        memset(scores + padded * size, 0, rest);
+        memset(gradients + padded * size, 0, rest);
+    }
+}
+
+/* What one block adds to the gradients. */
+static void
+backward_block(const fd_attention *attention, const block *part, const workspace *work)
+{
+    const size_t head = part->head, key_head = head / attention->group;
+    const int64_t stride = (int64_t)work->stride;
+    const fd_matrices *out_gradient = &attention->out_gradient;
+    const char *gradient = row_of(attention, out_gradient, head, part->first);
+    compute_scores(attention, part, work);
+    multiply(attention, part->rows, part->columns, attention->value_width, 1.0, gradient,
+             out_gradient->stride, 0,
+             row_of(attention, &attention->value, key_head, part->left), attention->value.stride,
+             1, 0.0, work->gradients, stride);
+    turn_gradients(attention, part, work);
+    multiply(attention, part->columns, attention->value_width, part->rows, 1.0, work->scores,
+             stride, 1, gradient, out_gradient->stride, 0, 1.0,
+             row_of(attention, &attention->value_gradient, key_head, part->left),
+             attention->value_gradient.stride);
+    multiply(attention, part->columns, attention->width, part->rows, 1.0, work->gradients, stride,
+             1, row_of(attention, &attention->query, head, part->first), attention->query.stride,
+             0, 1.0, row_of(attention, &attention->key_gradient, key_head, part->left),
+             attention->key_gradient.stride);
+    multiply(attention, part->rows, attention->width, part->columns, 1.0, work->gradients, stride,
+             0, row_of(attention, &attention->key, key_head, part->left), attention->key.stride, 0,
+             part->left ? 1.0 : 0.0,
+             row_of(attention, &attention->query_gradient, head, part->first),
+             attention->query_gradient.stride);
+}
+
+static void
+clear(const fd_attention *attention, const fd_matrices *matrices, size_t head, size_t width)
+{
+    for (size_t row = 0; row < attention->keys; row++) {
+        memset(row_of(attention, matrices, head, row), 0, width * number_size(attention));
+    }
+}
+
+void
+fd_attention_backward(const fd_attention *attention, size_t key_head, void *scratch)
+{
+    workspace work;
+    lay_out(attention, 1, (char *)scratch, &work);
+    clear(attention, &attention->key_gradient, key_head, attention->width);
+    clear(attention, &attention->value_gradient, key_head, attention->value_width);
+    for (size_t i = 0; i < attention->group; i++) {
+        const size_t head = key_head * attention->group + i;
+        for (size_t first = 0; first < attention->queries; first += attention->rows) {
+            block part = rows_of_head(attention, head, first);
+            const size_t seen = part.columns;
+            draw_kept(attention, &part, work.kept);
+            for (size_t row = 0; row < part.rows; row++) {
+                work.delta[row] =
+                    product_of_rows(attention, row_of(attention, &attention->out, head, first + row),
+                                    row_of(attention, &attention->out_gradient, head, first + row));
+            }
+            for (part.left = 0; part.left < seen; part.left += attention->columns) {
+                part.columns = fd_min(attention->columns, seen - part.left);
+                backward_block(attention, &part, &work);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Attention with dropout of the weights, by blocks of query rows: the scores of a block, their
+ * softmax, the dropped weights and the product with the values stay in the caches, and nothing of
+ * the size queries x keys is kept. Backward makes scores and mask of a block again.
+ */
+#ifndef FD_ATTENTION_H
+#define FD_ATTENTION_H
+
+#include "tiles.h"
+
+/* c = alpha * a b + beta * c: xGEMM of the Fortran BLAS. Matrices are stored by columns;
+ * everything comes by address. The integers are 64 bits wide, so that on a little-endian machine
+ * they are right for a BLAS of 32-bit integers too. */
+typedef void (*fd_gemm)(const char *a_transposed, const char *b_transposed, const int64_t *m,
+                        const int64_t *n, const int64_t *k, const void *alpha, const void *a,
+                        const int64_t *a_stride, const void *b, const int64_t *b_stride,
+                        const void *beta, void *c, const int64_t *c_stride);
+
+/* A matrix for each head: it starts `offsets[head]` numbers after `first`, its rows are `stride`
+ * numbers apart (0: there is one row for all), its columns 1. */
+typedef struct {
+    void *first;
+    const int64_t *offsets;
+    int64_t stride;
+} fd_matrices;
+
+/* A "key head" has the keys and values that `group` heads, one after the other, share. The mask
+ * has the shape (heads, queries, keys). */
+typedef struct {
+    const fd_kernels *kernels;
+    const fd_seeded *seeded;
+    fd_gemm gemm;
+    fd_dtype dtype; /* float32 or float64 */
+    int causal;     /* query i sees keys 0 ... i */
+    double scale;   /* of the scores */
+    double factor;  /* of the kept weights */
+    size_t heads, group, queries, keys, width, value_width;
+    fd_matrices query, key, value, out;
+    fd_matrices bias;                /* added to the scores; `first` is NULL where there is none */
+    double *largest, *inverse;       /* (heads, queries): of each row, see fd_softmax */
+    fd_matrices out_gradient, query_gradient, key_gradient, value_gradient; /* backward only */
+    size_t rows, columns;            /* of a block; columns in backward only */
+} fd_attention;
+
+/* Bytes of scratch memory that one thread needs. */
+size_t fd_attention_scratch(const fd_attention *attention, int backward);
+
+/* How many parts there are to compute, in any order, on any threads. */
+size_t fd_attention_parts(const fd_attention *attention, int backward);
+
+/* Writes `out`, `largest` and `inverse` of one part: a block of rows of one head. */
+void fd_attention_forward(const fd_attention *attention, size_t part, void *scratch);
+
+/* Writes the three gradients of one part: of one key head and its group. */
+void fd_attention_backward(const fd_attention *attention, size_t part, void *scratch);
+
+#endif

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from numpy cimport ndarray
+
+from fastdrop.kernels._kernels cimport fd_seeded
+
+# An OpenMP runtime: NULL where there is none.
+ctypedef void (*region)(void *context) noexcept nogil
+ctypedef void (*parallel_function)(region body, void *context, unsigned threads,
+                                   unsigned flags) noexcept nogil
+ctypedef int (*count_function)() noexcept nogil
+
+cdef parallel_function openmp_parallel
+cdef count_function openmp_thread
+cdef count_function openmp_team
+
+
+cdef class TensorMask:
+    cdef fd_seeded seeded
+    cdef ndarray bits  # None of seeded masks
+    cdef readonly tuple strides
+    cdef readonly tuple broadcast
+    cdef readonly double scale
+    cdef ndarray draw_bits(self)
