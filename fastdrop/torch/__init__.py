@@ -11,12 +11,16 @@ or the explicit functions and modules are called. Both go through the same rooms
     _tensor, _apply      the mask over memory (compiled), and over tensors of any layout
     _autograd            its derivatives
     _overrides, _install PyTorch's operators, and the switch
-    functional, modules  the explicit forms; _operator is what they are in traced programs
+    _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
+    functional, modules, attention
+                         the explicit forms; _operator is what they are in traced programs
 """
 
 from fastdrop.torch._accelerate import accelerate
+from fastdrop.torch._blas import find_blas
 from fastdrop.torch._install import install, installed, uninstall
 from fastdrop.torch._threads import find_openmp
+from fastdrop.torch.attention import scaled_dot_product_attention
 from fastdrop.torch.functional import (
     alpha_dropout,
     dropout,
@@ -38,6 +42,7 @@ from fastdrop.torch.modules import (
 )
 
 find_openmp()
+find_blas()
 
 __all__ = [
     "AlphaDropout",
@@ -59,5 +64,6 @@ __all__ = [
     "install",
     "installed",
     "relu_dropout",
+    "scaled_dot_product_attention",
     "uninstall",
 ]

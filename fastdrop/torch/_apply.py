@@ -15,6 +15,7 @@ from fastdrop.torch._tensor import TILE, TensorMask
 
 __all__ = [
     "CODES",
+    "PLAIN",
     "apply",
     "apply_add",
     "apply_in_place",

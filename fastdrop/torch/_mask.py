@@ -40,17 +40,22 @@ def draw_feature_mask(
     return mask_from_words(draw_words(generator), p, *feature_layout(x))
 
 
-def addressable_source(generator: Generator, seed: Any) -> Source | None:
-    """Return the source of the package that the arguments name, or None."""
+def addressable_source(
+    generator: Generator, seed: Any, *, name: str = "generator"
+) -> Source | None:
+    """Return the source of the package that the arguments name, or None.
+
+    ``name`` is that of the first argument in the caller's signature.
+    """
     if seed is not None:
         if generator is not None:
-            raise TypeError(f"seed is {seed!r} beside a generator; allowed is one of the two")
+            raise TypeError(f"seed is {seed!r} beside a {name}; allowed is one of the two")
         return Xoshiro256PlusPlus(check_seed(seed))
     if isinstance(generator, Source):
         return generator
     if generator is not None and not isinstance(generator, torch.Generator):
         raise TypeError(
-            f"generator is a {type(generator).__name__}; allowed are torch.Generator and a source "
+            f"{name} is a {type(generator).__name__}; allowed are torch.Generator and a source "
             "of fastdrop"
         )
     return None

@@ -20,6 +20,7 @@ from fastdrop.torch._apply import (
     feature_broadcast,
     is_plain,
 )
+from fastdrop.torch._attend import attend, draw_weights_mask, inputs_of
 from fastdrop.torch._autograd import drop, drop_in_place
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._seed import draw_words
@@ -36,13 +37,13 @@ _PYTHON_DISPATCHER = torch._C.DispatchKey.PythonDispatcher
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
-def _stock(operator: Operator) -> Kernel:
+def _stock(operator: Operator) -> Callable[..., torch.Tensor]:
     """Return what PyTorch would do: its C++ composite, or in tracing its Python decomposition."""
 
-    def call(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:
+    def call(*arguments: Any, **options: Any) -> torch.Tensor:
         if _key_is_included(_PYTHON_DISPATCHER):
-            return operator.decompose(x, p, train)
-        return operator._op_dk(_COMPOSITE, x, p, train)
+            return operator.decompose(*arguments, **options)
+        return operator._op_dk(_COMPOSITE, *arguments, **options)
 
     return call
 
@@ -117,6 +118,29 @@ def _bernoulli_(
     return x.copy_(kept)
 
 
+_stock_attention = _stock(torch.ops.aten.scaled_dot_product_attention.default)
+
+
+def _attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """Return attention; without dropout it is PyTorch's."""
+    if 0.0 < dropout_p <= 1.0 and _dispatch_modes() == 0:
+        inputs = inputs_of(query, key, value, attn_mask, is_causal, scale, enable_gqa)
+        if inputs is not None:
+            return attend(inputs, draw_weights_mask(inputs, dropout_p))
+    arguments = (query, key, value, attn_mask, dropout_p, is_causal)
+    return _stock_attention(*arguments, scale=scale, enable_gqa=enable_gqa)
+
+
 def _kernels() -> list[tuple[Operator, str, Callable[..., Any]]]:
     """Return (operator, dispatch key, function) for each kernel."""
     aten = torch.ops.aten
@@ -130,6 +154,8 @@ def _kernels() -> list[tuple[Operator, str, Callable[..., Any]]]:
     kernels: list[tuple[Operator, str, Callable[..., Any]]] = [
         (aten.native_dropout.default, "CPU", _native_dropout),
         (aten.bernoulli_.float, "CPU", _bernoulli_),
+        (aten.scaled_dot_product_attention.default, "AutogradCPU", _attention),
+        (aten.scaled_dot_product_attention.default, "CPU", _attention),
     ]
     for make, draw_mask, takes, new, in_place in families:
         # Inference mode skips the first key of each; below it nothing is recorded.

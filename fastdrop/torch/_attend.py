@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Attention with dropout of the weights: in blocks, or whole where blocks cannot serve.
+
+In blocks nothing of the size queries x keys is kept: `_attention` has the kernels. The whole
+matrix is for what they do not do: transforms, forward mode, derivatives of derivatives, gradients
+of the additive mask. Both have the same mask.
+"""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch.autograd import Function, forward_ad
+
+from fastdrop.torch._apply import PLAIN, Ints, logical_strides
+from fastdrop.torch._attention import attend as attend_in_blocks
+from fastdrop.torch._attention import has_gemm
+from fastdrop.torch._autograd import drop
+from fastdrop.torch._seed import draw_words
+from fastdrop.torch._tensor import TensorMask, mask_from_words
+
+__all__ = ["Inputs", "attend", "attend_whole", "draw_weights_mask", "inputs_of"]
+
+Optional: TypeAlias = torch.Tensor | None
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+LARGEST_STRIDE = 2**31 - 1  # of a BLAS
+
+_dispatch_keys = torch._C._dispatch_keys
+_transforming = torch._C._are_functorch_transforms_active
+_get_num_threads = torch.get_num_threads
+_safe_softmax = torch.ops.aten._safe_softmax.default
+
+
+class Inputs(NamedTuple):
+    """What attention is computed of, checked.
+
+    Attributes
+    ----------
+    query, key, value : torch.Tensor
+        (..., heads, queries or keys, width); key and value may have fewer heads.
+    bias : torch.Tensor or None
+        The mask: of bools, True where a key is seen, or of numbers, which are added to the scores.
+    causal : bool
+        Whether query i sees keys 0 ... i alone.
+    scale : float
+        Of the scores.
+    shape : tuple of int
+        Of the weights: (..., heads, queries, keys).
+    """
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    bias: Optional
+    causal: bool
+    scale: float
+    shape: Ints
+
+
+# ---- what is computed ----------------------------------------------------------------------------
+
+
+def _heads_served(x: torch.Tensor, times: int) -> Ints:
+    """Return the shape of the heads when each of x's serves ``times`` of them."""
+    return (*x.shape[:-3], x.size(-3) * times)
+
+
+def _is_strided(x: torch.Tensor) -> bool:
+    return _dispatch_keys(x).raw_repr() in PLAIN
+
+
+def _weights_shape(query: torch.Tensor, key: torch.Tensor, grouped: bool) -> Ints:
+    """Return the shape of the weights; RuntimeError if there is none."""
+    heads: Ints = tuple(query.shape[:-2])
+    if grouped:
+        served = _heads_served(key, query.size(-3) // key.size(-3))
+        heads = tuple(torch.broadcast_shapes(heads, served))
+    elif heads != key.shape[:-2]:
+        heads = tuple(torch.broadcast_shapes(heads, key.shape[:-2]))
+    return (*heads, query.size(-2), key.size(-2))
+
+
+def inputs_of(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: Optional,
+    causal: bool,
+    scale: float | None,
+    grouped: bool,
+) -> Inputs | None:
+    """Return the inputs if PyTorch's attention takes them, on a CPU, else None."""
+    dtype, width = query.dtype, query.size(-1) if query.dim() else 0
+    if not (
+        (_transforming() or all(_is_strided(x) for x in (query, key, value)))
+        and dtype in DTYPES
+        and dtype is key.dtype
+        and dtype is value.dtype
+        and min(query.dim(), key.dim(), value.dim()) >= (3 if grouped else 2)
+        and width == key.size(-1)
+        and key.size(-2) == value.size(-2)
+    ):
+        return None
+    if grouped:
+        heads, served = query.size(-3), (key.size(-3), value.size(-3))
+        if not all(served) or any(heads % count for count in served):
+            return None
+    try:
+        shape = _weights_shape(query, key, grouped)
+        if grouped:
+            served = _heads_served(value, query.size(-3) // value.size(-3))
+            torch.broadcast_shapes(shape[:-2], served)
+        else:
+            torch.broadcast_shapes(shape[:-2], value.shape[:-2])
+        if bias is not None and not (
+            not causal
+            and (_transforming() or _is_strided(bias))
+            and bias.dtype in (torch.bool, torch.float32, dtype)
+            and torch.broadcast_shapes(bias.shape, shape) == shape
+        ):
+            return None
+    except RuntimeError:
+        return None
+    if scale is None:
+        scale = width**-0.5 if width else 1.0
+    return Inputs(query, key, value, bias, causal, scale, shape)
+
+
+def draw_weights_mask(
+    inputs: Inputs, p: float, generator: torch.Generator | None = None
+) -> TensorMask:
+    """Return a mask of the weights, from a generator of PyTorch."""
+    return mask_from_words(draw_words(generator), p, logical_strides(inputs.shape))
+
+
+def _additive(bias: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a mask as numbers to add."""
+    if bias.dtype is not torch.bool:
+        return bias.to(dtype)
+    return torch.zeros_like(bias, dtype=dtype).masked_fill_(bias.logical_not(), float("-inf"))
+
+
+# ---- whole ---------------------------------------------------------------------------------------
+
+
+def _repeated(x: torch.Tensor, heads: int) -> torch.Tensor:
+    return x if x.dim() < 3 or x.size(-3) in (1, heads) else x.repeat_interleave(heads // x.size(-3), -3)
+
+
+def attend_whole(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: Optional,
+    causal: bool,
+    scale: float,
+    dropping: Any,
+) -> torch.Tensor:
+    """Return attention by the formula, in operations of PyTorch; ``dropping`` drops weights."""
+    dtype = query.dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        query, key, value = query.float(), key.float(), value.float()
+    if query.dim() > 2:
+        key, value = _repeated(key, query.size(-3)), _repeated(value, query.size(-3))
+    scores = query @ key.transpose(-1, -2) * scale
+    if bias is not None:
+        if bias.dtype is torch.bool:
+            scores = scores.masked_fill(bias.logical_not(), float("-inf"))
+        else:
+            scores = scores + bias
+    if causal:
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(hidden, float("-inf"))
+    return (dropping(_safe_softmax(scores, -1)) @ value).to(dtype)
+
+
+# ---- in blocks -----------------------------------------------------------------------------------
+
+
+def _place(x: torch.Tensor) -> tuple[int, Ints]:
+    return x.data_ptr(), x.stride()
+
+
+def _by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return x, or a copy of it, as numbers of a dtype in rows that a BLAS can read."""
+    x = x.to(dtype)
+    if x.stride(-1) == 1 and x.size(-1) <= x.stride(-2) <= LARGEST_STRIDE:
+        return x
+    return x.clone(memory_format=torch.contiguous_format)
+
+
+def _rows_of_bias(bias: Optional, inputs: Inputs, dtype: torch.dtype) -> Optional:
+    """Return the mask as numbers, a whole row of them for each query."""
+    if bias is None:
+        return None
+    for axis, stride in enumerate(bias.stride()):
+        if stride == 0:  # it is the same all along
+            bias = bias.narrow(axis, 0, 1)
+    bias = _additive(bias, dtype)
+    bias = bias.expand(*bias.shape[:-1], inputs.shape[-1])
+    if bias.stride(-1) != 1:
+        bias = bias.contiguous()
+    return bias.expand(inputs.shape)
+
+
+def _sizes(inputs: Inputs, dtype: torch.dtype) -> tuple[Any, ...]:
+    query, key, value, _, causal, scale, shape = inputs
+    return (
+        dtype is torch.float64,
+        causal,
+        scale,
+        shape[:-2],
+        tuple(key.shape[:-2]),
+        *shape[-2:],
+        query.size(-1),
+        value.size(-1),
+    )
+
+
+def _new_out(inputs: Inputs, dtype: torch.dtype) -> torch.Tensor:
+    """Return an empty output; with the heads of a token together, as PyTorch's flash has it."""
+    *rest, queries, _ = inputs.shape
+    width = inputs.value.size(-1)
+    if not rest:
+        return torch.empty(queries, width, dtype=dtype)
+    return torch.empty(*rest[:-1], queries, rest[-1], width, dtype=dtype).transpose(-3, -2)
+
+
+def _forward(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (output, statistics of the rows)."""
+    given = inputs.query.dtype
+    dtype = torch.float64 if given is torch.float64 else torch.float32
+    query, key, value = (_by_rows(x, dtype) for x in inputs[:3])
+    bias = _rows_of_bias(inputs.bias, inputs, dtype)
+    out = _new_out(inputs, dtype)
+    statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
+    attend_in_blocks(
+        mask,
+        _sizes(inputs, dtype),
+        _place(query),
+        _place(key),
+        _place(value),
+        _place(out),
+        None if bias is None else _place(bias),
+        statistics.data_ptr(),
+        _get_num_threads(),
+    )
+    return out.to(given), statistics
+
+
+def _backward(
+    inputs: Inputs,
+    mask: TensorMask,
+    out: torch.Tensor,
+    statistics: torch.Tensor,
+    out_gradient: torch.Tensor,
+) -> list[torch.Tensor]:
+    """Return the gradients of query, key and value."""
+    given = inputs.query.dtype
+    dtype = torch.float64 if given is torch.float64 else torch.float32
+    query, key, value, out, out_gradient = (
+        _by_rows(x, dtype) for x in (*inputs[:3], out, out_gradient)
+    )
+    bias = _rows_of_bias(inputs.bias, inputs, dtype)
+    gradients = [_by_rows(torch.empty_like(x), dtype) for x in (query, key, value)]
+    attend_in_blocks(
+        mask,
+        _sizes(inputs, dtype),
+        _place(query),
+        _place(key),
+        _place(value),
+        _place(out),
+        None if bias is None else _place(bias),
+        statistics.data_ptr(),
+        _get_num_threads(),
+        (_place(out_gradient), *map(_place, gradients)),
+    )
+    return [gradient.to(given) for gradient in gradients]
+
+
+class _Attend(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        inputs: Inputs,
+        mask: TensorMask,
+    ) -> torch.Tensor:
+        out, statistics = _forward(inputs._replace(query=query, key=key, value=value), mask)
+        ctx.save_for_backward(query, key, value, inputs.bias, out, statistics)
+        ctx.rest = inputs._replace(query=None, key=None, value=None, bias=None)
+        ctx.mask = mask
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, out_gradient: torch.Tensor) -> tuple[Optional, ...]:
+        query, key, value, bias, out, statistics = ctx.saved_tensors
+        inputs = ctx.rest._replace(query=query, key=key, value=value, bias=bias)
+        if torch.is_grad_enabled():  # this derivative will be derived again
+            return (*_gradients_of_whole(inputs, ctx.mask, out_gradient), None, None)
+        gradients = _backward(inputs, ctx.mask, out, statistics, out_gradient)
+        return (*gradients, None, None)
+
+
+# Function.apply looks for transforms and inspects signatures; this does not.
+_record = super(Function, _Attend).apply
+
+
+def _gradients_of_whole(
+    inputs: Inputs, mask: TensorMask, out_gradient: torch.Tensor
+) -> list[Optional]:
+    out = attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
+    tensors = [x for x in inputs[:3] if x.requires_grad]
+    gradients = iter(torch.autograd.grad(out, tensors, out_gradient, create_graph=True))
+    return [next(gradients) if x.requires_grad else None for x in inputs[:3]]
+
+
+def _expanded(inputs: Inputs) -> Inputs | None:
+    """Return the inputs with heads that are all there, or None where blocks cannot serve."""
+    query, key, value, bias, _, _, shape = inputs
+    if not (
+        has_gemm()
+        and min(shape, default=1)
+        and query.size(-1)
+        and value.size(-1)
+        and not (bias is not None and bias.requires_grad)
+        and not _transforming()
+        and forward_ad._current_level < 0
+    ):
+        return None
+    heads = shape[:-2]
+    if query.shape[:-2] == heads == key.shape[:-2] == value.shape[:-2]:
+        return inputs
+    counts = {x.size(-3) if x.dim() > 2 else 1 for x in (key, value)}
+    if (
+        len(counts - {1}) > 1
+        or max(counts) > (heads or (1,))[-1]
+        or torch.broadcast_shapes(heads[:-1], value.shape[:-3]) != heads[:-1]
+    ):
+        return None
+    # One head that serves all of them is a group as well.
+    of_keys = (*heads[:-1], max(counts))
+    return inputs._replace(
+        query=query.expand(*heads, *query.shape[-2:]),
+        key=key.expand(*of_keys, *key.shape[-2:]),
+        value=value.expand(*of_keys, *value.shape[-2:]),
+    )
+
+
+def attend(inputs: Inputs, mask: TensorMask) -> torch.Tensor:
+    """Return attention with its weights under the mask, and its derivatives where asked for."""
+    expanded = _expanded(inputs)
+    if expanded is None:
+        return attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
+    query, key, value = expanded[:3]
+    if torch.is_grad_enabled() and (
+        query.requires_grad or key.requires_grad or value.requires_grad
+    ):
+        return _record(query, key, value, expanded, mask)
+    return _forward(expanded, mask)[0]

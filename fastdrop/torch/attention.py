@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scaled dot-product attention with dropout, with the signature of PyTorch's and with a seed."""
+
+import math
+from typing import Any, NoReturn, TypeAlias
+
+import torch
+
+from fastdrop._checks import check_p
+from fastdrop.source import Source
+from fastdrop.torch._apply import logical_strides
+from fastdrop.torch._attend import attend, attend_whole, draw_weights_mask, inputs_of
+from fastdrop.torch._mask import Generator, addressable_source
+from fastdrop.torch._operator import drop_traced, is_traced, words_of_generator, words_of_seed
+from fastdrop.torch._tensor import mask_from_source
+
+__all__ = ["scaled_dot_product_attention"]
+
+Seed: TypeAlias = Any  # None, an integer, a sequence of integers, a SeedSequence
+
+_stock = torch.nn.functional.scaled_dot_product_attention
+_transforming = torch._C._are_functorch_transforms_active
+
+
+def scaled_dot_product_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    rng: Generator = None,
+    seed: Seed = None,
+) -> torch.Tensor:
+    """Attend to values, with dropout of the attention weights.
+
+    As ``torch.nn.functional.scaled_dot_product_attention``, which leaves its fast path on CPUs
+    when ``dropout_p`` is not 0, keeps several matrices of queries x keys for backward and draws
+    its mask number by number. This computes blocks of rows one after the other, as flash
+    attention does, and makes the mask of a block again in backward, from its seed.
+
+    Parameters
+    ----------
+    query : torch.Tensor
+        (..., heads, L, E), float16, bfloat16, float32 or float64, of any strides.
+    key : torch.Tensor
+        (..., key heads, S, E), of the same dtype.
+    value : torch.Tensor
+        (..., key heads, S, Ev), of the same dtype.
+    attn_mask : torch.Tensor, optional
+        Of a shape that broadcasts to that of the weights, (..., heads, L, S). Bools are True
+        where a key takes part; numbers are added to the scores.
+    dropout_p : float, default 0.0
+        Probability of dropping a weight, in [0, 1]. As in PyTorch it holds whether or not a
+        module is training. At 0 this is PyTorch's function.
+    is_causal : bool, default False
+        Query i attends to keys 0 to i alone; without ``attn_mask``.
+    scale : float, optional
+        Of the scores; None is ``1 / sqrt(E)``.
+    enable_gqa : bool, default False
+        Key and value may have fewer heads than query, a divisor of their number.
+    rng : torch.Generator or fastdrop source, optional
+        Where the mask comes from. None: PyTorch's default generator. A source of fastdrop
+        advances by one position a weight, those that a mask hides and those above the diagonal
+        included.
+    seed : int, sequence of int or SeedSequence, optional
+        Instead of ``rng``: the same mask for every call, on any machine and number of threads,
+        and that of ``fastdrop.dropout_mask((..., heads, L, S), dropout_p, rng=seed)``.
+
+    Returns
+    -------
+    output : torch.Tensor
+        (..., heads, L, Ev), of query's dtype. A row all of whose keys are masked is 0.
+
+    Raises
+    ------
+    RuntimeError
+        As PyTorch's function; nothing is drawn before.
+    TypeError
+        If ``seed`` and ``rng`` are both given, or one of them is of another type, or given for
+        tensors that are not on the CPU.
+
+    Notes
+    -----
+    The output is ``dropout(softmax(query @ key.T * scale + mask)) @ value``. Backward keeps
+    query, key, value, output and two numbers a row, the largest score and one over the sum of
+    the exponentials. Gradients of gradients, forward mode, ``torch.func`` and gradients of an
+    additive mask work with whole matrices of weights instead, and the same mask.
+
+    Tensors of other devices are PyTorch's business, without a seed.
+
+    References
+    ----------
+    .. [1] T. Dao, D. Y. Fu, S. Ermon, A. Rudra, C. Ré, "FlashAttention: fast and
+       memory-efficient exact attention with IO-awareness", NeurIPS 2022, algorithms 2 and 4.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> x = torch.zeros(1, 2, 4, 8)
+    >>> fastdrop.torch.scaled_dot_product_attention(x, x, x + 1, dropout_p=0.5, seed=1)[0, 0, :, 0]
+    tensor([1.0000, 0.5000, 1.5000, 0.5000])
+    """
+    arguments = (query, key, value, attn_mask, dropout_p, is_causal)
+    options = {"scale": scale, "enable_gqa": enable_gqa}
+    if is_traced(query):
+        return _traced(*arguments, **options, rng=rng, seed=seed)
+    source = addressable_source(rng, seed, name="rng")
+    transforming = _transforming()
+    if query.device.type != "cpu" or (transforming and source is None):
+        if source is not None or rng is not None:
+            raise TypeError(
+                f"query is a tensor on {query.device}; with a seed or rng, allowed are tensors on "
+                "the CPU, and in torch.func a seed or a source"
+            )
+        return _stock(*arguments, **options)
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        arguments = tuple(_autocast(x, dtype) for x in arguments)
+        with torch.autocast("cpu", enabled=False):
+            return scaled_dot_product_attention(*arguments, **options, rng=rng, seed=seed)
+    inputs = inputs_of(query, key, value, attn_mask, is_causal, scale, enable_gqa)
+    if inputs is None or not 0.0 <= dropout_p <= 1.0:
+        _refuse(*arguments, **options)
+    if source is not None:
+        decisions = math.prod(inputs.shape)
+        mask = mask_from_source(source, decisions, dropout_p, logical_strides(inputs.shape))
+    if dropout_p == 0.0:
+        return _stock(*arguments, **options)
+    if source is None:
+        mask = draw_weights_mask(inputs, dropout_p, rng)
+    return attend(inputs, mask)
+
+
+def _autocast(x: Any, dtype: torch.dtype) -> Any:
+    """Return what autocast makes of an argument."""
+    casts = isinstance(x, torch.Tensor) and x.is_floating_point() and x.dtype is not torch.float64
+    return x.to(dtype) if casts else x
+
+
+def _refuse(*arguments: Any, **options: Any) -> NoReturn:
+    """Raise the error of PyTorch, with its generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        _stock(*arguments, **options)
+    raise RuntimeError(
+        f"dropout_p is {arguments[4]}, query a {arguments[0].dtype} tensor; allowed are "
+        "probabilities in [0, 1] and strided tensors of floats on the CPU"
+    )
+
+
+def _traced(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    enable_gqa: bool,
+    rng: Generator,
+    seed: Seed,
+) -> torch.Tensor:
+    """Return attention as steps of the traced program."""
+    if isinstance(rng, Source):
+        raise TypeError(
+            "rng is a source of fastdrop in a traced program; allowed are a seed and generators "
+            "of PyTorch"
+        )
+    dropout_p = check_p(dropout_p)
+    words = words_of_generator(rng) if seed is None else words_of_seed(seed)
+    factor = 1.0 / (1.0 - dropout_p) if dropout_p < 1.0 else 1.0
+
+    def dropping(weights: torch.Tensor) -> torch.Tensor:
+        return drop_traced(weights, words, dropout_p, factor, False)
+
+    if scale is None:
+        scale = query.size(-1) ** -0.5
+    return attend_whole(query, key, value, attn_mask, is_causal, scale, dropping)
