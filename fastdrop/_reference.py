@@ -9,6 +9,7 @@ first, added to modulo 2**128) and a position in its stream of bytes. Words are 
 every machine. Positions wrap around modulo 2**64.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -461,3 +462,96 @@ def multiply(x: NDArray[Any], factors: Floats) -> NDArray[Any]:
     wide = _wide(x)
     result: NDArray[Any] = x.astype(wide) * factors.astype(wide)
     return result.astype(x.dtype)
+
+
+# --- attention -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _ExponentialSpec:
+    """The constants of the exponential in one dtype."""
+
+    magic: float  # 1.5 times the power of two above which numbers are whole
+    least: float  # below, x is taken to be this
+    zero: int  # the whole number n whose power 2**n is taken to be 0
+    ln2: tuple[float, float]  # in two parts, so that whole multiples of the first are exact
+    degree: int
+    group: int  # numbers whose sums are kept apart
+
+
+_EXPONENTIALS = {
+    "float32": _ExponentialSpec(12582912.0, -88.0, -127, (0.693359375, -2.12194440e-4), 7, 16),
+    "float64": _ExponentialSpec(
+        6755399441055744.0,
+        -709.0,
+        -1023,
+        (0.693147180369123816490, 1.90821492927058770002e-10),
+        13,
+        8,
+    ),
+}
+
+
+@np.errstate(all="ignore")
+def exponential(x: NDArray[Any]) -> NDArray[Any]:
+    """Return e**x for x up to a little above 0, of float32 or float64, by sums and products.
+
+    With n the whole number next to x / ln(2), e**x is 2**n e**r, and e**r a Taylor polynomial.
+    """
+    spec, number = _EXPONENTIALS[x.dtype.name], x.dtype.type
+    magic, ln2 = number(spec.magic), [number(part) for part in spec.ln2]
+    clipped = np.where(number(spec.least) > x, number(spec.least), x)
+    n = (clipped * number(np.log2(np.e)) + magic) - magic
+    r = (clipped - n * ln2[0]) - n * ln2[1]
+    total = np.full_like(x, number(1) / number(math.factorial(spec.degree)))
+    for k in reversed(range(spec.degree)):
+        total = total * r + number(1) / number(math.factorial(k))
+    power = np.where(n == spec.zero, number(0), np.ldexp(number(1), _whole(n)))
+    return total * power
+
+
+def _whole(n: NDArray[Any]) -> NDArray[np.int32]:
+    return np.where(np.isfinite(n), n, 0).astype(np.int32)
+
+
+@np.errstate(all="ignore")
+def softmax(scores: NDArray[Any], kept: Decisions) -> tuple[NDArray[Any], float, float]:
+    """Return (kept weights times their sum, largest score, 1 / sum) of a row.
+
+    The length is a multiple of 16. The largest is 0, and so is 1 / sum, where all scores are -inf.
+    """
+    number = scores.dtype.type
+    group = _EXPONENTIALS[scores.dtype.name].group
+    numbers = scores[~np.isnan(scores)]
+    largest = numbers.max() if numbers.size else number(-np.inf)
+    largest = number(0) if largest == -np.inf else largest
+    weights = exponential(scores - largest)
+    places = np.zeros(group, scores.dtype)
+    for row in weights.reshape(-1, group):
+        places = places + row
+    while len(places) > 1:
+        places = places[: len(places) // 2] + places[len(places) // 2 :]
+    inverse = number(0) if places[0] == 0 else number(1) / places[0]
+    return np.where(kept, weights, number(0)), float(largest), float(inverse)
+
+
+@np.errstate(all="ignore")
+def softmax_backward(
+    scores: NDArray[Any],
+    gradients: NDArray[Any],
+    kept: Decisions,
+    largest: float,
+    inverse: float,
+    factor: float,
+    scale: float,
+    delta: float,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return (dropped weights, gradients of the products of query and key) of a row.
+
+    ``gradients`` are those of the dropped weights, ``delta`` is the sum of the products of both.
+    """
+    number = scores.dtype.type
+    weights = exponential(scores - number(largest)) * number(inverse)
+    of_weights = np.where(kept, gradients * number(factor), number(0))
+    dropped = np.where(kept, weights * number(factor), number(0))
+    return dropped, weights * (of_weights - number(delta)) * number(scale)

@@ -144,7 +144,11 @@ def _additive(bias: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _repeated(x: torch.Tensor, heads: int) -> torch.Tensor:
-    return x if x.dim() < 3 or x.size(-3) in (1, heads) else x.repeat_interleave(heads // x.size(-3), -3)
+    return (
+        x
+        if x.dim() < 3 or x.size(-3) in (1, heads)
+        else x.repeat_interleave(heads // x.size(-3), -3)
+    )
 
 
 def attend_whole(
