@@ -185,14 +185,6 @@ def _place(x: torch.Tensor) -> tuple[int, Ints]:
     return x.data_ptr(), x.stride()
 
 
-def _by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return x, or a copy of it, as numbers of a dtype in rows that a BLAS can read."""
-    x = x.to(dtype)
-    if x.stride(-1) == 1 and x.size(-1) <= x.stride(-2) <= LARGEST_STRIDE:
-        return x
-    return x.clone(memory_format=torch.contiguous_format)
-
-
 def _rows_of_bias(bias: Optional, inputs: Inputs, dtype: torch.dtype) -> Optional:
     """Return the mask as numbers, a whole row of them for each query."""
     if bias is None:
@@ -221,13 +213,28 @@ def _sizes(inputs: Inputs, dtype: torch.dtype) -> tuple[Any, ...]:
     )
 
 
+def _is_by_rows(x: torch.Tensor) -> bool:
+    """Return whether a BLAS can read x."""
+    return bool(x.stride(-1) == 1 and x.size(-1) <= x.stride(-2) <= LARGEST_STRIDE)
+
+
+def _by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return x, or a copy of it, as numbers of a dtype in rows."""
+    x = x.to(dtype)
+    return x if _is_by_rows(x) else x.clone(memory_format=torch.contiguous_format)
+
+
+def _new_by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return an empty tensor of x's shape in rows, with x's order of axes if they are rows."""
+    new = torch.empty_like(x, dtype=dtype)
+    return new if _is_by_rows(new) else torch.empty(x.shape, dtype=dtype)
+
+
 def _new_out(inputs: Inputs, dtype: torch.dtype) -> torch.Tensor:
-    """Return an empty output; with the heads of a token together, as PyTorch's flash has it."""
-    *rest, queries, _ = inputs.shape
-    width = inputs.value.size(-1)
-    if not rest:
-        return torch.empty(queries, width, dtype=dtype)
-    return torch.empty(*rest[:-1], queries, rest[-1], width, dtype=dtype).transpose(-3, -2)
+    """Return an empty output; in query's order of axes, as PyTorch's flash attention has it."""
+    if inputs.query.size(-1) == inputs.value.size(-1):
+        return _new_by_rows(inputs.query, dtype)
+    return torch.empty(*inputs.shape[:-1], inputs.value.size(-1), dtype=dtype)
 
 
 def _forward(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
@@ -266,7 +273,7 @@ def _backward(
         _by_rows(x, dtype) for x in (*inputs[:3], out, out_gradient)
     )
     bias = _rows_of_bias(inputs.bias, inputs, dtype)
-    gradients = [_by_rows(torch.empty_like(x), dtype) for x in (query, key, value)]
+    gradients = [_new_by_rows(x, dtype) for x in (query, key, value)]
     attend_in_blocks(
         mask,
         _sizes(inputs, dtype),

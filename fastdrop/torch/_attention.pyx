@@ -23,20 +23,35 @@ from fastdrop.torch._tensor cimport TensorMask, openmp_parallel, openmp_team, op
 # Scores for which waking another thread is worth it: they take some 30 microseconds.
 cdef size_t SCORES_A_THREAD = 1 << 13
 
-# Numbers in the block of scores of one thread; a quarter or half of an L2 cache of 1 MiB. At
-# least MIN_ROWS rows keep the products efficient where there are many keys.
-cdef size_t BLOCK_FORWARD = 1 << 16
-cdef size_t BLOCK_BACKWARD = 1 << 16
-cdef size_t MIN_ROWS = 32
-cdef size_t MAX_ROWS = 256
+# Rows of a block, and columns in backward; 0: such that its scores stay in the L2 cache.
+cdef size_t block_rows = 0
+cdef size_t block_columns = 0
 
 cdef fd_gemm single_gemm = NULL
 cdef fd_gemm double_gemm = NULL
 
 
-def set_blocks(size_t forward, size_t backward, size_t low, size_t high):
-    global BLOCK_FORWARD, BLOCK_BACKWARD, MIN_ROWS, MAX_ROWS
-    BLOCK_FORWARD, BLOCK_BACKWARD, MIN_ROWS, MAX_ROWS = forward, backward, low, high
+def get_blocks():
+    """Return (rows, columns) of a block; 0 is what suits the number of keys."""
+    return block_rows, block_columns
+
+
+def set_blocks(size_t rows, size_t columns):
+    """Compute in blocks of these sizes, 0: what suits; results differ by rounding alone."""
+    global block_rows, block_columns
+    block_rows, block_columns = rows, columns
+
+
+cdef void choose_blocks(fd_attention *attention, bint backward) noexcept nogil:
+    """Take as many rows as keep a block of scores in a part of an L2 cache of 1 MiB.
+
+    Few rows make slow products: at least 32 are taken where there are many keys. Backward has
+    two blocks, and cuts them by columns too.
+    """
+    cdef size_t numbers = 1 << 16, least = 32, most = 256
+    cdef size_t columns = min(attention.keys, most) if backward else attention.keys
+    attention.columns = block_columns or columns
+    attention.rows = block_rows or min(most, max(least, numbers // columns))
 
 
 # ---- matrix products -------------------------------------------------------------------------
@@ -217,11 +232,7 @@ def attend(TensorMask mask, tuple sizes, tuple query, tuple key, tuple value, tu
                       offsets + 8 * attention.heads)
         attention.largest = <double *>statistics
         attention.inverse = attention.largest + attention.heads * attention.queries
-        if backward:
-            attention.columns = max(MIN_ROWS, min(BLOCK_BACKWARD // MAX_ROWS, attention.keys))
-            attention.rows = min(MAX_ROWS, max(MIN_ROWS, BLOCK_BACKWARD // attention.columns))
-        else:
-            attention.rows = min(MAX_ROWS, max(MIN_ROWS, BLOCK_FORWARD // attention.keys))
+        choose_blocks(&attention, backward)
         run(&attention, backward, threads)
     finally:
         free(offsets)

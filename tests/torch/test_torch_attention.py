@@ -1,0 +1,521 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Attention with dropout is the formula, with the mask of the contract, in any block size."""
+
+import contextlib
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.utils import checkpoint
+
+import fastdrop as fd
+import fastdrop.torch
+from fastdrop.torch import _attend, _attention
+
+attention = fastdrop.torch.scaled_dot_product_attention
+in_blocks = pytest.mark.skipif(not _attention.has_gemm(), reason="PyTorch's BLAS is not found")
+HALVES = (torch.float16, torch.bfloat16)
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 4e-2, torch.float16: 5e-3}
+
+
+def repeated(x, heads):
+    return x.repeat_interleave(heads // x.size(-3), -3) if x.dim() > 2 else x
+
+
+def formula(query, key, value, mask=None, p=0.0, causal=False, *, scale=None, gqa=False, seed=0):
+    """Return attention in plain operations, under the mask that NumPy arrays have."""
+    if gqa:
+        key, value = repeated(key, query.size(-3)), repeated(value, query.size(-3))
+    scores = query @ key.transpose(-1, -2) * (query.size(-1) ** -0.5 if scale is None else scale)
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype is torch.bool else scores + mask
+    weights = torch._safe_softmax(scores, -1)
+    kept = torch.from_numpy(np.asarray(fd.dropout_mask(tuple(weights.shape), p, rng=seed)))
+    return torch.where(kept, weights / (1 - p) if p < 1 else weights, 0.0) @ value
+
+
+def made(*shape, dtype=torch.float64):
+    return torch.randn(*shape, dtype=dtype).requires_grad_()
+
+
+def assert_close(found, expected, tolerance):
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found.double(), expected.double(), rtol=tolerance, atol=tolerance)
+
+
+def assert_is_the_formula(query, key, value, *arguments, **options):
+    """Compare output and gradients with those of the formula in float64."""
+    tolerance = TOLERANCES[query.dtype]
+    gqa = options.pop("gqa", False)
+    out = attention(query, key, value, *arguments, enable_gqa=gqa, **options)
+    assert out.dtype == query.dtype
+    exact = [x.detach().double().requires_grad_() for x in (query, key, value)]
+    expected = formula(*exact, *arguments, gqa=gqa, **options)
+    assert_close(out, expected, tolerance)
+    gradient = torch.randn(expected.shape, dtype=query.dtype)
+    found = torch.autograd.grad(out, (query, key, value), gradient)
+    for x, y in zip(found, torch.autograd.grad(expected, exact, gradient.double()), strict=True):
+        assert_close(x, y, 4 * tolerance)
+
+
+@pytest.fixture
+def small_blocks():
+    """Run the test with blocks of a few rows and columns, so that there are many of them."""
+    before = _attention.get_blocks()
+    _attention.set_blocks(rows=5, columns=7)
+    yield
+    _attention.set_blocks(*before)
+
+
+# ---- the formula ---------------------------------------------------------------------------------
+
+
+@st.composite
+def cases(draw):
+    """Return (query, key, value, arguments, options)."""
+    small, heads = st.integers(1, 3), draw(st.sampled_from([1, 2, 4, 6]))
+    gqa = draw(st.booleans())
+    key_heads = draw(st.sampled_from([n for n in range(1, heads + 1) if heads % n == 0]))
+    key_heads = key_heads if gqa else heads
+    batch = draw(st.lists(small, max_size=2))
+    queries, keys = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    width, value_width = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    dtype = draw(st.sampled_from([torch.float64, torch.float32]))
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    shapes = [
+        [*batch, heads, queries, width],
+        [*batch, key_heads, keys, width],
+        [*batch, key_heads, keys, value_width],
+    ]
+    if batch and draw(st.booleans()):
+        which = draw(st.integers(0, 2))
+        shapes[which][0] = 1
+    layout = draw(st.sampled_from(["rows", "tokens", "columns", "gaps"]))
+    tensors = []
+    for shape in shapes:
+        x = torch.randn(*shape, 2, dtype=dtype)[..., 0] if layout == "gaps" else None
+        if layout == "rows":
+            x = torch.randn(*shape, dtype=dtype)
+        elif layout == "tokens":
+            x = torch.randn(*shape, dtype=dtype).transpose(-3, -2).contiguous().transpose(-3, -2)
+        elif layout == "columns":
+            x = torch.randn(*shape, dtype=dtype).mT.contiguous().mT
+        tensors.append(x.requires_grad_())
+    kind = draw(st.sampled_from(["none", "causal", "bools", "numbers"]))
+    weights = list(np.broadcast_shapes(tuple(shapes[0][:-3]), tuple(shapes[1][:-3])))
+    weights += [heads, queries, keys]
+    kept_axes = draw(st.lists(st.booleans(), min_size=len(weights), max_size=len(weights)))
+    mask_shape = [n if keep else 1 for n, keep in zip(weights, kept_axes, strict=True)]
+    mask_shape = mask_shape[draw(st.integers(0, len(weights))) :]
+    mask = None
+    if kind == "bools":
+        mask = torch.rand(mask_shape) < 0.6
+    elif kind == "numbers":
+        mask = torch.randn(mask_shape, dtype=dtype)
+    p = draw(st.sampled_from([0.1, 1 / 3, 0.5, 0.9, 1.0]))
+    options = {"gqa": gqa, "seed": draw(st.integers(0, 99))}
+    options["scale"] = draw(st.sampled_from([None, 0.3, -1.0, 0.0]))
+    return (*tensors, mask, p, kind == "causal"), options
+
+
+@settings(max_examples=400)
+@given(cases())
+def test_it_is_the_formula(case):
+    arguments, options = case
+    assert_is_the_formula(*arguments, **options)
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_it_is_the_formula_in_small_blocks(case):
+    before = _attention.get_blocks()
+    _attention.set_blocks(rows=5, columns=7)
+    try:
+        arguments, options = case
+        assert_is_the_formula(*arguments, **options)
+    finally:
+        _attention.set_blocks(*before)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_sizes_of_several_blocks(dtype, causal, threads):
+    torch.set_num_threads(threads)
+    query, key, value = (
+        made(1, 3, *shape, dtype=dtype) for shape in ((301, 24), (523, 24), (523, 17))
+    )
+    assert_is_the_formula(query, key, value, None, 0.2, causal, seed=8)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_halves_with_masks(dtype):
+    query, key, value = (made(2, 4, 50, 16, dtype=dtype) for _ in range(3))
+    assert_is_the_formula(query, key, value, torch.rand(50, 50) < 0.5, 0.1, seed=1)
+    assert_is_the_formula(query, key, value, torch.randn(2, 1, 1, 50), 0.1, seed=1)
+    assert_is_the_formula(query, key, value, torch.randn(50, 50, dtype=dtype), 0.1, seed=1)
+
+
+def test_every_level_agrees():
+    query, key, value = (made(2, 3, 70, 8, dtype=torch.float32) for _ in range(3))
+    results = []
+    for level in fd.simd_levels():
+        with fd.use_simd(level):
+            out = attention(query, key, value, dropout_p=0.3, seed=4)
+            results.append((out, *torch.autograd.grad(out.sum(), (query, key, value))))
+    for result in results[1:]:
+        assert all(map(torch.equal, result, results[0]))
+
+
+def test_wholly_masked_rows_are_zero_with_zero_gradients():
+    query, key, value = (made(1, 2, 6, 4) for _ in range(3))
+    seen = torch.rand(6, 6) < 0.7
+    seen[2] = False
+    out = attention(query, key, value, seen, 0.2, seed=3)
+    assert not out[:, :, 2].any()
+    (gradient,) = torch.autograd.grad(out.square().sum(), query)
+    assert not gradient[:, :, 2].any()
+    assert_is_the_formula(query, key, value, seen, 0.2, seed=3)
+
+
+def test_nan_stays_in_its_rows():
+    query, key, value = (torch.randn(1, 1, 20, 4) for _ in range(3))
+    query[0, 0, 3, 0] = math.nan
+    out = attention(query, key, value, dropout_p=0.2, seed=3)
+    assert out[0, 0, 3].isnan().all()
+    assert out[0, 0, :3].isfinite().all()
+    assert out[0, 0, 4:].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((0, 4, 5, 8), (0, 4, 6, 8), (0, 4, 6, 3)),
+        ((2, 4, 0, 8), (2, 4, 6, 8), (2, 4, 6, 3)),
+        ((2, 4, 5, 8), (2, 4, 0, 8), (2, 4, 0, 3)),
+        ((2, 4, 5, 8), (2, 4, 6, 8), (2, 4, 6, 0)),
+        ((2, 4, 5, 0), (2, 4, 6, 0), (2, 4, 6, 3)),
+    ],
+    ids=str,
+)
+def test_empty(shapes):
+    tensors = [made(*shape, dtype=torch.float32) for shape in shapes]
+    out = attention(*tensors, dropout_p=0.0)
+    found = attention(*tensors, dropout_p=0.5, seed=1)
+    assert found.shape == out.shape
+    assert found.isfinite().all()
+    torch.autograd.grad(found.sum(), tensors)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (2, 0, 1, 3)], ids=str)
+def test_the_output_has_the_layout_of_flash(order):
+    shape = torch.empty(2, 3, 7, 4).permute(order).shape
+    back = [order.index(axis) for axis in range(4)]
+    tensors = [torch.randn(shape).permute(back) for _ in range(3)]
+    assert attention(*tensors, dropout_p=0.5).stride() == attention(*tensors).stride()
+
+
+# ---- the mask ------------------------------------------------------------------------------------
+
+
+def test_a_source_advances_by_the_weights_whatever_is_hidden():
+    tensors = [torch.randn(2, 3, 7, 4) for _ in range(3)]
+    for p in (0.0, 0.3, 1.0):
+        for causal in (False, True):
+            source = fd.Philox4x32(5)
+            source.position = 11
+            attention(*tensors, dropout_p=p, is_causal=causal, rng=source)
+            assert source.position == 11 + 2 * 3 * 7 * 7
+
+
+@pytest.mark.parametrize("cls", [fd.Xoshiro256PlusPlus, fd.Xorshift128Plus, fd.Philox4x32])
+def test_the_mask_of_a_source(cls, small_blocks):
+    """Read off the output: one value for each key, weights equal."""
+    queries, keys = 13, 37
+    query = torch.zeros(2, 3, queries, 4)
+    value = torch.eye(keys).expand(2, 3, keys, keys)
+    source, twin = cls(5), cls(5)
+    source.position = twin.position = 3
+    out = attention(query, torch.zeros(2, 3, keys, 4), value, dropout_p=0.4, rng=source)
+    mask = fd.dropout_mask((2, 3, queries, keys), 0.4, rng=twin)
+    assert torch.equal(out != 0, torch.from_numpy(np.asarray(mask)))
+
+
+def test_causal_has_the_same_mask():
+    query, value = torch.zeros(1, 2, 200, 4), torch.eye(200).expand(1, 2, 200, 200)
+    whole = attention(query, query, value, dropout_p=0.4, seed=9)
+    causal = attention(query, query, value, dropout_p=0.4, is_causal=True, seed=9)
+    assert torch.equal(causal != 0, (whole != 0).tril())
+
+
+def test_generators_of_pytorch_rule_the_mask():
+    tensors = [torch.randn(2, 3, 7, 4) for _ in range(3)]
+
+    def draw(**options):
+        return attention(*tensors, dropout_p=0.5, **options)
+
+    torch.manual_seed(1)
+    first, second = draw(), draw()
+    torch.manual_seed(1)
+    assert torch.equal(draw(), first)
+    assert not torch.equal(first, second)
+    generator = torch.Generator().manual_seed(1)
+    assert torch.equal(draw(rng=generator), first)
+
+
+def test_checkpoints_draw_the_same_mask():
+    query, key, value = (made(2, 3, 7, 4) for _ in range(3))
+
+    def run(query):
+        return attention(query, key, value, dropout_p=0.5)
+
+    torch.manual_seed(1)
+    (expected,) = torch.autograd.grad(run(query).sum(), query)
+    for reentrant in (False, True):
+        torch.manual_seed(1)
+        out = checkpoint.checkpoint(run, query, use_reentrant=reentrant)
+        query.grad = None
+        out.sum().backward()
+        torch.testing.assert_close(query.grad, expected)
+
+
+# ---- derivatives ---------------------------------------------------------------------------------
+
+MASKS = {
+    "none": {},
+    "causal": {"is_causal": True},
+    "bools": {"attn_mask": torch.arange(30).view(5, 6) % 4 != 1},
+    "numbers": {"attn_mask": torch.linspace(-2, 2, 6, dtype=torch.float64)},
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_first_and_second_derivatives(name):
+    tensors = made(2, 2, 5, 3), made(2, 2, 6, 3), made(2, 2, 6, 4)
+
+    def function(query, key, value):
+        return attention(query, key, value, dropout_p=0.3, seed=2, **MASKS[name])
+
+    assert gradcheck(function, tensors)
+    assert gradgradcheck(function, tensors)
+
+
+def test_derivatives_of_some_inputs():
+    for chosen in range(3):
+        tensors = [made(2, 2, 5, 3).requires_grad_(i == chosen) for i in range(3)]
+
+        def function(x, tensors=tensors, chosen=chosen):
+            tensors = [x if i == chosen else y for i, y in enumerate(tensors)]
+            return attention(*tensors, dropout_p=0.3, seed=2)
+
+        assert gradcheck(function, tensors[chosen])
+        assert gradgradcheck(function, tensors[chosen])
+
+
+def test_derivatives_of_additive_masks():
+    bias = made(5, 5)
+    tensors = [torch.randn(2, 2, 5, 3, dtype=torch.float64) for _ in range(3)]
+    assert gradcheck(lambda bias: attention(*tensors, bias, 0.3, seed=2), bias)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_forward_mode():
+    query, key, value = (torch.randn(2, 2, 5, 3, dtype=torch.float64) for _ in range(3))
+    tangent = torch.randn_like(query)
+
+    def function(query):
+        return attention(query, key, value, dropout_p=0.3, seed=2)
+
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(function(forward_ad.make_dual(query, tangent))).tangent
+    step = 1e-6 * tangent
+    expected = (function(query + step) - function(query - step)) / 2e-6
+    assert_close(found, expected, 1e-8)
+
+
+def test_transforms():
+    query = torch.randn(4, 2, 5, 3, dtype=torch.float64)
+
+    def function(query):
+        return attention(query, query, query, dropout_p=0.3, seed=2)
+
+    expected = torch.stack([function(sample) for sample in query])
+    assert_close(torch.func.vmap(function)(query), expected, 1e-12)
+    loss = torch.func.grad(lambda query: function(query).square().sum())
+    x = query[0].clone().requires_grad_()
+    assert_close(loss(query[0]), torch.autograd.grad(function(x).square().sum(), x)[0], 1e-12)
+
+
+@in_blocks
+@pytest.mark.parametrize("mask", ["none", "causal", "padding"])
+def test_what_is_kept_for_backward_grows_with_the_length_only(mask):
+    """q, k, v, out, and 16 bytes a row; and the padding mask of one row a sample."""
+    kept = []
+
+    def keep(x):
+        kept.append(x.untyped_storage().nbytes())
+        return x
+
+    length = 512
+    tensors = [made(1, 2, length, 8, dtype=torch.float32) for _ in range(3)]
+    seen = torch.ones(1, 1, 1, length, dtype=torch.bool) if mask == "padding" else None
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        attention(*tensors, seen, 0.1, mask == "causal")
+    assert sum(kept) <= 2 * length * (4 * 8 * 4 + 16) + length
+
+
+def test_no_grad_and_inference():
+    tensors = [made(2, 2, 5, 3) for _ in range(3)]
+    out = attention(*tensors, dropout_p=0.3, seed=2)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            found = attention(*tensors, dropout_p=0.3, seed=2)
+        assert not found.requires_grad
+        assert torch.equal(found, out)
+
+
+def test_autocast():
+    tensors = [made(2, 2, 5, 3, dtype=torch.float32) for _ in range(3)]
+    with torch.autocast("cpu"):
+        out = attention(*tensors, dropout_p=0.3, seed=2)
+    assert out.dtype == torch.bfloat16
+    narrow = attention(*(x.bfloat16() for x in tensors), dropout_p=0.3, seed=2)
+    assert torch.equal(out, narrow)
+    out.sum().backward()
+    assert tensors[0].grad.dtype == torch.float32
+
+
+# ---- what it refuses -----------------------------------------------------------------------------
+
+Q = torch.randn(2, 4, 5, 8)
+WRONG = {
+    "one axis": (torch.randn(5), torch.randn(5), torch.randn(5)),
+    "widths": (Q, torch.randn(2, 4, 5, 9), Q),
+    "lengths": (Q, torch.randn(2, 4, 6, 8), Q),
+    "batches": (Q, Q[:1].expand(3, 4, 5, 8), Q),
+    "dtypes": (Q, Q.double(), Q),
+    "integers": (Q.long(), Q.long(), Q.long()),
+    "complex": (Q.cfloat(), Q.cfloat(), Q.cfloat()),
+    "shape of the mask": (Q, Q, Q, torch.ones(5, 6, dtype=torch.bool)),
+    "axes of the mask": (Q, Q, Q, torch.ones(3, 2, 4, 5, 5, dtype=torch.bool)),
+    "dtype of the mask": (Q, Q, Q, torch.ones(5, 5, dtype=torch.float64)),
+    "mask and causal": (Q, Q, Q, torch.ones(5, 5, dtype=torch.bool), 0.1, True),
+    "p above 1": (Q, Q, Q, None, 2.0),
+    "p below 0": (Q, Q, Q, None, -0.1),
+    "p is nan": (Q, Q, Q, None, math.nan),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("install", [False, True])
+def test_errors_are_those_of_pytorch_and_draw_nothing(name, install):
+    arguments = list(WRONG[name])
+    if len(arguments) < 5:
+        arguments += [None] * (4 - len(arguments)) + [0.1]
+    with pytest.raises((RuntimeError, NotImplementedError)) as expected:
+        F.scaled_dot_product_attention(*arguments)
+    source = fd.Xoshiro256PlusPlus(1)
+    state = torch.get_rng_state()
+    ours = fastdrop.torch.installed if install else contextlib.nullcontext
+    for options in ({"rng": source}, {}):
+        with ours(), pytest.raises(expected.type) as found:
+            attention(*arguments, **options)
+        assert str(found.value) == str(expected.value)
+    assert source.position == 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_heads_that_do_not_divide():
+    key = torch.randn(2, 3, 5, 8)
+    with pytest.raises(RuntimeError, match="must divide"):
+        attention(Q, key, key, dropout_p=0.1, enable_gqa=True)
+
+
+def test_seeds_and_sources():
+    with pytest.raises(TypeError, match="seed is 1 beside a rng"):
+        attention(Q, Q, Q, dropout_p=0.1, seed=1, rng=torch.Generator())
+    with pytest.raises(TypeError, match="rng is a int"):
+        attention(Q, Q, Q, dropout_p=0.1, rng=1)
+    meta = Q.to("meta")
+    with pytest.raises(TypeError, match="allowed are tensors on the CPU"):
+        attention(meta, meta, meta, dropout_p=0.1, seed=1)
+    assert attention(meta, meta, meta, dropout_p=0.1).device.type == "meta"
+    with pytest.raises(OverflowError):
+        source = fd.Xoshiro256PlusPlus(1)
+        source.position = 2**64 - 10
+        attention(Q, Q, Q, dropout_p=0.1, rng=source)
+
+
+# ---- installed -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Return the list of shapes of the weights that were computed in blocks."""
+    found = []
+    forward = _attend._forward
+    monkeypatch.setattr(
+        _attend, "_forward", lambda *args: (found.append(args[0].shape), forward(*args))[1]
+    )
+    return found
+
+
+LAYERS = {
+    "attention": (lambda: nn.MultiheadAttention(16, 4, 0.1, batch_first=True), 3, {}),
+    "encoder": (lambda: nn.TransformerEncoderLayer(16, 4, 8, batch_first=True), 1, {}),
+    "decoder": (lambda: nn.TransformerDecoderLayer(16, 4, 8, batch_first=True), 2, {}),
+}
+LAYERS["attention"][2]["need_weights"] = False
+
+
+@in_blocks
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_pytorch(installed, calls, name):
+    make, count, options = LAYERS[name]
+    layer = make()
+    out = layer(*[torch.randn(2, 7, 16)] * count, **options)
+    (out[0] if isinstance(out, tuple) else out).sum().backward()
+    assert calls == [(2, 4, 7, 7)] * (2 if name == "decoder" else 1)
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+@in_blocks
+def test_functions_of_pytorch(installed, calls):
+    tensors = [made(2, 3, 7, 4) for _ in range(3)]
+    torch.manual_seed(3)
+    out = F.scaled_dot_product_attention(*tensors, dropout_p=0.5)
+    torch.manual_seed(3)
+    assert torch.equal(out, attention(*tensors, dropout_p=0.5))
+    with torch.inference_mode():
+        F.scaled_dot_product_attention(*tensors, dropout_p=0.5)
+    with torch.autocast("cpu"):
+        F.scaled_dot_product_attention(*(x.float() for x in tensors), dropout_p=0.5)
+    assert len(calls) == 4
+    F.scaled_dot_product_attention(*tensors)
+    nn.MultiheadAttention(16, 4, 0.1).eval()(*[torch.randn(7, 2, 16)] * 3)
+    assert len(calls) == 4
+
+
+def test_without_dropout_installing_changes_nothing():
+    tensors = [made(2, 3, 7, 4) for _ in range(3)]
+    out = F.scaled_dot_product_attention(*tensors, is_causal=True)
+    with fastdrop.torch.installed():
+        found = F.scaled_dot_product_attention(*tensors, is_causal=True)
+    assert torch.equal(found, out)
+    assert type(found.grad_fn) is type(out.grad_fn)
+
+
+def test_without_a_blas_it_is_the_formula_too(monkeypatch, calls):
+    monkeypatch.setattr(_attend, "has_gemm", lambda: False)
+    assert_is_the_formula(
+        made(2, 4, 9, 3), *(made(2, 2, 9, 3) for _ in range(2)), None, 0.3, gqa=True
+    )
+    assert not calls
