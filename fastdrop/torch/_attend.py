@@ -12,13 +12,23 @@ import torch
 from torch.autograd import Function, forward_ad
 
 from fastdrop.torch._apply import PLAIN, Ints, logical_strides
-from fastdrop.torch._attention import attend as attend_in_blocks
+from fastdrop.torch._attention import attend as attend_addresses
 from fastdrop.torch._attention import has_gemm
 from fastdrop.torch._autograd import drop
 from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
-__all__ = ["Inputs", "attend", "attend_whole", "draw_weights_mask", "inputs_of"]
+__all__ = [
+    "Inputs",
+    "attend",
+    "attend_whole",
+    "draw_weights_mask",
+    "expand",
+    "gradients_in_blocks",
+    "gradients_of_whole",
+    "in_blocks",
+    "inputs_of",
+]
 
 Optional: TypeAlias = torch.Tensor | None
 
@@ -237,7 +247,7 @@ def _new_out(inputs: Inputs, dtype: torch.dtype) -> torch.Tensor:
     return torch.empty(*inputs.shape[:-1], inputs.value.size(-1), dtype=dtype)
 
 
-def _forward(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
+def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (output, statistics of the rows)."""
     given = inputs.query.dtype
     dtype = torch.float64 if given is torch.float64 else torch.float32
@@ -245,7 +255,7 @@ def _forward(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tens
     bias = _rows_of_bias(inputs.bias, inputs, dtype)
     out = _new_out(inputs, dtype)
     statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
-    attend_in_blocks(
+    attend_addresses(
         mask,
         _sizes(inputs, dtype),
         _place(query),
@@ -259,7 +269,7 @@ def _forward(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tens
     return out.to(given), statistics
 
 
-def _backward(
+def gradients_in_blocks(
     inputs: Inputs,
     mask: TensorMask,
     out: torch.Tensor,
@@ -274,7 +284,7 @@ def _backward(
     )
     bias = _rows_of_bias(inputs.bias, inputs, dtype)
     gradients = [_new_by_rows(x, dtype) for x in (query, key, value)]
-    attend_in_blocks(
+    attend_addresses(
         mask,
         _sizes(inputs, dtype),
         _place(query),
@@ -299,7 +309,7 @@ class _Attend(Function):
         inputs: Inputs,
         mask: TensorMask,
     ) -> torch.Tensor:
-        out, statistics = _forward(inputs._replace(query=query, key=key, value=value), mask)
+        out, statistics = in_blocks(inputs._replace(query=query, key=key, value=value), mask)
         ctx.save_for_backward(query, key, value, inputs.bias, out, statistics)
         ctx.rest = inputs._replace(query=None, key=None, value=None, bias=None)
         ctx.mask = mask
@@ -310,8 +320,8 @@ class _Attend(Function):
         query, key, value, bias, out, statistics = ctx.saved_tensors
         inputs = ctx.rest._replace(query=query, key=key, value=value, bias=bias)
         if torch.is_grad_enabled():  # this derivative will be derived again
-            return (*_gradients_of_whole(inputs, ctx.mask, out_gradient), None, None)
-        gradients = _backward(inputs, ctx.mask, out, statistics, out_gradient)
+            return (*gradients_of_whole(inputs, ctx.mask, out_gradient), None, None)
+        gradients = gradients_in_blocks(inputs, ctx.mask, out, statistics, out_gradient)
         return (*gradients, None, None)
 
 
@@ -319,7 +329,7 @@ class _Attend(Function):
 _record = super(Function, _Attend).apply
 
 
-def _gradients_of_whole(
+def gradients_of_whole(
     inputs: Inputs, mask: TensorMask, out_gradient: torch.Tensor
 ) -> list[Optional]:
     out = attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
@@ -328,7 +338,7 @@ def _gradients_of_whole(
     return [next(gradients) if x.requires_grad else None for x in inputs[:3]]
 
 
-def _expanded(inputs: Inputs) -> Inputs | None:
+def expand(inputs: Inputs) -> Inputs | None:
     """Return the inputs with heads that are all there, or None where blocks cannot serve."""
     query, key, value, bias, _, _, shape = inputs
     if not (
@@ -362,7 +372,7 @@ def _expanded(inputs: Inputs) -> Inputs | None:
 
 def attend(inputs: Inputs, mask: TensorMask) -> torch.Tensor:
     """Return attention with its weights under the mask, and its derivatives where asked for."""
-    expanded = _expanded(inputs)
+    expanded = expand(inputs)
     if expanded is None:
         return attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
     query, key, value = expanded[:3]
@@ -370,4 +380,4 @@ def attend(inputs: Inputs, mask: TensorMask) -> torch.Tensor:
         query.requires_grad or key.requires_grad or value.requires_grad
     ):
         return _record(query, key, value, expanded, mask)
-    return _forward(expanded, mask)[0]
+    return in_blocks(expanded, mask)[0]

@@ -461,9 +461,9 @@ def test_seeds_and_sources():
 def calls(monkeypatch):
     """Return the list of shapes of the weights that were computed in blocks."""
     found = []
-    forward = _attend._forward
+    compute = _attend.in_blocks
     monkeypatch.setattr(
-        _attend, "_forward", lambda *args: (found.append(args[0].shape), forward(*args))[1]
+        _attend, "in_blocks", lambda *args: (found.append(args[0].shape), compute(*args))[1]
     )
     return found
 
@@ -515,7 +515,104 @@ def test_without_dropout_installing_changes_nothing():
 
 def test_without_a_blas_it_is_the_formula_too(monkeypatch, calls):
     monkeypatch.setattr(_attend, "has_gemm", lambda: False)
-    assert_is_the_formula(
-        made(2, 4, 9, 3), *(made(2, 2, 9, 3) for _ in range(2)), None, 0.3, gqa=True
-    )
+    tensors = made(2, 4, 9, 3), made(2, 2, 9, 3), made(2, 2, 9, 3)
+    assert_is_the_formula(*tensors, None, 0.3, gqa=True, seed=5)
     assert not calls
+
+
+# ---- traced --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compiler_reset():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.usefixtures("compiler_reset")
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("name", MASKS)
+def test_compiled(backend, name):
+    """The operator has the mask of the seed, and the derivatives of the function."""
+    options = {"dropout_p": 0.3, "enable_gqa": True, **MASKS[name]}
+    tensors = made(2, 4, 5, 3), made(2, 2, 6, 3), made(1, 2, 6, 4)
+
+    @torch.compile(backend=backend, fullgraph=True)
+    def function(query, key, value, seed):
+        return attention(query * 1, key, value, seed=seed, **options)
+
+    for seed in (1, 2):
+        expected = attention(*tensors, seed=seed, **options)
+        found = function(*tensors, seed)
+        assert_close(found, expected, 1e-12)
+        gradients = torch.autograd.grad(found.square().sum(), tensors)
+        assert all(
+            map(
+                torch.allclose,
+                gradients,
+                torch.autograd.grad(expected.square().sum(), tensors),
+            )
+        )
+
+
+@pytest.mark.usefixtures("compiler_reset")
+def test_compiled_programs_draw_from_pytorchs_generator(calls):
+    function = torch.compile(attention, backend="aot_eager", fullgraph=True)
+    tensors = [made(2, 3, 7, 4) for _ in range(3)]
+    torch.manual_seed(1)
+    first, second = function(*tensors, dropout_p=0.5), function(*tensors, dropout_p=0.5)
+    torch.manual_seed(1)
+    assert torch.equal(function(*tensors, dropout_p=0.5), first)
+    assert not torch.equal(first, second)
+    with pytest.raises(TypeError, match="allowed are a seed and generators of PyTorch"):
+        function(*tensors, dropout_p=0.5, rng=fd.Philox4x32(1))
+
+
+@pytest.mark.usefixtures("compiler_reset")
+def test_compiled_whole_matrices():
+    """A mask that learns, and layouts that blocks cannot have."""
+    bias = made(6, 7)
+    tensors = made(1, 2, 6, 3), made(1, 2, 7, 3), made(3, 2, 7, 4)
+
+    def function(*tensors):
+        return attention(*tensors, dropout_p=0.3, seed=5)
+
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    for arguments in (tensors, (*tensors, bias)):
+        found, expected = compiled(*arguments), function(*arguments)
+        assert_close(found, expected, 1e-12)
+        gradients = torch.autograd.grad(found.square().sum(), arguments)
+        for x, y in zip(
+            gradients, torch.autograd.grad(expected.square().sum(), arguments), strict=True
+        ):
+            assert_close(x, y, 1e-10)
+
+
+def test_the_operators_pass_pytorchs_checks():
+    words = torch.tensor([1, 2, 3, 0])
+    tensors = made(2, 4, 5, 3), made(2, 2, 6, 3), made(2, 2, 6, 4)
+    for bias in (None, torch.rand(5, 6) < 0.7):
+        arguments = (*tensors, bias, words, 0.3, False, None, True)
+        torch.library.opcheck(torch.ops.fastdrop.attend.default, arguments)
+
+
+@pytest.mark.usefixtures("compiler_reset")
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_functions_of_pytorch_stay_pytorchs(installed, backend):
+    function = torch.compile(F.scaled_dot_product_attention, backend=backend, fullgraph=True)
+    tensors = [made(2, 3, 7, 4) for _ in range(3)]
+    out = function(*tensors, dropout_p=0.5)
+    out.sum().backward()
+    assert out.shape == (2, 3, 7, 4)
+
+
+def test_exported():
+    class Model(nn.Module):
+        def forward(self, x):
+            return attention(x, x, x, dropout_p=0.5, seed=3)
+
+    x = torch.randn(2, 3, 7, 4)
+    program = torch.export.export(Model(), (x,))
+    assert any("fastdrop.attend" in str(node.target) for node in program.graph.nodes)
+    assert_close(program.module()(x), attention(x, x, x, dropout_p=0.5, seed=3), 1e-6)
