@@ -17,7 +17,6 @@ or the explicit functions and modules are called. Both go through the same rooms
 """
 
 from fastdrop.torch._accelerate import accelerate
-from fastdrop.torch._blas import find_blas
 from fastdrop.torch._install import install, installed, uninstall
 from fastdrop.torch._threads import find_openmp
 from fastdrop.torch.attention import scaled_dot_product_attention
@@ -42,7 +41,6 @@ from fastdrop.torch.modules import (
 )
 
 find_openmp()
-find_blas()
 
 __all__ = [
     "AlphaDropout",

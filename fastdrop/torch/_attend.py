@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch.autograd import Function, forward_ad
 
+from fastdrop.torch import _blas
 from fastdrop.torch._apply import PLAIN, Ints, logical_strides
 from fastdrop.torch._attention import attend as attend_addresses
-from fastdrop.torch._attention import has_gemm
 from fastdrop.torch._autograd import drop
 from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import TensorMask, mask_from_words
@@ -28,6 +28,8 @@ __all__ = [
     "gradients_of_whole",
     "in_blocks",
     "inputs_of",
+    "scale_of",
+    "weights_shape",
 ]
 
 Optional: TypeAlias = torch.Tensor | None
@@ -79,7 +81,7 @@ def _is_strided(x: torch.Tensor) -> bool:
     return _dispatch_keys(x).raw_repr() in PLAIN
 
 
-def _weights_shape(query: torch.Tensor, key: torch.Tensor, grouped: bool) -> Ints:
+def weights_shape(query: torch.Tensor, key: torch.Tensor, grouped: bool) -> Ints:
     """Return the shape of the weights; RuntimeError if there is none."""
     heads: Ints = tuple(query.shape[:-2])
     if grouped:
@@ -116,7 +118,7 @@ def inputs_of(
         if not all(served) or any(heads % count for count in served):
             return None
     try:
-        shape = _weights_shape(query, key, grouped)
+        shape = weights_shape(query, key, grouped)
         if grouped:
             served = _heads_served(value, query.size(-3) // value.size(-3))
             torch.broadcast_shapes(shape[:-2], served)
@@ -131,9 +133,14 @@ def inputs_of(
             return None
     except RuntimeError:
         return None
-    if scale is None:
-        scale = width**-0.5 if width else 1.0
-    return Inputs(query, key, value, bias, causal, scale, shape)
+    return Inputs(query, key, value, bias, causal, scale_of(query, scale), shape)
+
+
+def scale_of(query: torch.Tensor, scale: float | None) -> float:
+    """Return the scale of the scores."""
+    if scale is not None:
+        return scale
+    return query.size(-1) ** -0.5 if query.size(-1) else 1.0
 
 
 def draw_weights_mask(
@@ -341,14 +348,10 @@ def gradients_of_whole(
 def expand(inputs: Inputs) -> Inputs | None:
     """Return the inputs with heads that are all there, or None where blocks cannot serve."""
     query, key, value, bias, _, _, shape = inputs
-    if not (
-        has_gemm()
-        and min(shape, default=1)
-        and query.size(-1)
-        and value.size(-1)
-        and not (bias is not None and bias.requires_grad)
-        and not _transforming()
-        and forward_ad._current_level < 0
+    if (
+        not _blas.FOUND
+        or 0 in (*shape, query.size(-1), value.size(-1))
+        or (bias is not None and bias.requires_grad)
     ):
         return None
     heads = shape[:-2]
@@ -372,7 +375,8 @@ def expand(inputs: Inputs) -> Inputs | None:
 
 def attend(inputs: Inputs, mask: TensorMask) -> torch.Tensor:
     """Return attention with its weights under the mask, and its derivatives where asked for."""
-    expanded = expand(inputs)
+    whole = _transforming() or forward_ad._current_level >= 0
+    expanded = None if whole else expand(inputs)
     if expanded is None:
         return attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
     query, key, value = expanded[:3]

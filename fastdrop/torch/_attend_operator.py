@@ -10,34 +10,42 @@ from typing import Any
 
 import torch
 
-from fastdrop.torch._apply import apply, logical_strides
+from fastdrop.torch._apply import logical_strides
 from fastdrop.torch._attend import (
     Inputs,
     attend_whole,
     expand,
     gradients_in_blocks,
-    gradients_of_whole,
     in_blocks,
-    inputs_of,
+    scale_of,
+    weights_shape,
 )
+from fastdrop.torch._operator import drop_traced
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
 __all__ = ["attend_traced"]
 
 
-def _checked(tensors: tuple[Any, ...], settings: tuple[Any, ...]) -> tuple[Inputs, TensorMask]:
-    """Return the inputs, and their mask."""
-    query, key, value, bias, words = tensors
-    p, causal, scale, grouped = settings
-    inputs = inputs_of(query, key, value, bias, causal, scale, grouped)
+def _checked(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: torch.Tensor | None,
+    words: torch.Tensor,
+    p: float,
+    causal: bool,
+    scale: float,
+) -> tuple[Inputs, TensorMask]:
+    """Return the inputs, and the mask."""
+    shape = (*query.shape[:-1], key.size(-2))
+    inputs = expand(Inputs(query, key, value, bias, causal, scale, shape))
     if inputs is None:
         raise RuntimeError(
-            f"query, key and value are {[tuple(x.shape) for x in (query, key, value)]} tensors of "
-            f"{query.dtype}; allowed are what torch.nn.functional.scaled_dot_product_attention "
-            "takes on a CPU"
+            f"query is a {tuple(query.shape)} tensor, key a {tuple(key.shape)} tensor; allowed are "
+            "sizes above 0, and a PyTorch whose BLAS can be found"
         )
     words = words.contiguous()
-    return inputs, mask_from_words(words.data_ptr(), p, logical_strides(inputs.shape))
+    return inputs, mask_from_words(words.data_ptr(), p, logical_strides(shape))
 
 
 @torch.library.custom_op("fastdrop::attend", mutates_args=())
@@ -49,37 +57,18 @@ def _attend(
     words: torch.Tensor,
     p: float,
     causal: bool,
-    scale: float | None,
-    grouped: bool,
+    scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs, mask = _checked((query, key, value, bias, words), (p, causal, scale, grouped))
-    expanded = expand(inputs)
-    if expanded is None:
-        out = attend_whole(*inputs[:6], lambda weights: apply(mask, weights))
-        statistics = torch.zeros(2, *inputs.shape[:-1], dtype=torch.float64)
-    else:
-        out, statistics = in_blocks(expanded, mask)
+    out, statistics = in_blocks(*_checked(query, key, value, bias, words, p, causal, scale))
     return out.contiguous(), statistics
 
 
 @_attend.register_fake
 def _(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    bias: torch.Tensor | None,
-    words: torch.Tensor,
-    p: float,
-    causal: bool,
-    scale: float | None,
-    grouped: bool,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    heads = query.shape[:-2]
-    if not grouped:
-        heads = torch.broadcast_shapes(heads, key.shape[:-2])
-    of_out = heads if grouped else torch.broadcast_shapes(heads, value.shape[:-2])
-    out = query.new_empty(*of_out, query.size(-2), value.size(-1))
-    return out, query.new_empty(2, *heads, query.size(-2), dtype=torch.float64)
+    out = query.new_empty(*query.shape[:-1], value.size(-1))
+    return out, query.new_empty(2, *query.shape[:-1], dtype=torch.float64)
 
 
 @torch.library.custom_op("fastdrop::attend_backward", mutates_args=())
@@ -94,24 +83,12 @@ def _attend_backward(
     words: torch.Tensor,
     p: float,
     causal: bool,
-    scale: float | None,
-    grouped: bool,
+    scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    tensors = (query, key, value)
-    inputs, mask = _checked((*tensors, bias, words), (p, causal, scale, grouped))
-    expanded = expand(inputs)
-    if expanded is None:
-        with torch.enable_grad():
-            leaves = [x.detach().requires_grad_() for x in tensors]
-            inputs = inputs._replace(query=leaves[0], key=leaves[1], value=leaves[2])
-            gradients = gradients_of_whole(inputs, mask, out_gradient)
-    else:
-        gradients = gradients_in_blocks(expanded, mask, out, statistics, out_gradient)
-    query, key, value = (
-        gradient.detach().sum_to_size(x.shape).contiguous()
-        for gradient, x in zip(gradients, tensors, strict=True)
-    )
-    return query, key, value
+    inputs, mask = _checked(query, key, value, bias, words, p, causal, scale)
+    gradients = gradients_in_blocks(inputs, mask, out, statistics, out_gradient)
+    of_query, of_key, of_value = (gradient.contiguous() for gradient in gradients)
+    return of_query, of_key, of_value
 
 
 @_attend_backward.register_fake
@@ -128,14 +105,13 @@ def _(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-    *tensors, p, causal, scale, grouped = inputs
-    ctx.save_for_backward(*output, *tensors)
-    ctx.settings = (p, causal, scale, grouped)
+    ctx.save_for_backward(*output, *inputs[:5])
+    ctx.settings = inputs[5:]
 
 
 def _backward(ctx: Any, out_gradient: torch.Tensor, _: Any) -> tuple[Any, ...]:
     gradients = torch.ops.fastdrop.attend_backward(out_gradient, *ctx.saved_tensors, *ctx.settings)
-    return (*gradients, *[None] * 6)
+    return (*gradients, *[None] * 5)
 
 
 _attend.register_autograd(_backward, setup_context=_keep)
@@ -146,12 +122,21 @@ def attend_traced(
     key: torch.Tensor,
     value: torch.Tensor,
     bias: torch.Tensor | None,
-    words: torch.Tensor,
-    p: float,
     causal: bool,
     scale: float | None,
     grouped: bool,
+    words: torch.Tensor,
+    p: float,
 ) -> torch.Tensor:
-    """Return attention under the mask of the words, as a step of the traced program."""
-    out, _ = torch.ops.fastdrop.attend(query, key, value, bias, words, p, causal, scale, grouped)
-    return out
+    """Return attention under the mask of the words, as steps of the traced program."""
+    scale = scale_of(query, scale)
+    shape = weights_shape(query, key, grouped)
+    inputs = expand(Inputs(query, key, value, bias, causal, scale, shape))
+    if inputs is not None:
+        out, _ = torch.ops.fastdrop.attend(*inputs[:4], words, p, causal, scale)
+        return out
+    factor = 1.0 / (1.0 - p) if p < 1.0 else 1.0
+    return attend_whole(
+        *(query, key, value, bias, causal, scale),
+        lambda weights: drop_traced(weights, words, p, factor, False),
+    )

@@ -105,11 +105,6 @@ def use_gemm(size_t single, size_t double):
     return True
 
 
-def has_gemm():
-    """Return whether there are functions that multiply matrices."""
-    return single_gemm != NULL
-
-
 # ---- calls -----------------------------------------------------------------------------------
 
 cdef struct attention_call:

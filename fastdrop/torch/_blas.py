@@ -13,7 +13,7 @@ import torch
 
 from fastdrop.torch._attention import use_gemm
 
-__all__ = ["find_blas"]
+__all__ = ["FOUND", "find_blas"]
 
 
 def find_blas() -> bool:
@@ -30,3 +30,6 @@ def find_blas() -> bool:
         if single and double:
             return bool(use_gemm(single, double))
     return False
+
+
+FOUND = find_blas()

@@ -9,10 +9,10 @@ import torch
 from fastdrop._checks import check_p
 from fastdrop.source import Source
 from fastdrop.torch._apply import logical_strides
-from fastdrop.torch._attend import attend, attend_whole, draw_weights_mask, inputs_of
+from fastdrop.torch._attend import attend, draw_weights_mask, inputs_of
 from fastdrop.torch._attend_operator import attend_traced
 from fastdrop.torch._mask import Generator, addressable_source
-from fastdrop.torch._operator import drop_traced, is_traced, words_of_generator, words_of_seed
+from fastdrop.torch._operator import is_traced, words_of_generator, words_of_seed
 from fastdrop.torch._tensor import mask_from_source
 
 __all__ = ["scaled_dot_product_attention"]
@@ -177,14 +177,5 @@ def _traced(
     words = words_of_generator(rng) if seed is None else words_of_seed(seed)
     if attn_mask is not None and is_causal:
         raise RuntimeError("attn_mask is given and is_causal is True; allowed is one of the two")
-    if attn_mask is None or not attn_mask.requires_grad:
-        tensors = (query, key, value, attn_mask)
-        return attend_traced(*tensors, words, dropout_p, is_causal, scale, enable_gqa)
-    factor = 1.0 / (1.0 - dropout_p) if dropout_p < 1.0 else 1.0
-
-    def dropping(weights: torch.Tensor) -> torch.Tensor:
-        return drop_traced(weights, words, dropout_p, factor, False)
-
-    if scale is None:
-        scale = query.size(-1) ** -0.5
-    return attend_whole(query, key, value, attn_mask, is_causal, scale, dropping)
+    tensors = (query, key, value, attn_mask)
+    return attend_traced(*tensors, is_causal, scale, enable_gqa, words, dropout_p)
