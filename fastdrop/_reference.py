@@ -507,7 +507,8 @@ def exponential(x: NDArray[Any]) -> NDArray[Any]:
     for k in reversed(range(spec.degree)):
         total = total * r + number(1) / number(math.factorial(k))
     power = np.where(n == spec.zero, number(0), np.ldexp(number(1), _whole(n)))
-    return total * power
+    result: NDArray[Any] = total * power
+    return result
 
 
 def _whole(n: NDArray[Any]) -> NDArray[np.int32]:

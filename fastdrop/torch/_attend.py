@@ -114,8 +114,8 @@ def inputs_of(
     ):
         return None
     if grouped:
-        heads, served = query.size(-3), (key.size(-3), value.size(-3))
-        if not all(served) or any(heads % count for count in served):
+        heads, counts = query.size(-3), (key.size(-3), value.size(-3))
+        if not all(counts) or any(heads % count for count in counts):
             return None
     try:
         shape = weights_shape(query, key, grouped)

@@ -106,7 +106,7 @@ def scaled_dot_product_attention(
     tensor([1.0000, 0.5000, 1.5000, 0.5000])
     """
     arguments = (query, key, value, attn_mask, dropout_p, is_causal)
-    options = {"scale": scale, "enable_gqa": enable_gqa}
+    options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
     if is_traced(query):
         return _traced(*arguments, **options, rng=rng, seed=seed)
     source = addressable_source(rng, seed, name="rng")
@@ -172,7 +172,7 @@ def _traced(
         )
     dropout_p = check_p(dropout_p)
     if dropout_p == 0.0:
-        options = {"scale": scale, "enable_gqa": enable_gqa}
+        options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
         return _stock(query, key, value, attn_mask, 0.0, is_causal, **options)
     words = words_of_generator(rng) if seed is None else words_of_seed(seed)
     if attn_mask is not None and is_causal:
