@@ -53,7 +53,8 @@ KERNEL_ROOMS = {
     "source": {"kernels.h"},
     "mask": {"kernels.h", "source"},
     "apply": {"kernels.h"},
-    "targets": {"simd", "source", "mask", "apply"},
+    "attention": {"kernels.h"},
+    "targets": {"simd", "source", "mask", "apply", "attention"},
     "engine": {"kernels.h", "numpy/random/bitgen.h"},
 }
 SYSTEM_HEADERS = {

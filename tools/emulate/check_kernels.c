@@ -25,12 +25,16 @@ typedef enum {
     OPERATE,
     NORMAL,
     MULTIPLY,
+    SOFTMAX,
+    SOFTMAX_BACKWARD,
     KINDS
 } vector_kind;
 
-static const char *const kind_names[KINDS] = {"fill", "lanes", "threshold", "apply",  "unpack",
-                                              "draw", "words", "operate",   "normal", "multiply"};
-static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1}; /* to compute the same result */
+static const char *const kind_names[KINDS] = {
+    "fill",    "lanes",  "threshold", "apply",   "unpack",          "draw", "words",
+    "operate", "normal", "multiply",  "softmax", "softmax_backward"};
+/* To compute the same result. */
+static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1};
 
 typedef struct {
     const uint8_t *at;
@@ -323,6 +327,40 @@ run_words(const fd_kernels *kernels, const vector *v, uint8_t *out)
     }
 }
 
+/* A row in arrays of its own: of scores and, backward, of gradients. */
+static void
+run_softmax(const fd_kernels *kernels, const vector *v, int backward, uint8_t *out)
+{
+    const size_t size = v->which == FD_FLOAT64 ? 8 : 4, bytes = v->n * size;
+    uint8_t *kept = (uint8_t *)allocate(v->kept.size);
+    uint8_t *scores = (uint8_t *)allocate(bytes), *gradients = (uint8_t *)allocate(bytes);
+    double given[5];
+    memcpy(kept, v->kept.at, v->kept.size);
+    memcpy(scores, v->given.at, bytes);
+    swap_order(scores, bytes, size);
+    if (backward) {
+        memcpy(gradients, v->given.at + bytes, bytes);
+        swap_order(gradients, bytes, size);
+        memcpy(given, v->given.at + 2 * bytes, sizeof given);
+        swap_order(given, sizeof given, 8);
+        const fd_softmax row = {given[0], given[1], given[2], given[3], given[4]};
+        kernels->softmax_backward[v->which](scores, gradients, v->n, kept, (size_t)v->at, &row);
+        memcpy(out + bytes, gradients, bytes);
+        swap_order(out + bytes, bytes, size);
+    } else {
+        fd_softmax row;
+        kernels->softmax[v->which](scores, v->n, kept, (size_t)v->at, &row);
+        memcpy(out + bytes, &row.largest, 8);
+        memcpy(out + bytes + 8, &row.inverse, 8);
+        swap_order(out + bytes, 16, 8);
+    }
+    memcpy(out, scores, bytes);
+    swap_order(out, bytes, size);
+    free(gradients);
+    free(scores);
+    free(kept);
+}
+
 static uint8_t *
 run(const fd_kernels *kernels, const vector *v, size_t way)
 {
@@ -358,6 +396,10 @@ run(const fd_kernels *kernels, const vector *v, size_t way)
         break;
     case MULTIPLY:
         run_multiply(kernels, v, out);
+        break;
+    case SOFTMAX:
+    case SOFTMAX_BACKWARD:
+        run_softmax(kernels, v, v->kind == SOFTMAX_BACKWARD, out);
         break;
     case KINDS:
         break;

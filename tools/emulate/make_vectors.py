@@ -19,6 +19,7 @@ import numpy as np
 
 TWIN = Path(__file__).resolve().parents[2] / "fastdrop" / "_reference.py"
 FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, OPERATE, NORMAL, MULTIPLY = range(10)
+SOFTMAX, SOFTMAX_BACKWARD = 10, 11
 SOURCES = ("Philox4x32", "Xoshiro256PlusPlus", "Xorshift128Plus")
 DTYPES = ("<u2", "<u2", "<u4", "<u8")  # bit patterns of float16, bfloat16, float32, float64
 FLOATS = ("<f2", None, "<f4", "<f8")
@@ -242,9 +243,40 @@ def draws():
         yield record(WORDS, which, 300, identity, 16001, wanted=made.tobytes())
 
 
+def softmaxes():
+    """Rows of attention scores, some masked, and their derivatives."""
+    rest = (1 / 0.7, 0.125, -0.3)
+    for which, n, at in itertools.product((2, 3), (0, 16, 48, 320), (0, 5, 8)):
+        scores, gradients = (6 * rng.standard_normal((2, n))).astype(FLOATS[which])
+        scores[rng.random(n) < 0.3] = -np.inf
+        scores[:1] = -87.6 if which == 2 else -708.5  # where weights end
+        kept = rng.random(at + n + 16) < 0.7
+        packed, kept = twin.pack(kept).tobytes(), kept[at : at + n]
+        weights, *row = twin.softmax(scores, kept)
+        yield record(
+            SOFTMAX,
+            which,
+            n,
+            at=at,
+            kept=packed,
+            given=scores.tobytes(),
+            wanted=weights.tobytes() + struct.pack("<2d", *row),
+        )
+        results = twin.softmax_backward(scores, gradients, kept, *row, *rest)
+        yield record(
+            SOFTMAX_BACKWARD,
+            which,
+            n,
+            at=at,
+            kept=packed,
+            given=scores.tobytes() + gradients.tobytes() + struct.pack("<5d", *row, *rest),
+            wanted=b"".join(result.tobytes() for result in results),
+        )
+
+
 def main(path):
     """Write the file."""
-    stages = (fills, thresholds, applies, operates, normals, unpacks, draws)
+    stages = (fills, thresholds, applies, operates, normals, unpacks, draws, softmaxes)
     Path(path).write_bytes(b"".join(vector for stage in stages for vector in stage()))
 
 

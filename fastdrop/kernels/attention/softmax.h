@@ -63,7 +63,7 @@ FD_DEFINE_EXP(f64, v_f64, double, 6755399441055744.0, -709.0, 0.6931471803691238
     static void softmax_##TYPE(void *numbers, size_t n, const uint8_t *kept, size_t at,            \
                                fd_softmax *row)                                                    \
     {                                                                                              \
-        NUMBER *scores = (NUMBER *)numbers, place[GROUP], largest;                                 \
+        NUMBER *scores = (NUMBER *)numbers, place[GROUP], largest, inverse;                        \
         VECTOR most = V##_set1(-(NUMBER)INFINITY), sum = V##_set1(0), shift;                       \
         for (size_t i = 0; i < n; i += GROUP) {                                                    \
             most = V##_max(V##_load(scores + i), most);                                            \
@@ -86,8 +86,9 @@ FD_DEFINE_EXP(f64, v_f64, double, 6755399441055744.0, -709.0, 0.6931471803691238
                 place[i] += place[i + half];                                                       \
             }                                                                                      \
         }                                                                                          \
+        inverse = place[0] == 0 ? 0 : 1 / place[0]; /* rounded, where C computes in double */      \
         row->largest = largest;                                                                    \
-        row->inverse = place[0] == 0 ? 0 : 1 / place[0];                                           \
+        row->inverse = inverse;                                                                    \
     }                                                                                              \
     static void softmax_backward_##TYPE(void *numbers, void *gradient_numbers, size_t n,           \
                                         const uint8_t *kept, size_t at, const fd_softmax *row)     \
