@@ -42,6 +42,10 @@ typedef __m256d r_f64;
 #define r_f32_mul(a, b) _mm256_mul_ps(a, b)
 #define r_f32_add(a, b) _mm256_add_ps(a, b)
 #define r_f32_sub(a, b) _mm256_sub_ps(a, b)
+#define r_f32_max(a, b) _mm256_max_ps(a, b)
+#define r_f32_power(a)                                                                             \
+    _mm256_castsi256_ps(                                                                           \
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127)), 23))
 #define r_f32_sqrt(a) _mm256_sqrt_ps(a)
 #define r_f32_from_i32(a) _mm256_cvtepi32_ps(a)
 #define r_f32_from_bits(a) _mm256_castsi256_ps(a)
@@ -87,6 +91,11 @@ r_f32_to_bfloat(r_f32 v)
 #define r_f64_store_past(to, v) _mm256_stream_pd(to, v)
 #define r_f64_mul(a, b) _mm256_mul_pd(a, b)
 #define r_f64_add(a, b) _mm256_add_pd(a, b)
+#define r_f64_sub(a, b) _mm256_sub_pd(a, b)
+#define r_f64_max(a, b) _mm256_max_pd(a, b)
+#define r_f64_power(a)                                                                             \
+    _mm256_castsi256_pd(                                                                           \
+        _mm256_slli_epi64(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_set1_epi64x(1023)), 52))
 #define r_f64_not_below(a) _mm256_movemask_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_NLE_UQ))
 #define r_f64_and(a, set) _mm256_and_pd(a, _mm256_castsi256_pd(set))
 #define r_f64_choose(a, b, set) _mm256_blendv_pd(b, a, _mm256_castsi256_pd(set))

@@ -48,6 +48,10 @@ typedef __m512d v_f64;
 #define f32_mul(a, b) _mm512_mul_ps(a, b)
 #define f32_add(a, b) _mm512_add_ps(a, b)
 #define f32_sub(a, b) _mm512_sub_ps(a, b)
+#define f32_max(a, b) _mm512_max_ps(a, b)
+#define f32_power(a)                                                                               \
+    _mm512_castsi512_ps(                                                                           \
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(127)), 23))
 #define f32_sqrt(a) _mm512_sqrt_ps(a)
 #define f32_from_i32(a) _mm512_cvtepi32_ps(a)
 #define f32_from_bits(a) _mm512_castsi512_ps(a)
@@ -91,6 +95,11 @@ f32_to_bfloat(v_f32 v)
 #define f64_store_past(to, v) _mm512_stream_pd(to, v)
 #define f64_mul(a, b) _mm512_mul_pd(a, b)
 #define f64_add(a, b) _mm512_add_pd(a, b)
+#define f64_sub(a, b) _mm512_sub_pd(a, b)
+#define f64_max(a, b) _mm512_max_pd(a, b)
+#define f64_power(a)                                                                               \
+    _mm512_castsi512_pd(                                                                           \
+        _mm512_slli_epi64(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_set1_epi64(1023)), 52))
 #define f64_not_below(a) ((uint8_t)_mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_NLE_UQ))
 #define f64_select(a, b, bits) _mm512_mask_blend_pd((__mmask8)(bits), b, a)
 #define f64_keep(a, bits) _mm512_maskz_mov_pd((__mmask8)(bits), a)

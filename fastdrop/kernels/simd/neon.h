@@ -71,6 +71,9 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_mul(a, b) vmulq_f32(a, b)
 #define r_f32_add(a, b) vaddq_f32(a, b)
 #define r_f32_sub(a, b) vsubq_f32(a, b)
+#define r_f32_max(a, b) vbslq_f32(vcgtq_f32(a, b), a, b) /* its own maximum prefers NaN */
+#define r_f32_power(a)                                                                             \
+    vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(127)), 23))
 #define r_f32_sqrt(a) vsqrtq_f32(a)
 #define r_f32_from_i32(a) vcvtq_f32_s32(vreinterpretq_s32_u64(a))
 #define r_f32_from_bits(a) vreinterpretq_f32_u64(a)
@@ -102,6 +105,10 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_store_past(to, v) r_f64_store(to, v)
 #define r_f64_mul(a, b) vmulq_f64(a, b)
 #define r_f64_add(a, b) vaddq_f64(a, b)
+#define r_f64_sub(a, b) vsubq_f64(a, b)
+#define r_f64_max(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)
+#define r_f64_power(a)                                                                             \
+    vreinterpretq_f64_u64(vshlq_n_u64(vaddq_u64(vreinterpretq_u64_f64(a), vdupq_n_u64(1023)), 52))
 #define r_f64_not_below(a) r_signs64(vcleq_f64(a, vdupq_n_f64(0.0)))
 #define r_f64_and(a, set)                                                                          \
     vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_u32(set)))

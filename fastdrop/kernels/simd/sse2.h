@@ -45,6 +45,10 @@ typedef __m128d r_f64;
 #define r_f32_mul(a, b) _mm_mul_ps(a, b)
 #define r_f32_add(a, b) _mm_add_ps(a, b)
 #define r_f32_sub(a, b) _mm_sub_ps(a, b)
+#define r_f32_max(a, b) _mm_max_ps(a, b)
+#define r_f32_power(a)                                                                             \
+    _mm_castsi128_ps(                                                                              \
+        _mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))
 #define r_f32_sqrt(a) _mm_sqrt_ps(a)
 #define r_f32_from_i32(a) _mm_cvtepi32_ps(a)
 #define r_f32_from_bits(a) _mm_castsi128_ps(a)
@@ -101,6 +105,11 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_store_past(to, v) _mm_stream_pd(to, v)
 #define r_f64_mul(a, b) _mm_mul_pd(a, b)
 #define r_f64_add(a, b) _mm_add_pd(a, b)
+#define r_f64_sub(a, b) _mm_sub_pd(a, b)
+#define r_f64_max(a, b) _mm_max_pd(a, b)
+#define r_f64_power(a)                                                                             \
+    _mm_castsi128_pd(                                                                              \
+        _mm_slli_epi64(_mm_add_epi64(_mm_castpd_si128(a), _mm_set1_epi64x(1023)), 52))
 #define r_f64_not_below(a) _mm_movemask_pd(_mm_cmpnle_pd(a, _mm_setzero_pd()))
 #define r_f64_and(a, set) _mm_and_pd(a, _mm_castsi128_pd(set))
 #define r_f64_choose(a, b, set)                                                                    \

@@ -268,6 +268,18 @@ f32_sub(v_f32 a, v_f32 b)
 }
 
 FD_INLINE v_f32
+f32_max(v_f32 a, v_f32 b)
+{
+    FD_RESULT(v_f32, r_f32_max(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f32
+f32_power(v_f32 a)
+{
+    FD_RESULT(v_f32, r_f32_power(a.r[i]));
+}
+
+FD_INLINE v_f32
 f32_sqrt(v_f32 a)
 {
     FD_RESULT(v_f32, r_f32_sqrt(a.r[i]));
@@ -367,6 +379,24 @@ FD_INLINE v_f64
 f64_add(v_f64 a, v_f64 b)
 {
     FD_RESULT(v_f64, r_f64_add(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f64
+f64_sub(v_f64 a, v_f64 b)
+{
+    FD_RESULT(v_f64, r_f64_sub(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f64
+f64_max(v_f64 a, v_f64 b)
+{
+    FD_RESULT(v_f64, r_f64_max(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f64
+f64_power(v_f64 a)
+{
+    FD_RESULT(v_f64, r_f64_power(a.r[i]));
 }
 
 FD_INLINE uint8_t

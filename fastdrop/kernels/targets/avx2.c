@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define FD_TARGET avx2
 #define FD_TABLE fd_kernels_avx2
-#include "../simd/arithmetic_avx2.h"
+#include "../simd/avx2.h"
 #include "table.inc.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define FD_TARGET avx512
 #define FD_TABLE fd_kernels_avx512
-#include "../simd/arithmetic_avx512.h"
+#include "../simd/avx512.h"
 #include "table.inc.h"

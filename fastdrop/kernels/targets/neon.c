@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define FD_TARGET neon
 #define FD_TABLE fd_kernels_neon
-#include "../simd/arithmetic_neon.h"
+#include "../simd/neon.h"
 #include "table.inc.h"

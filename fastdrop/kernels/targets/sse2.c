@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define FD_TARGET sse2
 #define FD_TABLE fd_kernels_sse2
-#include "../simd/arithmetic_sse2.h"
+#include "../simd/sse2.h"
 #include "table.inc.h"
