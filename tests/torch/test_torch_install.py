@@ -13,16 +13,24 @@ from torch.utils import checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import fastdrop.torch
-from fastdrop.torch import _apply
+from fastdrop.torch import _apply, _attend
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Return the list of masks that were applied to memory."""
+    """Return the list of masks that were applied to memory, or to attention in blocks."""
     applied = []
-    run = _apply._run
+    run, attend, derive = _apply._run, _attend.in_blocks, _attend.gradients_in_blocks
     monkeypatch.setattr(
         _apply, "_run", lambda mask, x, y: (applied.append(mask), run(mask, x, y))[1]
+    )
+    monkeypatch.setattr(
+        _attend, "in_blocks", lambda inputs, mask: (applied.append(mask), attend(inputs, mask))[1]
+    )
+    monkeypatch.setattr(
+        _attend,
+        "gradients_in_blocks",
+        lambda inputs, mask, *rest: (applied.append(mask), derive(inputs, mask, *rest))[1],
     )
     return applied
 
