@@ -5,24 +5,23 @@ import numpy as np
 
 from .common import (
     BIT_GENERATORS,
-    PROBABILITIES,
     SIZES,
     SOURCES,
     Benchmark,
+    ShortCalls,
+    against,
     fd,
     make_source,
-    ratio,
 )
 
 
 class Bernoulli(Benchmark):
     """Raw booleans into memory that exists."""
 
-    params = [SOURCES + BIT_GENERATORS, PROBABILITIES, ["L2", "LLC"]]
+    params = [SOURCES + BIT_GENERATORS, [0.1, 0.5], ["L2", "LLC"]]
     param_names = ["source", "p", "size"]
 
-    def setup(self, source, p, size):
-        super().setup()
+    def prepare(self, source, p, size):
         self.n = SIZES[size]
         self.source = make_source(source)
         self.booleans = np.zeros(self.n, dtype=bool)
@@ -35,51 +34,55 @@ class Bernoulli(Benchmark):
         fd.bernoulli(self.n, p, rng=self.source, out=self.booleans)
 
 
+@against("NumPy idioms")
 class BernoulliAgainstNumPy(Benchmark):
-    """How many times faster packed booleans are than `rng.random(n) < p`."""
+    """Packed booleans; the baseline is `rng.random(n) < p` on PCG64, or on the same generator."""
 
     params = [SOURCES + BIT_GENERATORS, [0.1, 0.5]]
     param_names = ["source", "p"]
 
-    def setup(self, source, p):
-        super().setup()
-        self.n = SIZES["LLC"]
-        self.source = make_source(source)
-        name = source if source in BIT_GENERATORS else "PCG64"
-        self.rng = np.random.Generator(getattr(np.random, name)(1))
-
-    def track_packed(self, source, p):
-        return ratio(
-            lambda: self.rng.random(self.n) < p,
-            lambda: fd.bernoulli(self.n, p, rng=self.source, packed=True),
-        )
-
-    track_packed.unit = "times faster"
+    def prepare(self, source, p):
+        n = SIZES["LLC"]
+        bits = make_source(source)
+        rng = np.random.Generator(bits if source in BIT_GENERATORS else np.random.PCG64(1))
+        self.call = lambda: fd.bernoulli(n, p, rng=bits, packed=True)
+        self.baseline = lambda: rng.random(n) < p
 
 
-class Drawing(Benchmark):
-    """New masks. A seeded mask should cost the same at every size."""
+class Packed(Benchmark):
+    """New packed masks."""
 
-    params = [["seed", "bits"], ["L1", "L2", "LLC"]]
-    param_names = ["store", "size"]
+    params = [["L1", "L2", "LLC"]]
+    param_names = ["size"]
 
-    def setup(self, store, size):
-        super().setup()
+    def prepare(self, size):
         self.n = SIZES[size]
         self.source = make_source("Xoshiro256PlusPlus")
 
-    def time_dropout_mask(self, store, size):
-        fd.dropout_mask(self.n, 0.1, rng=self.source, store=store)
+    def time_dropout_mask(self, size):
+        fd.dropout_mask(self.n, 0.1, rng=self.source, store="bits")
+
+
+class Seeded(ShortCalls):
+    """New seeded masks, which should cost the same at every size."""
+
+    params = [["L1", "L2", "LLC"]]
+    param_names = ["size"]
+
+    def prepare(self):
+        self.source = make_source("Xoshiro256PlusPlus")
+
+    def time_dropout_mask(self, size):
+        fd.dropout_mask(SIZES[size], 0.1, rng=self.source, store="seed")
 
 
 class Reading(Benchmark):
-    """What can be asked of a mask."""
+    """The whole of a mask."""
 
     params = [["seed", "bits"]]
     param_names = ["store"]
 
-    def setup(self, store):
-        super().setup()
+    def prepare(self, store):
         n = SIZES["LLC"]
         self.mask = fd.dropout_mask((1024, n // 1024), 0.1, rng=1, store=store)
         self.twin = fd.dropout_mask((1024, n // 1024), 0.1, rng=1, store="bits")
@@ -90,8 +93,21 @@ class Reading(Benchmark):
     def time_packed(self, store):
         self.mask.packed()
 
-    def time_window(self, store):
-        np.asarray(self.mask[500:510, 100:200])
-
     def time_equal(self, store):
         assert self.mask == self.twin
+
+
+class Window(ShortCalls):
+    """A thousand elements out of a million."""
+
+    params = [["seed", "bits"]]
+    param_names = ["store"]
+
+    def prepare(self):
+        self.masks = {
+            store: fd.dropout_mask((1024, 1024), 0.1, rng=1, store=store)
+            for store in self.params[0]
+        }
+
+    def time_asarray(self, store):
+        np.asarray(self.masks[store][500:510, 100:200])

@@ -3,16 +3,14 @@
 
 import numpy as np
 
-from .common import Benchmark, fd, make_array
+from .common import Benchmark, fd
 
 
 class Peak(Benchmark):
     """The whole process. Two arrays of 64 MiB exist before dropout begins."""
 
-    def setup(self):
-        super().setup()
-        self.x = make_array(2**24)
-        self.y = np.ones_like(self.x)
+    def prepare(self):
+        self.arrays(2**24)
 
     def peakmem_arrays_alone(self):
         np.copyto(self.y, self.x)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The same work by others, one thread each: NumPy recipes, PyTorch, JAX, Numba, Keras, thinc.
+"""The same work by others, one thread each: NumPy recipes, Numba, PyTorch, JAX, Keras, thinc.
 
 Every peer is used as its users would use it, without needless copies. NumPy is there with its best
 recipes as well, not only with the one that everybody writes.
@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from .common import SIZES, Benchmark, fd, make_array, make_source, ratio
+from .common import SIZES, Benchmark, against, fd, make_source
 
 P = 0.1
 
@@ -66,17 +66,28 @@ def numba_loop(x):
     return lambda: loop(x, y, scale, rng)
 
 
-def torch_eager(x):
+def one_torch_thread():
     import torch
 
     torch.set_num_threads(1)
+    return torch
+
+
+def one_jax_thread():
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    import jax
+
+    return jax
+
+
+def torch_eager(x):
+    torch = one_torch_thread()
     t = torch.from_numpy(x)
     return lambda: torch.nn.functional.dropout(t, P)
 
 
 def jax_jitted(x):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    import jax
+    jax = one_jax_thread()
 
     @jax.jit
     def drop(key, x):
@@ -87,11 +98,23 @@ def jax_jitted(x):
     return lambda: drop(key, t).block_until_ready()
 
 
-def keras_layer(x):
+def keras_layer(backend, x):
+    os.environ["KERAS_BACKEND"] = backend
     import keras
 
     layer, t = keras.layers.Dropout(P, seed=1), keras.ops.convert_to_tensor(x)
     return lambda: layer(t, training=True)
+
+
+def keras_on_torch(x):
+    one_torch_thread()
+    return keras_layer("torch", x)
+
+
+def keras_on_jax(x):
+    one_jax_thread()
+    forward = keras_layer("jax", x)
+    return lambda: forward().block_until_ready()
 
 
 def thinc_layer(x):
@@ -110,30 +133,23 @@ PEERS = {
     "numba": numba_loop,
     "torch": torch_eager,
     "jax": jax_jitted,
-    "keras": keras_layer,
+    "keras on torch": keras_on_torch,
+    "keras on jax": keras_on_jax,
     "thinc": thinc_layer,
 }
 
 
+@against("copies")
 class Peers(Benchmark):
+    """One forward pass; the baseline is `np.copyto`."""
+
     params = [list(PEERS), ["L2", "LLC"]]
     param_names = ["peer", "size"]
-    timeout = 120
 
-    def setup(self, peer, size):
-        super().setup()
-        self.x = make_array(SIZES[size])
-        self.y = np.ones_like(self.x)
+    def prepare(self, peer, size):
+        self.arrays(SIZES[size])
         try:
-            self.forward = PEERS[peer](self.x)
+            self.call = PEERS[peer](self.x)
         except ImportError as error:
             raise NotImplementedError(f"{peer} is not installed") from error
-        self.forward()
-
-    def time_forward(self, peer, size):
-        self.forward()
-
-    def track_forward(self, peer, size):
-        return ratio(self.forward, lambda: np.copyto(self.y, self.x))
-
-    track_forward.unit = "copies"
+        self.call()

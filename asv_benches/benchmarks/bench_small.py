@@ -3,50 +3,63 @@
 
 import numpy as np
 
-from .common import Benchmark, fd, make_array, make_source, ratio
+from .common import Benchmark, ShortCalls, fd, make_array, make_source, ratio
+
+ELEMENTS = [1, 16, 128, 1024]
 
 
-class Small(Benchmark):
-    params = [[1, 16, 128, 1024]]
+class Small(ShortCalls):
+    """One call, in the ways in which it can be made."""
+
+    params = [ELEMENTS]
     param_names = ["elements"]
 
-    def setup(self, elements):
-        super().setup()
+    def prepare(self):
         self.source = make_source("Xoshiro256PlusPlus")
         self.rng = np.random.default_rng(1)
-        self.x = make_array(elements)
-        self.y = np.ones_like(self.x)
-        self.mask = fd.dropout_mask(elements, 0.1, rng=1)
+        self.x = {n: make_array(n) for n in ELEMENTS}
+        self.y = {n: make_array(n) for n in ELEMENTS}
+        self.mask = {n: fd.dropout_mask(n, 0.1, rng=1) for n in ELEMENTS}
 
     def time_dropout(self, elements):
-        fd.dropout(self.x, 0.1, rng=self.source)
+        fd.dropout(self.x[elements], 0.1, rng=self.source)
 
     def time_dropout_out(self, elements):
-        fd.dropout(self.x, 0.1, rng=self.source, out=self.y)
+        fd.dropout(self.x[elements], 0.1, rng=self.source, out=self.y[elements])
 
     def time_dropout_no_rng(self, elements):
-        fd.dropout(self.x, 0.1)
+        fd.dropout(self.x[elements], 0.1)
 
     def time_dropout_seed(self, elements):
-        fd.dropout(self.x, 0.1, rng=1)
+        fd.dropout(self.x[elements], 0.1, rng=1)
 
     def time_dropout_generator(self, elements):
-        fd.dropout(self.x, 0.1, rng=self.rng)
+        fd.dropout(self.x[elements], 0.1, rng=self.rng)
 
     def time_dropout_evaluation(self, elements):
-        fd.dropout(self.x, 0.1, training=False)
+        fd.dropout(self.x[elements], 0.1, training=False)
 
     def time_dropout_backward(self, elements):
-        fd.dropout_backward(self.x, self.mask)
+        fd.dropout_backward(self.x[elements], self.mask[elements])
 
     def time_bernoulli(self, elements):
         fd.bernoulli(elements, 0.1, rng=self.source)
 
-    def track_against_numpy(self, elements):
-        p = 0.1
+
+class SmallAgainstNumPy(Benchmark):
+    """The baseline is the NumPy idiom."""
+
+    params = [ELEMENTS]
+    param_names = ["elements"]
+
+    def prepare(self, elements):
+        self.x, self.p = make_array(elements), 0.1
+        self.source, self.rng = make_source("Xoshiro256PlusPlus"), np.random.default_rng(1)
+
+    def track_ratio(self, elements):
         return ratio(
-            lambda: self.x * (self.rng.random(self.x.shape) >= p) / (1 - p),
-            lambda: fd.dropout(self.x, p, rng=self.source),
+            lambda: fd.dropout(self.x, self.p, rng=self.source),
+            lambda: self.x * (self.rng.random(self.x.shape) >= self.p) / (1 - self.p),
         )
 
-    track_against_numpy.unit = "times faster"
+    track_ratio.unit = "NumPy idioms"

@@ -3,64 +3,44 @@
 
 import numpy as np
 
-from .common import SIZES, SOURCES, Benchmark, fd, make_source, ratio
+from .common import SIZES, SOURCES, Benchmark, ShortCalls, against, fd, make_source
 
 
+@against("copies")
 class Words(Benchmark):
     """64-bit words by `random_raw`; the baseline is a copy of as many bytes."""
 
     params = [SOURCES, ["L1", "L2", "LLC"]]
     param_names = ["source", "size"]
 
-    def setup(self, source, size):
-        super().setup()
-        self.words = SIZES[size] // 2
-        self.source = make_source(source)
-        self.x = np.ones(self.words, dtype=np.uint64)
-
-    def time_random_raw(self, source, size):
-        self.source.random_raw(self.words)
-
-    def track_random_raw(self, source, size):
-        return ratio(lambda: self.source.random_raw(self.words), self.x.copy)
-
-    track_random_raw.unit = "copies"
+    def prepare(self, source, size):
+        n = SIZES[size] // 2
+        rng = make_source(source)
+        self.call = lambda: rng.random_raw(n)
+        self.baseline = np.ones(n, dtype=np.uint64).copy
 
 
-class Making(Benchmark):
-    """New sources, from a seed, from words, from another one."""
+class Making(ShortCalls):
+    """New sources: from a seed, from words, from another one; and places far away."""
 
     params = [SOURCES]
     param_names = ["source"]
 
-    def setup(self, source):
-        super().setup()
-        self.type = getattr(fd, source)
-        self.source = self.type(1)
+    def prepare(self):
+        self.sources = {name: make_source(name) for name in SOURCES}
 
     def time_seed(self, source):
-        self.type(1)
+        getattr(fd, source)(1)
 
     def time_key(self, source):
-        self.type(key=(1, 2), counter=(3, 4, 5, 6))
+        getattr(fd, source)(key=(1, 2), counter=(3, 4, 5, 6))
 
     def time_spawn(self, source):
-        self.type(1).spawn(8)
+        self.sources[source].spawn(8)
 
     def time_jumped(self, source):
-        self.source.jumped()
-
-
-class Positioning(Benchmark):
-    """Eight bytes from a place far away: the price of reaching it."""
-
-    params = [SOURCES]
-    param_names = ["source"]
-
-    def setup(self, source):
-        super().setup()
-        self.source = make_source(source)
+        self.sources[source].jumped()
 
     def time_far_word(self, source):
-        self.source.position = 10**12 + 16383
-        self.source.random_raw()
+        self.sources[source].position = 10**12 + 16383
+        self.sources[source].random_raw()

@@ -6,51 +6,32 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from .common import SIZES, Benchmark, fd, make_array, make_source, ratio
+from .common import SIZES, Benchmark, against, fd, make_array, make_source
 
 
-def usable_cpus():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def make_pool(threads):
+    """Give a pool of that many Python threads, or skip: the machine must have a CPU for each."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if threads > usable:
+        raise NotImplementedError("fewer CPUs than threads")
+    return ThreadPoolExecutor(threads)
 
 
+@against("copies")
 class Threads(Benchmark):
+    """One call by several threads; the baseline is a copy by as many."""
+
     params = [[1, 2, 4, 8], ["LLC", "memory"]]
     param_names = ["threads", "size"]
 
-    def setup(self, threads, size):
-        super().setup()
-        if threads > usable_cpus():
-            raise NotImplementedError("fewer CPUs than threads")
-        self.before = fd.get_num_threads()
+    def prepare(self, threads, size):
+        pool = make_pool(threads)
         fd.set_num_threads(threads)
-        self.source = make_source("Xoshiro256PlusPlus")
-        self.x = make_array(SIZES[size])
-        self.y = np.ones_like(self.x)
-        self.pool = ThreadPoolExecutor(threads)
-        self.parts = list(
-            zip(np.array_split(self.y, threads), np.array_split(self.x, threads), strict=True)
-        )
-
-    def teardown(self, threads, size):
-        if hasattr(self, "pool"):
-            self.pool.shutdown()
-            fd.set_num_threads(self.before)
-
-    def copy(self):
-        list(self.pool.map(lambda part: np.copyto(*part), self.parts))
-
-    def time_dropout(self, threads, size):
-        fd.dropout(self.x, 0.1, rng=self.source, out=self.y)
-
-    def track_dropout(self, threads, size):
-        return ratio(
-            lambda: fd.dropout(self.x, 0.1, rng=self.source, out=self.y),
-            self.copy,
-        )
-
-    track_dropout.unit = "copies"
+        self.arrays(SIZES[size])
+        rng = make_source("Xoshiro256PlusPlus")
+        parts = np.array_split(self.y, threads), np.array_split(self.x, threads)
+        self.call = lambda: fd.dropout(self.x, 0.1, rng=rng, out=self.y)
+        self.baseline = lambda: list(pool.map(np.copyto, *parts))
 
 
 class Callers(Benchmark):
@@ -59,17 +40,10 @@ class Callers(Benchmark):
     params = [[1, 2, 4]]
     param_names = ["callers"]
 
-    def setup(self, callers):
-        super().setup()
-        if callers > usable_cpus():
-            raise NotImplementedError("fewer CPUs than callers")
-        self.pool = ThreadPoolExecutor(callers)
+    def prepare(self, callers):
+        self.pool = make_pool(callers)
         x = make_array(SIZES["L2"])
         self.jobs = [(source, x, x.copy()) for source in make_source("Philox4x32").spawn(callers)]
-
-    def teardown(self, callers):
-        if hasattr(self, "pool"):
-            self.pool.shutdown()
 
     @staticmethod
     def work(job):
