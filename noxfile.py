@@ -11,6 +11,17 @@ nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 LEVELS = ["scalar", "sse2", "avx2", "avx512", "neon"]
+# What `regression` compares: ratios that a change of the kernels or of a call would move.
+RATIOS = "|".join(
+    [
+        r"Forward\.track_ratio\(.*, 0\.1, '(L2|LLC)'",
+        r"Backward\.track_ratio\('Xoshiro.*'LLC'",
+        r"FreshMemory\.track_ratio\('LLC'",
+        r"Dtypes\.track_ratio",
+        r"Small.*\.track_ratio",
+        r"Bernoulli.*\.track_ratio\('(X.*|PCG64)', 0\.1",
+    ]
+)
 BUILD_REQUIREMENTS = ["setuptools>=77", "Cython>=3.1", "numpy>=2"]
 
 
@@ -122,6 +133,19 @@ def bench(session: nox.Session) -> None:
     session.run(
         *("asv", "run", "--python=same", "--quick", "--show-stderr", "--dry-run"),
         *(session.posargs or ["--bench", "Small.track|Import"]),
+    )
+
+
+@nox.session
+def regression(session: nox.Session) -> None:
+    """Fail where a ratio of HEAD is 1.3 times that of HEAD^; `-- main HEAD` names others."""
+    session.install("asv", "build", "virtualenv")
+    session.chdir("asv_benches")
+    session.run("asv", "machine", "--yes", "--machine", "here")
+    session.run(
+        *("asv", "continuous", "--machine", "here", "--show-stderr"),
+        *("--interleave-rounds", "-a", "rounds=3", "--factor", "1.3", "--bench", RATIOS),
+        *(session.posargs or ["HEAD^", "HEAD"]),
     )
 
 

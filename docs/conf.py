@@ -24,10 +24,11 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "dashboard",
     "hinted_signatures",
     "static_reference",
 ]
-exclude_patterns = ["_build", "gallery", "performance-tables.md"]
+exclude_patterns = ["_build", "gallery", "history-table.md", "performance-tables.md"]
 default_role = "autolink"
 
 # Markdown

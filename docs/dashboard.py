@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sphinx extension that publishes asv's pages, the history of the benchmarks, with the site.
+
+asv draws them from results that are kept in the repository. It needs the commits too, so a build from
+a source distribution goes without: the tag `dashboard` tells pages whether there is one to link to.
+"""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+BENCHES = Path(__file__).parents[1] / "asv_benches"
+HEAD = (
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link href="../_static/dashboard.css" rel="stylesheet">'
+)
+
+
+def can_publish() -> bool:
+    """Tell whether asv, git, the results and the first of their commits are there."""
+    if importlib.util.find_spec("asv") is None or shutil.which("git") is None:
+        return False
+    if not (BENCHES / "results").is_dir():
+        return False
+    first = (BENCHES / "milestones.txt").read_text(encoding="utf-8").split()[0]
+    command = ["git", "-C", str(BENCHES), "cat-file", "-e", f"{first}^{{commit}}"]
+    return subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def publish(app: Sphinx, exception: Exception | None) -> None:
+    """Let asv write into the folder `benchmarks` of the site, and make its page fit for phones."""
+    if exception is not None or app.builder.name != "html" or not app.tags.has("dashboard"):
+        return
+    folder = Path(app.outdir, "benchmarks")
+    command = [sys.executable, "-m", "asv", "publish", "--no-pull", "--html-dir", str(folder)]
+    subprocess.run(command, cwd=BENCHES, check=True, stdout=subprocess.DEVNULL)
+    page = folder / "index.html"
+    html = page.read_text(encoding="utf-8")
+    page.write_text(html.replace("</head>", HEAD + "</head>"), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx what to call."""
+    if can_publish():
+        app.tags.add("dashboard")
+    app.connect("build-finished", publish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

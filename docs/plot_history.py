@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Draw the history that `performance.md` shows, from the results in `asv_benches/results`.
+
+``python docs/plot_history.py`` writes ``docs/history-table.md`` (included by the page) and
+``docs/_static/history-light.svg`` and ``-dark.svg``. Nothing is measured: asv did that at the
+commits of ``asv_benches/milestones.txt``. Needs matplotlib.
+"""
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
+
+DOCS = Path(__file__).parent
+BENCHES = DOCS.parent / "asv_benches"
+
+# Milestone -> level -> "benchmark(parameters)" -> value; a benchmark that was skipped is not there.
+Ratios = dict[str, dict[str, dict[str, float]]]
+
+SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
+MODELS = ("mlp", "conv", "encoder", "gpt", "lstm")
+LEVELS = {"auto": "-", "avx2": ":"}
+PANELS = {
+    "L2": "in the L2 cache: 2¹⁶ float32",
+    "LLC": "in the last-level cache: 2²⁰ float32",
+    "memory": "in memory: 2²⁵ float32",
+}
+COLUMNS = {
+    "L2": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'L2')",
+    "last-level cache": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'LLC')",
+    "memory": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'memory')",
+    "memory, new y": "bench_apply.FreshMemory.track_ratio('memory')",
+    "memory, backward": "bench_apply.Backward.track_ratio('Xoshiro256PlusPlus', 'seed', 'memory')",
+    "float16": "bench_apply.Dtypes.track_ratio('float16')",
+    "128 elements": "bench_small.SmallAgainstNumPy.track_ratio(128)",
+    "booleans": "bench_mask.BernoulliAgainstNumPy.track_ratio('Xoshiro256PlusPlus', 0.1)",
+}
+TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6)
+FINE_TICKS = (0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2)
+COLOURS = ("#d9480f", "#1971c2", "#2b8a3e", "#862e9c", "#846358")
+LIGHT_COLOURS = ("#ff922b", "#4dabf7", "#69db7c", "#da77f2", "#d2bab0")
+# theme -> ink, faint ink, rules, and a colour for each line
+THEMES = {
+    "light": ("#212529", "#5c636a", "#dee2e6", COLOURS),
+    "dark": ("#ced4da", "#adb5bd", "#495057", LIGHT_COLOURS),
+}
+
+
+def main() -> None:
+    """Write the table and both pictures."""
+    lines = (BENCHES / "milestones.txt").read_text(encoding="utf-8").splitlines()
+    milestones = dict(line.split(" ", 1) for line in lines)
+    machine = json.loads(next((BENCHES / "results").glob("*/machine.json")).read_bytes())
+    ratios = read(BENCHES / "results" / machine["machine"], list(milestones))
+    table = write_table(milestones, machine, ratios)
+    (DOCS / "history-table.md").write_text(table, encoding="utf-8")
+    for theme in THEMES:
+        draw(ratios, theme, DOCS / "_static" / f"history-{theme}.svg")
+
+
+def read(folder: Path, milestones: list[str]) -> Ratios:
+    """Return what asv measured at the milestones."""
+    ratios: Ratios = {milestone: {level: {} for level in LEVELS} for milestone in milestones}
+    for path in sorted(folder.glob("*-*.json")):
+        record = json.loads(path.read_bytes())
+        level = record["env_vars"]["FASTDROP_SIMD"]
+        milestone = next((m for m in milestones if record["commit_hash"].startswith(m)), None)
+        if milestone is None or level not in LEVELS:
+            continue
+        for name, columns in record["results"].items():
+            values = dict(zip(record["result_columns"], columns, strict=False))
+            for parameters, value in zip(
+                product(*values["params"]), values["result"] or [], strict=False
+            ):
+                if value is not None and value == value:  # neither failed nor skipped
+                    ratios[milestone][level][f"{name}({', '.join(parameters)})"] = value
+    return ratios
+
+
+def write_table(milestones: dict[str, str], machine: dict[str, Any], ratios: Ratios) -> str:
+    """Return the Markdown table of the best level."""
+    lines = [
+        f"Measured on one core of an {machine['cpu']}; {machine['os']}.",
+        "",
+        f"| commit | what it brought | {' | '.join(COLUMNS)} |",
+        f"| :-- | :-- |{' --: |' * len(COLUMNS)}",
+    ]
+    for commit, meaning in milestones.items():
+        values = [ratios[commit]["auto"].get(name) for name in COLUMNS.values()]
+        cells = ["" if value is None else f"{value:.2f}" for value in values]
+        lines.append(f"| `{commit}` | {meaning} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(ratios: Ratios, theme: str, file: Path) -> None:
+    """Draw a panel for each place where arrays live, and one for PyTorch."""
+    ink, faint, rules, colours = THEMES[theme]
+    style = {
+        "font.size": 12,
+        "text.color": ink,
+        "axes.labelcolor": faint,
+        "axes.edgecolor": rules,
+        "xtick.color": faint,
+        "ytick.color": faint,
+        "svg.hashsalt": file.stem,
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(7, 12), layout="constrained")
+        panels = figure.subplots(len(PANELS) + 1, sharex=True)
+        for axes, (size, title) in zip(panels, PANELS.items(), strict=False):
+            for source, colour in zip(SOURCES, colours, strict=False):
+                name = f"bench_apply.Forward.track_ratio('{source}', 0.1, '{size}')"
+                for level, dashes in LEVELS.items():
+                    label = source if level == "auto" else f"{source}, AVX2"
+                    line(axes, ratios, level, name, color=colour, linestyle=dashes, label=label)
+            frame(axes, f"Dropout {title}", "copies", ink, rules)
+        for model, colour in zip(MODELS, colours, strict=True):
+            name = f"bench_torch.Training.track_ratio('fastdrop', '{model}')"
+            line(panels[-1], ratios, "auto", name, color=colour, label=model)
+        frame(panels[-1], "PyTorch training steps", "steps with clones", ink, rules)
+        panels[-1].set_xticks(range(len(ratios)), list(ratios), rotation=60, family="monospace")
+        for axes, columns in ((panels[0], 3), (panels[-1], 5)):
+            axes.legend(ncols=columns, fontsize=9, frameon=False, loc="upper center")
+        figure.savefig(file, transparent=True, metadata={"Date": None})
+
+
+def line(axes: Axes, ratios: Ratios, level: str, name: str, **style: Any) -> None:
+    """Draw a line through the milestones that have the benchmark."""
+    values = [(x, row[level][name]) for x, row in enumerate(ratios.values()) if name in row[level]]
+    axes.plot(*zip(*values, strict=True), marker="o", markersize=4, **style)
+
+
+def frame(axes: Axes, title: str, unit: str, ink: str, rules: str) -> None:
+    """Give a panel its title, its scale, and the line of the baseline."""
+    low, high = axes.dataLim.intervaly
+    axes.set_yscale("log")
+    axes.set_ylim(min(low, 1) / 1.05, high * (high / min(low, 1)) ** 0.4)  # room for the legend
+    axes.yaxis.set_major_locator(FixedLocator(TICKS if high > 1.5 else FINE_TICKS))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.axhline(1, color=ink, linewidth=1, zorder=0)
+    axes.grid(axis="y", color=rules, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    axes.set_ylabel(unit)
+
+
+if __name__ == "__main__":
+    main()
