@@ -14,7 +14,7 @@ LEVELS = ["scalar", "sse2", "avx2", "avx512", "neon"]
 # What `regression` compares: ratios that a change of the kernels or of a call would move.
 RATIOS = "|".join(
     [
-        r"Forward\.track_ratio\(.*, 0\.1, '(L2|LLC)'",
+        r"Forward\.track_ratio\(.*, 0\.1, '(L1|LLC)'",
         r"Backward\.track_ratio\('Xoshiro.*'LLC'",
         r"FreshMemory\.track_ratio\('LLC'",
         r"Dtypes\.track_ratio",

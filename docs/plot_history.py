@@ -41,7 +41,7 @@ COLUMNS = {
     "booleans": "bench_mask.BernoulliAgainstNumPy.track_ratio('Xoshiro256PlusPlus', 0.1)",
 }
 TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6)
-FINE_TICKS = (0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2)
+FINE_TICKS = (0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5)
 COLOURS = ("#d9480f", "#1971c2", "#2b8a3e", "#862e9c", "#846358")
 LIGHT_COLOURS = ("#ff922b", "#4dabf7", "#69db7c", "#da77f2", "#d2bab0")
 # theme -> ink, faint ink, rules, and a colour for each line
@@ -112,20 +112,21 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(7, 12), layout="constrained")
         panels = figure.subplots(len(PANELS) + 1, sharex=True)
-        for axes, (size, title) in zip(panels, PANELS.items(), strict=False):
+        for axes, size in zip(panels, PANELS, strict=False):
             for source, colour in zip(SOURCES, colours, strict=False):
                 name = f"bench_apply.Forward.track_ratio('{source}', 0.1, '{size}')"
                 for level, dashes in LEVELS.items():
                     label = source if level == "auto" else f"{source}, AVX2"
                     line(axes, ratios, level, name, color=colour, linestyle=dashes, label=label)
-            frame(axes, f"Dropout {title}", "copies", ink, rules)
         for model, colour in zip(MODELS, colours, strict=True):
             name = f"bench_torch.Training.track_ratio('fastdrop', '{model}')"
             line(panels[-1], ratios, "auto", name, color=colour, label=model)
-        frame(panels[-1], "PyTorch training steps", "steps with clones", ink, rules)
-        panels[-1].set_xticks(range(len(ratios)), list(ratios), rotation=60, family="monospace")
         for axes, columns in ((panels[0], 3), (panels[-1], 5)):
             axes.legend(ncols=columns, fontsize=9, frameon=False, loc="upper center")
+        for axes, title in zip(panels, PANELS.values(), strict=False):
+            frame(axes, f"Dropout {title}", "copies", ink, rules)
+        frame(panels[-1], "PyTorch training steps", "steps with clones", ink, rules)
+        panels[-1].set_xticks(range(len(ratios)), list(ratios), rotation=60, family="monospace")
         figure.savefig(file, transparent=True, metadata={"Date": None})
 
 
@@ -139,7 +140,8 @@ def frame(axes: Axes, title: str, unit: str, ink: str, rules: str) -> None:
     """Give a panel its title, its scale, and the line of the baseline."""
     low, high = axes.dataLim.intervaly
     axes.set_yscale("log")
-    axes.set_ylim(min(low, 1) / 1.05, high * (high / min(low, 1)) ** 0.4)  # room for the legend
+    low, high = min(low, 1), max(high, 1)
+    axes.set_ylim(low / 1.05, high * (high / low) ** (0.4 if axes.get_legend() else 0.05))
     axes.yaxis.set_major_locator(FixedLocator(TICKS if high > 1.5 else FINE_TICKS))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
