@@ -83,11 +83,11 @@ class Dtypes(Benchmark):
 
 
 LAYOUTS = {
-    "C": lambda: make_array(2**20).reshape(1024, 1024),
-    "Fortran": lambda: np.asfortranarray(make_array(2**20).reshape(1024, 1024)),
-    "transposed": lambda: make_array(2**20).reshape(1024, 1024).T,
-    "every other column": lambda: make_array(2**21).reshape(1024, 2048)[:, ::2],
-    "reversed": lambda: make_array(2**20).reshape(1024, 1024)[::-1, ::-1],
+    "C": lambda: make_array((1024, 1024)),
+    "Fortran": lambda: np.asfortranarray(make_array((1024, 1024))),
+    "transposed": lambda: make_array((1024, 1024)).T,
+    "every other column": lambda: make_array((1024, 2048))[:, ::2],
+    "reversed": lambda: make_array((1024, 1024))[::-1, ::-1],
 }
 
 
@@ -122,10 +122,9 @@ class NoiseShapes(Benchmark):
     param_names = ["decisions"]
 
     def prepare(self, decisions):
-        self.arrays(2**20)
-        x, y = self.x.reshape(16, 64, 32, 32), self.y.reshape(16, 64, 32, 32)
+        self.arrays((16, 64, 32, 32))
         rng, noise_shape = make_source("Xoshiro256PlusPlus"), NOISE_SHAPES[decisions]
-        self.call = lambda: fd.dropout(x, 0.1, rng=rng, noise_shape=noise_shape, out=y)
+        self.call = lambda: fd.dropout(self.x, 0.1, rng=rng, noise_shape=noise_shape, out=self.y)
 
 
 @against("NumPy idioms")

@@ -52,9 +52,9 @@ class Benchmark:
     def prepare(self, *params):
         """Make what the benchmark needs."""
 
-    def arrays(self, size, dtype="float32"):
+    def arrays(self, shape, dtype="float32"):
         """Make x, and y of the same kind; the baseline is to copy one into the other."""
-        self.x = make_array(size, dtype)
+        self.x = make_array(shape, dtype)
         self.y = np.ones_like(self.x)
         self.baseline = lambda: np.copyto(self.y, self.x)
 
@@ -135,15 +135,15 @@ def make_source(name, seed=1):
     return getattr(np.random, name)(seed)
 
 
-def make_array(size, dtype="float32"):
-    """Give an array of that many elements, every page of it touched."""
+def make_array(shape, dtype="float32"):
+    """Give an array of that shape, or of that many elements, every page of it touched."""
     if dtype == "bfloat16":
         try:
             from ml_dtypes import bfloat16 as dtype
         except ImportError as error:
             raise NotImplementedError("needs ml_dtypes") from error
-    values = np.random.default_rng(0).standard_normal(min(size, 2**16), dtype=np.float32)
-    return np.resize(values, size).astype(dtype)
+    values = np.random.default_rng(0).standard_normal(2**16, dtype=np.float32)
+    return np.resize(values, shape).astype(dtype)
 
 
 def require(name):

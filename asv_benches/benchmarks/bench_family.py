@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The relatives of dropout, on 2^20 elements of shape (16, 64, 32, 32)."""
+
+from .common import Benchmark, against, make_array, make_source, require
+
+FUNCTIONS = [
+    "dropout2d",
+    "drop_path",
+    "drop_block2d",
+    "gaussian_dropout",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+]
+
+
+@against("copies")
+class Family(Benchmark):
+    """Forward, into memory that exists; the baseline is `np.copyto`."""
+
+    params = [FUNCTIONS]
+    param_names = ["function"]
+
+    def prepare(self, name):
+        function, rng = require(name), make_source("Xoshiro256PlusPlus")
+        self.arrays((16, 64, 32, 32))
+        self.call = lambda: function(self.x, 0.1, rng=rng, out=self.y)
+
+
+@against("copies")
+class FamilyBackward(Benchmark):
+    """Backward, from the mask that the forward function returned."""
+
+    params = [FUNCTIONS]
+    param_names = ["function"]
+
+    def prepare(self, name):
+        function, backward = require(name), require("dropout_backward")
+        self.arrays((16, 64, 32, 32))
+        _, mask = function(self.x, 0.1, rng=1)
+        self.call = lambda: backward(self.x, mask, out=self.y)
+
+
+@against("products without dropout")
+class DropConnect(Benchmark):
+    """A linear map that loses connections; the baseline is the map that loses none."""
+
+    params = [[16, 256]]
+    param_names = ["batch"]
+
+    def prepare(self, batch):
+        function, rng = require("drop_connect"), make_source("Xoshiro256PlusPlus")
+        x, weight = make_array((batch, 1024)), make_array((1024, 1024))
+        self.call = lambda: function(x, weight, 0.1, rng=rng)
+        self.baseline = lambda: x @ weight.T
