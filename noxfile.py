@@ -16,7 +16,6 @@ RATIOS = "|".join(
     [
         r"Forward\.track_ratio\(.*, 0\.1, '(L1|LLC)'",
         r"Backward\.track_ratio\('Xoshiro.*'LLC'",
-        r"FreshMemory\.track_ratio\('LLC'",
         r"Dtypes\.track_ratio",
         r"Small.*\.track_ratio",
         r"Bernoulli.*\.track_ratio\('(X.*|PCG64)', 0\.1",
@@ -144,8 +143,9 @@ def regression(session: nox.Session) -> None:
     session.run("asv", "machine", "--yes", "--machine", "here")
     session.run(
         *("asv", "continuous", "--machine", "here", "--show-stderr"),
-        *("--interleave-rounds", "-a", "rounds=3", "--factor", "1.3", "--bench", RATIOS),
+        *("--interleave-rounds", "-a", "rounds=5", "--factor", "1.3", "--bench", RATIOS),
         *(session.posargs or ["HEAD^", "HEAD"]),
+        env={"FASTDROP_BENCH_LEVELS": "auto"},
     )
 
 
