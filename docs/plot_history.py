@@ -19,12 +19,11 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 DOCS = Path(__file__).parent
 BENCHES = DOCS.parent / "asv_benches"
 
-# Milestone -> level -> "benchmark(parameters)" -> value; a benchmark that was skipped is not there.
-Ratios = dict[str, dict[str, dict[str, float]]]
+# Milestone -> "benchmark(parameters)" -> value; what was skipped is not there.
+Ratios = dict[str, dict[str, float]]
 
 SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
 MODELS = ("mlp", "conv", "encoder", "gpt", "lstm")
-LEVELS = {"auto": "-", "avx2": ":"}
 PANELS = {
     "L2": "in the L2 cache: 2¹⁶ float32",
     "LLC": "in the last-level cache: 2²⁰ float32",
@@ -64,13 +63,12 @@ def main() -> None:
 
 
 def read(folder: Path, milestones: list[str]) -> Ratios:
-    """Return what asv measured at the milestones."""
-    ratios: Ratios = {milestone: {level: {} for level in LEVELS} for milestone in milestones}
+    """Return what asv measured at the milestones, at the best level."""
+    ratios: Ratios = {milestone: {} for milestone in milestones}
     for path in sorted(folder.glob("*-*.json")):
         record = json.loads(path.read_bytes())
-        level = record["env_vars"]["FASTDROP_SIMD"]
         milestone = next((m for m in milestones if record["commit_hash"].startswith(m)), None)
-        if milestone is None or level not in LEVELS:
+        if milestone is None or record["env_vars"]["FASTDROP_SIMD"] != "auto":
             continue
         for name, columns in record["results"].items():
             values = dict(zip(record["result_columns"], columns, strict=False))
@@ -78,12 +76,12 @@ def read(folder: Path, milestones: list[str]) -> Ratios:
                 product(*values["params"]), values["result"] or [], strict=False
             ):
                 if value is not None and value == value:  # neither failed nor skipped
-                    ratios[milestone][level][f"{name}({', '.join(parameters)})"] = value
+                    ratios[milestone][f"{name}({', '.join(parameters)})"] = value
     return ratios
 
 
 def write_table(milestones: dict[str, str], machine: dict[str, Any], ratios: Ratios) -> str:
-    """Return the Markdown table of the best level."""
+    """Return the Markdown table."""
     lines = [
         f"Measured on one core of an {machine['cpu']}; {machine['os']}.",
         "",
@@ -91,7 +89,7 @@ def write_table(milestones: dict[str, str], machine: dict[str, Any], ratios: Rat
         f"| :-- | :-- |{' --: |' * len(COLUMNS)}",
     ]
     for commit, meaning in milestones.items():
-        values = [ratios[commit]["auto"].get(name) for name in COLUMNS.values()]
+        values = [ratios[commit].get(name) for name in COLUMNS.values()]
         cells = ["" if value is None else f"{value:.2f}" for value in values]
         lines.append(f"| `{commit}` | {meaning} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -115,12 +113,10 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
         for axes, size in zip(panels, PANELS, strict=False):
             for source, colour in zip(SOURCES, colours, strict=False):
                 name = f"bench_apply.Forward.track_ratio('{source}', 0.1, '{size}')"
-                for level, dashes in LEVELS.items():
-                    label = source if level == "auto" else f"{source}, AVX2"
-                    line(axes, ratios, level, name, color=colour, linestyle=dashes, label=label)
+                line(axes, ratios, name, color=colour, label=source)
         for model, colour in zip(MODELS, colours, strict=True):
             name = f"bench_torch.Training.track_ratio('fastdrop', '{model}')"
-            line(panels[-1], ratios, "auto", name, color=colour, label=model)
+            line(panels[-1], ratios, name, color=colour, label=model)
         for axes, columns in ((panels[0], 3), (panels[-1], 5)):
             axes.legend(ncols=columns, fontsize=9, frameon=False, loc="upper center")
         for axes, title in zip(panels, PANELS.values(), strict=False):
@@ -130,9 +126,9 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
         figure.savefig(file, transparent=True, metadata={"Date": None})
 
 
-def line(axes: Axes, ratios: Ratios, level: str, name: str, **style: Any) -> None:
+def line(axes: Axes, ratios: Ratios, name: str, **style: Any) -> None:
     """Draw a line through the milestones that have the benchmark."""
-    values = [(x, row[level][name]) for x, row in enumerate(ratios.values()) if name in row[level]]
+    values = [(x, row[name]) for x, row in enumerate(ratios.values()) if name in row]
     axes.plot(*zip(*values, strict=True), marker="o", markersize=4, **style)
 
 
