@@ -105,6 +105,7 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
         "axes.edgecolor": rules,
         "xtick.color": faint,
         "ytick.color": faint,
+        "svg.fonttype": "none",
         "svg.hashsalt": file.stem,
     }
     with matplotlib.rc_context(style):
