@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sphinx extension that publishes asv's pages, the history of the benchmarks, with the site.
 
-asv draws them from results that are kept in the repository. It needs the commits too, so a build from
-a source distribution goes without: the tag `dashboard` tells pages whether there is one to link to.
+asv draws them from results that are kept in the repository. It needs the commits too, so a build
+from a source distribution goes without: the tag `dashboard` tells pages whether there is one to
+link to.
 """
 
 import importlib.util

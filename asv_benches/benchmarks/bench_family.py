@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The relatives of dropout, on 2^20 elements of shape (16, 64, 32, 32)."""
 
+import numpy as np
+
 from .common import Benchmark, against, make_array, make_source, require
 
 FUNCTIONS = [
@@ -10,6 +12,7 @@ FUNCTIONS = [
     "gaussian_dropout",
     "alpha_dropout",
     "feature_alpha_dropout",
+    "relu_dropout",
 ]
 
 
@@ -38,6 +41,21 @@ class FamilyBackward(Benchmark):
         self.arrays((16, 64, 32, 32))
         _, mask = function(self.x, 0.1, rng=1)
         self.call = lambda: backward(self.x, mask, out=self.y)
+
+
+@against("sums")
+class DropoutAdd(Benchmark):
+    """The end of a residual branch; the baseline is `np.add`, without bias and dropout."""
+
+    params = [[False, True]]
+    param_names = ["bias"]
+
+    def prepare(self, bias):
+        function, rng = require("dropout_add"), make_source("Xoshiro256PlusPlus")
+        self.arrays((1024, 1024))
+        residual, b = make_array((1024, 1024)), make_array(1024) if bias else None
+        self.call = lambda: function(self.x, residual, 0.1, bias=b, rng=rng, out=self.y)
+        self.baseline = lambda: np.add(self.x, residual, out=self.y)
 
 
 @against("products without dropout")
