@@ -61,7 +61,7 @@ def gaussian_dropout(
     -----
     The factors are float32, the same for every dtype of x, on every instruction set, with any
     number of threads. Each takes 32 bits, a sign and 31 of which the lowest is set, to the inverse
-    of the normal distribution there, right to 3e-6 of a standard deviation; none is more than 6.23
+    of the normal distribution there, right to 3e-6 of a standard deviation; none is more than 6.231
     of them from 1.
 
     References

@@ -3,8 +3,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional.dropout import dropout_backward
 from fastdrop.mask import _operations
@@ -114,7 +112,4 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     array([10.,  0., 10.,  0.])
     """
     dnew = dropout_backward(dy, mask)
-    dy = np.asarray(dy)
-    rest = 1.0 - mask.scale  # of the mean that evaluation takes; else 0
-    kept = dy * rest if rest else np.zeros_like(dy)
-    return dnew, np.where(mask, kept, dy)
+    return dnew, _operations.zoneout_rest(dy, mask)

@@ -18,6 +18,7 @@ from fastdrop.kernels._kernels cimport (
     FD_SELECT,
     FD_TILE,
     fd_application,
+    fd_cursor,
 )
 from fastdrop.mask._mask cimport (
     Mask,
@@ -111,12 +112,25 @@ def zoneout(new, old, out, Probability probability, source):
     if source is None:
         mask = kept_mask((<object>from_).shape, probability.keep_prob)
         application = application_of(FD_ADD, mask.scale)
-        beside = np.asarray(beside * probability.p)
+        beside = kept_mask(mask.shape, probability.p).apply(beside)
     else:
         mask = reserve_mask(source, (<object>from_).shape, probability, 1.0)
         application = application_of(FD_SELECT, 1.0)
     run_first(mask, source, &application, from_, beside, to)
     return to, mask
+
+
+def zoneout_rest(dy, Mask mask):
+    """Return ``kept ? dy * (1 - scale) : dy``: what `zoneout` owes to the old state."""
+    cdef fd_application application = application_of(FD_SELECT, 1.0)
+    cdef fd_cursor cursor = mask.start
+    cdef ndarray from_ = as_input(dy)
+    cdef ndarray to
+    if mask.scale != 1.0:  # of evaluation, where everything is kept
+        return kept_mask(mask.shape, 1.0 - mask.scale).apply(from_)
+    to = as_output(from_, None)
+    mask.run(&application, np.zeros_like(from_), from_, to, &cursor)
+    return to
 
 
 def relu(x, out, Probability probability, source):
