@@ -47,14 +47,20 @@ try:
         zoneout_backward,
     )
     from fastdrop.layers import (
+        AlphaDropout,
         DropBlock2d,
         DropConnect,
         Dropout,
         Dropout1d,
         Dropout2d,
         Dropout3d,
+        DropoutAdd,
         DropPath,
         EmbeddingDropout,
+        FeatureAlphaDropout,
+        GaussianDropout,
+        ReLUDropout,
+        Zoneout,
     )
     from fastdrop.mask import GaussianMask, Mask
     from fastdrop.monte_carlo import mc_predict
@@ -73,6 +79,7 @@ except PackageNotFoundError:  # the folder alone, without its metadata
     __version__ = "unknown"
 
 __all__ = [
+    "AlphaDropout",
     "DropBlock2d",
     "DropConnect",
     "DropPath",
@@ -80,13 +87,18 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "DropoutAdd",
     "EmbeddingDropout",
+    "FeatureAlphaDropout",
+    "GaussianDropout",
     "GaussianMask",
     "Mask",
     "NumPySource",
     "Philox4x32",
+    "ReLUDropout",
     "Xorshift128Plus",
     "Xoshiro256PlusPlus",
+    "Zoneout",
     "alpha_dropout",
     "bernoulli",
     "drop_block2d",

@@ -22,6 +22,7 @@ from fastdrop._typing import (
     Scale,
 )
 from fastdrop.functional import (
+    alpha_dropout,
     drop_block2d,
     drop_connect,
     drop_connect_backward,
@@ -30,14 +31,21 @@ from fastdrop.functional import (
     dropout1d,
     dropout2d,
     dropout3d,
+    dropout_add,
     dropout_backward,
     embedding_dropout,
+    feature_alpha_dropout,
+    gaussian_dropout,
+    relu_dropout,
+    zoneout,
+    zoneout_backward,
 )
 from fastdrop.functional.dropout import SCALES
-from fastdrop.mask import Mask
+from fastdrop.mask import GaussianMask, Mask
 from fastdrop.source.default import as_source
 
 __all__ = [
+    "AlphaDropout",
     "DropBlock2d",
     "DropConnect",
     "DropPath",
@@ -45,11 +53,16 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "DropoutAdd",
     "EmbeddingDropout",
+    "FeatureAlphaDropout",
+    "GaussianDropout",
+    "ReLUDropout",
+    "Zoneout",
 ]
 
 # A function of the family: arrays and p, then keywords.
-Forward: TypeAlias = Callable[..., tuple[NDArray[Any], Mask]]
+Forward: TypeAlias = Callable[..., tuple[NDArray[Any], Any]]
 
 
 class Layer:
@@ -64,7 +77,7 @@ class Layer:
         # None stays None: after a fork the process-wide source is another one.
         self.rng = None if rng is None else as_source(rng)
         self.training = True
-        self.mask: Mask | None = None
+        self.mask: Mask | GaussianMask | None = None
 
     def __call__(self, *arrays: ArrayLike, **options: Any) -> NDArray[Any]:
         return self.forward(*arrays, **options)
@@ -115,7 +128,7 @@ class Layer:
         )
         return y
 
-    def _last_mask(self) -> Mask:
+    def _last_mask(self) -> Any:
         if self.mask is None:
             raise RuntimeError(f"{self!r} has no mask; allowed is backward after forward")
         return self.mask
@@ -198,6 +211,13 @@ class ArrayLayer(Layer):
         array([ 0., 20.,  0., 20.])
         """
         return dropout_backward(dy, self._last_mask(), out=out)
+
+
+class _PlainLayer(ArrayLayer):
+    """A layer with no settings but p."""
+
+    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
+        super().__init__(p, rng)
 
 
 class Dropout(ArrayLayer):
@@ -377,7 +397,7 @@ class DropPath(ArrayLayer):
         self.scale = scale
 
 
-class EmbeddingDropout(ArrayLayer):
+class EmbeddingDropout(_PlainLayer):
     """`embedding_dropout` as a layer: whole rows of a table ``(V, D)``.
 
     Its array is the table; words are looked up in what it returns.
@@ -398,9 +418,6 @@ class EmbeddingDropout(ArrayLayer):
     """
 
     _function: ClassVar[Forward] = staticmethod(embedding_dropout)
-
-    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
-        super().__init__(p, rng)
 
 
 class DropBlock2d(ArrayLayer):
@@ -433,6 +450,304 @@ class DropBlock2d(ArrayLayer):
     ) -> None:
         super().__init__(p, rng)
         self.block_size = check_positive("block_size", block_size)
+
+
+class AlphaDropout(ArrayLayer):
+    """`alpha_dropout` as a layer: mean 0 and variance 1 stay.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+    noise_shape : sequence of int or None, optional
+        As of `alpha_dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.AlphaDropout(0.5, rng=1)
+    >>> layer(np.ones(4)).round(2)
+    array([-0.78,  1.67, -0.78,  1.67])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(alpha_dropout)
+    _options = ("noise_shape",)
+
+    def __init__(
+        self,
+        p: ProbabilityLike = 0.5,
+        *,
+        noise_shape: NoiseShapeLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
+        super().__init__(p, rng)
+        self.noise_shape = noise_shape
+
+
+class FeatureAlphaDropout(_PlainLayer):
+    """`feature_alpha_dropout` as a layer: whole channels of ``(N, C, ...)``.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.FeatureAlphaDropout(0.5, rng=1)
+    >>> y = layer(np.ones((8, 3, 5, 5)))
+    >>> layer.mask.shape
+    (8, 3, 1, 1)
+    """
+
+    _function: ClassVar[Forward] = staticmethod(feature_alpha_dropout)
+
+
+class GaussianDropout(_PlainLayer):
+    """`gaussian_dropout` as a layer: noise of mean 1.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        In [0, 1): the variance of the noise is p / (1 - p). At 1 a call is an error.
+    rng
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.GaussianDropout(0.2, rng=1)
+    >>> y = layer(np.ones(100_000))
+    >>> print(f"mean {y.mean():.2f}, variance {y.var():.2f}")
+    mean 1.00, variance 0.25
+    >>> layer.mask
+    <GaussianMask of shape (100000,), p=0.2, seeded>
+    """
+
+    _function: ClassVar[Forward] = staticmethod(gaussian_dropout)
+
+
+class ReLUDropout(_PlainLayer):
+    """`relu_dropout` as a layer: ``dropout(relu(x))`` in one pass.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.ReLUDropout(0.5, rng=1)
+    >>> layer(np.array([1.0, 2.0, -3.0, -4.0, 5.0, 6.0]))
+    array([ 0.,  4.,  0.,  0.,  0., 12.])
+    >>> layer.backward(np.ones(6))
+    array([0., 2., 0., 0., 0., 2.])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(relu_dropout)
+
+
+class Zoneout(Layer):
+    """`zoneout` as a layer: elements of a state stay as they were.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        Probability of keeping the old state, in [0, 1].
+    rng
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.Zoneout(0.5, rng=1)
+    >>> layer(np.full(4, 2.0), np.full(4, 1.0))
+    array([1., 2., 1., 2.])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(zoneout)
+
+    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
+        super().__init__(p, rng)
+
+    def forward(
+        self, new: ArrayLike, old: ArrayLike, *, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return new with some elements of old, under a new mask; in evaluation their mean.
+
+        Parameters
+        ----------
+        new, old : array_like of float
+            The state after and before a step.
+        out : ndarray, optional
+            Where to write, of their shape and dtype; may be new or old.
+
+        Returns
+        -------
+        y : ndarray
+            A new array, or ``out``.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of `zoneout`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> fd.Zoneout(0.5, rng=1).eval().forward(np.full(3, 2.0), np.full(3, 1.0))
+        array([1.5, 1.5, 1.5])
+        """
+        return self._run(new, old, out=out)
+
+    def backward(self, dy: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the gradients with respect to new and old.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+
+        Returns
+        -------
+        dnew, dold : ndarray
+            Of dy's shape and dtype.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `zoneout_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.Zoneout(0.5, rng=1)
+        >>> y = layer(np.full(4, 2.0), np.full(4, 1.0))
+        >>> layer.backward(np.full(4, 10.0))
+        (array([ 0., 10.,  0., 10.]), array([10.,  0., 10.,  0.]))
+        """
+        return zoneout_backward(dy, self._last_mask())
+
+
+class DropoutAdd(Layer):
+    """`dropout_add` as a layer: the end of a residual branch, in one pass.
+
+    Parameters
+    ----------
+    p, rng
+        As of `Dropout`.
+    bias : array_like of float, optional
+        Of the length of x's last axis. An array is kept, not copied: so it can be changed in
+        place.
+
+    Attributes
+    ----------
+    dbias : ndarray or None
+        Gradient with respect to bias, set by `backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.DropoutAdd(0.5, bias=np.arange(4.0), rng=1)
+    >>> layer(np.ones((2, 4)), np.full((2, 4), 10.0))
+    array([[10., 14., 10., 18.],
+           [10., 14., 10., 10.]])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(dropout_add)
+    _options = ("bias",)
+
+    def __init__(
+        self, p: ProbabilityLike = 0.5, *, bias: ArrayLike | None = None, rng: RNGLike = None
+    ) -> None:
+        super().__init__(p, rng)
+        self.bias: NDArray[Any] | None = None if bias is None else np.asarray(bias)
+        self.dbias: NDArray[Any] | None = None
+
+    def forward(
+        self, x: ArrayLike, residual: ArrayLike, *, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return ``residual + dropout(x + bias)`` under a new mask.
+
+        Parameters
+        ----------
+        x, residual : array_like of float
+            Output of the branch, and what it is added to.
+        out : ndarray, optional
+            Where to write, of x's shape and dtype; may be x or residual.
+
+        Returns
+        -------
+        y : ndarray
+            Of x's shape and dtype; ``out`` where that is given.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of `dropout_add`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> fd.DropoutAdd(0.5, rng=1).forward(np.ones(4), np.full(4, 10.0))
+        array([10., 12., 10., 12.])
+        """
+        return self._run(x, residual, out=out)
+
+    def backward(self, dy: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the gradients with respect to x and residual, and set `dbias`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+
+        Returns
+        -------
+        dx : ndarray
+            Of dy's shape and dtype.
+        dresidual : ndarray
+            dy itself.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `dropout_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.DropoutAdd(0.5, bias=np.zeros(4), rng=1)
+        >>> y = layer(np.ones((2, 4)), np.ones((2, 4)))
+        >>> dx, dresidual = layer.backward(np.ones((2, 4)))
+        >>> layer.dbias
+        array([0., 4., 0., 2.])
+        """
+        dx = dropout_backward(dy, self._last_mask())
+        if self.bias is not None:
+            self.dbias = dx.sum(axis=tuple(range(dx.ndim - 1)))
+        return dx, np.asarray(dy)
+
+    def _shown(self) -> dict[str, Any]:
+        if self.bias is None:
+            return {"p": self.p}
+        return {"features": self.bias.size, "p": self.p}
 
 
 class DropConnect(Layer):

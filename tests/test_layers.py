@@ -29,6 +29,11 @@ LAYERS = [
     (fd.DropPath, {}, fd.drop_path, (9, 4), ""),
     (fd.DropPath, {"scale": "test"}, fd.drop_path, (9, 4), ", scale='test'"),
     (fd.EmbeddingDropout, {}, fd.embedding_dropout, (9, 4), ""),
+    (fd.AlphaDropout, {}, fd.alpha_dropout, (6, 7), ""),
+    (fd.AlphaDropout, {"noise_shape": (6, 1)}, fd.alpha_dropout, (6, 7), ", noise_shape=(6, 1)"),
+    (fd.FeatureAlphaDropout, {}, fd.feature_alpha_dropout, (3, 5, 2, 2), ""),
+    (fd.GaussianDropout, {}, fd.gaussian_dropout, (6, 7), ""),
+    (fd.ReLUDropout, {}, fd.relu_dropout, (6, 7), ""),
     (fd.DropBlock2d, {}, fd.drop_block2d, (2, 3, 12, 12), ""),
     (fd.DropBlock2d, {"block_size": 2}, fd.drop_block2d, (2, 3, 8, 8), ", block_size=2"),
 ]
@@ -38,19 +43,34 @@ layers_of_one_array = pytest.mark.parametrize(
 )
 
 
-def make(which):
-    """One layer of each kind, and an input for it."""
-    if which == "DropConnect":
-        return fd.DropConnect(WEIGHT, 0.3, bias=BIAS, rng=5), np.ones((3, 5))
+# Layers that are not a function of one array: what they are made of, and their arrays.
+OTHERS = {
+    "DropConnect": ((WEIGHT,), {"bias": BIAS}, (np.ones((3, 5)),)),
+    "Zoneout": ((), {}, (np.ones((30, 7)), np.zeros((30, 7)))),
+    "DropoutAdd": ((), {"bias": np.arange(7.0)}, (np.ones((30, 7)), np.zeros((30, 7)))),
+}
+
+
+def make(which, rng=5):
+    """One layer of each kind, and arrays for it."""
+    if which in OTHERS:
+        parts, options, arrays = OTHERS[which]
+        return getattr(fd, which)(*parts, 0.3, rng=rng, **options), arrays
     layer, options, _, shape, _ = next(row for row in LAYERS if row[0].__name__ == which)
-    return layer(0.3, rng=5, **options), np.ones(shape)
+    return layer(0.3, rng=rng, **options), (np.ones(shape),)
+
+
+def gradients(layer, dy):
+    """What backward returns, as a list."""
+    result = layer.backward(dy)
+    return list(result) if isinstance(result, tuple) else [result]
 
 
 every_layer = pytest.mark.parametrize("which", layers.__all__)
 
 
 def test_every_layer_is_public_and_tested():
-    assert {row[0].__name__ for row in LAYERS} | {"DropConnect"} == set(layers.__all__)
+    assert {row[0].__name__ for row in LAYERS} | set(OTHERS) == set(layers.__all__)
     assert set(layers.__all__) <= set(fd.__all__)
 
 
@@ -87,6 +107,8 @@ def test_evaluation(layer, options, function, shape, shown):
     assert not made.training
     y = made(x)
     factor = 0.7 if options.get("scale") == "test" else 1.0
+    if layer is fd.ReLUDropout:
+        factor = x > 0
     assert np.array_equal(y, x * factor)
     assert np.array_equal(made.backward(x), x * factor)
     assert source.position == 0
@@ -105,6 +127,7 @@ def test_outputs_in_place(layer, options, function, shape, shown):
     assert made(buffer, out=buffer) is buffer
     assert np.array_equal(buffer, expected)
     gradient = np.ones(shape)
+    expected = made.backward(gradient)
     assert made.backward(gradient, out=gradient) is gradient
     assert np.array_equal(gradient, expected)
 
@@ -121,6 +144,64 @@ def test_drop_connect():
         assert np.array_equal(layer.dweight, dweight)
         assert np.array_equal(layer.dbias, dbias)
     np.testing.assert_allclose(layer.eval()(x), x @ WEIGHT.T + BIAS)
+
+
+def test_zoneout():
+    new, old, dy = np.random.default_rng(2).standard_normal((3, 6, 7))
+    layer, source = fd.Zoneout(0.3, rng=5), fd.Xoshiro256PlusPlus(5)
+    for _ in range(2):
+        y, mask = fd.zoneout(new, old, 0.3, rng=source)
+        assert np.array_equal(layer(new, old), y)
+        for one, same in zip(layer.backward(dy), fd.zoneout_backward(dy, mask), strict=True):
+            assert np.array_equal(one, same)
+    out = new.copy()
+    assert layer.eval()(out, old, out=out) is out
+    np.testing.assert_allclose(out, 0.7 * new + 0.3 * old)
+
+
+@pytest.mark.parametrize("bias", [None, np.arange(7.0)])
+def test_dropout_add(bias):
+    x, residual, dy = np.random.default_rng(2).standard_normal((3, 2, 6, 7))
+    layer, source = fd.DropoutAdd(0.3, bias=bias, rng=5), fd.Xoshiro256PlusPlus(5)
+    for _ in range(2):
+        y, mask = fd.dropout_add(x, residual, 0.3, bias=bias, rng=source)
+        assert np.array_equal(layer(x, residual), y)
+        dx, dresidual = layer.backward(dy)
+        assert np.array_equal(dx, fd.dropout_backward(dy, mask))
+        assert dresidual is dy
+        if bias is None:
+            assert layer.dbias is None
+        else:
+            np.testing.assert_allclose(layer.dbias, dx.sum(axis=(0, 1)))
+    out = residual.copy()
+    assert layer.eval()(x, out, out=out) is out
+    np.testing.assert_allclose(out, residual + x + (0 if bias is None else bias))
+
+
+def test_a_loop_of_residual_branches():
+    """Gradients through ReLU, dropout and two sums, with the bias, against finite differences."""
+    bias = np.random.default_rng(3).standard_normal(7)
+
+    def forward(x, shift=0.0):
+        made = [fd.ReLUDropout(0.3, rng=1), fd.DropoutAdd(0.3, bias=bias + shift, rng=2)]
+        return made[1](made[0](x), x), made
+
+    x = np.random.default_rng(2).standard_normal((6, 7))
+    x[abs(x) < 0.01] = 1
+    dy = np.random.default_rng(4).standard_normal((6, 7))
+    _, (relu, add) = forward(x)
+    dbranch, dresidual = add.backward(dy)
+    dx = relu.backward(dbranch) + dresidual
+    step = 2.0**-10
+    for index in np.ndindex(x.shape):
+        shift = np.zeros_like(x)
+        shift[index] = step
+        slope = (dy * (forward(x + shift)[0] - forward(x - shift)[0])).sum() / (2 * step)
+        np.testing.assert_allclose(dx[index], slope, atol=1e-9)
+    for i in range(7):
+        shift = step * (np.arange(7) == i)
+        slope = (dy * (forward(x, shift)[0] - forward(x, -shift)[0])).sum() / (2 * step)
+        np.testing.assert_allclose(add.dbias[i], slope, atol=1e-9)
 
 
 def test_weights_are_kept_not_copied():
@@ -179,28 +260,26 @@ def test_p_is_an_attribute():
 
 @every_layer
 def test_rng(which):
-    layer, x = make(which)
-    weight = (WEIGHT,) if which == "DropConnect" else ()
-
-    def new(rng):
-        return type(layer)(*weight, 0.3, rng=rng)
+    def drawn(rng):
+        layer, arrays = make(which, rng)
+        return layer(*arrays)
 
     for seed in (5, [1, 2], np.random.SeedSequence(7)):
-        assert np.array_equal(new(seed)(x), new(seed)(x))
+        assert np.array_equal(drawn(seed), drawn(seed))
     source = fd.Philox4x32(1)
-    for layer in (new(source), new(source)):  # shared, where one is given to several
+    for layer, arrays in (make(which, source), make(which, source)):  # shared, where given to two
         assert layer.rng is source
         before = source.position
-        layer(x)
+        layer(*arrays)
         assert source.position > before
-    assert new(None).rng is None
-    assert new(None)(x).shape == new(1)(x).shape
+    assert make(which, None)[0].rng is None
+    assert drawn(None).shape == drawn(1).shape
     for generator in (np.random.PCG64, np.random.default_rng, np.random.RandomState):
-        made, again = new(generator(3)), new(generator(3))
-        results = [made(x) for _ in range(20)]
+        (layer, arrays), (again, _) = make(which, generator(3)), make(which, generator(3))
+        results = [layer(*arrays) for _ in range(20)]
         assert any(not np.array_equal(results[0], y) for y in results)
         for y in results:
-            assert np.array_equal(again(x), y)
+            assert np.array_equal(again(*arrays), y)
 
 
 # ---- states --------------------------------------------------------------------------------------
@@ -210,12 +289,12 @@ def test_rng(which):
 @pytest.mark.parametrize("state", ["new", "used", "in evaluation"])
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
 def test_copies_go_on_alike(which, state, how):
-    layer, x = make(which)
+    layer, arrays = make(which)
     if state != "new":
-        y = layer(x)
+        y = layer(*arrays)
     if state == "in evaluation":
         layer.eval()
-        y = layer(x)
+        y = layer(*arrays)
     other = how(layer)
     assert repr(other) == repr(layer)
     assert other.training == layer.training
@@ -223,11 +302,12 @@ def test_copies_go_on_alike(which, state, how):
     assert other.rng is not layer.rng
     if state != "new":
         dy = np.random.default_rng(1).standard_normal(y.shape)
-        assert np.array_equal(other.backward(dy), layer.backward(dy))
+        for one, same in zip(gradients(other, dy), gradients(layer, dy), strict=True):
+            assert np.array_equal(one, same)
     layer.train()
     other.train()
     for _ in range(3):
-        assert np.array_equal(other(x), layer(x))
+        assert np.array_equal(other(*arrays), layer(*arrays))
 
 
 def test_copies_with_numpy_generators_and_with_the_process_wide_source():
@@ -252,7 +332,10 @@ def test_repr(layer, options, function, shape, shown):
     assert layer(**options).p == 0.5
 
 
-def test_repr_of_drop_connect():
+def test_repr_of_others():
+    assert repr(fd.Zoneout(0.25)) == "Zoneout(p=0.25)"
+    assert repr(fd.DropoutAdd(0.25)) == "DropoutAdd(p=0.25)"
+    assert repr(fd.DropoutAdd(0.25, bias=BIAS)) == "DropoutAdd(features=4, p=0.25)"
     assert repr(fd.DropConnect(WEIGHT, 0.3, bias=BIAS)) == (
         "DropConnect(features_in=5, features_out=4, p=0.3)"
     )
@@ -277,13 +360,13 @@ def test_signatures_agree_with_the_function(layer, options, function, shape, sho
 
 @every_layer
 def test_backward_before_forward(which):
-    layer, x = make(which)
+    layer, arrays = make(which)
     with pytest.raises(RuntimeError, match=rf"{which}.* backward after forward"):
-        layer.backward(x)
+        layer.backward(arrays[0])
     with pytest.raises(TypeError):
-        layer(x.astype(int))
+        layer(*(array.astype(int) for array in arrays))
     with pytest.raises(RuntimeError):  # nothing has come of that
-        layer.backward(x)
+        layer.backward(arrays[0])
 
 
 @pytest.mark.parametrize(
