@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._typing import Shape
+from fastdrop._typing import NDArray, Shape
 
 __all__ = [
     "check_axes",
@@ -27,10 +27,12 @@ __all__ = [
     "check_p",
     "check_position",
     "check_positive",
+    "check_probabilities",
     "check_probability",
     "check_seed",
     "check_shape",
     "check_words",
+    "is_array",
 ]
 
 MOST_AXES = 64  # as NumPy
@@ -38,17 +40,41 @@ MOST_AXES = 64  # as NumPy
 
 def check_probability(name: str, value: Any) -> float:
     """Return the probability ``value`` as a float in [0, 1]."""
-    if (
-        isinstance(value, (str, bytes))
-        or not hasattr(value, "__float__")
-        or getattr(value, "ndim", 0) > 0
-    ):
+    if is_array(value):
+        raise TypeError(
+            f"{name} is an array of shape {tuple(value.shape)}; allowed are numbers in [0, 1]"
+        )
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(
             f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
         )
     if not 0 <= value <= 1:  # before it is a float: integers may be larger than any; NaN too
         raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
     return float(value)
+
+
+def is_array(value: Any) -> bool:
+    """Tell an array from a number, which an array without axes is, too."""
+    return getattr(value, "ndim", 0) > 0
+
+
+@np.errstate(invalid="ignore")  # signalling NaN
+def check_probabilities(name: str, value: Any) -> NDArray[np.float64]:
+    """Return an array of probabilities as a read-only copy of float64 in C order."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; allowed are floats, integers and bools in [0, 1]"
+        )
+    wrong = np.argwhere(~((array >= 0) & (array <= 1)))  # NaN too
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        raise ValueError(
+            f"{name}{list(place)} is {array[place].item()!r}; allowed are numbers in [0, 1]"
+        )
+    probabilities = np.array(array, np.float64, order="C")
+    probabilities.flags.writeable = False
+    return probabilities
 
 
 def check_p(value: Any) -> float:
@@ -145,15 +171,15 @@ def check_noise_shape(value: Any, shape: Shape) -> Shape:
     return lengths
 
 
-def check_broadcast(name: str, lengths: Shape, shape: Shape) -> None:
-    """Check that a mask of shape ``lengths`` broadcasts to x's ``shape`` without enlarging it."""
+def check_broadcast(name: str, lengths: Shape, shape: Shape, of: str = "x") -> None:
+    """Check that an array of shape ``lengths`` broadcasts to ``shape`` without enlarging it."""
     missing = len(shape) - len(lengths)
     if missing < 0 or any(
         length not in (1, shape[missing + axis]) for axis, length in enumerate(lengths)
     ):
         raise ValueError(
-            f"{name} {lengths} does not broadcast to x's shape {shape}; "
-            "allowed are, from the last axis on, x's length or 1"
+            f"{name} {lengths} does not broadcast to {of}'s shape {shape}; "
+            f"allowed are, from the last axis on, {of}'s length or 1"
         )
 
 

@@ -269,35 +269,51 @@ def decision_threshold(p: float | None = None, keep_prob: float | None = None) -
     return 2**64 - numerator * 2**64 // denominator
 
 
+def decision_thresholds(
+    shape: Sequence[int], p: ArrayLike | None = None, keep_prob: ArrayLike | None = None
+) -> list[int]:
+    """Return the threshold of each element, in C order, of probabilities that broadcast to shape."""
+    if keep_prob is None:
+        return [decision_threshold(one) for one in np.broadcast_to(p, shape).ravel()]  # type: ignore[arg-type]
+    return [decision_threshold(None, one) for one in np.broadcast_to(keep_prob, shape).ravel()]
+
+
 def _kept(
     heads: Bytes,
     tag: str,
     key: ArrayLike,
     counter: Sequence[int],
     position: int,
-    threshold: int,
+    threshold: int | Sequence[int],
 ) -> Decisions:
     """Compare U = head * 2**56 + H >= threshold; H is looked at only where the heads tie."""
-    head, rest = divmod(threshold, 2**56)
-    kept = heads > head
+    integers = np.asarray(threshold, dtype=object)  # up to 2**64
+    head = np.broadcast_to(np.asarray(integers >> 56, dtype=np.uint16), heads.shape)
+    rest = np.broadcast_to(np.asarray(integers % 2**56, dtype=np.uint64), heads.shape)
+    kept: Decisions = heads > head
     tied = np.flatnonzero(heads == head)
     positions = tied.astype(np.uint64) + np.uint64(position)
-    kept[tied] = _tie_digits_at(tag, key, counter, positions) >= np.uint64(rest)
+    kept[tied] = _tie_digits_at(tag, key, counter, positions) >= rest[tied]
     return kept
 
 
 def kept(
-    source: str, key: ArrayLike, counter: Sequence[int], position: int, n: int, threshold: int
+    source: str,
+    key: ArrayLike,
+    counter: Sequence[int],
+    position: int,
+    n: int,
+    threshold: int | Sequence[int],
 ) -> Decisions:
     """Decide n elements drawn at a position: bool (n,), True where one is kept.
 
-    The threshold is that of `decision_threshold`, the other parameters those of `stream_bytes`.
+    The threshold is that of `decision_threshold`, or one for each element; the other parameters those of `stream_bytes`.
     """
     heads = stream_bytes(source, key, counter, position, n)
     return _kept(heads, SOURCES[source].tie_tag, key, counter, position, threshold)
 
 
-def numpy_kept(bit_generator: BitGenerator, n: int, threshold: int) -> Decisions:
+def numpy_kept(bit_generator: BitGenerator, n: int, threshold: int | Sequence[int]) -> Decisions:
     """Decide n elements with a bit generator of NumPy, as ``draws="bytes"`` does.
 
     For n > 0 it takes 1 + ceil(n / 8) words: the first is the key of the tie digits, the rest are
@@ -379,7 +395,7 @@ def _wide(x: NDArray[Any]) -> np.dtype[Any]:
 
 
 @np.errstate(all="ignore")
-def apply(x: ArrayLike, kept: Decisions, factor: float) -> NDArray[Any]:
+def apply(x: ArrayLike, kept: Decisions, factor: float | NDArray[np.float64]) -> NDArray[Any]:
     """Multiply the kept elements by the factor and make the others +0.0, whatever they held.
 
     The factor is rounded to the dtype of x, the product once; complex numbers are multiplied by
@@ -390,7 +406,7 @@ def apply(x: ArrayLike, kept: Decisions, factor: float) -> NDArray[Any]:
     ----------
     x : ndarray of float16, bfloat16, float32, float64, complex64 or complex128
     kept : ndarray of bool, broadcastable to the shape of x
-    factor : float
+    factor : float, or ndarray of float64, broadcastable to the shape of x
 
     Returns
     -------
@@ -402,8 +418,8 @@ def apply(x: ArrayLike, kept: Decisions, factor: float) -> NDArray[Any]:
         y.real, y.imag = apply(x.real, kept, factor), apply(x.imag, kept, factor)
         return y
     wide = _wide(x)
-    product = x if factor == np.inf else (x.astype(wide) * wide.type(factor)).astype(x.dtype)
-    np.copyto(y, product, where=kept)
+    product = (x.astype(wide) * np.asarray(factor, dtype=wide)).astype(x.dtype)
+    np.copyto(y, np.where(np.isinf(factor), x, product), where=kept)
     return y
 
 

@@ -45,7 +45,8 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-ProbabilityLike: TypeAlias = SupportsFloat
+# A number; functions that draw a mask take an array of them too, which broadcasts to the mask.
+ProbabilityLike: TypeAlias = SupportsFloat | NDArray[np.floating[Any] | np.integer[Any] | np.bool_]
 Scale: TypeAlias = Literal["train", "test", "none"]
 Store: TypeAlias = Literal["auto", "seed", "bits"]
 

@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from fastdrop._checks import check_choice, check_p, check_positive
+from fastdrop._checks import (
+    check_choice,
+    check_p,
+    check_positive,
+    check_probabilities,
+    is_array,
+)
 from fastdrop._typing import (
     ArrayLike,
     AxesLike,
@@ -70,10 +76,12 @@ class Layer:
 
     _function: ClassVar[Forward]
     _options: ClassVar[tuple[str, ...]] = ()
+    _arrays: ClassVar[bool] = False  # p may be an array
     forward: Callable[..., NDArray[Any]]
 
     def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
-        self.p = check_p(p)
+        several = self._arrays and is_array(p)
+        self.p: Any = check_probabilities("p", p) if several else check_p(p)
         # None stays None: after a fork the process-wide source is another one.
         self.rng = None if rng is None else as_source(rng)
         self.training = True
@@ -225,8 +233,9 @@ class Dropout(ArrayLayer):
 
     Parameters
     ----------
-    p : float, default 0.5
-        Probability of dropping, in [0, 1]; an attribute, to be changed at any time.
+    p : float or ndarray, default 0.5
+        Probability of dropping, in [0, 1]; an attribute, to be changed at any time. An array
+        broadcasts to the mask, as of `dropout`.
     scale, noise_shape, broadcast_axes
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
@@ -261,6 +270,7 @@ class Dropout(ArrayLayer):
     """
 
     _function: ClassVar[Forward] = staticmethod(dropout)
+    _arrays = True
     _options = ("scale", "noise_shape", "broadcast_axes")
 
     def __init__(
@@ -282,6 +292,7 @@ class Dropout(ArrayLayer):
 class _ChannelLayer(ArrayLayer):
     """Dropout of channels."""
 
+    _arrays = True
     _options = ("channel_axis",)
 
     def __init__(
@@ -387,6 +398,7 @@ class DropPath(ArrayLayer):
     """
 
     _function: ClassVar[Forward] = staticmethod(drop_path)
+    _arrays = True
     _options = ("scale",)
 
     def __init__(
@@ -418,6 +430,7 @@ class EmbeddingDropout(_PlainLayer):
     """
 
     _function: ClassVar[Forward] = staticmethod(embedding_dropout)
+    _arrays = True
 
 
 class DropBlock2d(ArrayLayer):
@@ -782,6 +795,7 @@ class DropConnect(Layer):
     """
 
     _function: ClassVar[Forward] = staticmethod(drop_connect)
+    _arrays = True
     _options = ("bias",)
 
     def __init__(

@@ -113,8 +113,15 @@ PROBABILITIES = [
     (b"0.5", TypeError, ["b'0.5'", "bytes"]),
     (0.5j, TypeError, ["0.5j", "complex"]),
     ([0.5], TypeError, ["[0.5]", "list"]),
-    (np.array([0.25, 0.5]), TypeError, ["0.25"]),
-    (np.array([0.25]), TypeError, ["0.25"]),
+    (np.array([0.25, 0.5]), ValueError, ["(2,)", "(2, 3)"]),
+    (np.full((1, 2, 3), 0.5), ValueError, ["(1, 2, 3)", "(2, 3)"]),
+    (np.full((0, 3), 0.5), ValueError, ["(0, 3)", "(2, 3)"]),
+    (np.array([0.25, 1.5, -0.5]), ValueError, ["[1] is 1.5", "[0, 1]"]),
+    (np.array([[0.25], [math.nan]]), ValueError, ["[1, 0] is nan", "[0, 1]"]),
+    (np.array([0, 1, 2]), ValueError, ["[2] is 2"]),
+    (np.array([0.5j]), TypeError, ["complex128", "[0, 1]"]),
+    (np.array([fractions.Fraction(1, 4)]), TypeError, ["object"]),
+    (np.array(["0.5"]), TypeError, ["<U3"]),
 ]
 RNGS = [
     (1.5, TypeError, ["1.5", "float", "Generator"]),
@@ -255,6 +262,9 @@ def bad_calls():
     )
     add("keep_prob", PROBABILITIES, lambda k: dropout_mask(keep_prob=k))
     add("prob", PROBABILITIES, lambda prob: bernoulli(prob=prob))
+    add("prob", PROBABILITIES, lambda prob: bernoulli(prob=prob, packed=True))
+    several = [(np.full(3, 0.5), ValueError, ["'seed'", "array", "'auto' and 'bits'"])]
+    add("store", several, lambda p: dropout_mask(p=p, store="seed"))
     add("prob", [(None, TypeError, ["None"])], lambda prob: bernoulli(prob=prob))
     for p, keep_prob in ((0.25, 0.75), (0.5, 0.5), (0, 1)):
         both = [((p, keep_prob), TypeError, [repr(p), repr(keep_prob), "keep_prob"])]

@@ -4,6 +4,7 @@ from numpy cimport ndarray
 from fastdrop.kernels._kernels cimport (
     fd_any_mask,
     fd_application,
+    fd_broadcast,
     fd_cursor,
     fd_dtype,
     fd_operation,
@@ -19,6 +20,9 @@ cdef ndarray as_output(ndarray x, object out)
 
 # The numbers that an array of floats consists of, and how many of them an element is.
 cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1
+
+# How elements of `shape` map to those of a smaller array, whose shape broadcasts to it.
+cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) except -1
 
 # What is to be done: the rest is empty, and for the caller to fill in.
 cdef fd_application application_of(fd_operation operation, double scale) noexcept nogil

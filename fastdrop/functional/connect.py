@@ -31,8 +31,8 @@ def drop_connect(
         Of shape (..., features_in).
     weight : array_like of float
         Of shape (features_out, features_in) and of x's dtype.
-    p : float, default 0.5
-        Probability of dropping a weight, in [0, 1].
+    p : float or ndarray, default 0.5
+        Probability of dropping a weight, in [0, 1]; an array broadcasts to the weight.
     bias : array_like of float, optional
         Of shape (features_out,) and of x's dtype; it is never dropped.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState

@@ -13,6 +13,7 @@ from fastdrop._checks import (
     check_choice,
     check_probability,
     check_shape,
+    is_array,
 )
 from fastdrop._typing import (
     ArrayLike,
@@ -32,6 +33,7 @@ from fastdrop.functional._probability import HALF, as_probability
 from fastdrop.mask._gaussian_mask import GaussianMask
 from fastdrop.mask._mask import (
     Mask,
+    Probabilities,
     Probability,
     draw_bernoulli,
     draw_mask,
@@ -102,9 +104,10 @@ def dropout(
     x : array_like of float
         Any shape, strides and order; float16, bfloat16, float32, float64, complex64 or
         complex128.
-    p : float, default 0.5
-        Probability of *dropping* an element, in [0, 1].
-    keep_prob : float, optional
+    p : float or ndarray, default 0.5
+        Probability of *dropping* an element, in [0, 1]. An array has a shape that broadcasts to the
+        mask's: (C, 1, 1) gives each channel of (N, C, H, W) its own, (N, 1, 1, 1) each sample.
+    keep_prob : float or ndarray, optional
         Instead of p: the probability of *being present*, the paper's p.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where the mask comes from. None: the process-wide source. A seed: the same mask for every
@@ -131,7 +134,8 @@ def dropout(
     y : ndarray
         Of x's shape and dtype; ``out`` where that is given.
     mask : Mask
-        What was kept, for `dropout_backward`. From a source of the package it takes no memory.
+        What was kept, for `dropout_backward`. From a source of the package it takes no memory; with
+        an array as p, one bit an element.
 
     Raises
     ------
@@ -152,7 +156,8 @@ def dropout(
 
     Notes
     -----
-    p is exact to 2**-64. The mask of a source depends on its position alone: not on dtype,
+    p is exact to 2**-64, each p of an array too: an element that has probability p is dropped
+    exactly if it would be with that p for all. The mask of a source depends on its position alone: not on dtype,
     strides, threads, chunks, CPU or system.
 
     References
@@ -186,6 +191,15 @@ def dropout(
     >>> y, mask = fd.dropout(np.ones((8, 20, 3)), p=0.5, rng=1, broadcast_axes=1)
     >>> mask.shape
     (8, 1, 3)
+
+    A probability for each channel, here the last axis:
+
+    >>> y, mask = fd.dropout(x, p=np.array([0.0, 0.5, 0.75, 1.0]), rng=1)
+    >>> y
+    array([[1., 2., 0., 0.],
+           [1., 2., 0., 0.]], dtype=float32)
+    >>> mask.scale
+    array([ 1.,  2.,  4., inf])
     """
     if broadcast_axes is not None:
         noise_shape = _shared(x, noise_shape, mask, broadcast_axes)
@@ -193,11 +207,13 @@ def dropout(
         check_choice("scale", scale, SCALES)
     if mask is not None:
         return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
-    probability = Probability(p, None) if keep_prob is None else as_probability(p, keep_prob)
+    alike = keep_prob is None and type(p) is float
+    probability = Probability(p, None) if alike else as_probability(p, keep_prob)
     source = as_source(rng)
     if training:
         return forward(x, out, probability, source, noise_shape, scale == "train")
-    return _evaluate(x, probability.keep_prob, scale, noise_shape, out)
+    name = "p" if keep_prob is None else "keep_prob"
+    return _evaluate(x, probability.keep_prob, scale, noise_shape, out, name)
 
 
 def _shared(
@@ -221,13 +237,16 @@ def _shared(
 
 def _evaluate(
     x: ArrayLike,
-    keep_prob: float,
+    keep_prob: float | NDArray[np.float64],
     scale: Scale,
     noise_shape: NoiseShapeLike | None,
     out: NDArray[Any] | None,
+    name: str,
 ) -> tuple[NDArray[Any], Mask]:
     """Return x itself, or times ``keep_prob`` as in the paper, and a mask that keeps all of it."""
     x, shape = check_arrays(x, out, noise_shape)
+    if isinstance(keep_prob, np.ndarray):
+        check_broadcast(f"{name} shape", keep_prob.shape, shape, "the mask")
     mask = kept_mask(shape, keep_prob if scale == "test" else 1.0)
     if scale != "test" and out is None:
         return x, mask
@@ -269,7 +288,7 @@ def _with_mask(
     if training:
         return mask.apply(x, out), mask
     check_broadcast("mask shape", mask.shape, np.shape(x))
-    return _evaluate(x, keep, scale, mask.shape, out)
+    return _evaluate(x, keep, scale, mask.shape, out, "p")
 
 
 @overload
@@ -341,15 +360,17 @@ def dropout_mask(
     ----------
     shape : int or sequence of int
         Shape of the mask.
-    p : float, default 0.5
-        Probability of dropping an element, in [0, 1].
-    keep_prob : float, optional
+    p : float or ndarray, default 0.5
+        Probability of dropping an element, in [0, 1]; of an array, each element's own. Its shape
+        broadcasts to the mask's.
+    keep_prob : float or ndarray, optional
         Instead of p: the probability of being present.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where the mask comes from, as of `dropout`.
     store : {"auto", "seed", "bits"}, default "auto"
         Keep where the mask was drawn (no memory), or its bits (one an element). "auto" is "seed"
-        for a source of the package and "bits" for a NumPy generator, which cannot go back.
+        for a source of the package and "bits" for a NumPy generator, which cannot go back, and for
+        an array as p.
 
     Returns
     -------
@@ -359,8 +380,8 @@ def dropout_mask(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range; or ``store="seed"`` with a NumPy
-        generator.
+        If an argument is of another type or out of range, or the shape of an array does not fit;
+        or ``store="seed"`` with a NumPy generator or an array.
     OverflowError
         If the source would pass position 2**64.
 
@@ -381,6 +402,8 @@ def dropout_mask(
         raise ValueError(
             f"store is 'seed' with {source!r}, which cannot go back; allowed are 'auto' and 'bits'"
         )
+    if store == "seed" and isinstance(probability, Probabilities):
+        raise ValueError("store is 'seed' with an array as p; allowed are 'auto' and 'bits'")
     return draw_mask(shape, probability, source, store == "bits")
 
 
@@ -426,8 +449,9 @@ def bernoulli(
     ----------
     shape : int or sequence of int
         Shape of the result.
-    prob : float
-        Probability of True, in [0, 1]; exact to 2**-64.
+    prob : float or ndarray
+        Probability of True, in [0, 1]; exact to 2**-64. The shape of an array, which has one for
+        each element, broadcasts to the result's.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where the bits come from, as of `dropout`.
     dtype : {bool, uint8}, default bool
@@ -457,9 +481,15 @@ def bernoulli(
     array([ True, False,  True, False,  True, False,  True, False])
     >>> fd.bernoulli(8, 0.25, rng=1, packed=True)
     array([85], dtype=uint8)
+    >>> fd.bernoulli((2, 4), np.array([0.0, 0.25, 0.75, 1.0]), rng=1)
+    array([[False, False,  True,  True],
+           [False, False,  True,  True]])
     """
     shape = check_shape(shape)
-    probability = Probability(check_probability("prob", prob), None)
+    if is_array(prob):
+        probability: Probability = Probabilities(prob, None, "prob")
+    else:
+        probability = Probability(check_probability("prob", prob), None)
     source = as_source(rng)
     dtype = np.dtype(dtype)
     if dtype.char not in "?B":

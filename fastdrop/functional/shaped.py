@@ -39,9 +39,10 @@ def dropout1d(
     ----------
     x : array_like of float
         Of shape (N, C, L), or (C, L) for one sample.
-    p : float, default 0.5
-        Probability of dropping a channel, in [0, 1].
-    keep_prob : float, optional
+    p : float or ndarray, default 0.5
+        Probability of dropping a channel, in [0, 1]; an array, for each its own, broadcasts to the
+        mask.
+    keep_prob : float or ndarray, optional
         Instead of p: the probability of being present.
     channel_axis : int, default 1
         The axis of channels in a batch. It means the same channels where the axis of samples is
@@ -227,9 +228,10 @@ def drop_path(
     ----------
     x : array_like of float
         Output of the branch, of shape (N, ...): one decision for each of N samples.
-    p : float, default 0.5
-        Probability of dropping the branch for a sample; `drop_path_rates` has a schedule.
-    keep_prob : float, optional
+    p : float or ndarray, default 0.5
+        Probability of dropping the branch for a sample; `drop_path_rates` has a schedule. An array
+        of shape (N, 1, ..., 1) gives each sample its own.
+    keep_prob : float or ndarray, optional
         Instead of p: the probability of being present, the paper's survival probability.
     rng, training, scale, out
         As of `dropout`. The paper's form is ``scale="test"``: the branch is scaled by its
@@ -300,9 +302,9 @@ def embedding_dropout(
     ----------
     weight : array_like of float
         The table, of shape (V, D): one decision for each of V words.
-    p : float, default 0.5
-        Probability of dropping a word, in [0, 1].
-    keep_prob : float, optional
+    p : float or ndarray, default 0.5
+        Probability of dropping a word, in [0, 1]; an array of shape (V, 1) gives each word its own.
+    keep_prob : float or ndarray, optional
         Instead of p: the probability of being present.
     rng, training, out
         As of `dropout`. A source of the package advances by one position a word.

@@ -107,6 +107,11 @@ cdef extern from "engine/tiles.h" nogil:
         int64_t shape[64]
         int64_t stride[64]
 
+    ctypedef struct fd_probabilities:
+        const double *values
+        int keeps
+        fd_broadcast broadcast
+
     ctypedef struct fd_any_mask:
         fd_seeded seeded
         const uint8_t *packed
@@ -140,9 +145,20 @@ cdef extern from "engine/tiles.h" nogil:
     ctypedef struct fd_drawing:
         const fd_kernels *kernels
         const fd_seeded *seeded
+        const fd_probabilities *probabilities
         int dropped
         int bytes
         void *out
+
+    fd_threshold fd_drop_threshold(double p)
+    fd_threshold fd_keep_threshold(double keep_prob)
+
+
+cdef extern from "engine/numpy_words.h" nogil:
+    ctypedef struct fd_numpy_limit:
+        const fd_probabilities *probabilities
+        fd_threshold threshold
+        double p
 
 
 cdef extern from "engine/attention.h" nogil:
@@ -206,10 +222,12 @@ cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
                        fd_arrays arrays) noexcept nogil
 cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil
 cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil
-cdef void numpy_bytes(bitgen_t *bitgen, size_t n, fd_threshold threshold,
+cdef void numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                       uint8_t *kept) noexcept nogil
-cdef void numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil
-cdef void numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil
+cdef void numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                        uint8_t *kept) noexcept nogil
+cdef void numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                       uint8_t *kept) noexcept nogil
 cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil
 cdef size_t attention_parts(const fd_attention *attention, bint backward) noexcept nogil
 cdef void attention_part(const fd_attention *attention, bint backward, size_t part,

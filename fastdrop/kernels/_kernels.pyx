@@ -49,9 +49,9 @@ cdef extern from "engine/stream.h" nogil:
 
 cdef extern from "engine/numpy_words.h" nogil:
     void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
-                        fd_threshold threshold, uint8_t *kept)
-    void fd_numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept)
-    void fd_numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept)
+                        const fd_numpy_limit *limit, uint8_t *kept)
+    void fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept)
+    void fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept)
 
 
 cdef extern from *:
@@ -132,17 +132,19 @@ cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil:
     return fd_stream_next(in_use, stream, n)
 
 
-cdef void numpy_bytes(bitgen_t *bitgen, size_t n, fd_threshold threshold,
+cdef void numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                       uint8_t *kept) noexcept nogil:
-    fd_numpy_bytes(in_use, bitgen, n, threshold, kept)
+    fd_numpy_bytes(in_use, bitgen, n, limit, kept)
 
 
-cdef void numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil:
-    fd_numpy_doubles(bitgen, n, p, kept)
+cdef void numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                        uint8_t *kept) noexcept nogil:
+    fd_numpy_doubles(bitgen, n, limit, kept)
 
 
-cdef void numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept) noexcept nogil:
-    fd_numpy_floats(bitgen, n, p, kept)
+cdef void numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                       uint8_t *kept) noexcept nogil:
+    fd_numpy_floats(bitgen, n, limit, kept)
 
 
 # ---- settings --------------------------------------------------------------------------------

@@ -6,24 +6,27 @@ from fastdrop.kernels._kernels cimport (
     fd_any_mask,
     fd_application,
     fd_cursor,
+    fd_probabilities,
     fd_seeded,
     fd_threshold,
 )
 
 
-# p * 2**64 is never rounded: the probabilities are exact.
-cdef fd_threshold drop_threshold(double p) noexcept
-cdef fd_threshold keep_threshold(double keep_prob) noexcept
-
-
 cdef class Probability:
     cdef fd_threshold threshold
-    cdef readonly double p, keep_prob, scale
+    cdef readonly object p, keep_prob, scale  # floats, or read-only arrays of float64
+
+
+cdef class Probabilities(Probability):
+    cdef ndarray values
+    cdef bint keeps
+    cdef str name
+    cdef int lay(self, tuple shape, fd_probabilities *laid) except -1
 
 
 cdef class Mask:
     cdef readonly tuple shape
-    cdef readonly double p, scale
+    cdef readonly object p, scale  # floats, or read-only arrays of float64
     cdef readonly Py_ssize_t size
     cdef fd_seeded seeded
     cdef fd_cursor start  # the lanes at its first element: a cache
@@ -36,7 +39,8 @@ cdef class Mask:
     cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
     cdef int draw_window(self, object out, int64_t offset, object strides) except -1
     cdef fd_seeded later(self, int64_t offset)
-    cdef Mask packed_window(self, int64_t offset, object shape, object strides)
+    cdef ndarray packed_window(self, int64_t offset, object shape, object strides)
+    cdef dict place(self)
 
 
 # A place in a stream, for pickles and back.
@@ -46,10 +50,10 @@ cdef fd_seeded seeded_at(dict place) except *
 # Room for n bits, and for the whole words that kernels read and write.
 cdef ndarray padded_bits(size_t n)
 
-cdef Mask packed_mask(tuple shape, double p, double scale, ndarray padded)
+cdef Mask packed_mask(tuple shape, object p, object scale, ndarray padded)
 
-# Draws a mask: a range of an addressable source, the bits of a sequential one. Then does something
-# with it to checked arrays.
-cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale)
+# Draws a mask: a range of an addressable source; bits, of a sequential one and where probabilities
+# differ. Then does something with it to checked arrays.
+cdef Mask reserve_mask(object source, tuple shape, Probability probability, object scale)
 cdef int run_first(Mask mask, object source, fd_application *application, ndarray x, ndarray other,
                    ndarray y) except -1

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: a mask is a value. A seeded one is where in a stream it was drawn and the threshold;
 # its bits are made again whenever they are needed. A packed one has its bits. Both know how the
-# kept elements are scaled, so that the backward pass needs nothing else.
+# kept elements are scaled, so that the backward pass needs nothing else. Both numbers, p and scale,
+# may be arrays that broadcast to the mask: where p is, the mask is packed.
 #
 # `strides` (in decisions) is None unless a window of a seeded mask skipped some: whatever is not
 # one contiguous range of decisions is packed before it is applied.
-from libc.math cimport ceil, floor, isfinite, ldexp
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
@@ -22,9 +23,16 @@ from fastdrop._checks import (
     check_keep_prob,
     check_noise_shape,
     check_p,
+    check_probabilities,
 )
 
-from fastdrop.apply._apply cimport application_of, apply_mask, as_input, as_output
+from fastdrop.apply._apply cimport (
+    application_of,
+    apply_mask,
+    as_input,
+    as_output,
+    set_broadcast,
+)
 from fastdrop.kernels._kernels cimport (
     FD_PADDING,
     FD_PHILOX4X32,
@@ -37,8 +45,11 @@ from fastdrop.kernels._kernels cimport (
     fd_application,
     fd_cursor,
     fd_drawing,
+    fd_drop_threshold,
+    fd_keep_threshold,
+    fd_numpy_limit,
+    fd_probabilities,
     fd_seeded,
-    fd_threshold,
 )
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
@@ -48,42 +59,70 @@ cnp.import_array()
 
 # ---- probabilities ---------------------------------------------------------------------------
 
-cdef fd_threshold drop_threshold(double p) noexcept:
-    """U < ceil(p * 2**64) drops: exact, since a product with 2**64 is never rounded."""
-    cdef fd_threshold threshold
-    cdef double scaled = ceil(ldexp(p, 64))
-    threshold.drops_all = p >= 1.0
-    threshold.value = 0 if threshold.drops_all else <uint64_t>scaled
-    return threshold
-
-
-cdef fd_threshold keep_threshold(double keep_prob) noexcept:
-    """U < 2**64 - floor(keep_prob * 2**64) drops."""
-    cdef fd_threshold threshold
-    cdef double scaled = floor(ldexp(keep_prob, 64))
-    threshold.drops_all = scaled == 0.0
-    # keep_prob = 1 wraps to 0: nothing is dropped.
-    threshold.value = 0 if scaled >= 18446744073709551616.0 else <uint64_t>0 - <uint64_t>scaled
-    return threshold
-
-
 cdef class Probability:
     """p or keep_prob, checked: the threshold, the factor of kept elements, and p as shown."""
 
     def __init__(self, p, keep_prob):
         cdef double number
         if keep_prob is None:
-            number = p if type(p) is float and 0.0 <= <double>p <= 1.0 else check_p(p)
-            self.threshold = drop_threshold(number)
-            self.p = number
+            self.p = p if type(p) is float and 0.0 <= <double>p <= 1.0 else check_p(p)
+            number = self.p
+            self.threshold = fd_drop_threshold(number)
             self.keep_prob = 1.0 - number
             self.scale = 1.0 / (1.0 - number) if number < 1.0 else math.inf
         else:
-            number = check_keep_prob(keep_prob)
-            self.threshold = keep_threshold(number)
+            self.keep_prob = number = check_keep_prob(keep_prob)
+            self.threshold = fd_keep_threshold(number)
             self.p = 1.0 - number
-            self.keep_prob = number
             self.scale = 1.0 / number if number > 0.0 else math.inf
+
+
+cdef class Probabilities(Probability):
+    """An array of p or keep_prob, which broadcasts to the mask: likewise, but for one threshold."""
+
+    def __init__(self, p, keep_prob, str name="p"):
+        self.name = name if keep_prob is None else "keep_prob"
+        self.keeps = keep_prob is not None
+        self.values = check_probabilities(self.name, p if keep_prob is None else keep_prob)
+        rest = read_only(1.0 - self.values)
+        self.p, self.keep_prob = (rest, self.values) if self.keeps else (self.values, rest)
+        with np.errstate(divide="ignore", over="ignore"):
+            self.scale = read_only(1.0 / self.keep_prob)
+
+    cdef int lay(self, tuple shape, fd_probabilities *laid) except -1:
+        """Lay them over a mask of that shape, or say that they do not fit."""
+        check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, "the mask")
+        set_broadcast(&laid.broadcast, (<object>self.values).shape, shape)
+        if laid.broadcast.ndim == 0:  # one to one
+            laid.broadcast.ndim = 1
+            laid.broadcast.shape[0] = size_of(shape)
+            laid.broadcast.stride[0] = 1
+        laid.values = <const double *>cnp.PyArray_DATA(self.values)
+        laid.keeps = self.keeps
+        return 0
+
+
+cdef object read_only(values):
+    """Return numbers that nobody can change: a float, or the array itself."""
+    if type(values) is not float:
+        values.flags.writeable = False
+    return values
+
+
+cdef bint same_numbers(a, b, shape):
+    """Are they the same for every element of a mask?"""
+    if type(a) is float and type(b) is float:
+        return a == b
+    return np.array_equal(np.broadcast_to(a, shape), np.broadcast_to(b, shape))
+
+
+cdef object numbers_of_window(values, shape, entries):
+    """Return the numbers of a window of a mask: an array no larger than it must be, or a float."""
+    if type(values) is float:
+        return values
+    part = np.broadcast_to(values, shape)[entries]
+    part = part[tuple(slice(None) if stride else slice(1) for stride in part.strides)]
+    return float(part) if part.ndim == 0 else read_only(part.copy())
 
 
 # ---- the mask --------------------------------------------------------------------------------
@@ -142,10 +181,11 @@ cdef class Mask:
         Shape of the mask; it broadcasts to the arrays that it is applied to.
     size : int
         Number of decisions.
-    p : float
-        Probability of dropping (1 - keep_prob where that was given).
-    scale : float
-        Factor of the kept elements; inf at p = 1, where there are none.
+    p : float or ndarray of float64
+        Probability of dropping (1 - keep_prob where that was given); read-only, and of a shape that
+        broadcasts to the mask's.
+    scale : float or ndarray of float64
+        Factor of the kept elements, likewise; inf at p = 1, where there are none.
     nbytes : int
         Bytes that the decisions take: 0 (seeded) or one bit each (packed).
     bits : ndarray of uint8 or None
@@ -214,12 +254,15 @@ cdef class Mask:
         array([1., 2., 3.])
         """
         cdef ndarray from_ = as_input(x)
-        cdef fd_application application = application_of(FD_SCALE, self.scale)
+        cdef bint alike = type(self.scale) is float
+        cdef fd_application application = application_of(FD_SCALE, self.scale if alike else 1.0)
         cdef fd_cursor cursor = self.start
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape)
         y = as_output(from_, out)
         self.run(&application, from_, None, y, &cursor)
+        if not alike:
+            multiply(y, self.scale)
         return y if out is None else out
 
     def backward(self, dy, out=None):
@@ -282,6 +325,7 @@ cdef class Mask:
         cdef size_t n = self.size
         drawing.kernels = active_kernels()
         drawing.seeded = &self.seeded
+        drawing.probabilities = NULL
         drawing.dropped = False
         drawing.bytes = bytes_
         drawing.out = cnp.PyArray_DATA(out)
@@ -357,12 +401,14 @@ cdef class Mask:
         strides = self.strides or contiguous_strides(self.shape)
         whole = virtual_array(self.shape, strides)
         part = whole[entries]
+        p = numbers_of_window(self.p, self.shape, entries)
+        scale = numbers_of_window(self.scale, self.shape, entries)
         offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
         shape, strides = part.shape, part.strides
         if self.padded is not None:
-            return self.packed_window(offset, shape, strides)
+            return packed_mask(shape, p, scale, self.packed_window(offset, shape, strides))
         cdef fd_seeded first = self.later(offset if part.size else 0)
-        cdef Mask mask = seeded_mask(shape, self.p, self.scale, first)
+        cdef Mask mask = seeded_mask(shape, p, scale, first)
         if part.size and any(
             stride != full
             for length, stride, full in zip(shape, strides, contiguous_strides(shape), strict=True)
@@ -371,15 +417,15 @@ cdef class Mask:
             mask.strides = strides
         return mask
 
-    cdef Mask packed_window(self, int64_t offset, shape, strides):
+    cdef ndarray packed_window(self, int64_t offset, shape, strides):
         reach = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
         if 0 in shape:
-            return packed_mask(shape, self.p, self.scale, padded_bits(0))
+            return padded_bits(0)
         low = offset + sum(min(step, 0) for step in reach)
         high = offset + sum(max(step, 0) for step in reach)
         spanned = np.unpackbits(self.padded[low // 8 : high // 8 + 1], bitorder="little")
         kept = np.lib.stride_tricks.as_strided(spanned[offset - low // 8 * 8 :], shape, strides)
-        return packed_mask(shape, self.p, self.scale, pack(kept))
+        return pack(kept)
 
     def __len__(self):
         if not self.shape:
@@ -390,10 +436,13 @@ cdef class Mask:
         if not isinstance(other, Mask):
             return NotImplemented
         cdef Mask that = other
-        if (self.shape, self.p, self.scale) != (that.shape, that.p, that.scale):
+        if self.shape != that.shape or not (
+            same_numbers(self.p, that.p, self.shape)
+            and same_numbers(self.scale, that.scale, self.shape)
+        ):
             return False
-        if self.padded is None and that.padded is None and self.__reduce__() == that.__reduce__():
-            return True  # drawn at the same place: no need for the bits
+        if self.padded is None and that.padded is None and self.place() == that.place():
+            return True  # no need for the bits
         return np.array_equal(self.packed().bits, that.packed().bits)
 
     __hash__ = None
@@ -402,22 +451,34 @@ cdef class Mask:
         common = {"shape": self.shape, "p": self.p, "scale": self.scale}
         if self.padded is not None:
             return rebuild_packed, (common | {"bits": self.bits.tobytes()},)
+        return rebuild_seeded, (common | self.place(),)
+
+    cdef dict place(self):
+        """Return where a seeded mask was drawn, and how it decides."""
         threshold = self.seeded.threshold
-        return rebuild_seeded, (
-            common
-            | place_of(&self.seeded)
-            | {
-                "threshold": 2**64 if threshold.drops_all else threshold.value,
-                "strides": self.strides,
-            },
-        )
+        return place_of(&self.seeded) | {
+            "threshold": 2**64 if threshold.drops_all else threshold.value,
+            "strides": self.strides,
+        }
 
     def __repr__(self):
+        p = f"{self.p:.6g}" if type(self.p) is float else f"array of shape {self.p.shape}"
         stored = "seeded" if self.padded is None else "packed"
-        return f"<Mask of shape {self.shape}, p={self.p:.6g}, {stored}>"
+        return f"<Mask of shape {self.shape}, p={p}, {stored}>"
 
 
-cdef Mask seeded_mask(tuple shape, double p, double scale, fd_seeded seeded):
+cdef int multiply(ndarray y, ndarray scale) except -1:
+    # y *= scale, rounded once, by component. What is infinite multiplies nothing, as in `run`.
+    parts = (y.real, y.imag) if cnp.PyArray_ISCOMPLEX(y) else (y,)
+    wide = np.float32 if y.dtype.itemsize == 2 else parts[0].dtype.newbyteorder("=")
+    with np.errstate(all="ignore"):
+        factors = np.where(np.isfinite(scale), scale, 1.0).astype(wide)
+        for part in parts:
+            np.multiply(part, factors, out=part, dtype=wide, casting="unsafe")
+    return 0
+
+
+cdef Mask seeded_mask(tuple shape, p, scale, fd_seeded seeded):
     cdef Mask mask = Mask.__new__(Mask)
     mask.shape = shape
     mask.size = size_of(shape)
@@ -427,7 +488,7 @@ cdef Mask seeded_mask(tuple shape, double p, double scale, fd_seeded seeded):
     return mask
 
 
-cdef Mask packed_mask(tuple shape, double p, double scale, ndarray padded):
+cdef Mask packed_mask(tuple shape, p, scale, ndarray padded):
     cdef Mask mask = Mask.__new__(Mask)
     mask.shape = shape
     mask.size = size_of(shape)
@@ -443,7 +504,8 @@ def rebuild_packed(entries):
     padded = padded_bits(8 * bits.size)
     padded[: bits.size] = bits
     padded[bits.size :] = 0
-    return packed_mask(entries["shape"], entries["p"], entries["scale"], padded)
+    p, scale = read_only(entries["p"]), read_only(entries["scale"])
+    return packed_mask(entries["shape"], p, scale, padded)
 
 
 def rebuild_seeded(entries):
@@ -451,7 +513,8 @@ def rebuild_seeded(entries):
     cdef fd_seeded seeded = seeded_at(entries)
     seeded.threshold.drops_all = entries["threshold"] == 2**64
     seeded.threshold.value = entries["threshold"] % 2**64
-    cdef Mask mask = seeded_mask(entries["shape"], entries["p"], entries["scale"], seeded)
+    p, scale = entries["p"], read_only(entries["scale"])
+    cdef Mask mask = seeded_mask(entries["shape"], p, scale, seeded)
     mask.strides = entries["strides"]
     return mask
 
@@ -483,7 +546,7 @@ cdef fd_seeded seeded_at(dict place) except *:
 
 # ---- drawing ---------------------------------------------------------------------------------
 
-def kept_mask(tuple shape, double scale):
+def kept_mask(tuple shape, scale):
     """Return a mask that keeps every element, times ``scale``; it draws nothing."""
     cdef fd_seeded seeded
     memset(&seeded, 0, sizeof(seeded))
@@ -497,17 +560,20 @@ def unscaled(Mask mask):
     return same
 
 
-def mask_from_array(kept, Probability probability, double scale):
+def mask_from_array(kept, Probability probability, scale):
     """Return the packed mask of a caller's bool array, True where kept."""
+    cdef fd_probabilities laid
+    if isinstance(probability, Probabilities):
+        (<Probabilities>probability).lay(kept.shape, &laid)
     return packed_mask(kept.shape, probability.p, scale, pack(kept))
 
 
-cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale):
-    """Draw a mask: a range of an addressable source, the bits of a sequential one."""
+cdef Mask reserve_mask(object source, tuple shape, Probability probability, scale):
+    """Draw a mask: a range of an addressable source, or bits."""
     cdef Mask mask
     cdef ndarray padded
     cdef size_t n = size_of(shape)
-    if isinstance(source, Source):
+    if isinstance(source, Source) and not isinstance(probability, Probabilities):
         mask = Mask.__new__(Mask)
         (<Source>source).reserve(n, &mask.seeded, &mask.start)
         mask.seeded.threshold = probability.threshold
@@ -517,23 +583,51 @@ cdef Mask reserve_mask(object source, tuple shape, Probability probability, doub
         mask.scale = scale
         return mask
     padded = padded_bits(n)
-    (<NumPySource>source).draw(n, probability.threshold, probability.p, padded)
+    draw_bits(source, shape, probability, False, False, padded)
     return packed_mask(shape, probability.p, scale, padded)
+
+
+cdef int draw_bits(object source, tuple shape, Probability probability, bint dropped, bint bytes_,
+                   ndarray out) except -1:
+    # Draws the kept or the dropped elements of a mask, as bits or as bytes. A sequential source
+    # gives kept bits only, and needs FD_PADDING bytes to spare.
+    cdef fd_probabilities laid
+    cdef fd_numpy_limit limit
+    cdef fd_seeded seeded
+    cdef fd_cursor cursor
+    cdef fd_drawing drawing
+    cdef size_t n = size_of(shape)
+    limit.probabilities = NULL
+    if isinstance(probability, Probabilities):
+        (<Probabilities>probability).lay(shape, &laid)
+        limit.probabilities = &laid
+    elif isinstance(source, NumPySource):
+        limit.threshold, limit.p = probability.threshold, probability.p
+    if isinstance(source, NumPySource):
+        (<NumPySource>source).draw(n, &limit, out)
+        return 0
+    (<Source>source).reserve(n, &seeded, &cursor)
+    seeded.threshold = probability.threshold
+    drawing.kernels = active_kernels()
+    drawing.seeded = &seeded
+    drawing.probabilities = limit.probabilities
+    drawing.dropped = dropped
+    drawing.bytes = bytes_
+    drawing.out = cnp.PyArray_DATA(out)
+    with nogil:
+        draw_all(&drawing, &cursor, n)
+    (<Source>source).leave(&seeded, &cursor)
+    return 0
 
 
 def draw_mask(tuple shape, Probability probability, source, bint packed):
     """Return a mask drawn from ``source``, which advances by its size."""
-    cdef Mask mask
     cdef ndarray padded
-    cdef fd_cursor cursor
-    if not packed or isinstance(source, NumPySource):
+    if not packed:
         return reserve_mask(source, shape, probability, probability.scale)
     padded = padded_bits(size_of(shape))
-    mask = reserve_mask(source, shape, probability, probability.scale)
-    cursor = mask.start
-    mask.draw_contiguous(padded, False, &cursor)
-    (<Source>source).leave(&mask.seeded, &cursor)
-    return packed_mask(shape, mask.p, mask.scale, padded)
+    draw_bits(source, shape, probability, False, False, padded)
+    return packed_mask(shape, probability.p, probability.scale, padded)
 
 
 def forward(x, out, Probability probability, source, noise_shape, bint scaled):
@@ -547,6 +641,8 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
         shape = check_noise_shape(noise_shape, shape)
     to = as_output(from_, out)
     mask = reserve_mask(source, shape, probability, probability.scale if scaled else 1.0)
+    if isinstance(probability, Probabilities):
+        return mask.apply(from_, to), mask
     application = application_of(FD_SCALE, mask.scale)
     run_first(mask, source, &application, from_, None, to)
     return to, mask
@@ -563,9 +659,6 @@ cdef int run_first(Mask mask, object source, fd_application *application, ndarra
 
 def draw_bernoulli(tuple shape, Probability probability, source, bint packed, out, dtype):
     """Return booleans that are True where dropout would drop, as bytes or as bits."""
-    cdef fd_seeded seeded
-    cdef fd_cursor cursor
-    cdef fd_drawing drawing
     cdef size_t n = size_of(shape)
     cdef ndarray target
     wanted = ((n + 7) // 8,) if packed else shape
@@ -575,22 +668,13 @@ def draw_bernoulli(tuple shape, Probability probability, source, bint packed, ou
     target = out if direct else np.empty(wanted, dtype)
     if isinstance(source, NumPySource):
         bits = padded_bits(n)
-        (<NumPySource>source).draw(n, probability.threshold, probability.p, bits)
+        draw_bits(source, shape, probability, False, False, bits)
         dropped = ~np.unpackbits(bits, count=n, bitorder="little").view(bool)
         out[...] = (
             np.packbits(dropped, bitorder="little") if packed else dropped.reshape(shape)
         )
         return out
-    (<Source>source).reserve(n, &seeded, &cursor)
-    seeded.threshold = probability.threshold
-    drawing.kernels = active_kernels()
-    drawing.seeded = &seeded
-    drawing.dropped = True
-    drawing.bytes = not packed
-    drawing.out = cnp.PyArray_DATA(target)
-    with nogil:
-        draw_all(&drawing, &cursor, n)
-    (<Source>source).leave(&seeded, &cursor)
+    draw_bits(source, shape, probability, True, not packed, target)
     if not direct:
         out[...] = target
     return out

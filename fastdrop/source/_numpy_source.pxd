@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from fastdrop.kernels._kernels cimport bitgen_t, fd_threshold
+from fastdrop.kernels._kernels cimport bitgen_t, fd_numpy_limit
 from numpy cimport ndarray
 
 
@@ -7,4 +7,4 @@ cdef class NumPySource:
     cdef readonly object bit_generator
     cdef readonly str draws
     cdef bitgen_t *bitgen
-    cdef int draw(self, size_t n, fd_threshold threshold, double p, ndarray kept) except -1
+    cdef int draw(self, size_t n, const fd_numpy_limit *limit, ndarray kept) except -1

@@ -77,7 +77,7 @@ cdef class NumPySource:
         self.bit_generator = bit_generator
         self.bitgen = <bitgen_t *>PyCapsule_GetPointer(capsule, "BitGenerator")
 
-    cdef int draw(self, size_t n, fd_threshold threshold, double p, ndarray kept) except -1:
+    cdef int draw(self, size_t n, const fd_numpy_limit *limit, ndarray kept) except -1:
         """Write the ``n`` packed kept bits that come next."""
         cdef cnp.uint8_t *bits = <cnp.uint8_t *>cnp.PyArray_DATA(kept)
         cdef bitgen_t *bitgen = self.bitgen
@@ -85,11 +85,11 @@ cdef class NumPySource:
         with self.bit_generator.lock:
             with nogil:
                 if kind == 0:
-                    numpy_bytes(bitgen, n, threshold, bits)
+                    numpy_bytes(bitgen, n, limit, bits)
                 elif kind == 1:
-                    numpy_doubles(bitgen, n, p, bits)
+                    numpy_doubles(bitgen, n, limit, bits)
                 else:
-                    numpy_floats(bitgen, n, p, bits)
+                    numpy_floats(bitgen, n, limit, bits)
         return 0
 
     def __reduce__(self):

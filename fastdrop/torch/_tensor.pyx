@@ -33,11 +33,12 @@ from fastdrop.kernels._kernels cimport (
     fd_arrays,
     fd_cursor,
     fd_drawing,
+    fd_drop_threshold,
     fd_dtype,
+    fd_keep_threshold,
     fd_tagged,
     fd_threshold,
 )
-from fastdrop.mask._mask cimport drop_threshold, keep_threshold
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
@@ -244,6 +245,7 @@ cdef class TensorMask:
         cdef ndarray bits = np.empty(decisions // 8 + 1 + FD_PADDING, np.uint8)
         drawing.kernels = active_kernels()
         drawing.seeded = &self.seeded
+        drawing.probabilities = NULL
         drawing.dropped = False
         drawing.bytes = False
         drawing.out = cnp.PyArray_DATA(bits)
@@ -258,6 +260,7 @@ cdef class TensorMask:
         cdef fd_cursor cursor
         drawing.kernels = active_kernels()
         drawing.seeded = &self.seeded
+        drawing.probabilities = NULL
         drawing.dropped = False
         drawing.bytes = True
         drawing.out = <void *>out
@@ -271,7 +274,7 @@ cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple b
     cdef double keep_prob = probability if keeps else 1.0 - probability
     memset(&mask.seeded, 0, sizeof(mask.seeded))
     mask.seeded.threshold = (
-        keep_threshold(probability) if keeps else drop_threshold(probability)
+        fd_keep_threshold(probability) if keeps else fd_drop_threshold(probability)
     )
     mask.strides = strides
     mask.broadcast = broadcast

@@ -119,7 +119,7 @@ draw_kept(const fd_attention *attention, const block *part, uint8_t *kept)
     const uint64_t first = ((uint64_t)part->head * attention->queries + part->first);
     fd_seeded seeded = *attention->seeded;
     fd_cursor cursor = {.has_last = 0};
-    const fd_drawing drawing = {attention->kernels, &seeded, 0, 0, kept};
+    const fd_drawing drawing = {.kernels = attention->kernels, .seeded = &seeded, .out = kept};
     seeded.position += first * attention->keys;
     fd_draw(&drawing, &cursor, (part->rows - 1) * attention->keys + part->columns, 1);
 }

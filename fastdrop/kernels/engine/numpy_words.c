@@ -2,7 +2,7 @@
 #include "numpy_words.h"
 
 void
-fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, fd_threshold threshold,
+fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                uint8_t *kept)
 {
     if (n == 0) {
@@ -11,37 +11,63 @@ fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, fd_thresho
     const uint64_t key = bitgen->next_uint64(bitgen->state);
     const fd_identity untagged = {{(uint32_t)key, (uint32_t)(key >> 32)}, {0, 0}};
     const fd_identity ties = fd_tagged(&untagged, "fd:tienp");
-    FD_ALIGN64 uint8_t bytes[FD_TILE];
+    FD_ALIGN64 uint8_t bytes[FD_TILE + FD_STEP]; /* read in whole groups of 64 */
     for (size_t first = 0; first < n; first += FD_TILE) {
         const size_t count = fd_min(FD_TILE, n - first);
+        uint8_t *tile = kept + first / 8;
         for (size_t i = 0; i < count; i += 8) {
             fd_store_le64(bytes + i, bitgen->next_uint64(bitgen->state));
         }
-        if (threshold.drops_all) {
-            memset(kept + first / 8, 0, (count + 7) / 8);
+        if (limit->probabilities != NULL) {
+            fd_decide(kernels, limit->probabilities, &ties, bytes, first, count, first, tile);
+        } else if (limit->threshold.drops_all) {
+            memset(tile, 0, (count + 7) / 8);
         } else {
-            kernels->threshold(bytes, count, threshold.value, &ties, first, kept + first / 8,
-                               NULL, 0);
+            kernels->threshold(bytes, count, limit->threshold.value, &ties, first, tile, NULL, 0);
         }
     }
 }
 
-void
-fd_numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept)
+/* Elements whose p are looked up at once. */
+enum { CHUNK = 1024 };
+
+/* p of elements [first, first + n), n <= CHUNK. */
+static void
+limits_read(const fd_numpy_limit *limit, size_t first, size_t n, double *p)
 {
-    memset(kept, 0, (n + 7) / 8);
+    if (limit->probabilities != NULL) {
+        fd_drop_probabilities(limit->probabilities, first, n, p);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
-        kept[i / 8] |= (uint8_t)((bitgen->next_double(bitgen->state) >= p) << i % 8);
+        p[i] = limit->p;
     }
 }
 
 void
-fd_numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept)
+fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept)
 {
-    const float limit = (float)p;
+    double p[CHUNK];
     memset(kept, 0, (n + 7) / 8);
     for (size_t i = 0; i < n; i++) {
+        if (i % CHUNK == 0) {
+            limits_read(limit, i, fd_min(CHUNK, n - i), p);
+        }
+        const int keeps = bitgen->next_double(bitgen->state) >= p[i % CHUNK];
+        kept[i / 8] |= (uint8_t)(keeps << i % 8);
+    }
+}
+
+void
+fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept)
+{
+    double p[CHUNK];
+    memset(kept, 0, (n + 7) / 8);
+    for (size_t i = 0; i < n; i++) {
+        if (i % CHUNK == 0) {
+            limits_read(limit, i, fd_min(CHUNK, n - i), p);
+        }
         const float uniform = (float)(bitgen->next_uint32(bitgen->state) >> 8) * (1.0f / 16777216.0f);
-        kept[i / 8] |= (uint8_t)((uniform >= limit) << i % 8);
+        kept[i / 8] |= (uint8_t)((uniform >= (float)p[i % CHUNK]) << i % 8);
     }
 }

@@ -10,13 +10,21 @@
 
 #include "tiles.h"
 
+/* What the elements of a mask are compared with: `probabilities`, or where that is NULL, threshold
+ * and p, which say the same. */
+typedef struct {
+    const fd_probabilities *probabilities;
+    fd_threshold threshold;
+    double p;
+} fd_numpy_limit;
+
 /* draws="bytes": 1 + ceil(n / 8) words, the first of which keys the tie digits. `kept` has
  * FD_PADDING bytes to spare. */
-void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, fd_threshold threshold,
-                    uint8_t *kept);
+void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
+                    const fd_numpy_limit *limit, uint8_t *kept);
 
 /* draws="double" and "float": kept[i] = (next uniform) >= p, as the NumPy idiom decides. */
-void fd_numpy_doubles(bitgen_t *bitgen, size_t n, double p, uint8_t *kept);
-void fd_numpy_floats(bitgen_t *bitgen, size_t n, double p, uint8_t *kept);
+void fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept);
+void fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept);
 
 #endif

@@ -116,6 +116,66 @@ stream_tile(const fd_kernels *kernels, const fd_seeded *stream, fd_cursor *curso
     return bytes + skipped;
 }
 
+/* ---- broadcasting ----------------------------------------------------------------------- */
+
+/* A walk over the elements of an array: runs along the last axis. `at` is where the next run starts
+ * in what is broadcast, of which its elements are `step` apart: 1, or 0 where they share one. */
+typedef struct {
+    const fd_broadcast *broadcast;
+    int64_t index[FD_MAX_DIMS], at;
+    size_t step;
+} run_walk;
+
+static void
+walk_start(run_walk *walk, const fd_broadcast *broadcast, uint64_t first)
+{
+    walk->broadcast = broadcast;
+    walk->at = 0;
+    walk->step = (size_t)broadcast->stride[broadcast->ndim - 1];
+    for (int axis = broadcast->ndim - 1; axis >= 0; axis--) {
+        walk->index[axis] = (int64_t)(first % (uint64_t)broadcast->shape[axis]);
+        first /= (uint64_t)broadcast->shape[axis];
+        walk->at += walk->index[axis] * broadcast->stride[axis];
+    }
+}
+
+/* Elements of the run, at most `most`. */
+static size_t
+walk_run(const run_walk *walk, size_t most)
+{
+    const int last = walk->broadcast->ndim - 1;
+    return fd_min((size_t)(walk->broadcast->shape[last] - walk->index[last]), most);
+}
+
+/* How often the run of that length is met in a row, within `most` elements; goes on to the last. */
+static size_t
+walk_repeats(run_walk *walk, size_t run, size_t most)
+{
+    const fd_broadcast *broadcast = walk->broadcast;
+    const int last = broadcast->ndim - 1;
+    if (last == 0 || broadcast->stride[last - 1] != 0 || run != (size_t)broadcast->shape[last]) {
+        return 1;
+    }
+    const size_t rows = (size_t)(broadcast->shape[last - 1] - walk->index[last - 1]);
+    const size_t repeats = fd_min(rows, most / run);
+    walk->index[last - 1] += (int64_t)repeats - 1;
+    return repeats;
+}
+
+static void
+walk_on(run_walk *walk, size_t run)
+{
+    const fd_broadcast *broadcast = walk->broadcast;
+    int axis = broadcast->ndim - 1;
+    walk->at += (int64_t)(run * walk->step);
+    walk->index[axis] += (int64_t)run;
+    for (; axis > 0 && walk->index[axis] == broadcast->shape[axis]; axis--) {
+        walk->at += broadcast->stride[axis - 1] - walk->index[axis] * broadcast->stride[axis];
+        walk->index[axis] = 0;
+        walk->index[axis - 1]++;
+    }
+}
+
 /* ---- mask: the kept bits of one tile ---------------------------------------------------- */
 
 static void
@@ -132,6 +192,104 @@ seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *curso
     const uint8_t *from = stream_tile(kernels, seeded, cursor, position, n, &bytes);
     kernels->threshold(from, n, threshold.value, &seeded->ties, position, kept, soon.from,
                        soon.step);
+}
+
+/* Elements of a run below which the kernel is not worth its call. */
+enum { SHORT_RUN = 32 };
+
+static fd_threshold
+threshold_of(const fd_probabilities *probabilities, double value)
+{
+    return probabilities->keeps ? fd_keep_threshold(value) : fd_drop_threshold(value);
+}
+
+/* The kept bits of n <= FD_TILE elements with one probability. */
+static void
+decide_alike(const fd_kernels *kernels, fd_threshold threshold, const fd_identity *ties,
+             const uint8_t *bytes, size_t n, uint64_t position, uint8_t *kept)
+{
+    if (threshold.drops_all) {
+        memset(kept, 0, (n + 63) / 64 * 8);
+    } else {
+        kernels->threshold(bytes, n, threshold.value, ties, position, kept, NULL, 0);
+    }
+}
+
+/* The kept bits of n <= 56 elements, whose values are `step` apart. threshold / 2^56 is `low` or up
+ * to 1 more: greater bytes are kept and smaller ones dropped, and only equal ones need the exact
+ * threshold, one in 256. */
+static uint64_t
+decide_each(const fd_kernels *kernels, const fd_probabilities *probabilities, const double *values,
+            size_t step, const fd_identity *ties, const uint8_t *bytes, size_t n,
+            uint64_t position)
+{
+    uint64_t kept = 0, unclear = 0, one[FD_PADDING];
+    for (size_t i = 0; i < n; i++) {
+        const int head = (int)(256.0 * values[i * step]);
+        const int low = probabilities->keeps ? 255 - head : head;
+        kept |= (uint64_t)(bytes[i] > low) << i;
+        unclear |= (uint64_t)(bytes[i] == low) << i;
+    }
+    for (; unclear; unclear &= unclear - 1) {
+        const unsigned i = fd_lowest_bit(unclear);
+        decide_alike(kernels, threshold_of(probabilities, values[i * step]), ties, bytes + i, 1,
+                     position + i, (uint8_t *)one);
+        kept |= (fd_load_le64((uint8_t *)one) & 1) << i;
+    }
+    return kept;
+}
+
+void
+fd_decide(const fd_kernels *kernels, const fd_probabilities *probabilities,
+          const fd_identity *ties, const uint8_t *bytes, uint64_t first, size_t n,
+          uint64_t position, uint8_t *kept)
+{
+    tile_bits part;
+    run_walk walk;
+    walk_start(&walk, &probabilities->broadcast, first);
+    memset(kept, 0, (n + 7) / 8 + FD_PADDING);
+    for (size_t done = 0, run; done < n; done += run) {
+        const double *values = probabilities->values + walk.at;
+        run = walk_run(&walk, n - done);
+        if (walk.step == 0 && run >= SHORT_RUN) {
+            decide_alike(kernels, threshold_of(probabilities, *values), ties, bytes + done, run,
+                         position + done, part.bits);
+            bits_place(kept, done, part.bits, run);
+        } else {
+            run = fd_min(56, run);
+            bits_write(kept, done, decide_each(kernels, probabilities, values, walk.step, ties,
+                                               bytes + done, run, position + done), run);
+        }
+        walk_on(&walk, run);
+    }
+}
+
+void
+fd_drop_probabilities(const fd_probabilities *probabilities, uint64_t first, size_t n, double *p)
+{
+    run_walk walk;
+    walk_start(&walk, &probabilities->broadcast, first);
+    for (size_t done = 0, run; done < n; done += run) {
+        run = walk_run(&walk, n - done);
+        for (size_t i = 0; i < run; i++) {
+            const double value = probabilities->values[walk.at + (int64_t)(i * walk.step)];
+            p[done + i] = probabilities->keeps ? 1.0 - value : value;
+        }
+        walk_on(&walk, run);
+    }
+}
+
+/* Kept bits with a probability for each element. */
+static void
+varying_tile(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n,
+             tile_bits *kept)
+{
+    stream_bytes tile;
+    const fd_seeded *seeded = drawing->seeded;
+    const uint64_t position = seeded->position + first;
+    const uint8_t *bytes = stream_tile(drawing->kernels, seeded, cursor, position, n, &tile);
+    fd_decide(drawing->kernels, drawing->probabilities, &seeded->ties, bytes, first, n, position,
+              kept->bits);
 }
 
 /* Packed bits from an index that is not a multiple of 8. */
@@ -167,37 +325,19 @@ static void
 broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t first, size_t n,
                tile_bits *kept)
 {
-    const int last = broadcast->ndim - 1;
-    int64_t index[FD_MAX_DIMS], at = 0;
-    for (int axis = last; axis >= 0; axis--) {
-        index[axis] = (int64_t)(first % (uint64_t)broadcast->shape[axis]);
-        first /= (uint64_t)broadcast->shape[axis];
-        at += index[axis] * broadcast->stride[axis];
-    }
+    run_walk walk;
+    walk_start(&walk, broadcast, first);
     memset(kept, 0, sizeof *kept);
-    for (size_t done = 0; done < n;) {
-        const size_t left = (size_t)(broadcast->shape[last] - index[last]);
-        const size_t run = fd_min(left, n - done);
-        const size_t step = (size_t)broadcast->stride[last];
-        size_t runs = 1;
-        if (last > 0 && broadcast->stride[last - 1] == 0 && index[last] == 0 && run == left) {
-            const size_t rows = (size_t)(broadcast->shape[last - 1] - index[last - 1]);
-            runs = fd_min(rows, (n - done) / run);
-            index[last - 1] += (int64_t)runs - 1;
+    for (size_t done = 0, run; done < n; done += run) {
+        const uint64_t at = (uint64_t)walk.at;
+        const size_t length = walk_run(&walk, n - done);
+        run = length * walk_repeats(&walk, length, n - done);
+        if (walk.step != 0) {
+            bits_repeat(kept->bits, done, packed, at, length, run);
+        } else if (bits_read(packed, at) & 1) {
+            bits_fill(kept->bits, done, run);
         }
-        if (step != 0) {
-            bits_repeat(kept->bits, done, packed, (uint64_t)at, run, runs * run);
-        } else if (bits_read(packed, (uint64_t)at) & 1) {
-            bits_fill(kept->bits, done, runs * run);
-        }
-        done += runs * run;
-        at += (int64_t)(run * step);
-        index[last] += (int64_t)run;
-        for (int axis = last; axis > 0 && index[axis] == broadcast->shape[axis]; axis--) {
-            at += broadcast->stride[axis - 1] - index[axis] * broadcast->stride[axis];
-            index[axis] = 0;
-            index[axis - 1]++;
-        }
+        walk_on(&walk, length);
     }
 }
 
@@ -373,7 +513,12 @@ draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n
     tile_bits tile;
     for (const uint64_t end = first + n; first < end; first += FD_TILE) {
         const size_t count = fd_min(FD_TILE, (size_t)(end - first)), bytes = (count + 7) / 8;
-        seeded_tile(drawing->kernels, drawing->seeded, cursor, first, count, tile.bits, nothing);
+        if (drawing->probabilities != NULL) {
+            varying_tile(drawing, cursor, first, count, &tile);
+        } else {
+            seeded_tile(drawing->kernels, drawing->seeded, cursor, first, count, tile.bits,
+                        nothing);
+        }
         if (drawing->dropped) {
             for (size_t i = 0; i < bytes; i++) {
                 tile.bits[i] = (uint8_t)~tile.bits[i];
