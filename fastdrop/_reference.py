@@ -272,9 +272,10 @@ def decision_threshold(p: float | None = None, keep_prob: float | None = None) -
 def decision_thresholds(
     shape: Sequence[int], p: ArrayLike | None = None, keep_prob: ArrayLike | None = None
 ) -> list[int]:
-    """Return the threshold of each element, in C order, of probabilities that broadcast to shape."""
+    """Return the threshold of each element, in C order; p or keep_prob broadcasts to the shape."""
     if keep_prob is None:
-        return [decision_threshold(one) for one in np.broadcast_to(p, shape).ravel()]  # type: ignore[arg-type]
+        assert p is not None
+        return [decision_threshold(one) for one in np.broadcast_to(p, shape).ravel()]
     return [decision_threshold(None, one) for one in np.broadcast_to(keep_prob, shape).ravel()]
 
 
@@ -307,7 +308,8 @@ def kept(
 ) -> Decisions:
     """Decide n elements drawn at a position: bool (n,), True where one is kept.
 
-    The threshold is that of `decision_threshold`, or one for each element; the other parameters those of `stream_bytes`.
+    The threshold is that of `decision_threshold`, or one for each element; the other parameters are
+    those of `stream_bytes`.
     """
     heads = stream_bytes(source, key, counter, position, n)
     return _kept(heads, SOURCES[source].tie_tag, key, counter, position, threshold)

@@ -94,14 +94,14 @@ def test_masks_are_the_twins(case, cls, position, keeps, level):
     shape, values = case
     source = cls(9)
     source.position = position
-    given = {"keep_prob" if keeps else "p": values}
+    options = {"keep_prob" if keeps else "p": values}
     with fd.use_simd(level):
-        mask = fd.dropout_mask(shape, rng=source, **given)
+        mask = fd.dropout_mask(shape, rng=source, **options)
     assert source.position == position + math.prod(shape)
-    kept = expected(source, shape, position=position, **given)
+    kept = expected(source, shape, position=position, **options)
     assert np.array_equal(kept_of(mask), kept)
     assert np.array_equal(mask.bits, reference.pack(kept))
-    assert np.array_equal(mask.scale, factors(**given))
+    assert np.array_equal(mask.scale, factors(**options))
     if not keeps:
         source.position = position
         assert np.array_equal(fd.bernoulli(shape, values, rng=source), ~kept)
@@ -229,15 +229,15 @@ def test_kept_elements_are_scaled_by_their_own_factor(dtype, shape):
         x = every_kind_of_float(part, 2 * n).view(dtype).reshape(MASK_SHAPE)
     else:
         x = every_kind_of_float(dtype, n).reshape(MASK_SHAPE)
-    for given in ({"p": values}, {"keep_prob": values}):
-        y, mask = fd.dropout(x, rng=1, **given)
-        kept = expected(fd.Xoshiro256PlusPlus(1), MASK_SHAPE, **given)
-        assert_same_floats(y, reference.apply(x, kept, factors(**given)))
+    for options in ({"p": values}, {"keep_prob": values}):
+        y, mask = fd.dropout(x, rng=1, **options)
+        kept = expected(fd.Xoshiro256PlusPlus(1), MASK_SHAPE, **options)
+        assert_same_floats(y, reference.apply(x, kept, factors(**options)))
         assert_same_floats(fd.dropout_backward(x, mask), y)
         swapped = x.T.copy().T  # another order
         assert_same_floats(mask.backward(swapped), y)
         out = x.copy()
-        assert fd.dropout(out, rng=1, out=out, **given)[0] is out
+        assert fd.dropout(out, rng=1, out=out, **options)[0] is out
         assert_same_floats(out, y)
 
 

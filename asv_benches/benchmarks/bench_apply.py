@@ -57,6 +57,22 @@ class InPlace(Benchmark):
 
 
 @against("copies")
+class SeveralProbabilities(Benchmark):
+    """An array as p, for (N, C, H, W)."""
+
+    params = [["sample", "channel", "pixel", "element"]]
+    param_names = ["of"]
+
+    def prepare(self, of):
+        self.arrays(SIZES["LLC"])
+        x, y = (array.reshape(16, 64, 32, 32) for array in (self.x, self.y))
+        shapes = {"sample": (16, 1, 1, 1), "channel": (64, 1, 1), "pixel": (32, 32)}
+        p = np.random.default_rng(1).uniform(0.1, 0.9, shapes.get(of, x.shape))
+        rng = make_source("Xoshiro256PlusPlus")
+        self.call = lambda: fd.dropout(x, p, rng=rng, out=y)
+
+
+@against("copies")
 class Backward(Benchmark):
     """From a seeded and from a packed mask."""
 

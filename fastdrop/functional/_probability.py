@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """p or keep_prob, of which one is given."""
 
-from fastdrop._checks import is_array
 from fastdrop._typing import ProbabilityLike
-from fastdrop.mask._mask import Probabilities, Probability
+from fastdrop.mask._mask import Probability, probability_of
 
 __all__ = ["HALF", "as_probability"]
 
@@ -15,5 +14,4 @@ def as_probability(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Pro
     """Return the Probability of p or keep_prob, of which one is given: a number or an array."""
     if keep_prob is not None and p is not HALF:
         raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; allowed is one of the two")
-    kind = Probabilities if is_array(p if keep_prob is None else keep_prob) else Probability
-    return kind(p, keep_prob)
+    return probability_of(p, keep_prob)

@@ -11,9 +11,7 @@ from fastdrop._checks import (
     check_axes,
     check_broadcast,
     check_choice,
-    check_probability,
     check_shape,
-    is_array,
 )
 from fastdrop._typing import (
     ArrayLike,
@@ -34,12 +32,12 @@ from fastdrop.mask._gaussian_mask import GaussianMask
 from fastdrop.mask._mask import (
     Mask,
     Probabilities,
-    Probability,
     draw_bernoulli,
     draw_mask,
     forward,
     kept_mask,
     mask_from_array,
+    probability_of,
     unscaled,
 )
 from fastdrop.source.default import as_source
@@ -157,8 +155,8 @@ def dropout(
     Notes
     -----
     p is exact to 2**-64, each p of an array too: an element that has probability p is dropped
-    exactly if it would be with that p for all. The mask of a source depends on its position alone: not on dtype,
-    strides, threads, chunks, CPU or system.
+    exactly if it would be with that p for all. The mask of a source depends on its position alone:
+    not on dtype, strides, threads, chunks, CPU or system.
 
     References
     ----------
@@ -207,8 +205,7 @@ def dropout(
         check_choice("scale", scale, SCALES)
     if mask is not None:
         return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
-    alike = keep_prob is None and type(p) is float
-    probability = Probability(p, None) if alike else as_probability(p, keep_prob)
+    probability = probability_of(p) if keep_prob is None else as_probability(p, keep_prob)
     source = as_source(rng)
     if training:
         return forward(x, out, probability, source, noise_shape, scale == "train")
@@ -398,12 +395,12 @@ def dropout_mask(
     shape = check_shape(shape)
     probability = as_probability(p, keep_prob)
     source = as_source(rng)
+    if store == "seed" and isinstance(probability, Probabilities):
+        raise ValueError("store is 'seed' with an array as p; allowed are 'auto' and 'bits'")
     if store == "seed" and not hasattr(source, "position"):
         raise ValueError(
             f"store is 'seed' with {source!r}, which cannot go back; allowed are 'auto' and 'bits'"
         )
-    if store == "seed" and isinstance(probability, Probabilities):
-        raise ValueError("store is 'seed' with an array as p; allowed are 'auto' and 'bits'")
     return draw_mask(shape, probability, source, store == "bits")
 
 
@@ -476,6 +473,7 @@ def bernoulli(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fastdrop as fd
     >>> fd.bernoulli(8, 0.25, rng=1)
     array([ True, False,  True, False,  True, False,  True, False])
@@ -486,10 +484,7 @@ def bernoulli(
            [False, False,  True,  True]])
     """
     shape = check_shape(shape)
-    if is_array(prob):
-        probability: Probability = Probabilities(prob, None, "prob")
-    else:
-        probability = Probability(check_probability("prob", prob), None)
+    probability = probability_of(prob, name="prob")
     source = as_source(rng)
     dtype = np.dtype(dtype)
     if dtype.char not in "?B":

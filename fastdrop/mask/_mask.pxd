@@ -14,7 +14,7 @@ from fastdrop.kernels._kernels cimport (
 
 cdef class Probability:
     cdef fd_threshold threshold
-    cdef readonly object p, keep_prob, scale  # floats, or read-only arrays of float64
+    cdef double drop, keep, factor  # p, keep_prob, scale
 
 
 cdef class Probabilities(Probability):
@@ -26,7 +26,8 @@ cdef class Probabilities(Probability):
 
 cdef class Mask:
     cdef readonly tuple shape
-    cdef readonly object p, scale  # floats, or read-only arrays of float64
+    cdef double drop, factor  # p and scale, or in their place:
+    cdef ndarray drops, factors  # None, or read-only
     cdef readonly Py_ssize_t size
     cdef fd_seeded seeded
     cdef fd_cursor start  # the lanes at its first element: a cache
@@ -39,7 +40,9 @@ cdef class Mask:
     cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
     cdef int draw_window(self, object out, int64_t offset, object strides) except -1
     cdef fd_seeded later(self, int64_t offset)
-    cdef ndarray packed_window(self, int64_t offset, object shape, object strides)
+    cdef Mask with_numbers(self, object p, object scale)
+    cdef Mask with_bits(self, ndarray padded)
+    cdef Mask packed_window(self, int64_t offset, object shape, object strides)
     cdef dict place(self)
 
 
@@ -50,10 +53,8 @@ cdef fd_seeded seeded_at(dict place) except *
 # Room for n bits, and for the whole words that kernels read and write.
 cdef ndarray padded_bits(size_t n)
 
-cdef Mask packed_mask(tuple shape, object p, object scale, ndarray padded)
-
-# Draws a mask: a range of an addressable source; bits, of a sequential one and where probabilities
-# differ. Then does something with it to checked arrays.
-cdef Mask reserve_mask(object source, tuple shape, Probability probability, object scale)
+# Draws a mask of one probability: a range of an addressable source, the bits of a sequential one.
+# Then does something with it to checked arrays.
+cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale)
 cdef int run_first(Mask mask, object source, fd_application *application, ndarray x, ndarray other,
                    ndarray y) except -1

@@ -22,8 +22,9 @@ from fastdrop._checks import (
     check_index,
     check_keep_prob,
     check_noise_shape,
-    check_p,
     check_probabilities,
+    check_probability,
+    is_array,
 )
 
 from fastdrop.apply._apply cimport (
@@ -62,19 +63,33 @@ cnp.import_array()
 cdef class Probability:
     """p or keep_prob, checked: the threshold, the factor of kept elements, and p as shown."""
 
-    def __init__(self, p, keep_prob):
+    def __init__(self, p, keep_prob, str name="p"):
         cdef double number
         if keep_prob is None:
-            self.p = p if type(p) is float and 0.0 <= <double>p <= 1.0 else check_p(p)
-            number = self.p
+            number = (
+                p if type(p) is float and 0.0 <= <double>p <= 1.0 else check_probability(name, p)
+            )
             self.threshold = fd_drop_threshold(number)
-            self.keep_prob = 1.0 - number
-            self.scale = 1.0 / (1.0 - number) if number < 1.0 else math.inf
+            self.drop = number
+            self.keep = 1.0 - number
         else:
-            self.keep_prob = number = check_keep_prob(keep_prob)
+            number = check_keep_prob(keep_prob)
             self.threshold = fd_keep_threshold(number)
-            self.p = 1.0 - number
-            self.scale = 1.0 / number if number > 0.0 else math.inf
+            self.drop = 1.0 - number
+            self.keep = number
+        self.factor = 1.0 / self.keep if self.keep > 0.0 else math.inf
+
+    @property
+    def p(self):
+        return self.drop
+
+    @property
+    def keep_prob(self):
+        return self.keep
+
+    @property
+    def scale(self):
+        return self.factor
 
 
 cdef class Probabilities(Probability):
@@ -84,10 +99,19 @@ cdef class Probabilities(Probability):
         self.name = name if keep_prob is None else "keep_prob"
         self.keeps = keep_prob is not None
         self.values = check_probabilities(self.name, p if keep_prob is None else keep_prob)
-        rest = read_only(1.0 - self.values)
-        self.p, self.keep_prob = (rest, self.values) if self.keeps else (self.values, rest)
+
+    @property
+    def p(self):
+        return 1.0 - self.values if self.keeps else self.values
+
+    @property
+    def keep_prob(self):
+        return self.values if self.keeps else 1.0 - self.values
+
+    @property
+    def scale(self):
         with np.errstate(divide="ignore", over="ignore"):
-            self.scale = read_only(1.0 / self.keep_prob)
+            return 1.0 / self.keep_prob
 
     cdef int lay(self, tuple shape, fd_probabilities *laid) except -1:
         """Lay them over a mask of that shape, or say that they do not fit."""
@@ -102,11 +126,12 @@ cdef class Probabilities(Probability):
         return 0
 
 
-cdef object read_only(values):
-    """Return numbers that nobody can change: a float, or the array itself."""
-    if type(values) is not float:
-        values.flags.writeable = False
-    return values
+def probability_of(p, keep_prob=None, str name="p"):
+    """Return the Probability of a number, or the Probabilities of an array."""
+    value = p if keep_prob is None else keep_prob
+    if type(value) is not float and is_array(value):
+        return Probabilities(p, keep_prob, name)
+    return Probability(p, keep_prob, name)
 
 
 cdef bint same_numbers(a, b, shape):
@@ -122,7 +147,7 @@ cdef object numbers_of_window(values, shape, entries):
         return values
     part = np.broadcast_to(values, shape)[entries]
     part = part[tuple(slice(None) if stride else slice(1) for stride in part.strides)]
-    return float(part) if part.ndim == 0 else read_only(part.copy())
+    return float(part) if part.ndim == 0 else part.copy()
 
 
 # ---- the mask --------------------------------------------------------------------------------
@@ -213,6 +238,35 @@ cdef class Mask:
         raise TypeError("a Mask is made by dropout_mask or dropout, not by calling its class")
 
     @property
+    def p(self):
+        return self.drop if self.drops is None else self.drops
+
+    @property
+    def scale(self):
+        return self.factor if self.factors is None else self.factors
+
+    cdef Mask with_numbers(self, p, scale):
+        # Return itself, with these: floats, or arrays that are nobody else's to write to.
+        if isinstance(p, ndarray):
+            self.drops = p
+            self.drops.flags.writeable = False
+        else:
+            self.drop = p
+        if isinstance(scale, ndarray):
+            self.factors = scale
+            self.factors.flags.writeable = False
+        else:
+            self.factor = scale
+        return self
+
+    cdef Mask with_bits(self, ndarray padded):
+        # Return another with the same shape and numbers.
+        cdef Mask mask = packed_mask(self.shape, padded)
+        mask.drop, mask.drops = self.drop, self.drops
+        mask.factor, mask.factors = self.factor, self.factors
+        return mask
+
+    @property
     def nbytes(self):
         return 0 if self.padded is None else (self.size + 7) // 8
 
@@ -254,15 +308,16 @@ cdef class Mask:
         array([1., 2., 3.])
         """
         cdef ndarray from_ = as_input(x)
-        cdef bint alike = type(self.scale) is float
-        cdef fd_application application = application_of(FD_SCALE, self.scale if alike else 1.0)
+        cdef fd_application application = application_of(
+            FD_SCALE, self.factor if self.factors is None else 1.0
+        )
         cdef fd_cursor cursor = self.start
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape)
         y = as_output(from_, out)
         self.run(&application, from_, None, y, &cursor)
-        if not alike:
-            multiply(y, self.scale)
+        if self.factors is not None:
+            multiply(y, self.factors)
         return y if out is None else out
 
     def backward(self, dy, out=None):
@@ -351,7 +406,7 @@ cdef class Mask:
         cdef fd_cursor cursor = self.start
         if self.padded is not None:
             return self
-        return packed_mask(self.shape, self.p, self.scale, self.draw_bits(&cursor))
+        return self.with_bits(self.draw_bits(&cursor))
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
@@ -378,7 +433,7 @@ cdef class Mask:
         low = offset + sum(min(step, 0) for step in reach)
         span = 1 + sum(abs(step) for step in reach)
         if span <= SPAN:
-            drawn = np.asarray(seeded_mask((span,), self.p, self.scale, self.later(low)))
+            drawn = np.asarray(seeded_mask((span,), self.later(low)))
             out[...] = np.lib.stride_tricks.as_strided(drawn[offset - low :], out.shape, strides)
         elif out.shape[0] == 1:
             self.draw_window(out[0], offset, strides[1:])
@@ -406,9 +461,9 @@ cdef class Mask:
         offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
         shape, strides = part.shape, part.strides
         if self.padded is not None:
-            return packed_mask(shape, p, scale, self.packed_window(offset, shape, strides))
+            return self.packed_window(offset, shape, strides).with_numbers(p, scale)
         cdef fd_seeded first = self.later(offset if part.size else 0)
-        cdef Mask mask = seeded_mask(shape, p, scale, first)
+        cdef Mask mask = seeded_mask(shape, first).with_numbers(p, scale)
         if part.size and any(
             stride != full
             for length, stride, full in zip(shape, strides, contiguous_strides(shape), strict=True)
@@ -417,15 +472,15 @@ cdef class Mask:
             mask.strides = strides
         return mask
 
-    cdef ndarray packed_window(self, int64_t offset, shape, strides):
+    cdef Mask packed_window(self, int64_t offset, shape, strides):
         reach = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
         if 0 in shape:
-            return padded_bits(0)
+            return packed_mask(shape, padded_bits(0))
         low = offset + sum(min(step, 0) for step in reach)
         high = offset + sum(max(step, 0) for step in reach)
         spanned = np.unpackbits(self.padded[low // 8 : high // 8 + 1], bitorder="little")
         kept = np.lib.stride_tricks.as_strided(spanned[offset - low // 8 * 8 :], shape, strides)
-        return pack(kept)
+        return packed_mask(shape, pack(kept))
 
     def __len__(self):
         if not self.shape:
@@ -478,22 +533,20 @@ cdef int multiply(ndarray y, ndarray scale) except -1:
     return 0
 
 
-cdef Mask seeded_mask(tuple shape, p, scale, fd_seeded seeded):
+# Masks whose numbers are yet to be set.
+
+cdef Mask seeded_mask(tuple shape, fd_seeded seeded):
     cdef Mask mask = Mask.__new__(Mask)
     mask.shape = shape
     mask.size = size_of(shape)
-    mask.p = p
-    mask.scale = scale
     mask.seeded = seeded
     return mask
 
 
-cdef Mask packed_mask(tuple shape, p, scale, ndarray padded):
+cdef Mask packed_mask(tuple shape, ndarray padded):
     cdef Mask mask = Mask.__new__(Mask)
     mask.shape = shape
     mask.size = size_of(shape)
-    mask.p = p
-    mask.scale = scale
     mask.padded = padded
     return mask
 
@@ -504,8 +557,7 @@ def rebuild_packed(entries):
     padded = padded_bits(8 * bits.size)
     padded[: bits.size] = bits
     padded[bits.size :] = 0
-    p, scale = read_only(entries["p"]), read_only(entries["scale"])
-    return packed_mask(entries["shape"], p, scale, padded)
+    return packed_mask(entries["shape"], padded).with_numbers(entries["p"], entries["scale"])
 
 
 def rebuild_seeded(entries):
@@ -513,8 +565,8 @@ def rebuild_seeded(entries):
     cdef fd_seeded seeded = seeded_at(entries)
     seeded.threshold.drops_all = entries["threshold"] == 2**64
     seeded.threshold.value = entries["threshold"] % 2**64
-    p, scale = entries["p"], read_only(entries["scale"])
-    cdef Mask mask = seeded_mask(entries["shape"], p, scale, seeded)
+    cdef Mask mask = seeded_mask(entries["shape"], seeded)
+    mask.with_numbers(entries["p"], entries["scale"])
     mask.strides = entries["strides"]
     return mask
 
@@ -550,12 +602,13 @@ def kept_mask(tuple shape, scale):
     """Return a mask that keeps every element, times ``scale``; it draws nothing."""
     cdef fd_seeded seeded
     memset(&seeded, 0, sizeof(seeded))
-    return seeded_mask(shape, 0.0, scale, seeded)
+    return seeded_mask(shape, seeded).with_numbers(0.0, scale)
 
 
 def unscaled(Mask mask):
     """Return the same mask with 1 as the factor of the kept elements."""
-    cdef Mask same = packed_mask(mask.shape, mask.p, 1.0, mask.padded)
+    cdef Mask same = mask.with_bits(mask.padded)
+    same.factor, same.factors = 1.0, None
     same.seeded, same.start, same.strides = mask.seeded, mask.start, mask.strides
     return same
 
@@ -565,30 +618,38 @@ def mask_from_array(kept, Probability probability, scale):
     cdef fd_probabilities laid
     if isinstance(probability, Probabilities):
         (<Probabilities>probability).lay(kept.shape, &laid)
-    return packed_mask(kept.shape, probability.p, scale, pack(kept))
+    return packed_mask(kept.shape, pack(kept)).with_numbers(probability.p, scale)
 
 
-cdef Mask reserve_mask(object source, tuple shape, Probability probability, scale):
-    """Draw a mask: a range of an addressable source, or bits."""
+cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale):
+    """Draw a mask of one probability: a range of an addressable source, or bits."""
     cdef Mask mask
     cdef ndarray padded
     cdef size_t n = size_of(shape)
-    if isinstance(source, Source) and not isinstance(probability, Probabilities):
+    if isinstance(source, Source):
         mask = Mask.__new__(Mask)
         (<Source>source).reserve(n, &mask.seeded, &mask.start)
         mask.seeded.threshold = probability.threshold
         mask.shape = shape
         mask.size = n
-        mask.p = probability.p
-        mask.scale = scale
-        return mask
-    padded = padded_bits(n)
-    draw_bits(source, shape, probability, False, False, padded)
-    return packed_mask(shape, probability.p, scale, padded)
+    else:
+        padded = padded_bits(n)
+        draw_decisions(source, shape, probability, False, False, padded)
+        mask = packed_mask(shape, padded)
+    mask.drop = probability.drop
+    mask.factor = scale
+    return mask
 
 
-cdef int draw_bits(object source, tuple shape, Probability probability, bint dropped, bint bytes_,
-                   ndarray out) except -1:
+cdef Mask packed_draw(object source, tuple shape, Probability probability, scale):
+    """Draw a mask of one probability or of several: bits."""
+    cdef ndarray padded = padded_bits(size_of(shape))
+    draw_decisions(source, shape, probability, False, False, padded)
+    return packed_mask(shape, padded).with_numbers(probability.p, scale)
+
+
+cdef int draw_decisions(object source, tuple shape, Probability probability, bint dropped,
+                        bint bytes_, ndarray out) except -1:
     # Draws the kept or the dropped elements of a mask, as bits or as bytes. A sequential source
     # gives kept bits only, and needs FD_PADDING bytes to spare.
     cdef fd_probabilities laid
@@ -601,9 +662,8 @@ cdef int draw_bits(object source, tuple shape, Probability probability, bint dro
     if isinstance(probability, Probabilities):
         (<Probabilities>probability).lay(shape, &laid)
         limit.probabilities = &laid
-    elif isinstance(source, NumPySource):
-        limit.threshold, limit.p = probability.threshold, probability.p
     if isinstance(source, NumPySource):
+        limit.threshold, limit.p = probability.threshold, probability.drop
         (<NumPySource>source).draw(n, &limit, out)
         return 0
     (<Source>source).reserve(n, &seeded, &cursor)
@@ -622,12 +682,9 @@ cdef int draw_bits(object source, tuple shape, Probability probability, bint dro
 
 def draw_mask(tuple shape, Probability probability, source, bint packed):
     """Return a mask drawn from ``source``, which advances by its size."""
-    cdef ndarray padded
-    if not packed:
-        return reserve_mask(source, shape, probability, probability.scale)
-    padded = padded_bits(size_of(shape))
-    draw_bits(source, shape, probability, False, False, padded)
-    return packed_mask(shape, probability.p, probability.scale, padded)
+    if packed or isinstance(probability, Probabilities):
+        return packed_draw(source, shape, probability, probability.scale)
+    return reserve_mask(source, shape, probability, probability.factor)
 
 
 def forward(x, out, Probability probability, source, noise_shape, bint scaled):
@@ -640,10 +697,11 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
     if noise_shape is not None:
         shape = check_noise_shape(noise_shape, shape)
     to = as_output(from_, out)
-    mask = reserve_mask(source, shape, probability, probability.scale if scaled else 1.0)
     if isinstance(probability, Probabilities):
+        mask = packed_draw(source, shape, probability, probability.scale if scaled else 1.0)
         return mask.apply(from_, to), mask
-    application = application_of(FD_SCALE, mask.scale)
+    mask = reserve_mask(source, shape, probability, probability.factor if scaled else 1.0)
+    application = application_of(FD_SCALE, mask.factor)
     run_first(mask, source, &application, from_, None, to)
     return to, mask
 
@@ -668,13 +726,13 @@ def draw_bernoulli(tuple shape, Probability probability, source, bint packed, ou
     target = out if direct else np.empty(wanted, dtype)
     if isinstance(source, NumPySource):
         bits = padded_bits(n)
-        draw_bits(source, shape, probability, False, False, bits)
+        draw_decisions(source, shape, probability, False, False, bits)
         dropped = ~np.unpackbits(bits, count=n, bitorder="little").view(bool)
         out[...] = (
             np.packbits(dropped, bitorder="little") if packed else dropped.reshape(shape)
         )
         return out
-    draw_bits(source, shape, probability, True, not packed, target)
+    draw_decisions(source, shape, probability, True, not packed, target)
     if not direct:
         out[...] = target
     return out

@@ -23,7 +23,6 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._mask cimport (
     Mask,
     Probability,
-    packed_mask,
     padded_bits,
     reserve_mask,
     run_first,
@@ -93,8 +92,8 @@ def add(x, residual, bias, out, Probability probability, source):
     cdef ndarray beside = as_other("residual", residual, from_)
     cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
     cdef ndarray to = as_output(from_, out)
-    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.scale)
-    application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, mask.scale)
+    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.factor)
+    application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, mask.factor)
     if rows is not None:
         application.bias = <const char *>cnp.PyArray_DATA(rows)
         application.bias_period = cnp.PyArray_DIM(rows, 1)
@@ -110,9 +109,9 @@ def zoneout(new, old, out, Probability probability, source):
     cdef ndarray to = as_output(from_, out)
     cdef Mask mask
     if source is None:
-        mask = kept_mask((<object>from_).shape, probability.keep_prob)
-        application = application_of(FD_ADD, mask.scale)
-        beside = kept_mask(mask.shape, probability.p).apply(beside)
+        mask = kept_mask((<object>from_).shape, probability.keep)
+        application = application_of(FD_ADD, mask.factor)
+        beside = kept_mask(mask.shape, probability.drop).apply(beside)
     else:
         mask = reserve_mask(source, (<object>from_).shape, probability, 1.0)
         application = application_of(FD_SELECT, 1.0)
@@ -138,10 +137,10 @@ def relu(x, out, Probability probability, source):
     cdef fd_application application
     cdef ndarray from_ = as_real(x)
     cdef ndarray to = as_output(from_, out)
-    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.scale)
+    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.factor)
     cdef ndarray bits = padded_bits(mask.size)
     bits[:] = 0
-    application = application_of(FD_RELU, mask.scale)
+    application = application_of(FD_RELU, mask.factor)
     application.changed = <cnp.uint8_t *>cnp.PyArray_DATA(bits)
     run_first(mask, source, &application, from_, None, to)
-    return to, packed_mask(mask.shape, mask.p, mask.scale, bits)
+    return to, mask.with_bits(bits)
