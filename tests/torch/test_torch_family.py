@@ -107,3 +107,71 @@ def test_blocks_are_those_of_a_max_pool(height, width, block):
 def test_rates_of_paths_as_timm_computes_them(depth, p):
     expected = torch.linspace(0, p, depth, dtype=torch.float64)
     np.testing.assert_allclose(fd.drop_path_rates(depth, p), expected.numpy(), rtol=1e-14)
+
+
+def affine_parts(x, y):
+    """Of y = a * x + b where kept and one number where dropped: kept, a, b and that number."""
+    values, counts = np.unique(y, return_counts=True)
+    dropped = values[counts.argmax()]
+    kept = y != dropped
+    (a, b), *_ = np.linalg.lstsq(np.stack([x[kept], np.ones(kept.sum())], 1), y[kept], rcond=None)
+    return kept, a, b, dropped
+
+
+@pytest.mark.parametrize("p", [0.1, 0.4, 0.8])
+def test_alpha_dropout_has_torchs_numbers(p):
+    x = np.random.default_rng(1).standard_normal((50, 60))
+    theirs = torch.nn.functional.alpha_dropout(torch.from_numpy(x), p, training=True).numpy()
+    kept, *numbers = affine_parts(x, theirs)
+    assert 0 < kept.sum() < kept.size
+    ours, mask = fd.alpha_dropout(x, p, rng=1)
+    same, *own = affine_parts(x, ours)
+    assert np.array_equal(same, np.asarray(mask))
+    np.testing.assert_allclose(own, numbers, rtol=1e-7)  # torch's constant has 17 digits, b fewer
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_fused_gradients_are_those_of_autograd(bias):
+    """With the same mask, values and gradients are those of the separate operations."""
+    rng = np.random.default_rng(2)
+    x, residual, dy = rng.standard_normal((3, 20, 30))
+    b = rng.standard_normal(30) if bias else None
+    y, mask = fd.dropout_add(x, residual, 0.3, bias=b, rng=1)
+    kept = torch.from_numpy(np.asarray(mask).astype(float) * mask.scale)
+    tensors = [torch.from_numpy(a).requires_grad_() for a in (x, residual)]
+    added = torch.from_numpy(b).requires_grad_() if bias else torch.zeros(())
+    result = tensors[1] + (tensors[0] + added) * kept
+    result.backward(torch.from_numpy(dy))
+    np.testing.assert_allclose(y, result.detach().numpy(), rtol=1e-14, atol=1e-14)
+    dx = fd.dropout_backward(dy, mask)
+    np.testing.assert_allclose(dx, tensors[0].grad.numpy(), rtol=1e-14)
+    assert np.array_equal(dy, tensors[1].grad.numpy())
+    if bias:
+        np.testing.assert_allclose(dx.sum(axis=0), added.grad.numpy(), rtol=1e-13)
+
+
+def test_relu_and_gaussian_gradients_are_those_of_autograd():
+    x, dy = np.random.default_rng(2).standard_normal((2, 20, 30))
+    for function, inner in ((fd.relu_dropout, torch.relu), (fd.gaussian_dropout, lambda t: t)):
+        y, mask = function(x, 0.3, rng=1)
+        if function is fd.relu_dropout:
+            drawn = np.asarray(fd.dropout_mask(x.shape, 0.3, rng=1)) * mask.scale
+        else:
+            drawn = np.asarray(mask).astype(float)
+        tensor = torch.from_numpy(x).requires_grad_()
+        result = inner(tensor) * torch.from_numpy(drawn)
+        result.backward(torch.from_numpy(dy))
+        np.testing.assert_allclose(y, result.detach().numpy(), rtol=1e-14, atol=1e-14)
+        np.testing.assert_allclose(fd.dropout_backward(dy, mask), tensor.grad.numpy(), rtol=1e-14)
+
+
+def test_evaluation_of_relu_and_sum_are_torchs():
+    x, residual = np.random.default_rng(2).standard_normal((2, 20, 30)).astype(np.float32)
+    x[0, :3] = 0.0, -0.0, np.nan
+    y, _ = fd.relu_dropout(x, 0.3, training=False)
+    np.testing.assert_array_equal(y, torch.relu(torch.from_numpy(x)).numpy())
+    y, _ = fd.dropout_add(x, residual, 0.3, training=False)
+    t = torch.nn.functional.dropout(torch.from_numpy(x), 0.3, training=False) + torch.from_numpy(
+        residual
+    )
+    np.testing.assert_array_equal(y, t.numpy())
