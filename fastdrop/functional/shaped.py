@@ -428,7 +428,7 @@ def drop_block2d(
     gamma = probability.p * (height * width / max(1, block * block * rows * columns))
     corners = bernoulli((*maps, rows, columns), gamma, rng=source)
     kept = ~_blocks(corners, shape, block)
-    count = np.count_nonzero(kept)
+    count = int(np.count_nonzero(kept))  # newer NumPy gives a scalar of its own
     mask = mask_from_array(kept, probability, kept.size / count if count else 1.0)
     return mask.apply(array, out), mask
 
