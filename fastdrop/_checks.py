@@ -66,9 +66,9 @@ def check_probabilities(name: str, value: Any) -> NDArray[np.float64]:
         raise TypeError(
             f"{name} has dtype {array.dtype}; allowed are floats, integers and bools in [0, 1]"
         )
-    wrong = np.argwhere(~((array >= 0) & (array <= 1)))  # NaN too
-    if len(wrong):
-        place = tuple(wrong[0].tolist())
+    right = (array >= 0) & (array <= 1)  # not so NaN
+    if not right.all():
+        place = tuple(np.argwhere(~right)[0].tolist())
         raise ValueError(
             f"{name}{list(place)} is {array[place].item()!r}; allowed are numbers in [0, 1]"
         )

@@ -45,7 +45,7 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-# A number; functions that draw a mask take an array of them too, which broadcasts to the mask.
+# A number; where the documentation says so, also an array of them, which broadcasts to the mask.
 ProbabilityLike: TypeAlias = SupportsFloat | NDArray[np.floating[Any] | np.integer[Any] | np.bool_]
 Scale: TypeAlias = Literal["train", "test", "none"]
 Store: TypeAlias = Literal["auto", "seed", "bits"]

@@ -527,7 +527,8 @@ cdef int multiply(ndarray y, ndarray scale) except -1:
     parts = (y.real, y.imag) if cnp.PyArray_ISCOMPLEX(y) else (y,)
     wide = np.float32 if y.dtype.itemsize == 2 else parts[0].dtype.newbyteorder("=")
     with np.errstate(all="ignore"):
-        factors = np.where(np.isfinite(scale), scale, 1.0).astype(wide)
+        factors = scale.astype(wide)
+        factors[~np.isfinite(scale)] = 1.0
         for part in parts:
             np.multiply(part, factors, out=part, dtype=wide, casting="unsafe")
     return 0

@@ -215,26 +215,64 @@ decide_alike(const fd_kernels *kernels, fd_threshold threshold, const fd_identit
     }
 }
 
-/* The kept bits of n <= 56 elements, whose values are `step` apart. threshold / 2^56 is `low` or up
- * to 1 more: greater bytes are kept and smaller ones dropped, and only equal ones need the exact
- * threshold, one in 256. */
+/* threshold / 2^56 is this or up to 1 more: greater bytes are kept and smaller ones dropped, and
+ * only equal ones need the exact threshold, one in 256. */
+static int
+low_of(double value, int keeps)
+{
+    const int head = (int)(256.0 * value);
+    return keeps ? 255 - head : head;
+}
+
+/* Eight bytes of 0 or 1 as bits. */
+static uint64_t
+bits_of_eight(const uint8_t *flags)
+{
+    return fd_load_le64(flags) * 0x0102040810204080u >> 56;
+}
+
+/* Which of eight bytes are greater than their `low`, and which are equal. */
+static void
+compare_eight(const double *values, int keeps, const uint8_t *bytes, uint64_t *greater,
+              uint64_t *equal)
+{
+    int low[8];
+    uint8_t above[8], same[8];
+    for (int i = 0; i < 8; i++) {
+        low[i] = low_of(values[i], keeps);
+    }
+    for (int i = 0; i < 8; i++) {
+        above[i] = bytes[i] > low[i];
+        same[i] = bytes[i] == low[i];
+    }
+    *greater = bits_of_eight(above);
+    *equal = bits_of_eight(same);
+}
+
+/* The kept bits of n <= 56 elements, whose values are `step` apart. */
 static uint64_t
 decide_each(const fd_kernels *kernels, const fd_probabilities *probabilities, const double *values,
             size_t step, const fd_identity *ties, const uint8_t *bytes, size_t n,
             uint64_t position)
 {
     uint64_t kept = 0, unclear = 0, one[FD_PADDING];
-    for (size_t i = 0; i < n; i++) {
-        const int head = (int)(256.0 * values[i * step]);
-        const int low = probabilities->keeps ? 255 - head : head;
+    size_t i = 0;
+    for (; step == 1 && i + 8 <= n; i += 8) {
+        uint64_t greater, equal;
+        compare_eight(values + i, probabilities->keeps, bytes + i, &greater, &equal);
+        kept |= greater << i;
+        unclear |= equal << i;
+    }
+    for (; i < n; i++) {
+        const int low = low_of(values[i * step], probabilities->keeps);
         kept |= (uint64_t)(bytes[i] > low) << i;
         unclear |= (uint64_t)(bytes[i] == low) << i;
     }
     for (; unclear; unclear &= unclear - 1) {
-        const unsigned i = fd_lowest_bit(unclear);
-        decide_alike(kernels, threshold_of(probabilities, values[i * step]), ties, bytes + i, 1,
-                     position + i, (uint8_t *)one);
-        kept |= (fd_load_le64((uint8_t *)one) & 1) << i;
+        const unsigned at = fd_lowest_bit(unclear);
+        decide_alike(kernels, threshold_of(probabilities, values[at * step]), ties, bytes + at, 1,
+                     position + at, (uint8_t *)one);
+        kept |= (fd_load_le64((uint8_t *)one) & 1) << at;
     }
     return kept;
 }
