@@ -483,3 +483,35 @@ def test_one_decision_for_many_of_more_than_2_31_elements(noise_shape):
     kept = np.broadcast_to(np.asarray(mask), shape)
     for window in (np.s_[:9], np.s_[2**15 : 2**15 + 9], np.s_[-9:]):
         assert np.array_equal(y[window], np.where(kept[window], np.float16(2), np.float16(0)))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda x: x.T,
+        lambda x: np.asfortranarray(x),
+        lambda x: x.transpose(2, 0, 1),
+        lambda x: x.transpose(1, 2, 0)[::-1, :, ::2],
+        lambda x: x.T.astype(x.dtype.newbyteorder()),
+    ],
+    ids=["reversed", "Fortran", "channels first", "flipped with gaps", "byte order"],
+)
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.complex128])
+def test_large_arrays_in_another_order(order, dtype):
+    """They are written in the order of memory; the mask still follows that of the indices."""
+    x = order(np.random.default_rng(1).standard_normal((60, 70, 80)).astype(dtype))
+    if np.dtype(dtype).name == "bfloat16" and x.dtype.byteorder == ">":
+        pytest.skip("ml_dtypes has one byte order")
+    x[0, 0, :5] = np.nan
+    one, two = fd.Xoshiro256PlusPlus(1), fd.Xoshiro256PlusPlus(1)
+    for shape in (None, (None, 1, None), (1, x.shape[1], 1)):
+        y, mask = fd.dropout(x, 0.3, rng=one, noise_shape=shape)
+        expected, _ = fd.dropout(np.ascontiguousarray(x), 0.3, rng=two, noise_shape=shape)
+        assert y.strides == np.empty_like(x).strides
+        assert_same_floats(np.ascontiguousarray(y), expected)
+        assert_same_floats(np.ascontiguousarray(mask.packed().apply(x)), expected)
+        same = x.copy(order="K")
+        mask.apply(same, out=same)
+        assert_same_floats(np.ascontiguousarray(same), expected)
+    assert one.position == two.position
+    assert np.array_equal(fd.bernoulli(9, 0.3, rng=one), fd.bernoulli(9, 0.3, rng=two))

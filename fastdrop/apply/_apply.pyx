@@ -2,7 +2,7 @@
 # Design: contiguous arrays go to the engine as they are, on all threads. Everything else
 # (strides, orders, byte orders) is NumPy's business: np.nditer hands out contiguous pieces in
 # C order, and the engine takes those one by one.
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -17,16 +17,19 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT16,
     FD_FLOAT32,
     FD_FLOAT64,
+    FD_SCALE,
     FD_TILE,
     active_kernels,
     apply_all,
     apply_part,
     cache_bytes,
+    draw_all,
     fd_any_mask,
     fd_application,
     fd_arrays,
     fd_broadcast,
     fd_cursor,
+    fd_drawing,
     fd_dtype,
     fd_operation,
 )
@@ -201,7 +204,9 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
     if other is not None:
         other = apart_from(y, other)
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
-        return apply_pieces(application, cursor, x, other, y)
+        if application.operation == FD_SCALE and n > <size_t>PIECE and is_out_of_order(y):
+            return apply_out_of_order(application, mask_shape, cursor, x, y)
+        return apply_pieces(application, cursor, x, other, y, "C")
     arrays.x = <const char *>cnp.PyArray_DATA(x)
     arrays.other = NULL
     if other is not None:
@@ -220,8 +225,49 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
     return 0
 
 
+cdef bint is_out_of_order(ndarray y):
+    # Do elements that are neighbours in C order lie farther apart than others?
+    steps = [
+        abs(step) for step, length in zip((<object>y).strides, (<object>y).shape, strict=True)
+        if length > 1
+    ]
+    return steps != sorted(steps, reverse=True)
+
+
+cdef int apply_out_of_order(fd_application *application, tuple mask_shape, fd_cursor *cursor,
+                            ndarray x, ndarray y) except -1:
+    # Both arrays in the order of memory, as if everything were kept; then what is dropped. Reading
+    # them in C order would fetch a line of the cache for every element.
+    cdef fd_any_mask everything
+    cdef fd_cursor nowhere
+    cdef const fd_any_mask *mask = application.mask
+    cdef fd_drawing drawing
+    cdef ndarray dropped
+    cdef size_t n = 1
+    for length in mask_shape:
+        n *= <size_t>length
+    if mask.packed == NULL:
+        dropped = np.empty(mask_shape, bool)
+        memset(&drawing, 0, sizeof(drawing))
+        drawing.kernels, drawing.seeded = application.kernels, &mask.seeded
+        drawing.dropped, drawing.bytes = True, True
+        drawing.out = cnp.PyArray_DATA(dropped)
+        with nogil:
+            draw_all(&drawing, cursor, n)
+    else:
+        bits = np.asarray(<const uint8_t[:(n + 7) // 8]>mask.packed)
+        kept = np.unpackbits(bits, count=n, bitorder="little").view(bool)
+        dropped = np.logical_not(kept, kept).reshape(mask_shape)
+    memset(&everything, 0, sizeof(everything))
+    memset(&nowhere, 0, sizeof(nowhere))
+    application.mask = &everything
+    apply_pieces(application, &nowhere, x, None, y, "K")
+    np.copyto(y, np.zeros((), y.dtype), where=dropped)
+    return 0
+
+
 cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x, ndarray other,
-                      ndarray y) except -1:
+                      ndarray y, str order) except -1:
     cdef uint64_t first = 0
     cdef fd_arrays arrays
     cdef size_t n
@@ -243,7 +289,7 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
         op_flags=[*reads, ["writeonly", "contig", "aligned", "nbo"]],
         op_dtypes=[operand.dtype.newbyteorder("=") for operand in operands],
         casting="equiv",
-        order="C",
+        order=order,
         buffersize=PIECE,
     ) as pieces:
         for part in pieces:
