@@ -311,7 +311,27 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
     drawing.kernels = kernels;
     drawing.seeded = &seeded;
     drawing.out = out;
+    /* What is given are probabilities, of each element or of each row. */
+    const size_t count = v->given.size / 8;
+    double *values = (double *)allocate(v->given.size);
+    fd_probabilities probabilities;
+    memset(&probabilities, 0, sizeof probabilities);
+    memcpy(values, v->given.at, v->given.size);
+    swap_order(values, v->given.size, 8);
+    if (count) {
+        probabilities.values = values;
+        probabilities.keeps = (int)v->value;
+        probabilities.broadcast.ndim = 2;
+        probabilities.broadcast.shape[0] = (int64_t)count;
+        probabilities.broadcast.stride[0] = 1;
+        probabilities.broadcast.shape[1] = (int64_t)(v->n / count);
+        if (count == v->n) { /* one axis */
+            probabilities.broadcast.ndim = 1;
+        }
+        drawing.probabilities = &probabilities;
+    }
     fd_draw(&drawing, &cursor, v->n, 3);
+    free(values);
 }
 
 static void

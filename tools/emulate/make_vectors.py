@@ -239,6 +239,15 @@ def draws():
             kept = twin.kept(name, *identity, position, n, value)
             packed = twin.pack(kept).tobytes()
             yield record(DRAW, which, n, identity, position, value, wanted=packed)
+        for values, n in ((rng.random(3000), 3000), (rng.random(40), 40 * 1001)):
+            values[:4] = 0.0, 1.0, 0.5, 1 / 3  # p, or keep_prob, of each element or of each row
+            for keeps in (0, 1):
+                name_of = "keep_prob" if keeps else "p"
+                each = np.repeat(values, n // values.size)
+                thresholds = twin.decision_thresholds((n,), **{name_of: each})
+                packed = twin.pack(twin.kept(name, *identity, 77, n, thresholds)).tobytes()
+                given = values.astype("<f8").tobytes()
+                yield record(DRAW, which, n, identity, 77, keeps, given=given, wanted=packed)
         made = twin.stream_bytes(name, *identity, 16001, 8 * 300)
         yield record(WORDS, which, 300, identity, 16001, wanted=made.tobytes())
 
