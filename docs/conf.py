@@ -113,5 +113,8 @@ html_theme_options = {
 # Pages without pages below them need no bar on the left.
 html_sidebars = {
     page: []
-    for page in ("index", "getting-started", "torch", "performance", "comparison", "changelog")
+    for page in (
+        *("index", "getting-started", "torch", "attention", "performance", "comparison"),
+        *("comparison-functions", "changelog"),
+    )
 }
