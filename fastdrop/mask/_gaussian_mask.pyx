@@ -11,8 +11,6 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import check_index
-
 from fastdrop.apply._apply cimport as_input, as_output, set_dtype
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
@@ -25,7 +23,7 @@ from fastdrop.kernels._kernels cimport (
     gaussian_all,
 )
 from fastdrop.mask._mask cimport place_of, seeded_at
-from fastdrop.mask._mask import contiguous_strides, virtual_array
+from fastdrop.mask._mask import contiguous_strides, virtual_array, window_entries
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -209,10 +207,7 @@ cdef class GaussianMask:
 
     def __getitem__(self, window):
         cdef fd_seeded first
-        entries = window if isinstance(window, tuple) else (window,)
-        entries = tuple(map(check_index, entries))
-        if ... not in entries:
-            entries = (*entries, ...)  # a view, never a read element
+        entries = window_entries(window)
         whole = virtual_array(self.shape, contiguous_strides(self.shape))
         part = whole[entries]
         if self.factors is not None or not part.flags.c_contiguous:

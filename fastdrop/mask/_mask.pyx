@@ -195,6 +195,13 @@ def contiguous_strides(shape):
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
+def window_entries(window):
+    """Return the checked entries of an index, with which NumPy gives a view, never an element."""
+    entries = window if isinstance(window, tuple) else (window,)
+    entries = tuple(map(check_index, entries))
+    return entries if ... in entries else (*entries, ...)
+
+
 cdef class Mask:
     """What elements are kept: as a place in a stream (seeded) or as bits (packed).
 
@@ -449,10 +456,7 @@ cdef class Mask:
         return seeded
 
     def __getitem__(self, window):
-        entries = window if isinstance(window, tuple) else (window,)
-        entries = tuple(map(check_index, entries))
-        if ... not in entries:
-            entries = (*entries, ...)  # a view, never a read element
+        entries = window_entries(window)
         strides = self.strides or contiguous_strides(self.shape)
         whole = virtual_array(self.shape, strides)
         part = whole[entries]
