@@ -211,6 +211,42 @@ def test_one_tie_is_decided_by_all_its_digits(level):
             assert bits[i // 8] >> i % 8 & 1 == kept
 
 
+# --- source and mask: decide ---------------------------------------------------------------------
+
+
+def check_decide(source, value, counter, position, lengths):
+    ties_key = reference._tagged(KEY, reference.SOURCES[source].tie_tag)
+    runs = _kernels.decide(source, KEY, words_of(counter), position, lengths, value, ties_key)
+    stream = source, KEY, words_of(counter), position, sum(lengths)
+    bounds = np.cumsum(lengths)[:-1]
+    for run, kept in zip(runs, np.split(reference.kept(*stream, value), bounds), strict=True):
+        np.testing.assert_array_equal(run, reference.pack(kept))
+
+
+@pytest.mark.parametrize("source", reference.SOURCES)
+@pytest.mark.parametrize("value", THRESHOLDS.values(), ids=THRESHOLDS.keys())
+def test_decide(level, source, value):
+    """Every threshold, for elements that start and end inside of a step, and for all of a tile."""
+    for position, n in ((0, 8192), (7, 8192), (64, 64), (65, 62), (65, 63), (65, 64), (3, 1)):
+        check_decide(source, value, 9, position, [n])
+
+
+@pytest.mark.parametrize("source", reference.SOURCES)
+@pytest.mark.parametrize("position", [0, 1, 63, 64, 16320, 16383, 16384, 16385])
+def test_decide_goes_on_where_it_ended(level, source, position):
+    """The lanes are left where the next run needs them: inside of a step and at a block's end."""
+    lengths = [0, 1, 1, 62, 63, 64, 65, 127, 128, 0, 200, 3, 8192, 5, 8000, 192, 8192]
+    check_decide(source, reference.decision_threshold(0.1), 3, position, lengths)
+
+
+@pytest.mark.parametrize("source", reference.SOURCES)
+@pytest.mark.parametrize("counter", COUNTERS.values(), ids=COUNTERS.keys())
+@pytest.mark.parametrize("position", [2**32 - 300, 2**60 + 5, 2**64 - 8100], ids=hex)
+def test_decide_far_away(level, source, counter, position):
+    """Up to the last element of a stream, for counters that carry."""
+    check_decide(source, reference.decision_threshold(1 / 3), counter, position, [8000, 99])
+
+
 # --- mask: unpack --------------------------------------------------------------------------------
 
 

@@ -64,9 +64,11 @@ cdef extern from "kernels.h" nogil:
         const char *name
         void (*fill[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
                         uint8_t *bytes) noexcept
-        void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
-                          const fd_identity *ties, uint64_t position, uint8_t *kept,
+        void (*decide[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
+                          uint64_t threshold, const fd_identity *ties, uint8_t *kept,
                           const char *soon, size_t soon_step) noexcept
+        void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
+                          const fd_identity *ties, uint64_t position, uint8_t *kept) noexcept
         fd_apply_kernel apply[6][4]
         fd_apply_kernel apply_past_caches[6][4]
         void (*normal)(const uint8_t *bytes, size_t n, float deviation,

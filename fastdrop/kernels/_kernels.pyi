@@ -28,6 +28,15 @@ def get_build() -> Build: ...
 def fill(
     source: str, key: Sequence[int], counter: Sequence[int], step: int, steps: int
 ) -> NDArray[np.uint8]: ...
+def decide(
+    source: str,
+    key: Sequence[int],
+    counter: Sequence[int],
+    position: int,
+    lengths: Sequence[int],
+    value: int,
+    ties_key: Sequence[int],
+) -> list[NDArray[np.uint8]]: ...
 def threshold(
     stream: bytes, n: int, value: int, key: Sequence[int], counter: Sequence[int], position: int
 ) -> NDArray[np.uint8]: ...

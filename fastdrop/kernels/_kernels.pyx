@@ -228,6 +228,29 @@ def fill(str source, key, counter, uint64_t step, size_t steps):
     return out
 
 
+def decide(str source, key, counter, uint64_t position, lengths, uint64_t value, ties_key):
+    """Return the packed kept bits of runs of elements, each where the last one ended.
+
+    A run has at most 8192 elements; ``ties_key`` is the key of the ties.
+    """
+    cdef fd_identity identity = identity_of(key, counter), ties = identity_of(ties_key, counter)
+    cdef fd_lanes lanes
+    cdef cnp.ndarray kept
+    cdef size_t n
+    runs = []
+    memset(&lanes, 0, sizeof(lanes))
+    for n in lengths:
+        if n > FD_TILE:
+            raise ValueError("at most 8192 elements")
+        kept = np.zeros(FD_TILE // 8 + FD_PADDING, np.uint8)
+        in_use.decide[<int>SOURCES[source]](
+            &identity, &lanes, position, n, value, &ties, <uint8_t *>cnp.PyArray_DATA(kept), NULL, 0
+        )
+        position += n
+        runs.append(kept[: (n + 7) // 8])
+    return runs
+
+
 def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t position):
     """Return the packed kept bits of ``n`` <= 8192 elements; ``key`` is that of the ties."""
     cdef fd_identity identity = identity_of(key, counter)
@@ -236,7 +259,7 @@ def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t pos
     if n > FD_TILE or <size_t>len(stream) < n:
         raise ValueError("at most 8192 elements, with a byte for each")
     in_use.threshold(<const uint8_t *><char *>padded, n, value, &identity, position,
-                     <uint8_t *>cnp.PyArray_DATA(out), NULL, 0)
+                     <uint8_t *>cnp.PyArray_DATA(out))
     return out[: (n + 7) // 8]
 
 

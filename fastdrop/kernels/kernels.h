@@ -4,7 +4,9 @@
  * Every table computes the same bits and the same floats; only their speed differs.
  *
  *     source: fill       key, counter, step   -> bytes
- *     mask:   threshold  bytes, threshold     -> kept bits (one per element, LSB first)
+ *     mask:   decide     position, threshold  -> kept bits (one per element, LSB first); the bytes of
+ *                                                `fill` stay in registers
+ *             threshold  bytes, threshold     -> kept bits
  *             normal     bytes, deviation     -> factors of mean 1 (the mask of Gaussian dropout)
  *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0, and its relatives
  *             multiply   factors, x           -> y = x * factor
@@ -81,13 +83,18 @@ typedef struct {
     void (*fill[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t step,
                              size_t steps, uint8_t *FD_RESTRICT bytes);
 
-    /* kept[i] = U(i) >= threshold for the n <= FD_TILE elements whose bytes are given and whose
-     * first position is `position`. Reads `bytes` and writes `kept` in whole groups of 64
-     * elements; pad bits are 0. On the way it prefetches what is read next, `soon_step` bytes at
-     * `soon` for every 64 elements: this stage computes while the memory is idle. */
+    /* kept[i] = U(i) >= threshold for the n <= FD_TILE elements from `position` of the stream on.
+     * Writes `kept` in whole groups of 64 elements; pad bits are 0. The bytes stay in registers. On
+     * the way it prefetches what is read next, `soon_step` bytes at `soon` for every 64 elements:
+     * this stage computes while the memory is idle. */
+    void (*decide[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t position,
+                               size_t n, uint64_t threshold, const fd_identity *ties,
+                               uint8_t *FD_RESTRICT kept, const char *soon, size_t soon_step);
+
+    /* The same from given bytes, read in whole groups of 64; the tie digits of the first one are
+     * those of `position`. */
     void (*threshold)(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
-                      const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept,
-                      const char *soon, size_t soon_step);
+                      const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept);
 
     /* Elements 0 ... n - 1 of an operation; y is x or `other`, or does not overlap them. Only
      * FD_RELU writes `kept`. */

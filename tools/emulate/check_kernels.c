@@ -170,7 +170,7 @@ run_threshold(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
     uint8_t *bytes = (uint8_t *)allocate(v->given.size);
     memcpy(bytes, v->given.at, v->given.size);
-    kernels->threshold(bytes, v->n, v->value, &v->identity, v->at, out, (const char *)bytes, 64);
+    kernels->threshold(bytes, v->n, v->value, &v->identity, v->at, out);
     free(bytes);
 }
 

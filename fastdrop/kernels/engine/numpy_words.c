@@ -23,7 +23,7 @@ fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_n
         } else if (limit->threshold.drops_all) {
             memset(tile, 0, (count + 7) / 8);
         } else {
-            kernels->threshold(bytes, count, limit->threshold.value, &ties, first, tile, NULL, 0);
+            kernels->threshold(bytes, count, limit->threshold.value, &ties, first, tile);
         }
     }
 }

@@ -187,11 +187,8 @@ seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *curso
         memset(kept, threshold.drops_all ? 0 : 0xFF, (n + 63) / 64 * 8);
         return;
     }
-    stream_bytes bytes;
-    const uint64_t position = seeded->position + first;
-    const uint8_t *from = stream_tile(kernels, seeded, cursor, position, n, &bytes);
-    kernels->threshold(from, n, threshold.value, &seeded->ties, position, kept, soon.from,
-                       soon.step);
+    kernels->decide[seeded->source](&seeded->identity, &cursor->lanes, seeded->position + first, n,
+                                    threshold.value, &seeded->ties, kept, soon.from, soon.step);
 }
 
 /* Elements of a run below which the kernel is not worth its call. */
@@ -211,7 +208,7 @@ decide_alike(const fd_kernels *kernels, fd_threshold threshold, const fd_identit
     if (threshold.drops_all) {
         memset(kept, 0, (n + 63) / 64 * 8);
     } else {
-        kernels->threshold(bytes, n, threshold.value, ties, position, kept, NULL, 0);
+        kernels->threshold(bytes, n, threshold.value, ties, position, kept);
     }
 }
 

@@ -21,13 +21,11 @@ FD_INLINE v_u64
 xoshiro256plusplus_step(v_u64 s[4])
 {
     v_u64 output = v_add64(v_rotl64(v_add64(s[0], s[3]), 23), s[0]);
-    v_u64 shifted = v_shl64(s[1], 17);
-    s[2] = v_xor(s[2], s[0]);
-    s[3] = v_xor(s[3], s[1]);
-    s[1] = v_xor(s[1], s[2]);
-    s[0] = v_xor(s[0], s[3]);
-    s[2] = v_xor(s[2], shifted);
-    s[3] = v_rotl64(s[3], 45);
+    const v_u64 s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
+    s[0] = v_xor3(s3, s1, s0);
+    s[1] = v_xor3(s2, s0, s1);
+    s[2] = v_xor3(s2, s0, v_shl64(s1, 17));
+    s[3] = v_rotl64(v_xor(s3, s1), 45);
     return output;
 }
 
@@ -75,11 +73,21 @@ lanes_seed(const fd_identity *identity, const char tag[8], int words, uint64_t b
     }
 }
 
-/* The loop of both generators; `advance`, `words` and `tag` are constants where it is inlined.
- * Leaves in `lanes` the states before the step that follows. */
 FD_INLINE void
-lanes_fill(lanes_step advance, int words, const char tag[8], const fd_identity *identity,
-           fd_lanes *lanes, uint64_t step, size_t steps, uint8_t *FD_RESTRICT bytes)
+lanes_save(fd_lanes *lanes, int words, const v_u64 s[4], uint64_t step)
+{
+    for (int word = 0; word < words; word++) {
+        v_store_words(lanes->word[word], s[word]);
+    }
+    lanes->step = step;
+    lanes->ready = step % FD_BLOCK_STEPS != 0; /* a new block is seeded, not stepped into */
+}
+
+/* The loop of both generators; `advance`, `words`, `tag` and `sink` are constants where it is
+ * inlined. */
+FD_INLINE void
+lanes_run(lanes_step advance, int words, const char tag[8], const fd_identity *identity,
+          fd_lanes *lanes, uint64_t step, size_t steps, size_t whole, fd_sink sink, void *to)
 {
     v_u64 s[4];
     uint64_t at = step - step % FD_BLOCK_STEPS;
@@ -94,36 +102,36 @@ lanes_fill(lanes_step advance, int words, const char tag[8], const fd_identity *
     for (; at < step; at++) {
         (void)advance(s);
     }
-    while (steps) {
-        const size_t run = fd_min(steps, FD_BLOCK_STEPS - (size_t)(step % FD_BLOCK_STEPS));
-        for (size_t i = 0; i < run; i++, bytes += FD_STEP) {
-            v_store_bytes(bytes, advance(s));
+    for (size_t done = 0;;) {
+        const size_t in_block = (size_t)((step + done) % FD_BLOCK_STEPS);
+        if (done == whole) {
+            lanes_save(lanes, words, s, step + done);
         }
-        steps -= run;
-        step += run;
-        if (steps) {
-            lanes_seed(identity, tag, words, step / FD_BLOCK_STEPS, s);
+        if (done == steps) {
+            break;
+        }
+        if (done && in_block == 0) {
+            lanes_seed(identity, tag, words, (step + done) / FD_BLOCK_STEPS, s);
+        }
+        const size_t end = fd_min(done < whole ? whole : steps, done + FD_BLOCK_STEPS - in_block);
+        for (; done < end; done++) {
+            sink(to, done, advance(s));
         }
     }
-    for (int word = 0; word < words; word++) {
-        v_store_words(lanes->word[word], s[word]);
-    }
-    lanes->step = step;
-    lanes->ready = step % FD_BLOCK_STEPS != 0; /* a new block is seeded, not stepped into */
 }
 
-static void
-xoshiro256plusplus_fill(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                        uint8_t *FD_RESTRICT bytes)
+FD_INLINE void
+xoshiro256plusplus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+                       size_t whole, fd_sink sink, void *to)
 {
-    lanes_fill(xoshiro256plusplus_step, 4, "fd:xo256", identity, lanes, step, steps, bytes);
+    lanes_run(xoshiro256plusplus_step, 4, "fd:xo256", identity, lanes, step, steps, whole, sink, to);
 }
 
-static void
-xorshift128plus_fill(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                     uint8_t *FD_RESTRICT bytes)
+FD_INLINE void
+xorshift128plus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+                    size_t whole, fd_sink sink, void *to)
 {
-    lanes_fill(xorshift128plus_step, 2, "fd:xs128", identity, lanes, step, steps, bytes);
+    lanes_run(xorshift128plus_step, 2, "fd:xs128", identity, lanes, step, steps, whole, sink, to);
 }
 
 #endif

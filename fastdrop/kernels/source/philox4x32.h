@@ -7,7 +7,7 @@
 #ifndef FD_PHILOX4X32_H
 #define FD_PHILOX4X32_H
 
-#include "../kernels.h"
+#include "sink.h"
 
 enum { FD_PHILOX_ROUNDS = 10 };
 
@@ -75,24 +75,26 @@ philox_128_bytes(const philox_keys *keys, const uint64_t counter[2], v_u64 *lowe
     *upper = v_zip_odd(first, second);
 }
 
-static void
-philox4x32_fill(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                uint8_t *FD_RESTRICT bytes)
+FD_INLINE void
+philox4x32_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+               size_t whole, fd_sink sink, void *to)
 {
     (void)lanes;
+    (void)whole;
     const philox_keys keys = philox_schedule(identity->key);
     uint64_t counter[2] = {identity->counter[0], identity->counter[1]};
     v_u64 lower, upper;
+    size_t i = 0;
     fd_counter_add(counter, 4 * step);
-    for (; steps >= 2; steps -= 2, bytes += 128) {
+    for (; i + 2 <= steps; i += 2) {
         philox_128_bytes(&keys, counter, &lower, &upper);
-        v_store_bytes(bytes, lower);
-        v_store_bytes(bytes + 64, upper);
+        sink(to, i, lower);
+        sink(to, i + 1, upper);
         fd_counter_add(counter, 8);
     }
-    if (steps) {
+    if (i < steps) {
         philox_128_bytes(&keys, counter, &lower, &upper);
-        v_store_bytes(bytes, lower);
+        sink(to, i, lower);
     }
 }
 

@@ -8,16 +8,22 @@
 #include "../attention/softmax.h"
 #include "../mask/normal.h"
 #include "../mask/threshold.h"
-#include "../source/lanes.h"
+#include "../source/fill.h"
 
 #define FD_STRING_(x) #x
 #define FD_STRING(x) FD_STRING_(x)
 
+#define FD_ALL_SOURCES(STAGE)                                                                      \
+    {                                                                                              \
+        [FD_PHILOX4X32] = philox4x32_##STAGE,                                                      \
+        [FD_XOSHIRO256PLUSPLUS] = xoshiro256plusplus_##STAGE,                                      \
+        [FD_XORSHIFT128PLUS] = xorshift128plus_##STAGE                                             \
+    }
+
 const fd_kernels FD_TABLE = {
     .name = FD_STRING(FD_TARGET),
-    .fill = {[FD_PHILOX4X32] = philox4x32_fill,
-             [FD_XOSHIRO256PLUSPLUS] = xoshiro256plusplus_fill,
-             [FD_XORSHIFT128PLUS] = xorshift128plus_fill},
+    .fill = FD_ALL_SOURCES(fill),
+    .decide = FD_ALL_SOURCES(decide),
     .threshold = threshold_bytes,
     .apply = FD_ALL_OPERATIONS(),
     .apply_past_caches = FD_ALL_OPERATIONS(_past_caches),

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Elements whose byte ties with the top byte of the threshold, once in 256: 56 more bits, hashed
+ * from the element's position, decide. A branch for each tie would mispredict and cost more than
+ * all the rest, so the ties of a tile are first listed without branches and then hashed eight at a
+ * time.
+ */
+#ifndef FD_TIES_H
+#define FD_TIES_H
+
+#include "../source/philox4x32.h"
+
+enum { FD_TILE_STEPS = FD_TILE / FD_STEP + 1 }; /* a tile may start inside of a step */
+
+/* Words that have a bit for each tie: those of them that are not 0, one in five, and their indices.
+ * One more is written, and not kept. */
+typedef struct {
+    uint64_t bits[FD_TILE_STEPS + 1];
+    uint8_t index[FD_TILE_STEPS + 1];
+} fd_ties;
+
+/* Returns the new length. */
+FD_INLINE size_t
+ties_add(fd_ties *ties, size_t length, size_t index, uint64_t bits)
+{
+    ties->bits[length] = bits;
+    ties->index[length] = (uint8_t)index;
+    return length + (bits != 0);
+}
+
+/* Lists the ties as indices of bits, round by round: the first of each word, then of those that
+ * have another. Destroys `ties`; returns how many. */
+FD_INLINE size_t
+ties_list(fd_ties *ties, size_t length, uint16_t *FD_RESTRICT list)
+{
+    size_t count = 0, again;
+    for (; length; length = again) {
+        again = 0;
+        for (size_t i = 0; i < length; i++) {
+            const uint64_t bits = ties->bits[i];
+            const size_t index = ties->index[i];
+            list[count++] = (uint16_t)(64 * index + fd_lowest_bit(bits));
+            again = ties_add(ties, again, index, bits & (bits - 1));
+        }
+    }
+    return count;
+}
+
+/* Clears the kept bits of those ties whose digits, hashed from `position` + index, are below
+ * `digits`. Destroys `ties`. */
+FD_INLINE void
+ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *identity, uint64_t position,
+            uint64_t *FD_RESTRICT kept)
+{
+    uint16_t list[FD_STEP * FD_TILE_STEPS + 8];
+    const size_t count = ties_list(ties, length, list);
+    const philox_keys keys = philox_schedule(identity->key);
+    const v_u64 limit = v_set1(digits);
+    uint64_t counter[2] = {identity->counter[0], identity->counter[1]};
+    fd_counter_add(counter, position);
+    for (size_t i = 0; i < 7; i++) {
+        list[count + i] = list[0]; /* a whole group of 8, in which the first is settled again */
+    }
+    for (const uint16_t *group = list; group < list + count; group += 8) {
+        FD_ALIGN64 uint64_t dropped[8];
+        v_u64 first, second;
+        if (counter[0] <= UINT64_MAX - FD_STEP * FD_TILE_STEPS) {
+            const v_u64 low = v_add64(v_set1(counter[0]), v_load_u16x8(group));
+            philox_batch(&keys, low, v_set1(counter[1]), &first, &second);
+        } else {
+            FD_ALIGN64 uint64_t low[8], high[8];
+            for (size_t i = 0; i < 8; i++) {
+                low[i] = counter[0] + group[i];
+                high[i] = counter[1] + (low[i] < counter[0]);
+            }
+            philox_batch(&keys, v_load_words(low), v_load_words(high), &first, &second);
+        }
+        v_store_words(dropped, v_shr64(v_sub64(v_shr64(first, 8), limit), 63));
+        for (size_t i = 0; i < 8; i++) {
+            kept[group[i] / 64] &= ~(dropped[i] << group[i] % 64);
+        }
+    }
+}
+
+#endif
