@@ -300,13 +300,13 @@ def test_rates(function, shape, p):
 
 
 def gamma_of(p, block, height, width):
-    """Equation 1, for maps that need not be square."""
+    """The gamma of the paper, for maps that need not be square."""
     places = (height - block + 1) * (width - block + 1)
     return p / block**2 * height * width / places
 
 
 def blocks_of(source, shape, p, block):
-    """Algorithm 1 in loops: what is kept."""
+    """The paper's algorithm in loops: what is kept."""
     *maps, height, width = shape
     block = min(block, height, width)
     rows, columns = height - block + 1, width - block + 1

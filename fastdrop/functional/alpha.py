@@ -12,7 +12,7 @@ from fastdrop.source.default import as_source
 
 __all__ = ["alpha_dropout", "feature_alpha_dropout"]
 
-# Of SELU (Klambauer et al., equation 14): its least value is -SCALE * ALPHA.
+# The parameters of SELU: its least value is -SCALE * ALPHA.
 ALPHA = 1.6732632423543772848170429916717
 SCALE = 1.0507009873554804934193349852946
 

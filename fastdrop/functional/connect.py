@@ -64,13 +64,14 @@ def drop_connect(
     Notes
     -----
     All rows of x share one mask, where the paper draws one for each example: call it for each of
-    them if you need that. Kept weights are scaled by 1/(1 - p), so that evaluation is the plain
-    linear map; the paper samples a Gaussian of the same moments there (section 3.2).
+    them if you need that. The paper drops elements of the bias, too. Kept weights are scaled by
+    1/(1 - p), so that evaluation is the plain linear map; the paper samples a Gaussian of the same
+    moments there.
 
     References
     ----------
     .. [1] L. Wan, M. Zeiler, S. Zhang, Y. LeCun, R. Fergus, "Regularization of neural networks
-       using DropConnect", ICML 2013, equation 2.
+       using DropConnect", ICML 2013: r = a((M * W) v), of which this is (M * W) v.
 
     Examples
     --------

@@ -69,7 +69,8 @@ def gaussian_dropout(
     .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a
        simple way to prevent neural networks from overfitting", JMLR 15 (2014), section 10. Its p
        is 1 - p.
-    .. [2] M. Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2010).
+    .. [2] M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade Edition (2011),
+       chapter 10.
 
     Examples
     --------

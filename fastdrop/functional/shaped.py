@@ -70,7 +70,7 @@ def dropout1d(
     References
     ----------
     .. [1] J. Tompson, R. Goroshin, A. Jain, Y. LeCun, C. Bregler, "Efficient object localization
-       using convolutional networks", CVPR 2015, section 3.2: SpatialDropout.
+       using convolutional networks", CVPR 2015: SpatialDropout.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def dropout2d(
     References
     ----------
     .. [1] J. Tompson, R. Goroshin, A. Jain, Y. LeCun, C. Bregler, "Efficient object localization
-       using convolutional networks", CVPR 2015, section 3.2: SpatialDropout.
+       using convolutional networks", CVPR 2015: SpatialDropout.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def dropout3d(
     References
     ----------
     .. [1] J. Tompson, R. Goroshin, A. Jain, Y. LeCun, C. Bregler, "Efficient object localization
-       using convolutional networks", CVPR 2015, section 3.2: SpatialDropout.
+       using convolutional networks", CVPR 2015: SpatialDropout.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def embedding_dropout(
     References
     ----------
     .. [1] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
-       neural networks", NeurIPS 2016, section 4.2.
+       neural networks", NeurIPS 2016, section 4.2: word embeddings dropout.
 
     Examples
     --------
@@ -397,8 +397,8 @@ def drop_block2d(
     References
     ----------
     .. [1] G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: a regularization method for convolutional
-       networks", NeurIPS 2018, algorithm 1; gamma is its equation 1, for maps that need not be
-       square.
+       networks", NeurIPS 2018; gamma is the paper's, for maps that need not be square:
+       ``p / block_size**2 * (H * W) / ((H - block_size + 1) * (W - block_size + 1))``.
 
     Examples
     --------

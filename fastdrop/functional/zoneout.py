@@ -63,7 +63,7 @@ def zoneout(
     References
     ----------
     .. [1] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden
-       activations", ICLR 2017, section 3.
+       activations", ICLR 2017, section 3: zoneout and preliminaries.
 
     Examples
     --------

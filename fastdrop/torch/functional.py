@@ -222,7 +222,7 @@ def alpha_dropout(
     References
     ----------
     .. [1] G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural
-       networks", NIPS 2017.
+       networks", NeurIPS 2017, section "New dropout technique".
 
     Examples
     --------

@@ -8,9 +8,9 @@
  *
  *     |z| = x * ratio(w),  w = -log(1 - (x / 2^31)^2) = -log(t * (2^31 + x) / 2^62)
  *
- * where ratio is smooth (M. Giles, "Approximating the erfinv function", GPU Computing Gems 2, 2010):
- * a polynomial in w up to w = 6; beyond, once in 800 elements, one in sqrt(w). They are minimax fits
- * of our own. z is right to 3e-6; the largest |z| is 6.2303.
+ * where ratio is smooth (M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade
+ * Edition, 2011): a polynomial in w up to w = 6; beyond, once in 800 elements, one in sqrt(w). They
+ * are minimax fits of our own. z is right to 3e-6; the largest |z| is 6.2303.
  *
  * Only sums, products and roots, each rounded to float32: every table gives the same floats.
  */
