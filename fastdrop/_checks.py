@@ -6,6 +6,7 @@ All of them run before any source advances and before any output is written.
 
 import math
 import operator
+import reprlib
 from collections.abc import Collection
 from typing import Any
 
@@ -16,8 +17,10 @@ from numpy.random.bit_generator import ISeedSequence
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
+    "as_array",
     "check_axes",
     "check_broadcast",
+    "check_channel_axis",
     "check_choice",
     "check_index",
     "check_integer",
@@ -31,8 +34,11 @@ __all__ = [
     "check_probability",
     "check_seed",
     "check_shape",
+    "check_switch",
     "check_words",
     "is_array",
+    "shown",
+    "takes_array",
 ]
 
 MOST_AXES = 64  # as NumPy
@@ -40,14 +46,21 @@ MOST_AXES = 64  # as NumPy
 
 def check_probability(name: str, value: Any) -> float:
     """Return the probability ``value`` as a float in [0, 1]."""
-    if is_array(value):
-        raise TypeError(
-            f"{name} is an array of shape {tuple(value.shape)}; allowed are numbers in [0, 1]"
-        )
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise TypeError(
-            f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
-        )
+    if not isinstance(value, float):
+        if is_array(value):
+            raise TypeError(
+                f"{name} is an array of shape {tuple(value.shape)}; allowed are numbers in [0, 1]"
+            )
+        # Of NumPy's scalars and arrays without axes; V is that of bfloat16.
+        kind = getattr(getattr(value, "dtype", None), "kind", "f")
+        if (
+            isinstance(value, (bool, str, bytes))
+            or kind not in "iufV"
+            or not hasattr(value, "__float__")
+        ):
+            raise TypeError(
+                f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
+            )
     if not 0 <= value <= 1:  # before it is a float: integers may be larger than any; NaN too
         raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
     return float(value)
@@ -58,13 +71,60 @@ def is_array(value: Any) -> bool:
     return getattr(value, "ndim", 0) > 0
 
 
+def takes_array(name: str, value: Any) -> bool:
+    """Tell an array of probabilities from a number; lists are neither."""
+    if isinstance(value, (list, tuple)):
+        raise TypeError(
+            f"{name} is {shown(value)}, a {type(value).__name__}; allowed are numbers in [0, 1] "
+            "and NumPy arrays of them"
+        )
+    return is_array(value)
+
+
+def shown(value: Any) -> str:
+    """Return what an error shows of a value: itself, cut short, or the shape of an array."""
+    if is_array(value) and hasattr(value, "shape"):
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    return reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """Return ``value`` as an array that is no subclass."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ndarray):
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"{name} has masked elements; allowed are arrays without, as its method filled "
+                "makes them"
+            )
+    elif isinstance(value, (list, tuple)):
+        try:
+            return np.asarray(value)
+        except ValueError:
+            raise ValueError(
+                f"{name} is a {type(value).__name__} of parts that differ in length; allowed are "
+                "arrays"
+            ) from None
+    return np.asarray(value)
+
+
+def check_switch(name: str, value: Any) -> bool:
+    """Return ``value``, which is True or False."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} is {shown(value)}; allowed are True and False")
+
+
 @np.errstate(invalid="ignore")  # signalling NaN
 def check_probabilities(name: str, value: Any) -> NDArray[np.float64]:
     """Return an array of probabilities as a read-only copy of float64 in C order."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    array = as_array(name, value)
+    if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
         raise TypeError(
-            f"{name} has dtype {array.dtype}; allowed are floats, integers and bools in [0, 1]"
+            f"{name} has dtype {array.dtype}; allowed are floats and integers in [0, 1]"
         )
     right = (array >= 0) & (array <= 1)  # not so NaN
     if not right.all():
@@ -87,9 +147,9 @@ def check_keep_prob(value: Any) -> float:
     return check_probability("keep_prob", value)
 
 
-def check_choice(name: str, value: str, choices: Collection[str]) -> str:
+def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
     """Return ``value``, one of the strings ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, choices))}")
     return value
 
@@ -97,10 +157,12 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
 def check_integer(name: str, value: Any, least: int, end: float, allowed: str) -> int:
     """Return ``value`` as an int in [least, end)."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(
-            f"{name} is {value!r}, a {type(value).__name__}; allowed are integers {allowed}"
+            f"{name} is {shown(value)}, a {type(value).__name__}; allowed are integers {allowed}"
         ) from None
     if not least <= number < end:
         raise ValueError(f"{name} is {number}; allowed are integers {allowed}")
@@ -126,13 +188,13 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
     """Return a shape as a tuple of ints that are not negative; an int is one axis."""
     lengths: Shape
     try:
-        if isinstance(value, (tuple, list)) or not hasattr(value, "__index__"):
-            lengths = tuple(map(operator.index, value))
-        else:
+        if hasattr(value, "__index__") and not is_array(value):
             lengths = (operator.index(value),)
+        else:
+            lengths = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(
-            f"{name} is {value!r}; allowed are an integer or a sequence of integers"
+            f"{name} is {shown(value)}; allowed are an integer or a sequence of integers"
         ) from None
     if lengths and min(lengths) < 0:
         raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
@@ -152,10 +214,12 @@ def check_noise_shape(value: Any, shape: Shape) -> Shape:
         else:
             return value  # nothing to settle; of a small call, this saves a third
     try:
-        lengths = tuple(value)
+        lengths = tuple(
+            length if length is None else operator.index(length) for length in tuple(value)
+        )
     except TypeError:
         raise TypeError(
-            f"noise_shape is {value!r}; allowed is a sequence of integers and None"
+            f"noise_shape is {shown(value)}; allowed is a sequence of integers and None"
         ) from None
     missing = len(shape) - len(lengths)
     if missing < 0:
@@ -188,15 +252,26 @@ def check_axes(name: str, value: Any, shape: Shape) -> tuple[int, ...]:
     end = len(shape)
     allowed = f"in [{-end}, {end}), the axes of x's shape {shape}"
     try:
-        entries = (value,) if hasattr(value, "__index__") else tuple(value)
+        if isinstance(value, str):
+            raise TypeError
+        entries = (value,) if hasattr(value, "__index__") and not is_array(value) else tuple(value)
     except TypeError:
         raise TypeError(
-            f"{name} is {value!r}; allowed are an integer or a sequence of integers"
+            f"{name} is {shown(value)}; allowed are an integer or a sequence of integers"
         ) from None
     axes = tuple(check_integer(name, entry, -end, end, allowed) % end for entry in entries)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name} is {value!r}; allowed is to name an axis once")
     return axes
+
+
+def check_channel_axis(value: Any, axes: int) -> int:
+    """Return the axis of channels in a batch of ``axes`` axes as an int that is not negative."""
+    allowed = f"in [1, {axes}) and [{1 - axes}, 0), the axes of a batch but for that of samples"
+    axis = check_integer("channel_axis", value, 1 - axes, axes, allowed)
+    if axis == 0:
+        raise ValueError(f"channel_axis is 0; allowed are integers {allowed}")
+    return axis % axes
 
 
 def check_index(value: Any) -> Any:
@@ -213,17 +288,21 @@ def check_index(value: Any) -> Any:
         ) from None
 
 
-def check_seed(value: Any) -> ISeedSequence:
+def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
     """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself."""
     if isinstance(value, ISeedSequence):
         return value
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return SeedSequence(value)
     except ValueError:
-        raise ValueError(f"seed is {value!r}; allowed are integers that are not negative") from None
+        raise ValueError(
+            f"{name} is {value!r}; allowed are integers that are not negative"
+        ) from None
     except TypeError:
         raise TypeError(
-            f"seed is {value!r}, a {type(value).__name__}; allowed are None, an integer, "
+            f"{name} is {value!r}, a {type(value).__name__}; allowed are None, an integer, "
             "a sequence of integers or a SeedSequence"
         ) from None
 

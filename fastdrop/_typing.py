@@ -46,7 +46,7 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 # A number; where the documentation says so, also an array of them, which broadcasts to the mask.
-ProbabilityLike: TypeAlias = SupportsFloat | NDArray[np.floating[Any] | np.integer[Any] | np.bool_]
+ProbabilityLike: TypeAlias = SupportsFloat | NDArray[np.floating[Any] | np.integer[Any]]
 Scale: TypeAlias = Literal["train", "test", "none"]
 Store: TypeAlias = Literal["auto", "seed", "bits"]
 

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from fastdrop._checks import (
+    as_array,
+    check_channel_axis,
     check_choice,
     check_p,
     check_positive,
     check_probabilities,
-    is_array,
+    check_switch,
+    takes_array,
 )
 from fastdrop._typing import (
     ArrayLike,
@@ -80,7 +83,7 @@ class Layer:
     forward: Callable[..., NDArray[Any]]
 
     def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
-        several = self._arrays and is_array(p)
+        several = self._arrays and takes_array("p", p)
         self.p: Any = check_probabilities("p", p) if several else check_p(p)
         # None stays None: after a fork the process-wide source is another one.
         self.rng = None if rng is None else as_source(rng)
@@ -109,7 +112,7 @@ class Layer:
         >>> fd.Dropout().eval().train().training
         True
         """
-        self.training = bool(mode)
+        self.training = check_switch("mode", mode)
         return self
 
     def eval(self) -> Self:
@@ -293,12 +296,14 @@ class _ChannelLayer(ArrayLayer):
     """Dropout of channels."""
 
     _arrays = True
+    _axes: ClassVar[int]  # of a batch
     _options = ("channel_axis",)
 
     def __init__(
         self, p: ProbabilityLike = 0.5, *, channel_axis: int = 1, rng: RNGLike = None
     ) -> None:
         super().__init__(p, rng)
+        check_channel_axis(channel_axis, self._axes)
         self.channel_axis = channel_axis
 
 
@@ -321,6 +326,7 @@ class Dropout1d(_ChannelLayer):
     [[[0.0, 0.0], [2.0, 2.0], [0.0, 0.0]]]
     """
 
+    _axes = 3
     _function: ClassVar[Forward] = staticmethod(dropout1d)
 
 
@@ -346,6 +352,7 @@ class Dropout2d(_ChannelLayer):
     (8, 1, 1, 3)
     """
 
+    _axes = 4
     _function: ClassVar[Forward] = staticmethod(dropout2d)
 
 
@@ -369,6 +376,7 @@ class Dropout3d(_ChannelLayer):
     (2, 3, 1, 1, 1)
     """
 
+    _axes = 5
     _function: ClassVar[Forward] = staticmethod(dropout3d)
 
 
@@ -686,7 +694,7 @@ class DropoutAdd(Layer):
         self, p: ProbabilityLike = 0.5, *, bias: ArrayLike | None = None, rng: RNGLike = None
     ) -> None:
         super().__init__(p, rng)
-        self.bias: NDArray[Any] | None = None if bias is None else np.asarray(bias)
+        self.bias = None if bias is None else as_array("bias", bias)
         self.dbias: NDArray[Any] | None = None
 
     def forward(
@@ -807,13 +815,13 @@ class DropConnect(Layer):
         rng: RNGLike = None,
     ) -> None:
         super().__init__(p, rng)
-        self.weight: NDArray[Any] = np.asarray(weight)
+        self.weight = as_array("weight", weight)
         if self.weight.ndim != 2:
             raise ValueError(
                 f"weight has shape {self.weight.shape}; allowed are two axes, "
                 "(features_out, features_in)"
             )
-        self.bias: NDArray[Any] | None = None if bias is None else np.asarray(bias)
+        self.bias = None if bias is None else as_array("bias", bias)
         self.x: NDArray[Any] | None = None
         self.dweight: NDArray[Any] | None = None
         self.dbias: NDArray[Any] | None = None
@@ -843,7 +851,7 @@ class DropConnect(Layer):
         >>> fd.DropConnect(np.ones((3, 4)), p=0.5, rng=1).forward(np.ones(4))
         array([4., 2., 6.])
         """
-        x = np.asarray(x)
+        x = as_array("x", x)
         y = self._run(x, self.weight)
         self.x = x
         return y

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdrop._checks import check_positive
+from fastdrop._checks import as_array, check_positive, shown
 from fastdrop._typing import NDArray
 
 __all__ = ["Prediction", "mc_predict"]
@@ -72,7 +72,9 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     (True, True)
     """
     if not callable(forward):
-        raise TypeError(f"forward is {forward!r}; allowed is a function of x that returns an array")
+        raise TypeError(
+            f"forward is {shown(forward)}; allowed is a function of x that returns an array"
+        )
     n = check_positive("n", n)
     first = _result(forward(x))
     samples = np.empty((n, *first.shape), first.dtype)
@@ -99,7 +101,10 @@ def _result(value: Any) -> NDArray[Any]:
         raise TypeError(
             f"forward returned a {type(value).__name__}; allowed is one array: of a (y, mask), y"
         )
-    result = np.asarray(value)
-    if result.dtype.hasobject:
-        raise TypeError(f"forward returned {value!r}; allowed is an array of numbers")
+    result = as_array("forward's result", value)
+    if result.dtype.kind in "OSUMmT" or result.dtype.names:
+        raise TypeError(
+            f"forward returned {shown(value)} of dtype {result.dtype}; allowed is an array of "
+            "numbers"
+        )
     return result

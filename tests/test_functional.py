@@ -112,7 +112,12 @@ PROBABILITIES = [
     ("0.5", TypeError, ["'0.5'", "str"]),
     (b"0.5", TypeError, ["b'0.5'", "bytes"]),
     (0.5j, TypeError, ["0.5j", "complex"]),
-    ([0.5], TypeError, ["[0.5]", "list"]),
+    ([0.5], TypeError, ["[0.5]", "list", "NumPy arrays"]),
+    (True, TypeError, ["True", "bool"]),
+    (np.array(True), TypeError, ["True", "[0, 1]"]),
+    (np.array("0.5"), TypeError, ["0.5", "[0, 1]"]),
+    (np.array(None), TypeError, ["None", "[0, 1]"]),
+    (np.array([True, False, True]), TypeError, ["bool", "[0, 1]"]),
     (np.array([0.25, 0.5]), ValueError, ["(2,)", "(2, 3)"]),
     (np.full((1, 2, 3), 0.5), ValueError, ["(1, 2, 3)", "(2, 3)"]),
     (np.full((0, 3), 0.5), ValueError, ["(0, 3)", "(2, 3)"]),
@@ -189,7 +194,7 @@ NOISE_SHAPES = [
     ((-1, 3), ValueError, ["(-1, 3)"]),
     ((2.0, 3), TypeError, ["2.0"]),
     (3, TypeError, ["3"]),
-    ("ab", TypeError, ["'a'"]),
+    ("ab", TypeError, ["'ab'"]),
 ]
 BROADCAST_AXES = [
     (2, ValueError, ["2", "[-2, 2)", "(2, 3)"]),
@@ -419,7 +424,7 @@ def test_p_is_one_half_by_default():
 
 
 @pytest.mark.parametrize(
-    "p", [0, 1, True, np.float16(0.25), np.array(0.25), fractions.Fraction(1, 4)]
+    "p", [0, 1, np.float16(0.25), np.array(0.25), np.array(1), fractions.Fraction(1, 4)]
 )
 def test_numbers_of_every_kind(p):
     assert fd.dropout_mask(99, p, rng=1) == fd.dropout_mask(99, float(p), rng=1)
@@ -832,6 +837,8 @@ def test_bernoulli_writes_packed_outputs(rng, n):
 def test_bernoulli_advances_a_source_once(source_class):
     source = source_class(1)
     whole = fd.bernoulli(1000, 0.3, rng=source_class(1))
-    parts = [fd.bernoulli(n, 0.3, rng=source, packed=packed) for n, packed in ((400, 0), (600, 1))]
+    parts = [
+        fd.bernoulli(n, 0.3, rng=source, packed=packed) for n, packed in ((400, False), (600, True))
+    ]
     assert np.array_equal(parts[0], whole[:400])
     assert np.array_equal(parts[1], reference.pack(whole[400:]))

@@ -13,10 +13,10 @@ from fastdrop.kernels._kernels cimport (
 
 # Checks x (any array-like of floats) and out (None, or where to write) and returns the arrays to
 # read and to write; draws nothing and writes nothing. as_other checks an array that is read beside
-# x: of its shape and dtype.
-cdef ndarray as_input(object x)
-cdef ndarray as_other(str name, object other, ndarray x)
-cdef ndarray as_output(ndarray x, object out)
+# x: of its shape and dtype. Errors call x as the caller of the public function does.
+cdef ndarray as_input(object x, str name=*)
+cdef ndarray as_other(str name, object other, ndarray x, str of=*)
+cdef ndarray as_output(ndarray x, object out, str of=*)
 
 # The numbers that an array of floats consists of, and how many of them an element is.
 cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1

@@ -7,5 +7,8 @@ __pyx_capi__: dict[str, Any]
 __test__: dict[str, str]
 
 def check_arrays(
-    x: ArrayLike, out: NDArray[Any] | None, noise_shape: NoiseShapeLike | None
+    x: ArrayLike,
+    out: NDArray[Any] | None,
+    noise_shape: NoiseShapeLike | None,
+    name: str = "x",
 ) -> tuple[NDArray[Any], Shape]: ...

@@ -10,7 +10,7 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import check_noise_shape
+from fastdrop._checks import as_array, check_noise_shape
 
 from fastdrop.kernels._kernels cimport (
     FD_BFLOAT16,
@@ -70,11 +70,16 @@ cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1:
     return 0
 
 
-cdef ndarray as_input(object x):
-    cdef ndarray array = x if type(x) is ndarray else np.asarray(x)
+cdef ndarray as_input(object x, str name="x"):
+    cdef ndarray array = x if type(x) is ndarray else as_array(name, x)
     if not is_supported(array):
+        if array.ndim == 0 and not isinstance(x, ndarray):  # None, say
+            raise TypeError(
+                f"{name} is {x!r}, of dtype {array.dtype}; allowed are arrays of float16, "
+                "bfloat16, float32, float64, complex64 and complex128"
+            )
         raise TypeError(
-            f"x has dtype {array.dtype}; allowed are float16, bfloat16, float32, float64, "
+            f"{name} has dtype {array.dtype}; allowed are float16, bfloat16, float32, float64, "
             "complex64 and complex128"
         )
     return array
@@ -89,18 +94,19 @@ cdef bint same_shape(ndarray x, ndarray y):
     return True
 
 
-cdef ndarray as_other(str name, object other, ndarray x):
-    cdef ndarray array = other if type(other) is ndarray else np.asarray(other)
+cdef ndarray as_other(str name, object other, ndarray x, str of="x"):
+    cdef ndarray array = other if type(other) is ndarray else as_array(name, other)
     if cnp.PyArray_DESCR(array) is not cnp.PyArray_DESCR(x) and array.dtype != x.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed is x's dtype, {x.dtype}")
+        raise TypeError(f"{name} has dtype {array.dtype}; allowed is {of}'s dtype, {x.dtype}")
     if not same_shape(x, array):
         raise ValueError(
-            f"{name} has shape {(<object>array).shape}; allowed is x's shape, {(<object>x).shape}"
+            f"{name} has shape {(<object>array).shape}; allowed is {of}'s shape, "
+            f"{(<object>x).shape}"
         )
     return array
 
 
-cdef ndarray as_output(ndarray x, object out):
+cdef ndarray as_output(ndarray x, object out, str of="x"):
     cdef ndarray y
     if out is None:
         return PyArray_NewLikeArray(x, cnp.NPY_KEEPORDER, NULL, False)
@@ -110,22 +116,24 @@ cdef ndarray as_output(ndarray x, object out):
     if y is x:
         pass
     elif cnp.PyArray_DESCR(y) is not cnp.PyArray_DESCR(x) and y.dtype != x.dtype:
-        raise TypeError(f"out has dtype {y.dtype}; allowed is x's dtype, {x.dtype}")
+        raise TypeError(f"out has dtype {y.dtype}; allowed is {of}'s dtype, {x.dtype}")
     elif not same_shape(x, y):
-        raise ValueError(f"out has shape {out.shape}; allowed is x's shape, {(<object>x).shape}")
+        raise ValueError(
+            f"out has shape {out.shape}; allowed is {of}'s shape, {(<object>x).shape}"
+        )
     if not cnp.PyArray_ISWRITEABLE(y):
         raise ValueError("out is read-only; allowed are writeable arrays")
     return y
 
 
-def check_arrays(x, out, noise_shape):
+def check_arrays(x, out, noise_shape, str name="x"):
     """Return x as an array, and the shape of its mask, after all checks of the three."""
-    cdef object array = as_input(x)
+    cdef object array = as_input(x, name)
     shape = array.shape
     if noise_shape is not None:
         shape = check_noise_shape(noise_shape, shape)
     if out is not None:
-        as_output(array, out)
+        as_output(array, out, name)
     return array, shape
 
 

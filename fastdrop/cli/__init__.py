@@ -4,6 +4,7 @@
 import argparse
 from collections.abc import Sequence
 
+from fastdrop import __version__
 from fastdrop.cli import bench, demo, info
 
 __all__ = ["main"]
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m fastdrop",
         description="Dropout and random masks on CPUs, at the price of a memory copy.",
     )
+    parser.add_argument("--version", action="version", version=f"fastdrop {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())

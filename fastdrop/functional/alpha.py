@@ -4,6 +4,7 @@
 import math
 from typing import Any
 
+from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, NDArray, NoiseShapeLike, ProbabilityLike, RNGLike
 from fastdrop.apply._apply import check_arrays
 from fastdrop.mask._mask import Mask, Probability
@@ -86,7 +87,7 @@ def alpha_dropout(
     else:
         scale = 1.0 / math.sqrt(kept)
         shift, dropped = -scale * probability.p * limit, scale * (1.0 - probability.p) * limit
-    drawn_from = source if training else None
+    drawn_from = source if check_switch("training", training) else None
     return affine(x, out, probability, drawn_from, noise_shape, scale, shift, dropped)
 
 

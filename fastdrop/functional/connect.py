@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastdrop._checks import as_array
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, Shape
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout, dropout_backward
@@ -151,7 +152,13 @@ def drop_connect_backward(
     """
     x, weight = _check_map(x, weight)
     dy = _check_beside("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
-    dropped = dropout_backward(weight, mask)  # the same map as forward
+    if not isinstance(mask, Mask):
+        raise TypeError(
+            f"mask is a {type(mask).__name__}; allowed is the Mask that drop_connect returned"
+        )
+    if mask.shape != weight.shape:
+        raise ValueError(f"mask has shape {mask.shape}; allowed is weight's shape, {weight.shape}")
+    dropped = mask.apply(weight)  # the same map as forward
     features_out, features_in = weight.shape
     rows = math.prod(x.shape[:-1])
     wide = _wide(dy)
@@ -170,20 +177,26 @@ def _check_map(x: ArrayLike, weight: ArrayLike) -> tuple[NDArray[Any], NDArray[A
     x, shape = check_arrays(x, None, None)
     if not shape:
         raise ValueError("x has shape (); allowed are shapes (..., features_in)")
-    weight = np.asarray(weight)
+    weight = _of_dtype("weight", weight, x)
     if weight.ndim != 2 or weight.shape[1] != shape[-1]:
         raise ValueError(
             f"weight has shape {weight.shape}; allowed are (features_out, {shape[-1]}), with x of "
             f"shape {shape}"
         )
-    return x, _check_beside("weight", weight, x, weight.shape)
+    return x, weight
+
+
+def _of_dtype(name: str, value: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:
+    """Return ``value`` as an array of x's dtype."""
+    array = as_array(name, value)
+    if array.dtype != x.dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}; allowed is x's dtype, {x.dtype}")
+    return array
 
 
 def _check_beside(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) -> NDArray[Any]:
     """Return ``value`` as an array of ``shape`` and of x's dtype."""
-    array = np.asarray(value)
-    if array.dtype != x.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed is x's dtype, {x.dtype}")
+    array = _of_dtype(name, value, x)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; allowed is {shape}")
     return array

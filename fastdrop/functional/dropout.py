@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastdrop._checks import (
+    as_array,
     check_axes,
     check_broadcast,
     check_choice,
     check_shape,
+    check_switch,
 )
 from fastdrop._typing import (
     ArrayLike,
@@ -203,6 +205,8 @@ def dropout(
         noise_shape = _shared(x, noise_shape, mask, broadcast_axes)
     if scale not in SCALES:
         check_choice("scale", scale, SCALES)
+    if training is not True:
+        training = check_switch("training", training)
     if mask is not None:
         return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
     probability = probability_of(p) if keep_prob is None else as_probability(p, keep_prob)
@@ -227,7 +231,7 @@ def _shared(
             f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
             "allowed is one of the two"
         )
-    shape = np.shape(x)
+    shape = as_array("x", x).shape
     axes = check_axes("broadcast_axes", broadcast_axes, shape)
     return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
 
@@ -276,7 +280,7 @@ def _with_mask(
         raise TypeError(f"noise_shape is {noise_shape!r} beside a mask, which has a shape")
     else:
         as_source(rng)  # drawn from or not, it is checked
-        kept = np.asarray(mask)
+        kept = as_array("mask", mask)
         if kept.dtype != bool:
             raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")
         probability = as_probability(p, keep_prob)
@@ -340,7 +344,7 @@ def dropout_backward(
             f"mask is a {type(mask).__name__}; allowed is the Mask that the forward function "
             "returned"
         )
-    return mask.apply(dy, out)
+    return mask.backward(dy, out)
 
 
 def dropout_mask(
@@ -486,14 +490,18 @@ def bernoulli(
     shape = check_shape(shape)
     probability = probability_of(prob, name="prob")
     source = as_source(rng)
-    dtype = np.dtype(dtype)
+    packed = check_switch("packed", packed)
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype is {dtype!r}; allowed are bool and uint8") from None
     if dtype.char not in "?B":
         raise TypeError(f"dtype is {dtype}; allowed are bool and uint8")
     wanted = (-(-math.prod(shape) // 8),) if packed else shape
     if out is not None:
         if not isinstance(out, np.ndarray):
             raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
-        allowed = (np.uint8,) if packed else (np.bool_, np.uint8)
+        allowed = (np.uint8,) if packed or dtype == np.uint8 else (np.bool_, np.uint8)
         if out.dtype not in allowed:
             raise TypeError(
                 f"out has dtype {out.dtype}; allowed is "

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask, Probability
@@ -78,7 +79,8 @@ def dropout_add(
     """
     probability = Probability(p, None)
     source = as_source(rng)
-    return _operations.add(x, residual, bias, out, probability, source if training else None)
+    drawn_from = source if check_switch("training", training) else None
+    return _operations.add(x, residual, bias, out, probability, drawn_from)
 
 
 def relu_dropout(
@@ -133,4 +135,5 @@ def relu_dropout(
     """
     probability = Probability(p, None)
     source = as_source(rng)
-    return _operations.relu(x, out, probability, source if training else None)
+    drawn_from = source if check_switch("training", training) else None
+    return _operations.relu(x, out, probability, drawn_from)

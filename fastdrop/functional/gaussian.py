@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from fastdrop._checks import check_p
+from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional.dropout import dropout
 from fastdrop.mask._gaussian_mask import GaussianMask, gaussian
@@ -86,6 +86,6 @@ def gaussian_dropout(
     if p == 1.0:
         raise ValueError("p is 1.0; allowed are numbers in [0, 1): at 1 the variance is infinite")
     source = as_source(rng)
-    if not training:
+    if not check_switch("training", training):
         return dropout(x, 0.0, training=False, out=out)
     return gaussian(x, out, p, source)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks import check_integer, check_positive
+from fastdrop._checks import check_channel_axis, check_positive, check_switch
 from fastdrop._typing import ArrayLike, BoolArray, NDArray, ProbabilityLike, RNGLike, Scale, Shape
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._probability import HALF
@@ -203,12 +203,8 @@ def _channels(x: ArrayLike, inner: int, channel_axis: int) -> Shape:
         raise ValueError(
             f"x has shape {shape}; allowed are {axes} axes, or {axes - 1} without that of samples"
         )
-    allowed = f"in [1, {axes}) and [{1 - axes}, 0), the axes of a batch but for that of samples"
-    axis = check_integer("channel_axis", channel_axis, 1 - axes, axes, allowed)
-    if axis == 0:
-        raise ValueError(f"channel_axis is 0; allowed are integers {allowed}")
     missing = axes - len(shape)
-    decided = (axis % axes - missing, *(() if missing else (0,)))
+    decided = (check_channel_axis(channel_axis, axes) - missing, *(() if missing else (0,)))
     return tuple(length if index in decided else 1 for index, length in enumerate(shape))
 
 
@@ -337,11 +333,11 @@ def embedding_dropout(
            [2., 2.],
            [2., 2.]])
     """
-    _, shape = check_arrays(weight, None, None)
+    array, shape = check_arrays(weight, out, None, "weight")
     if len(shape) != 2:
         raise ValueError(f"weight has shape {shape}; allowed are two axes, (words, features)")
     return dropout(
-        weight,
+        array,
         p,
         keep_prob=keep_prob,
         rng=rng,
@@ -420,7 +416,7 @@ def drop_block2d(
     block = check_positive("block_size", block_size)
     probability = Probability(p, None)
     source = as_source(rng)
-    if not training:
+    if not check_switch("training", training):
         return dropout(array, p, training=False, out=out)
     *maps, height, width = shape
     block = max(1, min(block, height, width))

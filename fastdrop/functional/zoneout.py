@@ -3,6 +3,9 @@
 
 from typing import Any
 
+import numpy as np
+
+from fastdrop._checks import check_switch, shown
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional.dropout import dropout_backward
 from fastdrop.mask import _operations
@@ -77,7 +80,8 @@ def zoneout(
     """
     probability = Probability(p, None)
     source = as_source(rng)
-    return _operations.zoneout(new, old, out, probability, source if training else None)
+    drawn_from = source if check_switch("training", training) else None
+    return _operations.zoneout(new, old, out, probability, drawn_from)
 
 
 def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -97,8 +101,10 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
 
     Raises
     ------
-    TypeError, ValueError
-        As of `dropout_backward`.
+    TypeError
+        If dy is not of floats, or mask is not a Mask.
+    ValueError
+        If mask is not one of `zoneout`, or its shape is not dy's.
 
     Examples
     --------
@@ -111,5 +117,14 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     >>> dold
     array([10.,  0., 10.,  0.])
     """
+    if not isinstance(mask, Mask):
+        raise TypeError(
+            f"mask is a {type(mask).__name__}; allowed is the Mask that zoneout returned"
+        )
+    if isinstance(mask.scale, np.ndarray) or mask.scale > 1.0:
+        raise ValueError(
+            f"mask scales what it keeps by {shown(mask.scale)}; allowed is the Mask that zoneout "
+            "returned, which scales by 1 at most"
+        )
     dnew = dropout_backward(dy, mask)
     return dnew, _operations.zoneout_rest(dy, mask)

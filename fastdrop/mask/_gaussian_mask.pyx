@@ -79,7 +79,7 @@ cdef class GaussianMask:
     cdef fd_seeded seeded
     cdef ndarray factors  # float32, C order; None of seeded masks
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
         raise TypeError("a GaussianMask is made by gaussian_dropout, not by calling its class")
 
     @property
@@ -116,17 +116,7 @@ cdef class GaussianMask:
         >>> np.array_equal(mask.apply(np.ones(4)), y)
         True
         """
-        cdef ndarray from_ = as_input(x)
-        cdef ndarray to
-        cdef fd_cursor cursor
-        if (<object>from_).shape != self.shape:
-            raise ValueError(
-                f"x has shape {(<object>from_).shape}; allowed is the mask's shape, {self.shape}"
-            )
-        to = as_output(from_, out)
-        memset(&cursor, 0, sizeof(cursor))
-        self.run(from_, to, &cursor)
-        return to
+        return self.applied(x, out, "x")
 
     def backward(self, dy, out=None):
         """Return the gradient with respect to x: the same map, applied to ``dy``.
@@ -156,7 +146,22 @@ cdef class GaussianMask:
         >>> np.array_equal(mask.backward(np.ones(4)), y)
         True
         """
-        return self.apply(dy, out)
+        return self.applied(dy, out, "dy")
+
+    cdef object applied(self, object x, object out, str name):
+        """Return x times the factors; errors call it by that name."""
+        cdef ndarray from_ = as_input(x, name)
+        cdef ndarray to
+        cdef fd_cursor cursor
+        if (<object>from_).shape != self.shape:
+            raise ValueError(
+                f"{name} has shape {(<object>from_).shape}; allowed is the mask's shape, "
+                f"{self.shape}"
+            )
+        to = as_output(from_, out, name)
+        memset(&cursor, 0, sizeof(cursor))
+        self.run(from_, to, &cursor)
+        return to
 
     cdef int run(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
         """Apply to checked arrays, of whatever strides; ``cursor`` moves to the mask's end."""

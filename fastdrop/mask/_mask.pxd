@@ -34,6 +34,7 @@ cdef class Mask:
     cdef tuple strides  # None of contiguous and of packed masks
     cdef ndarray padded  # None of seeded masks
 
+    cdef object applied(self, object x, object out, str name)
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor) except -1
     cdef ndarray draw_bits(self, fd_cursor *cursor)

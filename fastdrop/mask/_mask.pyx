@@ -24,7 +24,7 @@ from fastdrop._checks import (
     check_noise_shape,
     check_probabilities,
     check_probability,
-    is_array,
+    takes_array,
 )
 
 from fastdrop.apply._apply cimport (
@@ -115,7 +115,8 @@ cdef class Probabilities(Probability):
 
     cdef int lay(self, tuple shape, fd_probabilities *laid) except -1:
         """Lay them over a mask of that shape, or say that they do not fit."""
-        check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, "the mask")
+        of = "the result" if self.name == "prob" else "the mask"
+        check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, of)
         set_broadcast(&laid.broadcast, (<object>self.values).shape, shape)
         if laid.broadcast.ndim == 0:  # one to one
             laid.broadcast.ndim = 1
@@ -129,7 +130,9 @@ cdef class Probabilities(Probability):
 def probability_of(p, keep_prob=None, str name="p"):
     """Return the Probability of a number, or the Probabilities of an array."""
     value = p if keep_prob is None else keep_prob
-    if type(value) is not float and is_array(value):
+    if not isinstance(value, float) and takes_array(
+        name if keep_prob is None else "keep_prob", value
+    ):
         return Probabilities(p, keep_prob, name)
     return Probability(p, keep_prob, name)
 
@@ -241,7 +244,7 @@ cdef class Mask:
     True
     """
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
         raise TypeError("a Mask is made by dropout_mask or dropout, not by calling its class")
 
     @property
@@ -314,18 +317,7 @@ cdef class Mask:
         >>> fd.dropout_mask(3, p=0.0, rng=1).apply([1.0, 2.0, 3.0])
         array([1., 2., 3.])
         """
-        cdef ndarray from_ = as_input(x)
-        cdef fd_application application = application_of(
-            FD_SCALE, self.factor if self.factors is None else 1.0
-        )
-        cdef fd_cursor cursor = self.start
-        if self.shape != (<object>from_).shape:
-            check_broadcast("mask shape", self.shape, (<object>from_).shape)
-        y = as_output(from_, out)
-        self.run(&application, from_, None, y, &cursor)
-        if self.factors is not None:
-            multiply(y, self.factors)
-        return y if out is None else out
+        return self.applied(x, out, "x")
 
     def backward(self, dy, out=None):
         """Return the gradient with respect to x: the same map, applied to ``dy``.
@@ -355,7 +347,22 @@ cdef class Mask:
         >>> bool(np.all(mask.backward(np.ones(4)) == y))
         True
         """
-        return self.apply(dy, out)
+        return self.applied(dy, out, "dy")
+
+    cdef object applied(self, object x, object out, str name):
+        """Return x under the mask; errors call it by that name."""
+        cdef ndarray from_ = as_input(x, name)
+        cdef fd_application application = application_of(
+            FD_SCALE, self.factor if self.factors is None else 1.0
+        )
+        cdef fd_cursor cursor = self.start
+        if self.shape != (<object>from_).shape:
+            check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
+        y = as_output(from_, out, name)
+        self.run(&application, from_, None, y, &cursor)
+        if self.factors is not None:
+            multiply(y, self.factors)
+        return y if out is None else out
 
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor) except -1:

@@ -6,7 +6,7 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import check_noise_shape
+from fastdrop._checks import as_array, check_noise_shape
 
 from fastdrop.apply._apply cimport application_of, as_input, as_other, as_output
 from fastdrop.kernels._kernels cimport (
@@ -45,7 +45,7 @@ cdef ndarray repeated_bias(object bias, ndarray x):
     # The bias, followed by at least a tile of its repetition: a tile may start at any element.
     cdef tuple shape = (<object>x).shape
     cdef ndarray rows
-    bias = np.asarray(bias)
+    bias = as_array("bias", bias)
     if bias.dtype != x.dtype:
         raise TypeError(f"bias has dtype {bias.dtype}; allowed is x's dtype, {x.dtype}")
     if bias.ndim != 1 or not shape or bias.size != shape[len(shape) - 1]:
@@ -104,9 +104,9 @@ def add(x, residual, bias, out, Probability probability, source):
 def zoneout(new, old, out, Probability probability, source):
     """Return (y, mask) with ``y = kept ? new : old``; without source, the mean of that."""
     cdef fd_application application
-    cdef ndarray from_ = as_input(new)
-    cdef ndarray beside = as_other("old", old, from_)
-    cdef ndarray to = as_output(from_, out)
+    cdef ndarray from_ = as_input(new, "new")
+    cdef ndarray beside = as_other("old", old, from_, "new")
+    cdef ndarray to = as_output(from_, out, "new")
     cdef Mask mask
     if source is None:
         mask = kept_mask((<object>from_).shape, probability.keep)
@@ -123,7 +123,7 @@ def zoneout_rest(dy, Mask mask):
     """Return ``kept ? dy * (1 - scale) : dy``: what `zoneout` owes to the old state."""
     cdef fd_application application = application_of(FD_SELECT, 1.0)
     cdef fd_cursor cursor = mask.start
-    cdef ndarray from_ = as_input(dy)
+    cdef ndarray from_ = as_input(dy, "dy")
     cdef ndarray to
     if mask.scale != 1.0:  # of evaluation, where everything is kept
         return kept_mask(mask.shape, 1.0 - mask.scale).apply(from_)

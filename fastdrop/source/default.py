@@ -64,7 +64,7 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     if isinstance(rng, (int, np.integer, Sequence, np.ndarray, ISeedSequence)) and not isinstance(
         rng, (bool, str, bytes)
     ):
-        return Xoshiro256PlusPlus(check_seed(rng))
+        return Xoshiro256PlusPlus(check_seed(rng, "rng"))
     raise TypeError(
         f"rng is {rng!r}, a {type(rng).__name__}; allowed are None, a seed (an integer, a sequence "
         "of integers or a SeedSequence), a source, and NumPy's Generator, BitGenerator and "

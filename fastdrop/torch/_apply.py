@@ -20,6 +20,7 @@ __all__ = [
     "apply_add",
     "apply_in_place",
     "apply_relu",
+    "check_tensor",
     "dense_strides",
     "feature_broadcast",
     "is_plain",
@@ -62,6 +63,12 @@ def is_plain(x: torch.Tensor) -> bool:
     have a dispatch key more, or another one.
     """
     return _dispatch_keys(x).raw_repr() in PLAIN and x.dtype in CODES
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Check that an argument is a tensor."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} is a {type(value).__name__}; allowed are tensors of PyTorch")
 
 
 def logical_strides(shape: Sequence[int]) -> Ints:

@@ -6,9 +6,9 @@ from typing import Any, NoReturn, TypeAlias
 
 import torch
 
-from fastdrop._checks import check_p
+from fastdrop._checks import check_p, check_switch
 from fastdrop.source import Source
-from fastdrop.torch._apply import logical_strides
+from fastdrop.torch._apply import check_tensor, logical_strides
 from fastdrop.torch._attend import attend, draw_weights_mask, inputs_of
 from fastdrop.torch._attend_operator import attend_traced
 from fastdrop.torch._mask import Generator, addressable_source
@@ -81,8 +81,8 @@ def scaled_dot_product_attention(
     RuntimeError
         As PyTorch's function; nothing is drawn before.
     TypeError
-        If ``seed`` and ``rng`` are both given, or one of them is of another type, or given for
-        tensors that are not on the CPU.
+        If an argument is of another type, or ``seed`` and ``rng`` are both given, or one of them
+        for tensors that are not on the CPU.
 
     Notes
     -----
@@ -107,6 +107,9 @@ def scaled_dot_product_attention(
     """
     arguments = (query, key, value, attn_mask, dropout_p, is_causal)
     options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
+    _check_types(query, key, value, attn_mask, dropout_p, scale)
+    check_switch("is_causal", is_causal)
+    check_switch("enable_gqa", enable_gqa)
     if is_traced(query):
         return _traced(*arguments, **options, rng=rng, seed=seed)
     source = addressable_source(rng, seed, name="rng")
@@ -134,6 +137,19 @@ def scaled_dot_product_attention(
     if source is None:
         mask = draw_weights_mask(inputs, dropout_p, rng)
     return attend(inputs, mask)
+
+
+def _check_types(
+    query: object, key: object, value: object, attn_mask: object, dropout_p: object, scale: object
+) -> None:
+    """Check what is a tensor and what is a number."""
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        check_tensor(name, tensor)
+    if attn_mask is not None:
+        check_tensor("attn_mask", attn_mask)
+    for name, number in (("dropout_p", dropout_p), ("scale", scale)):
+        if not hasattr(number, "__float__") and (name, number) != ("scale", None):
+            raise TypeError(f"{name} is {number!r}, a {type(number).__name__}; allowed are numbers")
 
 
 def _autocast(x: Any, dtype: torch.dtype) -> Any:

@@ -11,11 +11,11 @@ from typing import TypeAlias
 
 import torch
 
-from fastdrop._checks import check_p
+from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import SeedLike
 from fastdrop.source import Source
 from fastdrop.torch._alpha import alpha_factors
-from fastdrop.torch._apply import dense_strides, is_plain
+from fastdrop.torch._apply import check_tensor, dense_strides, is_plain
 from fastdrop.torch._autograd import drop, drop_in_place
 from fastdrop.torch._mask import (
     Generator,
@@ -137,6 +137,7 @@ def dropout1d(
              [2., 2.],
              [0., 0.]]])
     """
+    check_tensor("x", x)
     if x.dim() not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed are "
@@ -167,6 +168,7 @@ def dropout2d(
     >>> sorted(set(y.sum((2, 3)).flatten().tolist()))
     [0.0, 50.0]
     """
+    check_tensor("x", x)
     if x.dim() not in (3, 4):
         _warn_of_axes("dropout2d", x, "(N, C, H, W)")
     if x.dim() == 3:
@@ -199,6 +201,7 @@ def dropout3d(
     >>> sorted(set(y.sum((2, 3, 4)).flatten().tolist()))
     [0.0, 100.0]
     """
+    check_tensor("x", x)
     if x.dim() not in (4, 5):
         _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
     return _drop_channels(x, x.dim() == 4, p, training, inplace, generator, seed)
@@ -292,9 +295,17 @@ def _drop_any(
     alpha: bool = False,
 ) -> torch.Tensor:
     """Drop elements or features of x, to zero or to SELU's limit."""
+    check_tensor("x", x)
     p = check_p(p)
+    training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not training or (p == 0.0 and not isinstance(generator, Source)):
+        if (generator is not None or seed is not None) and not is_traced(x):
+            addressable_source(generator, seed)  # drawn from or not, it is checked
         return x
+    if inplace and not is_traced(x) and x.requires_grad and x.is_leaf and torch.is_grad_enabled():
+        raise RuntimeError(
+            "x is a leaf Variable that requires grad; allowed with inplace=True are other tensors"
+        )
     dropping = _dropping(x, p, generator, seed, features)
     if dropping is None:
         return _stock(features, alpha, inplace)(x, p, True)

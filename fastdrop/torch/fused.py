@@ -8,8 +8,8 @@ programs), the functions do the operations one by one: with the same mask, if th
 import torch
 from torch.autograd import forward_ad
 
-from fastdrop._checks import check_p
-from fastdrop.torch._apply import is_plain
+from fastdrop._checks import check_p, check_switch
+from fastdrop.torch._apply import check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu
 from fastdrop.torch._mask import Generator, addressable_source, draw_element_mask, source_mask
 from fastdrop.torch._operator import is_traced
@@ -69,10 +69,15 @@ def dropout_add(
             [10., 12., 10., 10.]])
     """
     p = check_p(p)
-    if not training:
+    check_tensor("x", x)
+    check_tensor("residual", residual)
+    if bias is not None:
+        check_tensor("bias", bias)
+    if not check_switch("training", training):
         return residual + (x if bias is None else x + bias)
     if not (_is_fusable(x) and _is_alike(x, residual) and _is_bias_of(x, bias)):
         branch = x if bias is None else x + bias
+        torch.broadcast_shapes(residual.shape, branch.shape)  # an error before anything is drawn
         return residual + dropout(branch, p, generator=generator, seed=seed)
     return drop_add(x, residual, bias, _draw(x, p, generator, seed))
 
@@ -118,7 +123,8 @@ def relu_dropout(
     tensor([ 0.,  4.,  0.,  0.,  0., 12.])
     """
     p = check_p(p)
-    if not training:
+    check_tensor("x", x)
+    if not check_switch("training", training):
         return torch.relu(x)
     if not _is_fusable(x) or x.is_complex():
         return dropout(torch.relu(x), p, generator=generator, seed=seed)

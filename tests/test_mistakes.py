@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Mistakes of beginners: the error names the parameter that they wrote, and nothing was drawn."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastdrop as fd
+
+SENTINEL = -77.0
+
+x = np.ones((3, 4))
+maps = np.ones((2, 3, 4, 4))
+mask = fd.dropout_mask((3, 4), rng=1)
+_, gaussian_mask = fd.gaussian_dropout(x, rng=1)
+_, zoneout_mask = fd.zoneout(x, x, rng=1)
+
+# Every function of arrays: how it is called, and the names of its arrays in that order.
+FUNCTIONS = {
+    "dropout": (fd.dropout, {"x": x}),
+    "dropout1d": (fd.dropout1d, {"x": x}),
+    "dropout2d": (fd.dropout2d, {"x": maps}),
+    "dropout3d": (fd.dropout3d, {"x": maps}),
+    "drop_path": (fd.drop_path, {"x": x}),
+    "drop_block2d": (fd.drop_block2d, {"x": maps}),
+    "embedding_dropout": (fd.embedding_dropout, {"weight": x}),
+    "alpha_dropout": (fd.alpha_dropout, {"x": x}),
+    "feature_alpha_dropout": (fd.feature_alpha_dropout, {"x": x}),
+    "gaussian_dropout": (fd.gaussian_dropout, {"x": x}),
+    "relu_dropout": (fd.relu_dropout, {"x": x}),
+    "dropout_add": (fd.dropout_add, {"x": x, "residual": x, "bias": x[0]}),
+    "drop_connect": (fd.drop_connect, {"x": x, "weight": x, "bias": x[0, :3]}),
+    "zoneout": (fd.zoneout, {"new": x, "old": x}),
+}
+BACKWARD = {
+    "dropout_backward": (lambda dy: fd.dropout_backward(dy, mask), {"dy": x}),
+    "of a GaussianMask": (lambda dy: fd.dropout_backward(dy, gaussian_mask), {"dy": x}),
+    "Mask.apply": (lambda x: mask.apply(x), {"x": x}),
+    "Mask.backward": (lambda dy: mask.backward(dy), {"dy": x}),
+    "GaussianMask.apply": (lambda x: gaussian_mask.apply(x), {"x": x}),
+    "GaussianMask.backward": (lambda dy: gaussian_mask.backward(dy), {"dy": x}),
+    "zoneout_backward": (lambda dy: fd.zoneout_backward(dy, zoneout_mask), {"dy": x}),
+    "drop_connect_backward": (
+        lambda dy, x, weight: fd.drop_connect_backward(dy, x, weight, mask),
+        {"dy": np.ones((3, 3)), "x": x, "weight": x},
+    ),
+}
+ARRAYS = [
+    pytest.param(function, arrays, name, id=f"{key}-{name}")
+    for key, (function, arrays) in (FUNCTIONS | BACKWARD).items()
+    for name in arrays
+]
+DRAWING = [pytest.param(*entry, id=key) for key, entry in FUNCTIONS.items()]
+
+
+def drawing(function):
+    """The source that a function draws from, as an option of it, if it draws."""
+    source = fd.Xoshiro256PlusPlus(1)
+    draws = any(function is entry for entry, _ in FUNCTIONS.values())
+    return source, {"rng": source} if draws else {}
+
+
+@pytest.mark.parametrize(("function", "arrays", "name"), ARRAYS)
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        (np.ones((3, 4), np.int64), TypeError, "has dtype int64; allowed"),
+        (np.ones((3, 4), object), TypeError, "has dtype object; allowed"),
+        ("abc", TypeError, "<U3; allowed"),
+        ([[1.0], [1.0, 2.0]], ValueError, "is a list of parts that differ in length; allowed"),
+        (np.ma.masked_array(x, x > 0), ValueError, "has masked elements; allowed"),
+    ],
+    ids=["integers", "objects", "string", "ragged", "masked"],
+)
+def test_errors_name_the_array(function, arrays, name, wrong, error, words):
+    source, options = drawing(function)
+    with pytest.raises(error) as caught:
+        function(**(arrays | {name: wrong}), **options)
+    message = str(caught.value)
+    assert message.startswith(f"{name} ")
+    assert words in message
+    assert source.position == 0
+
+
+def test_every_function_that_draws_is_here():
+    public = {name: getattr(fd, name) for name in fd.__all__}
+    named = {
+        name
+        for name, value in public.items()
+        if inspect.isfunction(value) and "training" in inspect.signature(value).parameters
+    }
+    assert named == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: fd.embedding_dropout(np.ones(7)), r"^weight has shape \(7,\)"),
+        (lambda: fd.dropout_backward(np.ones(7), mask), "does not broadcast to dy's shape"),
+        (lambda: mask.apply(np.ones(7)), "does not broadcast to x's shape"),
+        (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), r"^dy has shape \(7,\)"),
+        (lambda: fd.zoneout_backward(np.ones(7), zoneout_mask), "to dy's shape"),
+        (lambda: fd.zoneout(x, np.ones(7)), "^old has shape .* new's shape"),
+        (lambda: fd.dropout_add(x, np.ones(7)), "^residual has shape .* x's shape"),
+    ],
+)
+def test_errors_of_shapes_name_the_array(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_none_is_shown():
+    with pytest.raises(TypeError, match="x is None, of dtype object; allowed are arrays of float"):
+        fd.dropout(None)
+
+
+def test_masked_arrays_without_masked_elements_are_arrays():
+    y, _ = fd.dropout(np.ma.masked_array(x), 0.5, rng=1)
+    assert np.array_equal(y, fd.dropout(x, 0.5, rng=1)[0])
+
+
+@pytest.mark.parametrize(("function", "arrays"), DRAWING)
+@pytest.mark.parametrize("training", ["no", "False", None, 0, np.array([True, False]), []])
+def test_training_is_true_or_false(function, arrays, training):
+    source, options = drawing(function)
+    with pytest.raises(TypeError, match=r"training is .*; allowed are True and False"):
+        function(**arrays, **options, training=training)
+    assert source.position == 0
+
+
+@pytest.mark.parametrize("training", [np.True_, np.False_])
+def test_training_may_be_a_bool_of_numpy(training):
+    y, _ = fd.dropout(x, 0.5, rng=1, training=training)
+    assert np.array_equal(y, fd.dropout(x, 0.5, rng=1, training=bool(training))[0])
+
+
+def test_switches_of_layers():
+    layer = fd.Dropout(rng=1)
+    for mode in ("eval", "False", None, 0):
+        with pytest.raises(TypeError, match=r"mode is .*; allowed are True and False"):
+            layer.train(mode)
+    assert layer.training is True
+    layer.training = "no"
+    with pytest.raises(TypeError, match="training is 'no'"):
+        layer(x)
+
+
+@pytest.mark.parametrize(("function", "arrays"), DRAWING)
+def test_a_mask_as_p_is_refused(function, arrays):
+    """Else a bool array of what to keep would be taken for probabilities, and drop it."""
+    source, options = drawing(function)
+    for keep in (True, np.True_, np.ones((3, 4), bool)):
+        with pytest.raises(TypeError, match=r"p (is|has) .*bool|p is an array"):
+            function(**arrays, p=keep, **options)
+    assert source.position == 0
+
+
+@pytest.mark.parametrize(("function", "arrays"), DRAWING)
+def test_outputs_are_named_after_the_array(function, arrays):
+    if function is fd.drop_connect:  # has none
+        return
+    first = next(iter(arrays))
+    source, options = drawing(function)
+    for out, error, words in (
+        (np.full((3, 5), SENTINEL), ValueError, f"{first}'s shape"),
+        (np.full(arrays[first].shape, SENTINEL, np.float32), TypeError, f"{first}'s dtype"),
+    ):
+        with pytest.raises(error, match=f"^out has .*; allowed is {words}"):
+            function(**arrays, out=out, **options)
+        assert (out == SENTINEL).all()
+    assert source.position == 0
+
+
+def test_seeds_are_called_as_they_were_given():
+    for rng in (-1, [3, -2]):
+        with pytest.raises(ValueError, match=r"^rng is .*; allowed are integers that are not neg"):
+            fd.dropout(x, rng=rng)
+        with pytest.raises(ValueError, match=r"^seed is .*; allowed are integers that are not neg"):
+            fd.Philox4x32(rng)
+    with pytest.raises(TypeError, match=r"^seed is True, a bool"):
+        fd.Philox4x32(True)
+
+
+def test_sequences_may_be_arrays():
+    for shape in (np.array([3, 4]), [3, 4]):
+        assert fd.dropout_mask(shape, rng=1) == mask
+        assert np.array_equal(fd.bernoulli(shape, 0.5, rng=1), ~np.asarray(mask))
+    for axes in (np.array([0]), np.array([0, 1])):
+        _, same = fd.dropout(x, rng=1, broadcast_axes=axes)
+        assert same == fd.dropout(x, rng=1, broadcast_axes=axes.tolist())[1]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: fd.dropout_mask(x), TypeError, r"shape is a ndarray of shape \(3, 4\); allowed"),
+        (lambda: fd.bernoulli((3, 4), np.full(5, 0.5)), ValueError, "the result's shape"),
+        (lambda: fd.bernoulli(3, 0.5, packed="no"), TypeError, "packed is 'no'; allowed"),
+        (lambda: fd.bernoulli(3, 0.5, dtype="x"), TypeError, "dtype is 'x'; allowed"),
+        (
+            lambda: fd.bernoulli(3, 0.5, dtype=np.uint8, out=np.zeros(3, bool)),
+            TypeError,
+            "out has dtype bool; allowed is uint8",
+        ),
+        (lambda: fd.dropout(x, broadcast_axes="01"), TypeError, "broadcast_axes is '01'; allowed"),
+        (lambda: fd.dropout(x, broadcast_axes=True), TypeError, "broadcast_axes is True, a bool"),
+        (lambda: fd.drop_block2d(maps, block_size=True), TypeError, "block_size is True, a bool"),
+        (lambda: fd.Dropout2d(channel_axis=9), ValueError, r"channel_axis is 9; .*\[1, 4\)"),
+        (lambda: fd.Dropout1d(channel_axis=0), ValueError, r"channel_axis is 0; .*\[1, 3\)"),
+        (lambda: fd.Dropout3d(channel_axis=5), ValueError, r"channel_axis is 5; .*\[1, 5\)"),
+        (lambda: fd.Dropout([0.5, 0.5]), TypeError, r"p is \[0.5, 0.5\], a list; .*NumPy arrays"),
+        (lambda: fd.dropout(x, [0.5] * 99), TypeError, r"p is \[0.5, .*\.\.\.\], a list"),
+        (lambda: fd.Mask(3), TypeError, "made by dropout_mask or dropout"),
+        (lambda: fd.GaussianMask(3), TypeError, "made by gaussian_dropout"),
+        (lambda: fd.drop_connect(x, None), TypeError, "weight has dtype object; allowed"),
+        (lambda: fd.mc_predict(x, abs, 3), TypeError, r"forward is a ndarray of shape \(3, 4\)"),
+        (lambda: fd.mc_predict(lambda _: "a", x, 3), TypeError, "forward returned 'a' of dtype <U"),
+        (
+            lambda: fd.mc_predict(lambda _: np.zeros(2, "M8[D]"), x, 3),
+            TypeError,
+            "dtype datetime64.*; allowed is an array of numbers",
+        ),
+    ],
+)
+def test_one_sentence_with_the_value(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        (x, TypeError, "mask is a ndarray; allowed is the Mask"),
+        (fd.dropout(x, rng=1), TypeError, "mask is a tuple; allowed is the Mask"),
+        (gaussian_mask, TypeError, "mask is a GaussianMask; allowed is the Mask"),
+        (mask, ValueError, "by 2.0; allowed is the Mask that zoneout returned"),
+        (fd.dropout(x, np.full(4, 0.5), rng=1)[1], ValueError, r"ndarray of shape \(4,\); allowed"),
+    ],
+    ids=["array", "pair", "Gaussian", "of dropout", "of several p"],
+)
+def test_masks_of_zoneout_backward(wrong, error, words):
+    with pytest.raises(error, match=words):
+        fd.zoneout_backward(x, wrong)
+
+
+def test_masks_of_drop_connect_backward():
+    dy = np.ones((3, 3))
+    for shape in ((4, 3), (3, 1), (2, 4)):
+        wrong = fd.dropout_mask(shape, rng=1)
+        with pytest.raises(ValueError, match=r"mask has shape .*; allowed is weight's shape"):
+            fd.drop_connect_backward(dy, x, x, wrong)
+    with pytest.raises(TypeError, match="mask is a GaussianMask; allowed is the Mask"):
+        fd.drop_connect_backward(dy, x, x, gaussian_mask)
+
+
+def test_version_of_the_command(capsys):
+    from fastdrop.cli import main
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"fastdrop {fd.__version__}\n"

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Mistakes of beginners: the error names the parameter, and nothing was drawn before it."""
+
+import numpy as np
+import pytest
+import torch
+
+import fastdrop as fd
+import fastdrop.torch
+
+x = torch.ones(2, 3, 4)
+q = torch.zeros(1, 2, 4, 8)
+
+FUNCTIONS = [
+    fastdrop.torch.dropout,
+    fastdrop.torch.dropout1d,
+    fastdrop.torch.dropout2d,
+    fastdrop.torch.dropout3d,
+    fastdrop.torch.alpha_dropout,
+    fastdrop.torch.feature_alpha_dropout,
+    fastdrop.torch.relu_dropout,
+]
+
+
+@pytest.fixture
+def source():
+    """A source and the generator of PyTorch, which must not move."""
+    state, source = torch.get_rng_state(), fd.Xoshiro256PlusPlus(1)
+    yield source
+    assert source.position == 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("wrong", [np.ones((2, 3, 4)), [1.0], None, 1.5, "x"])
+def test_what_is_no_tensor(function, wrong, source):
+    for options in ({"generator": source}, {}):
+        with pytest.raises(TypeError, match=f"x is a {type(wrong).__name__}; allowed are tensors"):
+            function(wrong, 0.5, True, **options)
+
+
+@pytest.mark.filterwarnings("ignore:dropout[23]d")
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("training", ["no", None, 0, []])
+def test_training_is_true_or_false(function, training, source):
+    with pytest.raises(TypeError, match=r"training is .*; allowed are True and False"):
+        function(x, 0.5, training, generator=source)
+
+
+def test_inplace_is_true_or_false(source):
+    with pytest.raises(TypeError, match="inplace is 'no'; allowed are True and False"):
+        fastdrop.torch.dropout(x, 0.5, True, "no", generator=source)
+
+
+def test_a_leaf_in_place(source):
+    leaf = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="x is a leaf Variable that requires grad; allowed"):
+        fastdrop.torch.dropout(leaf, 0.5, True, True, generator=source)
+    assert fastdrop.torch.dropout(leaf, 0.5, False, True) is leaf
+
+
+def test_a_leaf_in_place_where_nothing_is_recorded():
+    leaf = torch.ones(3, requires_grad=True)
+    with torch.no_grad():
+        assert fastdrop.torch.dropout(leaf, 1.0, True, True) is leaf
+    assert not leaf.any()
+
+
+def test_seeds_are_checked_where_nothing_is_drawn(source):
+    for options in ({"training": False}, {"p": 0.0}):
+        with pytest.raises(TypeError, match="seed is 1 beside a generator"):
+            fastdrop.torch.dropout(x, seed=1, generator=torch.Generator(), **options)
+        with pytest.raises(ValueError, match="seed is -1; allowed"):
+            fastdrop.torch.dropout(x, seed=-1, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "words"),
+    [
+        ((x, np.ones((2, 3, 4))), {}, TypeError, "residual is a ndarray; allowed are tensors"),
+        ((x, 0.5), {}, TypeError, "residual is a float; allowed are tensors"),
+        ((None, x), {}, TypeError, "x is a NoneType; allowed are tensors"),
+        ((x, x), {"bias": np.ones(4)}, TypeError, "bias is a ndarray; allowed are tensors"),
+        ((x, x), {"training": "no"}, TypeError, "training is 'no'; allowed"),
+        ((x, torch.ones(5, 4)), {}, RuntimeError, "broadcast"),
+    ],
+)
+def test_dropout_add(arguments, options, error, words, source):
+    with pytest.raises(error, match=words):
+        fastdrop.torch.dropout_add(*arguments, generator=source, **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"query": q.numpy()}, "query is a ndarray; allowed are tensors"),
+        ({"key": None}, "key is a NoneType; allowed are tensors"),
+        ({"value": 1.0}, "value is a float; allowed are tensors"),
+        ({"attn_mask": np.ones((4, 4), bool)}, "attn_mask is a ndarray; allowed are tensors"),
+        ({"dropout_p": "0.5"}, "dropout_p is '0.5', a str; allowed are numbers"),
+        ({"dropout_p": None}, "dropout_p is None, a NoneType; allowed are numbers"),
+        ({"scale": "0.5"}, "scale is '0.5', a str; allowed are numbers"),
+        ({"is_causal": "no"}, "is_causal is 'no'; allowed are True and False"),
+        ({"enable_gqa": "no"}, "enable_gqa is 'no'; allowed are True and False"),
+    ],
+)
+def test_attention(changes, words, source):
+    arguments = {"query": q, "key": q, "value": q, "dropout_p": 0.5} | changes
+    with pytest.raises(TypeError, match=words):
+        fastdrop.torch.scaled_dot_product_attention(**arguments, rng=source)
