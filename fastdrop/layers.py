@@ -106,6 +106,11 @@ class Layer:
         layer : Layer
             Itself.
 
+        Raises
+        ------
+        TypeError
+            If mode is neither True nor False.
+
         Examples
         --------
         >>> import fastdrop as fd
