@@ -9,9 +9,12 @@ first, added to modulo 2**128) and a position in its stream of bytes. Words are 
 every machine. Positions wrap around modulo 2**64.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from statistics import NormalDist
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -336,44 +339,51 @@ def pack(kept: Decisions) -> Bytes:
     return np.packbits(kept, axis=None, bitorder="little")
 
 
-def _polynomial(coefficients: Sequence[float], x: Floats) -> Floats:
-    """Return c[0] + c[1] x + ... of 6 or 8 float32 coefficients, summed by pairs."""
-    c = np.array(coefficients, np.float32)
-    pairs = [x * c[i + 1] + c[i] for i in range(0, len(c), 2)]
-    x2 = x * x
-    high = pairs[3] * x2 + pairs[2] if len(pairs) == 4 else pairs[2]
-    result: Floats = high * (x2 * x2) + (pairs[1] * x2 + pairs[0])
-    return result
+def _through(points: Sequence[tuple[Fraction, Fraction]]) -> list[Fraction]:
+    """Return the coefficients, lowest first, of the polynomial through points (x, y)."""
+    coefficients = [Fraction(0)] * len(points)
+    for x, y in points:
+        term = [y]
+        for other, _ in points:
+            if other != x:
+                shifted = zip([Fraction(0), *term], [*term, Fraction(0)], strict=True)
+                term = [(a - other * b) / (x - other) for a, b in shifted]
+        coefficients = [a + b for a, b in zip(coefficients, term, strict=True)]
+    return coefficients
 
 
-_LOG = 1.0000128, -0.49985048, 0.33225885, -0.2547254, 0.22329934, -0.14319329
-_CENTRE = (
-    *(1.0691749e-09, 1.5912519e-10, -3.7797153e-12, -5.5190005e-13),
-    *(1.2905046e-13, -7.872503e-15, -1.2957641e-15, 2.2177385e-16),
-)
-_TAIL = (
-    *(2.1965654e-09, 6.63396e-10, 2.1685193e-12, -1.345901e-12),
-    *(6.7059905e-13, -4.8007204e-13, 3.6453582e-13, -1.2504952e-13),
-)
+@functools.cache
+def normal_table() -> Floats:
+    """Return the polynomials of `normal`: (32, 6), one of degree 5 for each octave of t.
+
+    That of the octave t = 2**k * m, 1 <= m < 2, is a function of m. It goes through z at both ends
+    and at four more places, those of Chebyshev; so the octaves join. Its coefficients are rounded
+    to float32, the lowest first. There is one number in the last octave, 2**31, where z is 0.
+    """
+    inverse = NormalDist().inv_cdf
+    places = [Fraction(1000 + thousandths, 1000) for thousandths in (0, 134, 366, 634, 866, 1000)]
+    table = np.zeros((32, len(places)), np.float32)
+    for k in range(31):
+        z = [-Fraction(inverse(float(m * Fraction(2) ** (k - 32)))) for m in places]
+        table[k] = [float(c) for c in _through(list(zip(places, z, strict=True)))]
+    return table
 
 
 def normal(words: NDArray[np.uint32]) -> Floats:
     """Return the inverse of the normal distribution at 32-bit words, as float32.
 
-    The word's highest bit is the sign; t, the others with the lowest one set, is 2**32 times the
-    probability beyond. Every operation is rounded to float32.
+    A word with its lowest bit set is an odd signed number; its magnitude t, rounded to float32, is
+    2**32 times the probability beyond. Every operation is rounded to float32.
     """
-    one, whole = np.float32(1), np.float32(2**31)
-    t = ((words & 0x7FFFFFFF) | 1).astype(np.float32)
-    x = whole - t
-    bits = (t * (whole + x)).view(np.int32) - np.int32(62 << 23)
-    exponent = (bits - np.int32(0x3F3504F3)) >> 23
-    f = (bits - (exponent << 23)).view(np.float32) - one
-    log = exponent.astype(np.float32) * np.float32(np.log(2)) + f * _polynomial(_LOG, f)
-    ratio = _polynomial(_CENTRE, np.float32(-3) - log)
-    far = log < -6
-    ratio[far] = _polynomial(_TAIL, np.sqrt(-log[far]) - np.float32(3.5))
-    return np.where(words >> 31, -x, x) * ratio
+    numbers = (words | np.uint32(1)).view(np.int32).astype(np.float32)
+    m, exponent = np.frexp(np.abs(numbers))
+    coefficients = normal_table()[exponent - 1].T
+    m = 2 * m
+    z = coefficients[5]
+    for coefficient in coefficients[4::-1]:
+        z = z * m + coefficient
+    result: Floats = np.copysign(z, numbers)
+    return result
 
 
 def gaussian_factors(words: NDArray[np.uint32], p: float) -> Floats:

@@ -370,8 +370,16 @@ def test_tails_of_a_thousand_million(make):
 
 def test_the_farthest_factors():
     """What the docstring says of them: the words at both ends of the distribution."""
-    words = np.array([0, 1, 2**31, 2**31 + 1], np.uint32)
-    z = reference.normal(words)
-    assert z[:2].tolist() == [-z[2], -z[3]]
-    assert 6.23 < abs(float(z[0])) < 6.231
-    assert abs(NormalDist().inv_cdf(2.0**-32)) == pytest.approx(abs(float(z[0])), abs=3e-6)
+    words = np.array([0, 1, -1, -2, 2, -3], np.int32).view(np.uint32)
+    z = reference.normal(words).tolist()
+    assert z[0] == z[1] == -z[2] == -z[3]
+    assert z[4] == -z[5] < z[0]
+    assert 6.23 < z[0] < 6.231
+    assert -NormalDist().inv_cdf(2.0**-32) == pytest.approx(z[0], abs=1e-6)
+
+
+def test_the_middle_factors():
+    words = np.array([2**31 - 1, -(2**31), 2**31 - 4000, 4000 - 2**31], np.int64).astype(np.uint32)
+    z = reference.normal(words).tolist()
+    assert z[0] == z[1] == 0.0
+    assert 0 < z[2] == -z[3] < 6e-6

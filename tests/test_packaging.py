@@ -3,6 +3,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -148,6 +149,12 @@ def archives(tmp_path_factory):
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = set(archive.namelist())
     return in_sdist, in_wheel
+
+
+@needs_tree
+def test_the_coefficients_of_the_normal_kernel_are_the_twins():
+    made = runpy.run_path(str(ROOT / "tools" / "make_normal_table.py"))
+    assert made["header"]() == made["FILE"].read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -60,17 +60,16 @@ def gaussian_dropout(
     Notes
     -----
     The factors are float32, the same for every dtype of x, on every instruction set, with any
-    number of threads. Each takes 32 bits, a sign and 31 of which the lowest is set, to the inverse
-    of the normal distribution there, right to 3e-6 of a standard deviation; none is more than 6.231
-    of them from 1.
+    number of threads. Each takes 32 bits, an odd signed number, to the inverse of the normal
+    distribution there, right to 6e-6 of a standard deviation; none is more than 6.231 of them from
+    1. The inverse is made of polynomials of degree 5, one for each power of two that the
+    probability beyond is under.
 
     References
     ----------
     .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a
        simple way to prevent neural networks from overfitting", JMLR 15 (2014), section 10. Its p
        is 1 - p.
-    .. [2] M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade Edition (2011),
-       chapter 10.
 
     Examples
     --------

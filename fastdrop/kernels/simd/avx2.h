@@ -21,9 +21,7 @@ typedef __m256d r_f64;
 #define r_sub64(a, b) _mm256_sub_epi64(a, b)
 #define r_or(a, b) _mm256_or_si256(a, b)
 #define r_and(a, b) _mm256_and_si256(a, b)
-#define r_sub32(a, b) _mm256_sub_epi32(a, b)
-#define r_shl32(a, n) _mm256_slli_epi32(a, n)
-#define r_sra32(a, n) _mm256_srai_epi32(a, n)
+#define r_shr32(a, n) _mm256_srli_epi32(a, n)
 #define r_xor(a, b) _mm256_xor_si256(a, b)
 #define r_shl64(a, n) _mm256_slli_epi64(a, n)
 #define r_shr64(a, n) _mm256_srli_epi64(a, n)
@@ -46,11 +44,14 @@ typedef __m256d r_f64;
 #define r_f32_power(a)                                                                             \
     _mm256_castsi256_ps(                                                                           \
         _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127)), 23))
-#define r_f32_sqrt(a) _mm256_sqrt_ps(a)
 #define r_f32_from_i32(a) _mm256_cvtepi32_ps(a)
 #define r_f32_from_bits(a) _mm256_castsi256_ps(a)
 #define r_f32_bits(a) _mm256_castps_si256(a)
-#define r_f32_less(a, b) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ))
+#define r_bit32(a, n) _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a, 31 - (n))))
+#define r_f32_mantissa(a)                                                                          \
+    _mm256_or_ps(r_f32_and(a, _mm256_set1_epi32(0x007FFFFF)), _mm256_set1_ps(1.0f))
+#define r_f32_copysign(magnitude, sign)                                                            \
+    _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)))
 #define r_f32_not_below(a) _mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NLE_UQ))
 #define r_set32(all, own) _mm256_cmpeq_epi32(_mm256_and_si256(all, own), own)
 #define r_f32_and(a, set) _mm256_and_ps(a, _mm256_castsi256_ps(set))
@@ -61,6 +62,15 @@ typedef __m256d r_f64;
 #define r_f32_store_bfloat(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))
 #define r_f32_store_half_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), r_f32_to_half(v))
 #define r_f32_store_bfloat_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))
+
+/* Both halves of the table; bit 3 of the place, moved to the sign, chooses. */
+FD_INLINE r_f32
+r_f32_lookup(const float *table, r_u64 at)
+{
+    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), at);
+    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), at);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)));
+}
 
 FD_INLINE r_f32
 r_f32_load_bfloat(const uint16_t *from)

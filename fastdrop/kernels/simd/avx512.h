@@ -24,9 +24,7 @@ typedef __m512d v_f64;
 #define v_or(a, b) _mm512_or_si512(a, b)
 #define v_and(a, b) _mm512_and_si512(a, b)
 #define v_set1_32(half) _mm512_set1_epi32((int)(half))
-#define v_sub32(a, b) _mm512_sub_epi32(a, b)
-#define v_shl32(a, n) _mm512_slli_epi32(a, n)
-#define v_sra32(a, n) _mm512_srai_epi32(a, n)
+#define v_shr32(a, n) _mm512_srli_epi32(a, n)
 #define v_xor(a, b) _mm512_xor_si512(a, b)
 #define v_xor3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define v_shl64(a, n) _mm512_slli_epi64(a, n)
@@ -38,12 +36,14 @@ typedef __m512d v_f64;
 #define v_zip_odd(a, b) _mm512_unpackhi_epi64(a, b)
 #define v_bytes_ge(a, b) ((uint64_t)_mm512_cmpge_epu8_mask(a, b))
 #define v_bytes_eq(a, b) ((uint64_t)_mm512_cmpeq_epi8_mask(a, b))
+#define v_bit32(a, n) ((uint16_t)_mm512_test_epi32_mask(a, _mm512_set1_epi32(1 << (n))))
 #define v_unpack64(bits, to)                                                                       \
     _mm512_storeu_si512((void *)(to), _mm512_maskz_set1_epi8((__mmask64)(bits), 1))
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
 
 #define f32_set1(x) _mm512_set1_ps(x)
 #define f32_load(from) _mm512_loadu_ps(from)
+#define f32_lookup(table, at) _mm512_permutexvar_ps(at, _mm512_loadu_ps(table))
 #define f32_store(to, v) _mm512_storeu_ps(to, v)
 #define f32_mul(a, b) _mm512_mul_ps(a, b)
 #define f32_add(a, b) _mm512_add_ps(a, b)
@@ -52,11 +52,12 @@ typedef __m512d v_f64;
 #define f32_power(a)                                                                               \
     _mm512_castsi512_ps(                                                                           \
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(127)), 23))
-#define f32_sqrt(a) _mm512_sqrt_ps(a)
 #define f32_from_i32(a) _mm512_cvtepi32_ps(a)
 #define f32_from_bits(a) _mm512_castsi512_ps(a)
 #define f32_bits(a) _mm512_castps_si512(a)
-#define f32_less(a, b) ((uint16_t)_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ))
+#define f32_mantissa(a) _mm512_getmant_ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)
+#define f32_copysign(magnitude, sign)                                                              \
+    _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)))
 #define f32_not_below(a) ((uint16_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ))
 #define f32_select(a, b, bits) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
 #define f32_keep(a, bits) _mm512_maskz_mov_ps((__mmask16)(bits), a)

@@ -21,12 +21,8 @@ typedef float64x2_t r_f64;
 #define r_sub64(a, b) vsubq_u64(a, b)
 #define r_or(a, b) vorrq_u64(a, b)
 #define r_and(a, b) vandq_u64(a, b)
-#define r_sub32(a, b)                                                                              \
-    vreinterpretq_u64_u32(vsubq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b)))
-#define r_shl32(a, n)                                                                              \
-    vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(n)))
-#define r_sra32(a, n)                                                                              \
-    vreinterpretq_u64_s32(vshlq_s32(vreinterpretq_s32_u64(a), vdupq_n_s32(-(n))))
+#define r_shr32(a, n)                                                                              \
+    vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(-(n))))
 #define r_xor(a, b) veorq_u64(a, b)
 #define r_shl64(a, n) vshlq_u64(a, vdupq_n_s64(n))
 #define r_shr64(a, n) vshlq_u64(a, vdupq_n_s64(-(n)))
@@ -74,11 +70,13 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_max(a, b) vbslq_f32(vcgtq_f32(a, b), a, b) /* its own maximum prefers NaN */
 #define r_f32_power(a)                                                                             \
     vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(127)), 23))
-#define r_f32_sqrt(a) vsqrtq_f32(a)
 #define r_f32_from_i32(a) vcvtq_f32_s32(vreinterpretq_s32_u64(a))
 #define r_f32_from_bits(a) vreinterpretq_f32_u64(a)
 #define r_f32_bits(a) vreinterpretq_u64_f32(a)
-#define r_f32_less(a, b) r_signs32(vcltq_f32(a, b))
+#define r_bit32(a, n) r_signs32(vtstq_u32(vreinterpretq_u32_u64(a), vdupq_n_u32(1u << (n))))
+#define r_f32_mantissa(a)                                                                          \
+    vbslq_f32(vdupq_n_u32(0x007FFFFF), a, vdupq_n_f32(1.0f))
+#define r_f32_copysign(magnitude, sign) vbslq_f32(vdupq_n_u32(0x80000000), sign, magnitude)
 #define r_f32_not_below(a) r_signs32(vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0.0f))))
 #define r_set32(all, own) vtstq_u32(vreinterpretq_u32_u64(all), vreinterpretq_u32_u64(own))
 #define r_f32_and(a, set) vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a), set))
@@ -86,6 +84,16 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_load_half(from) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)))
 #define r_f32_store_half(to, v) vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(v)))
 #define r_f32_load_bfloat(from) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))
+
+/* The table is 64 bytes; float j has those from 4 j on. */
+FD_INLINE r_f32
+r_f32_lookup(const float *table, r_u64 at)
+{
+    const uint32x4_t place = vandq_u32(vreinterpretq_u32_u64(at), vdupq_n_u32(15));
+    const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100), place, 0x04040404);
+    return vreinterpretq_f32_u8(
+        vqtbl4q_u8(vld1q_u8_x4((const uint8_t *)table), vreinterpretq_u8_u32(bytes)));
+}
 
 FD_INLINE void
 r_f32_store_bfloat(uint16_t *to, r_f32 v)

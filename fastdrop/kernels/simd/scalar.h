@@ -144,22 +144,9 @@ v_set1_32(uint32_t half)
 }
 
 FD_INLINE v_u64
-v_sub32(v_u64 a, v_u64 b)
+v_shr32(v_u64 a, int n)
 {
-    FD_EACH_HALF(a.word[i] - b.word[i], (a.word[i] >> 32) - (b.word[i] >> 32));
-}
-
-FD_INLINE v_u64
-v_shl32(v_u64 a, int n)
-{
-    FD_EACH_HALF(a.word[i] << n, a.word[i] >> 32 << n);
-}
-
-/* Copies of the sign come in. */
-FD_INLINE v_u64
-v_sra32(v_u64 a, int n)
-{
-    FD_EACH_HALF((int32_t)a.word[i] >> n, (int64_t)a.word[i] >> 32 >> n);
+    FD_EACH_HALF((uint32_t)a.word[i] >> n, a.word[i] >> 32 >> n);
 }
 
 /* Low half of `low`, then low half of `high`. */
@@ -206,6 +193,17 @@ v_bytes_eq(v_u64 a, v_u64 b)
     return bits;
 }
 
+/* Bit i is bit n of half i. */
+FD_INLINE uint16_t
+v_bit32(v_u64 a, int n)
+{
+    uint16_t bits = 0;
+    for (int i = 0; i < 16; i++) {
+        bits |= (uint16_t)((a.word[i / 2] >> (i % 2 * 32 + n) & 1) << i);
+    }
+    return bits;
+}
+
 #define FD_EACH_FLOAT(EXPRESSION)                                                                  \
     v_f32 result;                                                                                  \
     for (int i = 0; i < 16; i++) {                                                                 \
@@ -223,6 +221,13 @@ FD_INLINE v_f32
 f32_load(const float *from)
 {
     FD_EACH_FLOAT(from[i]);
+}
+
+/* Element i of the result is that of 16 at the low four bits of half i. */
+FD_INLINE v_f32
+f32_lookup(const float *table, v_u64 at)
+{
+    FD_EACH_FLOAT(table[at.word[i / 2] >> i % 2 * 32 & 15]);
 }
 
 FD_INLINE v_f32
@@ -275,12 +280,6 @@ f32_power(v_f32 a)
     return a;
 }
 
-FD_INLINE v_f32
-f32_sqrt(v_f32 a)
-{
-    FD_EACH_FLOAT(sqrtf(a.element[i]));
-}
-
 /* The signed halves of words as numbers. */
 FD_INLINE v_f32
 f32_from_i32(v_u64 a)
@@ -308,15 +307,24 @@ f32_bits(v_f32 a)
     FD_EACH_HALF(half[2 * i], half[2 * i + 1]);
 }
 
-/* Bit i where a is less than b. */
-FD_INLINE uint16_t
-f32_less(v_f32 a, v_f32 b)
+/* m of a number of magnitude 2^k m, 1 <= m < 2; for normal numbers. */
+FD_INLINE v_f32
+f32_mantissa(v_f32 a)
 {
-    uint16_t bits = 0;
     for (int i = 0; i < 16; i++) {
-        bits |= (uint16_t)((a.element[i] < b.element[i]) << i);
+        uint32_t bits;
+        memcpy(&bits, &a.element[i], sizeof bits);
+        bits = (bits & 0x007FFFFF) | 0x3F800000;
+        memcpy(&a.element[i], &bits, sizeof bits);
     }
-    return bits;
+    return a;
+}
+
+/* Magnitudes, which are not negative, with the signs of others. */
+FD_INLINE v_f32
+f32_copysign(v_f32 magnitude, v_f32 sign)
+{
+    FD_EACH_FLOAT(signbit(sign.element[i]) ? -magnitude.element[i] : magnitude.element[i]);
 }
 
 /* Element i of a where bit i is set, else of b. */

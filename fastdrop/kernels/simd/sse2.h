@@ -21,9 +21,7 @@ typedef __m128d r_f64;
 #define r_sub64(a, b) _mm_sub_epi64(a, b)
 #define r_or(a, b) _mm_or_si128(a, b)
 #define r_and(a, b) _mm_and_si128(a, b)
-#define r_sub32(a, b) _mm_sub_epi32(a, b)
-#define r_shl32(a, n) _mm_slli_epi32(a, n)
-#define r_sra32(a, n) _mm_srai_epi32(a, n)
+#define r_shr32(a, n) _mm_srli_epi32(a, n)
 #define r_xor(a, b) _mm_xor_si128(a, b)
 #define r_shl64(a, n) _mm_slli_epi64(a, n)
 #define r_shr64(a, n) _mm_srli_epi64(a, n)
@@ -49,16 +47,29 @@ typedef __m128d r_f64;
 #define r_f32_power(a)                                                                             \
     _mm_castsi128_ps(                                                                              \
         _mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))
-#define r_f32_sqrt(a) _mm_sqrt_ps(a)
 #define r_f32_from_i32(a) _mm_cvtepi32_ps(a)
 #define r_f32_from_bits(a) _mm_castsi128_ps(a)
 #define r_f32_bits(a) _mm_castps_si128(a)
-#define r_f32_less(a, b) _mm_movemask_ps(_mm_cmplt_ps(a, b))
+#define r_bit32(a, n) _mm_movemask_ps(_mm_castsi128_ps(_mm_slli_epi32(a, 31 - (n))))
+#define r_f32_mantissa(a)                                                                          \
+    _mm_or_ps(r_f32_and(a, _mm_set1_epi32(0x007FFFFF)), _mm_set1_ps(1.0f))
+#define r_f32_copysign(magnitude, sign)                                                            \
+    _mm_or_ps(magnitude, _mm_and_ps(sign, _mm_set1_ps(-0.0f)))
 #define r_f32_not_below(a) _mm_movemask_ps(_mm_cmpnle_ps(a, _mm_setzero_ps()))
 #define r_set32(all, own) _mm_cmpeq_epi32(_mm_and_si128(all, own), own)
 #define r_f32_and(a, set) _mm_and_ps(a, _mm_castsi128_ps(set))
 #define r_f32_choose(a, b, set)                                                                    \
     _mm_or_ps(r_f32_and(a, set), _mm_andnot_ps(_mm_castsi128_ps(set), b))
+
+FD_INLINE r_f32
+r_f32_lookup(const float *table, r_u64 at)
+{
+    const __m128i place = _mm_and_si128(at, _mm_set1_epi32(15));
+    const uint64_t low = (uint64_t)_mm_cvtsi128_si64(place);
+    const uint64_t high = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(place, place));
+    return _mm_setr_ps(table[(uint32_t)low], table[low >> 32], table[(uint32_t)high],
+                       table[high >> 32]);
+}
 
 FD_INLINE r_f32
 r_f32_load_half(const uint16_t *from)

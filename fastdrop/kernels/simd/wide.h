@@ -138,21 +138,9 @@ v_set1_32(uint32_t half)
 }
 
 FD_INLINE v_u64
-v_sub32(v_u64 a, v_u64 b)
+v_shr32(v_u64 a, const int n)
 {
-    FD_RESULT(v_u64, r_sub32(a.r[i], b.r[i]));
-}
-
-FD_INLINE v_u64
-v_shl32(v_u64 a, const int n)
-{
-    FD_RESULT(v_u64, r_shl32(a.r[i], n));
-}
-
-FD_INLINE v_u64
-v_sra32(v_u64 a, const int n)
-{
-    FD_RESULT(v_u64, r_sra32(a.r[i], n));
+    FD_RESULT(v_u64, r_shr32(a.r[i], n));
 }
 
 FD_INLINE v_u64
@@ -189,6 +177,14 @@ v_bytes_eq(v_u64 a, v_u64 b)
     return bits;
 }
 
+FD_INLINE uint16_t
+v_bit32(v_u64 a, const int n)
+{
+    uint32_t bits = 0;
+    FD_EACH(bits |= (uint32_t)r_bit32(a.r[i], n) << FD_R_FLOATS * i)
+    return (uint16_t)bits;
+}
+
 FD_INLINE v_f32
 f32_set1(float x)
 {
@@ -211,6 +207,12 @@ FD_INLINE void
 f32_store_past(float *to, v_f32 v)
 {
     FD_EACH(r_f32_store_past(to + FD_R_FLOATS * i, v.r[i]))
+}
+
+FD_INLINE v_f32
+f32_lookup(const float *table, v_u64 at)
+{
+    FD_RESULT(v_f32, r_f32_lookup(table, at.r[i]));
 }
 
 FD_INLINE v_f32
@@ -280,12 +282,6 @@ f32_power(v_f32 a)
 }
 
 FD_INLINE v_f32
-f32_sqrt(v_f32 a)
-{
-    FD_RESULT(v_f32, r_f32_sqrt(a.r[i]));
-}
-
-FD_INLINE v_f32
 f32_from_i32(v_u64 a)
 {
     FD_RESULT(v_f32, r_f32_from_i32(a.r[i]));
@@ -303,12 +299,16 @@ f32_bits(v_f32 a)
     FD_RESULT(v_u64, r_f32_bits(a.r[i]));
 }
 
-FD_INLINE uint16_t
-f32_less(v_f32 a, v_f32 b)
+FD_INLINE v_f32
+f32_mantissa(v_f32 a)
 {
-    uint32_t bits = 0;
-    FD_EACH(bits |= (uint32_t)r_f32_less(a.r[i], b.r[i]) << FD_R_FLOATS * i)
-    return (uint16_t)bits;
+    FD_RESULT(v_f32, r_f32_mantissa(a.r[i]));
+}
+
+FD_INLINE v_f32
+f32_copysign(v_f32 magnitude, v_f32 sign)
+{
+    FD_RESULT(v_f32, r_f32_copysign(magnitude.r[i], sign.r[i]));
 }
 
 FD_INLINE uint16_t
