@@ -35,8 +35,7 @@ LEVELS = {
 }
 
 # -ffp-contract=off: a fused multiply-add would give other floats than a product and a sum.
-# -fno-math-errno: a square root is one instruction, not a call.
-GCC_FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
+GCC_FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-ffp-contract=off"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 
 

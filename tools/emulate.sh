@@ -46,7 +46,7 @@ skip() {
 compile() {
     local out=$1 levels=$2 level source
     shift 2
-    local cc=("$@" -std=c11 -ffp-contract=off -fno-math-errno -pthread -I "$kernels")
+    local cc=("$@" -std=c11 -ffp-contract=off -pthread -I "$kernels")
     mkdir -p "$out"
     for level in $levels; do
         # shellcheck disable=SC2046,SC2086

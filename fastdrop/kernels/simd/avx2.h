@@ -20,7 +20,6 @@ typedef __m256d r_f64;
 #define r_add64(a, b) _mm256_add_epi64(a, b)
 #define r_sub64(a, b) _mm256_sub_epi64(a, b)
 #define r_or(a, b) _mm256_or_si256(a, b)
-#define r_and(a, b) _mm256_and_si256(a, b)
 #define r_shr32(a, n) _mm256_srli_epi32(a, n)
 #define r_xor(a, b) _mm256_xor_si256(a, b)
 #define r_shl64(a, n) _mm256_slli_epi64(a, n)
@@ -45,7 +44,6 @@ typedef __m256d r_f64;
     _mm256_castsi256_ps(                                                                           \
         _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127)), 23))
 #define r_f32_from_i32(a) _mm256_cvtepi32_ps(a)
-#define r_f32_from_bits(a) _mm256_castsi256_ps(a)
 #define r_f32_bits(a) _mm256_castps_si256(a)
 #define r_bit32(a, n) _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a, 31 - (n))))
 #define r_f32_mantissa(a)                                                                          \

@@ -22,7 +22,6 @@ typedef __m512d v_f64;
 #define v_add64(a, b) _mm512_add_epi64(a, b)
 #define v_sub64(a, b) _mm512_sub_epi64(a, b)
 #define v_or(a, b) _mm512_or_si512(a, b)
-#define v_and(a, b) _mm512_and_si512(a, b)
 #define v_set1_32(half) _mm512_set1_epi32((int)(half))
 #define v_shr32(a, n) _mm512_srli_epi32(a, n)
 #define v_xor(a, b) _mm512_xor_si512(a, b)
@@ -53,7 +52,6 @@ typedef __m512d v_f64;
     _mm512_castsi512_ps(                                                                           \
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(127)), 23))
 #define f32_from_i32(a) _mm512_cvtepi32_ps(a)
-#define f32_from_bits(a) _mm512_castsi512_ps(a)
 #define f32_bits(a) _mm512_castps_si512(a)
 #define f32_mantissa(a) _mm512_getmant_ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)
 #define f32_copysign(magnitude, sign)                                                              \

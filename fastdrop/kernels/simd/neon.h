@@ -20,7 +20,6 @@ typedef float64x2_t r_f64;
 #define r_add64(a, b) vaddq_u64(a, b)
 #define r_sub64(a, b) vsubq_u64(a, b)
 #define r_or(a, b) vorrq_u64(a, b)
-#define r_and(a, b) vandq_u64(a, b)
 #define r_shr32(a, n)                                                                              \
     vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(-(n))))
 #define r_xor(a, b) veorq_u64(a, b)
@@ -71,11 +70,9 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_power(a)                                                                             \
     vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(127)), 23))
 #define r_f32_from_i32(a) vcvtq_f32_s32(vreinterpretq_s32_u64(a))
-#define r_f32_from_bits(a) vreinterpretq_f32_u64(a)
 #define r_f32_bits(a) vreinterpretq_u64_f32(a)
 #define r_bit32(a, n) r_signs32(vtstq_u32(vreinterpretq_u32_u64(a), vdupq_n_u32(1u << (n))))
-#define r_f32_mantissa(a)                                                                          \
-    vbslq_f32(vdupq_n_u32(0x007FFFFF), a, vdupq_n_f32(1.0f))
+#define r_f32_mantissa(a) vbslq_f32(vdupq_n_u32(0x007FFFFF), a, vdupq_n_f32(1.0f))
 #define r_f32_copysign(magnitude, sign) vbslq_f32(vdupq_n_u32(0x80000000), sign, magnitude)
 #define r_f32_not_below(a) r_signs32(vmvnq_u32(vcleq_f32(a, vdupq_n_f32(0.0f))))
 #define r_set32(all, own) vtstq_u32(vreinterpretq_u32_u64(all), vreinterpretq_u32_u64(own))

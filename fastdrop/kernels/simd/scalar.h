@@ -92,12 +92,6 @@ v_or(v_u64 a, v_u64 b)
 }
 
 FD_INLINE v_u64
-v_and(v_u64 a, v_u64 b)
-{
-    FD_EACH_WORD(a.word[i] & b.word[i]);
-}
-
-FD_INLINE v_u64
 v_xor(v_u64 a, v_u64 b)
 {
     FD_EACH_WORD(a.word[i] ^ b.word[i]);
@@ -287,18 +281,7 @@ f32_from_i32(v_u64 a)
     FD_EACH_FLOAT((float)(int32_t)(a.word[i / 2] >> i % 2 * 32));
 }
 
-/* The same bits, as numbers and as halves of words. */
-FD_INLINE v_f32
-f32_from_bits(v_u64 a)
-{
-    v_f32 result;
-    for (int i = 0; i < 16; i++) {
-        const uint32_t half = (uint32_t)(a.word[i / 2] >> i % 2 * 32);
-        memcpy(&result.element[i], &half, 4);
-    }
-    return result;
-}
-
+/* The same bits, as halves of words. */
 FD_INLINE v_u64
 f32_bits(v_f32 a)
 {

@@ -20,7 +20,6 @@ typedef __m128d r_f64;
 #define r_add64(a, b) _mm_add_epi64(a, b)
 #define r_sub64(a, b) _mm_sub_epi64(a, b)
 #define r_or(a, b) _mm_or_si128(a, b)
-#define r_and(a, b) _mm_and_si128(a, b)
 #define r_shr32(a, n) _mm_srli_epi32(a, n)
 #define r_xor(a, b) _mm_xor_si128(a, b)
 #define r_shl64(a, n) _mm_slli_epi64(a, n)
@@ -48,7 +47,6 @@ typedef __m128d r_f64;
     _mm_castsi128_ps(                                                                              \
         _mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))
 #define r_f32_from_i32(a) _mm_cvtepi32_ps(a)
-#define r_f32_from_bits(a) _mm_castsi128_ps(a)
 #define r_f32_bits(a) _mm_castps_si128(a)
 #define r_bit32(a, n) _mm_movemask_ps(_mm_castsi128_ps(_mm_slli_epi32(a, 31 - (n))))
 #define r_f32_mantissa(a)                                                                          \

@@ -90,12 +90,6 @@ v_or(v_u64 a, v_u64 b)
 }
 
 FD_INLINE v_u64
-v_and(v_u64 a, v_u64 b)
-{
-    FD_RESULT(v_u64, r_and(a.r[i], b.r[i]));
-}
-
-FD_INLINE v_u64
 v_xor(v_u64 a, v_u64 b)
 {
     FD_RESULT(v_u64, r_xor(a.r[i], b.r[i]));
@@ -285,12 +279,6 @@ FD_INLINE v_f32
 f32_from_i32(v_u64 a)
 {
     FD_RESULT(v_f32, r_f32_from_i32(a.r[i]));
-}
-
-FD_INLINE v_f32
-f32_from_bits(v_u64 a)
-{
-    FD_RESULT(v_f32, r_f32_from_bits(a.r[i]));
 }
 
 FD_INLINE v_u64
