@@ -334,6 +334,16 @@ def numpy_kept(bit_generator: BitGenerator, n: int, threshold: int | Sequence[in
     return _kept(heads, NUMPY_TIE_TAG, key, (0, 0, 0, 0), 0, threshold)
 
 
+def heads(p: ArrayLike | None = None, keep_prob: ArrayLike | None = None) -> Bytes:
+    """Return the byte of each element whose ties are looked at: greater ones are kept, smaller not.
+
+    The thresholds are in [head, head + 1] times 2**56, so that ties may be decided by digits alone.
+    """
+    values = np.asarray(p if keep_prob is None else keep_prob, np.float64)
+    whole = np.minimum(np.floor(256 * values), 255).astype(np.uint8)
+    return whole if keep_prob is None else ~whole
+
+
 def pack(kept: Decisions) -> Bytes:
     """Pack a mask: one bit for each element in C order, the lowest first, pad bits 0."""
     return np.packbits(kept, axis=None, bitorder="little")
@@ -401,6 +411,25 @@ def scale_factor(p: float | None = None, keep_prob: float | None = None) -> floa
     return 1.0 / present if present else np.inf
 
 
+@np.errstate(all="ignore")
+def finite_factors(
+    dtype: np.dtype[Any],
+    p: NDArray[np.float64] | None = None,
+    keep_prob: NDArray[np.float64] | None = None,
+    factor: NDArray[np.float64] | None = None,
+) -> NDArray[Any]:
+    """Return the factors of kept elements of arrays of a dtype, in the dtype of their products.
+
+    They are 1 / (1 - p), 1 / keep_prob or what is given; 1 where these are infinite in double.
+    """
+    if p is not None:
+        keep_prob = np.asarray(1.0 - p)
+    if keep_prob is not None:
+        factor = np.asarray(1.0 / keep_prob)
+    assert factor is not None
+    return np.where(np.isinf(factor), 1.0, factor).astype(_wide(np.empty(0, dtype)))
+
+
 def _wide(x: NDArray[Any]) -> np.dtype[Any]:
     """Return the dtype that arrays of x's are computed in: float32 for those of 16 bits."""
     return np.dtype(np.float32) if x.dtype.name in ("float16", "bfloat16") else x.dtype
@@ -433,6 +462,11 @@ def apply(x: ArrayLike, kept: Decisions, factor: float | NDArray[np.float64]) ->
     product = (x.astype(wide) * np.asarray(factor, dtype=wide)).astype(x.dtype)
     np.copyto(y, np.where(np.isinf(factor), x, product), where=kept)
     return y
+
+
+def scale_each(x: NDArray[Any], kept: Decisions, factors: NDArray[Any]) -> NDArray[Any]:
+    """Return the products of x and as many factors where kept, else +0."""
+    return np.where(kept, multiply(x, factors), np.zeros((), x.dtype))
 
 
 @np.errstate(all="ignore")
@@ -481,8 +515,8 @@ def relu(x: NDArray[Any], kept: Decisions, factor: float) -> tuple[NDArray[Any],
 
 
 @np.errstate(all="ignore")
-def multiply(x: NDArray[Any], factors: Floats) -> NDArray[Any]:
-    """Return x times float32 factors, rounded once; both parts of complex numbers."""
+def multiply(x: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
+    """Return x times factors, rounded once; both parts of complex numbers."""
     if x.dtype.kind == "c":
         y = np.empty_like(x)
         y.real, y.imag = multiply(x.real, factors), multiply(x.imag, factors)

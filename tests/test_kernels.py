@@ -247,6 +247,94 @@ def test_decide_far_away(level, source, counter, position):
     check_decide(source, reference.decision_threshold(1 / 3), counter, position, [8000, 99])
 
 
+# --- mask: a probability for each element --------------------------------------------------------
+
+MEANINGS = ("p", "keep_prob")
+SMALL_LENGTHS = (*range(20), 63, 64, 65, 1000)
+
+
+def test_every_meaning_is_tested():
+    assert set(_kernels.MEANINGS) == {*MEANINGS, "factor"}
+
+
+@functools.cache
+def every_probability():
+    """Whole 256ths and their neighbours, the smallest and the largest numbers, and any."""
+    whole = np.arange(257) / 256
+    values = [whole, np.nextafter(whole, 0), np.nextafter(whole, 1), 2.0 ** -np.arange(1075.0)]
+    return np.concatenate([*values, np.random.default_rng(1).random(5000)])
+
+
+def test_probabilities(level):
+    values = every_probability()
+    for n in SMALL_LENGTHS:
+        copy, right = _kernels.probabilities(values[-n:])
+        assert right
+        assert np.array_equal(copy, values[-n:])
+    for wrong in (np.nan, -np.nan, np.nextafter(1, 2), 2.0, np.inf, -5e-324, -1.0, -np.inf):
+        for n in (1, 7, 8, 9, 40):
+            for place in {0, n // 2, n - 1}:
+                several = values[1:n].copy()
+                several = np.insert(several, place, wrong)
+                assert not _kernels.probabilities(several)[1]
+    assert _kernels.probabilities(np.array([-0.0]))[1]
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_heads(level, meaning):
+    values = every_probability()
+    expected = reference.heads(**{meaning: values})
+    np.testing.assert_array_equal(_kernels.heads(values, meaning), expected)
+    for n in SMALL_LENGTHS:
+        np.testing.assert_array_equal(_kernels.heads(values[:n], meaning), expected[:n])
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_heads_leave_digits_to_decide(meaning):
+    """Every threshold lies in the 2**56 that begin at the head, both ends included."""
+    values = every_probability()
+    thresholds = reference.decision_thresholds(values.shape, **{meaning: values})
+    heads = reference.heads(**{meaning: values}).tolist()
+    limits = [value - (head << 56) for value, head in zip(thresholds, heads, strict=True)]
+    assert min(limits) == 0
+    assert max(limits) == 2**56
+
+
+def test_compare(level):
+    every = np.arange(256, dtype=np.uint8)
+    pairs = [np.tile(every, 256), np.repeat(every, 256)]
+    cases = [[part.reshape(-1, 4096)[i] for part in pairs] for i in range(16)]
+    cases += [random_heads()[:n].reshape(-1, 1)[:, [0, 0]].T for n in LENGTHS]
+    for stream, heads in (*cases, *((a[:n], b[:n]) for a, b in cases[:1] for n in SMALL_LENGTHS)):
+        kept, equal = _kernels.compare(stream.tobytes(), heads.tobytes())
+        np.testing.assert_array_equal(kept, reference.pack(stream >= heads))
+        np.testing.assert_array_equal(equal, reference.pack(stream == heads))
+
+
+@pytest.mark.parametrize("counter", COUNTERS.values(), ids=COUNTERS.keys())
+@pytest.mark.parametrize("position", [0, 2**32 - 3, 2**64 - 9000, 2**64 - 8192], ids=hex)
+def test_digits(level, counter, position):
+    index = np.random.default_rng(1).permutation(8192).astype(np.uint16)[:300]
+    positions = index.astype(np.uint64) + np.uint64(position)
+    words = reference._philox_bytes(KEY, words_of(counter), positions).view("<u8")[:, 0]
+    for n in (0, 1, 7, 8, 9, 300):
+        digits = _kernels.digits(KEY, words_of(counter), position, index[:n])
+        np.testing.assert_array_equal(digits, words[:n] >> np.uint64(8))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("meaning", [*MEANINGS, "factor"])
+def test_factors(level, meaning, dtype):
+    values = every_probability()
+    if meaning == "factor":
+        values = np.append(values, [2.0, 1e38, 1e39, 1e308, np.finfo(float).max, np.inf])
+    expected = reference.finite_factors(dtype, **{meaning: values})
+    assert_same_floats(_kernels.factors(values, meaning, dtype.name), expected)
+    for n in SMALL_LENGTHS:
+        factors = _kernels.factors(values[-n:], meaning, dtype.name)
+        assert_same_floats(factors, expected[-n:])
+
+
 # --- mask: unpack --------------------------------------------------------------------------------
 
 
@@ -349,12 +437,20 @@ def test_apply_in_place_and_to_any_alignment(level, dtype):
 # The other operations: what the twin makes of x, the kept elements, and two more arrays.
 AFFINE = {"shift": 0.37, "dropped": -1.1}
 OPERATIONS = {
+    "scale_each": lambda x, kept, other, bias: reference.scale_each(x, kept, factors_like(other)),
     "affine": lambda x, kept, other, bias: reference.affine(x, kept, 1 / 0.9, **AFFINE),
     "add": lambda x, kept, other, bias: reference.add(x, kept, 1 / 0.9, other),
     "add_bias": lambda x, kept, other, bias: reference.add(x, kept, 1 / 0.9, other, bias),
     "select": lambda x, kept, other, bias: reference.select(x, kept, other),
     "relu": lambda x, kept, other, bias: reference.relu(x, kept, 1 / 0.9)[0],
 }
+
+
+@np.errstate(all="ignore")  # signalling NaN
+def factors_like(other):
+    return other.astype(np.float64 if other.dtype == np.float64 else np.float32)
+
+
 READS_OTHER = ("add", "add_bias", "select")
 operations = pytest.mark.parametrize("operation", OPERATIONS)
 
@@ -366,6 +462,7 @@ def test_every_operation_is_tested():
 def operands_of(operation, other, bias):
     operands = {"other": other} if operation in READS_OTHER else {}
     operands |= {"bias": bias} if operation == "add_bias" else {}
+    operands |= {"factors": factors_like(other)} if operation == "scale_each" else {}
     return operands | (AFFINE if operation == "affine" else {})
 
 
@@ -539,6 +636,9 @@ def test_arrays_beyond_the_caches():
     x = np.random.default_rng(1).standard_normal(n, dtype=np.float32)
     mask = fd.dropout_mask(n, 1 / 3, rng=1)
     expected = np.where(mask, x * np.float32(mask.scale), np.float32(0))
+    rates = np.array([0.0, 0.5, 1.0, 1 / 3, 0.9])
+    several = fd.dropout_mask((n // 5, 5), rates, rng=1)
+    own = reference.apply(x[: n // 5 * 5].reshape(-1, 5), np.asarray(several), several.scale)
     for offset in (0, 1):
         y = aligned(n, np.float32, offset)
         for name in fd.simd_levels():
@@ -546,3 +646,6 @@ def test_arrays_beyond_the_caches():
                 y[:] = 7
                 mask.apply(x, out=y)
                 assert np.array_equal(y, expected), name
+                part = y[: own.size].reshape(own.shape)
+                several.apply(x[: own.size].reshape(own.shape), out=part)
+                assert np.array_equal(part, own), name

@@ -424,6 +424,15 @@ def test_masks_broadcast_to_what_they_are_applied_to(store, shape):
     assert np.array_equal(mask.apply(x), reference.apply(x, np.asarray(mask), mask.scale))
 
 
+@pytest.mark.parametrize("channels", [*range(1, 26), 56, 63, 64, 65, 100, 129, 1001])
+def test_rows_of_bits_repeat(channels):
+    """Masks of which rows are met again, from any bit of a byte on, over the ends of tiles."""
+    for rows in (2, 3, 5, 17, 9000 // channels + 2):
+        x = np.ones((3, rows, channels), np.float32)
+        mask = fd.dropout_mask((3, 1, channels), 0.5, rng=channels)
+        assert np.array_equal(mask.apply(x), reference.apply(x, np.asarray(mask), mask.scale))
+
+
 @pytest.mark.parametrize("store", ["seed", "bits"])
 def test_nothing_is_multiplied_at_p_1(store):
     mask = draw((4,), p=1.0, store=store)

@@ -255,6 +255,39 @@ def test_other_byte_orders_and_strides():
     assert np.array_equal(lapping[1:].reshape(4, 3, 2), y)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, ml_dtypes.bfloat16], ids=str)
+@pytest.mark.parametrize("shape", [(40, 30, 50), (30, 50), (50,), (30, 1), (40, 1, 1)])
+@pytest.mark.parametrize("name", ["p", "keep_prob"])
+def test_large_arrays_of_every_order(name, shape, dtype):
+    values = values_of(shape)
+    x = np.random.default_rng(1).standard_normal((40, 30, 50)).astype(dtype)
+    kept = expected(fd.Xoshiro256PlusPlus(1), x.shape, **{name: values})
+    y, mask = fd.dropout(x, rng=1, **{name: values})
+    assert_same_floats(y, reference.apply(x, kept, factors(**{name: values})))
+    for axes in ((2, 1, 0), (1, 2, 0), (0, 2, 1)):
+        swapped = np.empty([x.shape[axis] for axis in axes], dtype).transpose(np.argsort(axes))
+        swapped[...] = x
+        again, _ = fd.dropout(swapped, rng=1, **{name: values})
+        assert again.strides == swapped.strides
+        assert_same_floats(again, y)
+        assert_same_floats(mask.backward(x, out=again[:, ::-1]), y)
+        again[...] = swapped
+        assert_same_floats(pickle.loads(pickle.dumps(mask)).apply(again, out=again), y)
+    shared = fd.dropout(x, rng=1, noise_shape=(40, 1, 50), **{name: values_of((50,))})[1]
+    scaled = reference.apply(x, np.asarray(shared), shared.scale)
+    assert_same_floats(shared.apply(x.T.copy().T), scaled)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shape", [(2**18 + 77,), (1,)])
+def test_threads_multiply_by_the_same(shape, threads):
+    x, values = np.random.default_rng(1).random(2**18 + 77), values_of(shape)
+    fd.set_num_threads(threads)
+    y, mask = fd.dropout(x, values, rng=2)
+    assert_same_floats(y, reference.apply(x, kept_of(mask), factors(values)))
+    assert_same_floats(mask.backward(x), y)
+
+
 @pytest.mark.parametrize("name", ["p", "keep_prob"])
 def test_scale(name):
     values = values_of((3, 1))

@@ -18,6 +18,9 @@ cdef ndarray as_input(object x, str name=*)
 cdef ndarray as_other(str name, object other, ndarray x, str of=*)
 cdef ndarray as_output(ndarray x, object out, str of=*)
 
+# Do elements that are neighbours in C order lie farther apart than others, in a large array?
+cdef bint is_out_of_order(ndarray y)
+
 # The numbers that an array of floats consists of, and how many of them an element is.
 cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1
 

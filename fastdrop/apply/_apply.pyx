@@ -212,7 +212,7 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
     if other is not None:
         other = apart_from(y, other)
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
-        if application.operation == FD_SCALE and n > <size_t>PIECE and is_out_of_order(y):
+        if application.operation == FD_SCALE and is_out_of_order(y):
             return apply_out_of_order(application, mask_shape, cursor, x, y)
         return apply_pieces(application, cursor, x, other, y, "C")
     arrays.x = <const char *>cnp.PyArray_DATA(x)
@@ -234,7 +234,8 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
 
 
 cdef bint is_out_of_order(ndarray y):
-    # Do elements that are neighbours in C order lie farther apart than others?
+    if y.size <= PIECE:  # which fits in the caches
+        return False
     steps = [
         abs(step) for step, length in zip((<object>y).strides, (<object>y).shape, strict=True)
         if length > 1

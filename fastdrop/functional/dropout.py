@@ -285,7 +285,7 @@ def _with_mask(
             raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")
         probability = as_probability(p, keep_prob)
         keep = probability.keep_prob
-        mask = mask_from_array(kept, probability, probability.scale if scale == "train" else 1.0)
+        mask = mask_from_array(kept, probability, None if scale == "train" else 1.0)
     if training:
         return mask.apply(x, out), mask
     check_broadcast("mask shape", mask.shape, np.shape(x))

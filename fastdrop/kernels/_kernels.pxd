@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "numpy/random/bitgen.h" nogil:
@@ -30,6 +30,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef enum fd_operation:
         FD_SCALE
+        FD_SCALE_EACH
         FD_AFFINE
         FD_ADD
         FD_ADD_BIAS
@@ -40,6 +41,12 @@ cdef extern from "kernels.h" nogil:
         double scale, shift, dropped
         const void *other
         const void *bias
+        const void *factors
+
+    ctypedef enum fd_meaning:
+        FD_P
+        FD_KEEP_PROB
+        FD_FACTOR
 
     ctypedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands,
                                      size_t n, void *y) noexcept
@@ -69,8 +76,16 @@ cdef extern from "kernels.h" nogil:
                           const char *soon, size_t soon_step) noexcept
         void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
                           const fd_identity *ties, uint64_t position, uint8_t *kept) noexcept
-        fd_apply_kernel apply[6][4]
-        fd_apply_kernel apply_past_caches[6][4]
+        int (*probabilities)(const double *values, size_t n, double *to) noexcept nogil
+        void (*heads)(const double *values, size_t n, fd_meaning meaning, uint8_t *heads) noexcept
+        void (*compare)(const uint8_t *bytes, const uint8_t *heads, size_t n, uint8_t *kept,
+                        uint8_t *equal) noexcept
+        void (*digits)(const fd_identity *ties, uint64_t position, const uint16_t *index, size_t n,
+                       uint64_t *digits) noexcept
+        void (*factors[4])(const double *values, size_t n, fd_meaning meaning,
+                           void *factors) noexcept
+        fd_apply_kernel apply[7][4]
+        fd_apply_kernel apply_past_caches[7][4]
         void (*normal)(const uint8_t *bytes, size_t n, float deviation,
                        float *factors) noexcept nogil
         void (*multiply[4])(const float *factors, const void *x, size_t n, void *y) noexcept
@@ -109,9 +124,9 @@ cdef extern from "engine/tiles.h" nogil:
         int64_t shape[64]
         int64_t stride[64]
 
-    ctypedef struct fd_probabilities:
+    ctypedef struct fd_numbers:
         const double *values
-        int keeps
+        fd_meaning meaning
         fd_broadcast broadcast
 
     ctypedef struct fd_any_mask:
@@ -132,6 +147,7 @@ cdef extern from "engine/tiles.h" nogil:
         int past_caches
         fd_operation operation
         double scale, shift, dropped
+        const fd_numbers *each
         const char *bias
         uint64_t bias_period
         uint8_t *changed
@@ -147,7 +163,7 @@ cdef extern from "engine/tiles.h" nogil:
     ctypedef struct fd_drawing:
         const fd_kernels *kernels
         const fd_seeded *seeded
-        const fd_probabilities *probabilities
+        const fd_numbers *each
         int dropped
         int bytes
         void *out
@@ -158,7 +174,7 @@ cdef extern from "engine/tiles.h" nogil:
 
 cdef extern from "engine/numpy_words.h" nogil:
     ctypedef struct fd_numpy_limit:
-        const fd_probabilities *probabilities
+        const fd_numbers *each
         fd_threshold threshold
         double p
 

@@ -3,7 +3,7 @@
 # instruction set), the table in use, the number of threads and the engine; the other compiled
 # modules reach all of it by the cdef functions of the .pxd. The Python functions at the end run
 # single kernels, so that each can be held against its NumPy twin.
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -200,12 +200,14 @@ DTYPES = {
 }
 OPERATIONS = {
     "scale": FD_SCALE,
+    "scale_each": FD_SCALE_EACH,
     "affine": FD_AFFINE,
     "add": FD_ADD,
     "add_bias": FD_ADD_BIAS,
     "select": FD_SELECT,
     "relu": FD_RELU,
 }
+MEANINGS = {"p": FD_P, "keep_prob": FD_KEEP_PROB, "factor": FD_FACTOR}
 
 
 cdef fd_identity identity_of(key, counter):
@@ -263,9 +265,61 @@ def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t pos
     return out[: (n + 7) // 8]
 
 
+def probabilities(cnp.ndarray values):
+    """Return a copy of float64 numbers, and whether all are in [0, 1]."""
+    cdef cnp.ndarray out = np.empty(values.size)
+    cdef bint right = in_use.probabilities(
+        <const double *>cnp.PyArray_DATA(values), <size_t>values.size,
+        <double *>cnp.PyArray_DATA(out)
+    )
+    return out, right
+
+
+def heads(cnp.ndarray values, str meaning):
+    """Return the bytes that decide about the elements with these p or keep_prob."""
+    cdef cnp.ndarray out = np.empty(values.size, np.uint8)
+    in_use.heads(<const double *>cnp.PyArray_DATA(values), <size_t>values.size,
+                 <fd_meaning><int>MEANINGS[meaning], <uint8_t *>cnp.PyArray_DATA(out))
+    return out
+
+
+def compare(bytes stream, bytes heads):
+    """Return the packed bits of where bytes are at least their heads, and where they are equal."""
+    cdef bytes padded_stream = stream + bytes(64), padded_heads = heads + bytes(64)
+    cdef size_t n = len(stream)
+    cdef cnp.ndarray kept = np.empty(n // 8 + 8, np.uint8), equal = np.empty(n // 8 + 8, np.uint8)
+    if <size_t>len(heads) != n:
+        raise ValueError("a head for each byte")
+    in_use.compare(<const uint8_t *><char *>padded_stream, <const uint8_t *><char *>padded_heads, n,
+                   <uint8_t *>cnp.PyArray_DATA(kept), <uint8_t *>cnp.PyArray_DATA(equal))
+    return kept[: (n + 7) // 8], equal[: (n + 7) // 8]
+
+
+def digits(key, counter, uint64_t position, cnp.ndarray index):
+    """Return the tie digits at ``position + index``, of uint16; ``key`` is that of the ties."""
+    cdef fd_identity identity = identity_of(key, counter)
+    cdef size_t n = index.size
+    cdef cnp.ndarray padded = np.zeros(n + 8, np.uint16), out = np.empty(n + 8, np.uint64)
+    padded[:n] = index
+    in_use.digits(&identity, position, <const uint16_t *>cnp.PyArray_DATA(padded), n,
+                  <uint64_t *>cnp.PyArray_DATA(out))
+    return out[:n]
+
+
+def factors(cnp.ndarray values, str meaning, str dtype):
+    """Return the factors that p, keep_prob or factors are to arrays of ``dtype``."""
+    wide = np.float64 if dtype == "float64" else np.float32
+    cdef cnp.ndarray out = np.empty(values.size, wide)
+    in_use.factors[<int>DTYPES[dtype]](
+        <const double *>cnp.PyArray_DATA(values), <size_t>values.size,
+        <fd_meaning><int>MEANINGS[meaning], cnp.PyArray_DATA(out)
+    )
+    return out
+
+
 def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndarray out,
           double shift=0.0, double dropped=0.0, cnp.ndarray other=None, cnp.ndarray bias=None,
-          bint past_caches=False):
+          cnp.ndarray factors=None, bint past_caches=False):
     """Write the result of an operation to ``out``; arrays are flat and contiguous.
 
     ``kept`` is packed; "relu" writes to it. Past the caches ``out`` is 64-byte aligned and none
@@ -276,6 +330,7 @@ def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndar
     operands.scale, operands.shift, operands.dropped = scale, shift, dropped
     operands.other = NULL if other is None else cnp.PyArray_DATA(other)
     operands.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    operands.factors = NULL if factors is None else cnp.PyArray_DATA(factors)
     (in_use.apply_past_caches[code][dtype] if past_caches else in_use.apply[code][dtype])(
         <uint8_t *>cnp.PyArray_DATA(kept), cnp.PyArray_DATA(x), &operands, <size_t>x.size,
         cnp.PyArray_DATA(out)

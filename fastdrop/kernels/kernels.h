@@ -8,7 +8,9 @@
  *                                                `fill` stay in registers
  *             threshold  bytes, threshold     -> kept bits
  *             normal     bytes, deviation     -> factors of mean 1 (the mask of Gaussian dropout)
+ *             heads, compare, digits          -> kept bits, with a probability for each element
  *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0, and its relatives
+ *             factors    probabilities        -> factors of kept elements, one for each
  *             multiply   factors, x           -> y = x * factor
  *
  * and, for attention, softmax and dropout of a row of scores in one.
@@ -35,12 +37,13 @@ typedef enum { FD_FLOAT16, FD_BFLOAT16, FD_FLOAT32, FD_FLOAT64, FD_DTYPES } fd_d
 
 /* What is done to an array with the kept bits. */
 typedef enum {
-    FD_SCALE,    /* y = kept ? x * scale : +0 */
-    FD_AFFINE,   /* y = kept ? x * scale + shift : dropped */
-    FD_ADD,      /* y = other + (kept ? x * scale : +0) */
-    FD_ADD_BIAS, /* y = other + (kept ? (x + bias) * scale : +0) */
-    FD_SELECT,   /* y = kept ? x : other */
-    FD_RELU,     /* kept &= !(x <= 0); y = kept ? x * scale : +0 */
+    FD_SCALE,      /* y = kept ? x * scale : +0 */
+    FD_SCALE_EACH, /* y = kept ? x * factor : +0 */
+    FD_AFFINE,     /* y = kept ? x * scale + shift : dropped */
+    FD_ADD,        /* y = other + (kept ? x * scale : +0) */
+    FD_ADD_BIAS,   /* y = other + (kept ? (x + bias) * scale : +0) */
+    FD_SELECT,     /* y = kept ? x : other */
+    FD_RELU,       /* kept &= !(x <= 0); y = kept ? x * scale : +0 */
     FD_OPERATIONS
 } fd_operation;
 
@@ -48,10 +51,14 @@ typedef enum {
 typedef struct {
     double scale, shift, dropped;
     const void *other, *bias;
+    const void *factors; /* in the type that x is computed in: float64, or else float32 */
 } fd_operands;
 
 typedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands,
                                 size_t n, void *y);
+
+/* What a number of its own says about an element. */
+typedef enum { FD_P, FD_KEEP_PROB, FD_FACTOR } fd_meaning;
 
 /* What makes a stream: the key and the 128-bit counter (low word first) of Philox4x32-10. */
 typedef struct {
@@ -95,6 +102,28 @@ typedef struct {
      * those of `position`. */
     void (*threshold)(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
                       const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept);
+
+    /* Copies numbers and says whether all are in [0, 1]. */
+    int (*probabilities)(const double *FD_RESTRICT from, size_t n, double *FD_RESTRICT to);
+
+    /* Where every element has a number of its own, p or keep_prob: the bytes whose ties are looked
+     * at. Greater bytes are kept and smaller ones dropped. */
+    void (*heads)(const double *FD_RESTRICT values, size_t n, fd_meaning meaning,
+                  uint8_t *FD_RESTRICT heads);
+
+    /* Bits: kept[i] = bytes[i] >= heads[i], and where they are equal. Reads and writes whole
+     * groups of 64 elements; pad bits are 0. */
+    void (*compare)(const uint8_t *FD_RESTRICT bytes, const uint8_t *FD_RESTRICT heads, size_t n,
+                    uint8_t *FD_RESTRICT kept, uint8_t *FD_RESTRICT equal);
+
+    /* digits[i] = H(position + index[i]). Reads and writes whole groups of 8
+     * elements. */
+    void (*digits)(const fd_identity *ties, uint64_t position, const uint16_t *FD_RESTRICT index,
+                   size_t n, uint64_t *FD_RESTRICT digits);
+
+    /* The factors of kept elements, rounded to the type that x is computed in. Infinite ones, of
+     * elements that are never kept, become 1. */
+    void (*factors[FD_DTYPES])(const double *values, size_t n, fd_meaning meaning, void *factors);
 
     /* Elements 0 ... n - 1 of an operation; y is x or `other`, or does not overlap them. Only
      * FD_RELU writes `kept`. */

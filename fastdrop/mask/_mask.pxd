@@ -6,7 +6,7 @@ from fastdrop.kernels._kernels cimport (
     fd_any_mask,
     fd_application,
     fd_cursor,
-    fd_probabilities,
+    fd_numbers,
     fd_seeded,
     fd_threshold,
 )
@@ -21,13 +21,15 @@ cdef class Probabilities(Probability):
     cdef ndarray values
     cdef bint keeps
     cdef str name
-    cdef int lay(self, tuple shape, fd_probabilities *laid) except -1
+    cdef Probabilities transposed(self, object axes)
+    cdef int lay(self, tuple shape, fd_numbers *laid) except -1
 
 
 cdef class Mask:
     cdef readonly tuple shape
     cdef double drop, factor  # p and scale, or in their place:
-    cdef ndarray drops, factors  # None, or read-only
+    cdef ndarray drops, factors  # None, or read-only, or, when asked for, made of:
+    cdef Probabilities drops_of, factors_of  # or None
     cdef readonly Py_ssize_t size
     cdef fd_seeded seeded
     cdef fd_cursor start  # the lanes at its first element: a cache
@@ -42,6 +44,9 @@ cdef class Mask:
     cdef int draw_window(self, object out, int64_t offset, object strides) except -1
     cdef fd_seeded later(self, int64_t offset)
     cdef Mask with_numbers(self, object p, object scale)
+    cdef Mask with_probability(self, Probability probability, object scale)
+    cdef Mask transposed(self, object axes)
+    cdef int lay_factors(self, tuple shape, fd_numbers *laid) except -1
     cdef Mask with_bits(self, ndarray padded)
     cdef Mask packed_window(self, int64_t offset, object shape, object strides)
     cdef dict place(self)

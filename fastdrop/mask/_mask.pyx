@@ -32,12 +32,17 @@ from fastdrop.apply._apply cimport (
     apply_mask,
     as_input,
     as_output,
+    is_out_of_order,
     set_broadcast,
 )
 from fastdrop.kernels._kernels cimport (
+    FD_FACTOR,
+    FD_KEEP_PROB,
+    FD_P,
     FD_PADDING,
     FD_PHILOX4X32,
     FD_SCALE,
+    FD_SCALE_EACH,
     FD_XORSHIFT128PLUS,
     FD_XOSHIRO256PLUSPLUS,
     active_kernels,
@@ -48,8 +53,10 @@ from fastdrop.kernels._kernels cimport (
     fd_drawing,
     fd_drop_threshold,
     fd_keep_threshold,
+    fd_kernels,
+    fd_meaning,
+    fd_numbers,
     fd_numpy_limit,
-    fd_probabilities,
     fd_seeded,
 )
 from fastdrop.source._numpy_source cimport NumPySource
@@ -98,7 +105,9 @@ cdef class Probabilities(Probability):
     def __init__(self, p, keep_prob, str name="p"):
         self.name = name if keep_prob is None else "keep_prob"
         self.keeps = keep_prob is not None
-        self.values = check_probabilities(self.name, p if keep_prob is None else keep_prob)
+        self.values = copied_probabilities(p if keep_prob is None else keep_prob)
+        if self.values is None:
+            self.values = check_probabilities(self.name, p if keep_prob is None else keep_prob)
 
     @property
     def p(self):
@@ -113,18 +122,53 @@ cdef class Probabilities(Probability):
         with np.errstate(divide="ignore", over="ignore"):
             return 1.0 / self.keep_prob
 
-    cdef int lay(self, tuple shape, fd_probabilities *laid) except -1:
+    cdef Probabilities transposed(self, axes):
+        """Return those for arrays whose axes are permuted."""
+        cdef Probabilities same = Probabilities.__new__(Probabilities)
+        same.values = np.ascontiguousarray(with_axes(self.values, axes))
+        same.keeps, same.name = self.keeps, self.name
+        return same
+
+    cdef int lay(self, tuple shape, fd_numbers *laid) except -1:
         """Lay them over a mask of that shape, or say that they do not fit."""
         of = "the result" if self.name == "prob" else "the mask"
         check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, of)
-        set_broadcast(&laid.broadcast, (<object>self.values).shape, shape)
-        if laid.broadcast.ndim == 0:  # one to one
-            laid.broadcast.ndim = 1
-            laid.broadcast.shape[0] = size_of(shape)
-            laid.broadcast.stride[0] = 1
-        laid.values = <const double *>cnp.PyArray_DATA(self.values)
-        laid.keeps = self.keeps
-        return 0
+        return lay_numbers(self.values, FD_KEEP_PROB if self.keeps else FD_P, shape, laid)
+
+
+cdef object with_axes(object values, object axes):
+    """Return an array with those axes, in that order; of the ones that it lacks, length 1."""
+    return values.reshape((1,) * (len(axes) - values.ndim) + values.shape).transpose(axes)
+
+
+cdef ndarray copied_probabilities(object value):
+    """Return a copy, read-only, of a plain array of doubles in [0, 1], and of others None."""
+    cdef ndarray values, copy
+    cdef const fd_kernels *kernels = active_kernels()
+    cdef size_t n
+    cdef int right
+    if type(value) is not ndarray:
+        return None
+    values = value
+    if cnp.PyArray_TYPE(values) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(values):
+        return None
+    copy = np.empty((<object>values).shape)
+    n = values.size
+    with nogil:
+        right = kernels.probabilities(<const double *>cnp.PyArray_DATA(values), n,
+                                      <double *>cnp.PyArray_DATA(copy))
+    return read_only(copy) if right else None
+
+
+cdef int lay_numbers(ndarray values, fd_meaning meaning, tuple shape, fd_numbers *laid) except -1:
+    set_broadcast(&laid.broadcast, (<object>values).shape, shape)
+    if laid.broadcast.ndim == 0:  # one to one
+        laid.broadcast.ndim = 1
+        laid.broadcast.shape[0] = size_of(shape)
+        laid.broadcast.stride[0] = 1
+    laid.values = <const double *>cnp.PyArray_DATA(values)
+    laid.meaning = meaning
+    return 0
 
 
 def probability_of(p, keep_prob=None, str name="p"):
@@ -135,6 +179,11 @@ def probability_of(p, keep_prob=None, str name="p"):
     ):
         return Probabilities(p, keep_prob, name)
     return Probability(p, keep_prob, name)
+
+
+cdef ndarray read_only(ndarray values):
+    values.flags.writeable = False
+    return values
 
 
 cdef bint same_numbers(a, b, shape):
@@ -249,31 +298,48 @@ cdef class Mask:
 
     @property
     def p(self):
+        if self.drops is None and self.drops_of is not None:
+            self.drops = read_only(self.drops_of.p)
         return self.drop if self.drops is None else self.drops
 
     @property
     def scale(self):
+        if self.factors is None and self.factors_of is not None:
+            self.factors = read_only(self.factors_of.scale)
         return self.factor if self.factors is None else self.factors
 
     cdef Mask with_numbers(self, p, scale):
         # Return itself, with these: floats, or arrays that are nobody else's to write to.
         if isinstance(p, ndarray):
-            self.drops = p
-            self.drops.flags.writeable = False
+            self.drops = read_only(p)
         else:
             self.drop = p
         if isinstance(scale, ndarray):
-            self.factors = scale
-            self.factors.flags.writeable = False
+            self.factors = read_only(scale)
         else:
             self.factor = scale
+        return self
+
+    cdef Mask with_probability(self, Probability probability, scale):
+        # Return itself, with that, and a number as its scale; None: that of the probability.
+        cdef bint several = isinstance(probability, Probabilities)
+        if several:
+            self.drops_of = probability
+        else:
+            self.drop = probability.drop
+        if scale is not None:
+            self.factor = scale
+        elif several:
+            self.factors_of = probability
+        else:
+            self.factor = probability.factor
         return self
 
     cdef Mask with_bits(self, ndarray padded):
         # Return another with the same shape and numbers.
         cdef Mask mask = packed_mask(self.shape, padded)
-        mask.drop, mask.drops = self.drop, self.drops
-        mask.factor, mask.factors = self.factor, self.factors
+        mask.drop, mask.drops, mask.drops_of = self.drop, self.drops, self.drops_of
+        mask.factor, mask.factors, mask.factors_of = self.factor, self.factors, self.factors_of
         return mask
 
     @property
@@ -352,17 +418,39 @@ cdef class Mask:
     cdef object applied(self, object x, object out, str name):
         """Return x under the mask; errors call it by that name."""
         cdef ndarray from_ = as_input(x, name)
-        cdef fd_application application = application_of(
-            FD_SCALE, self.factor if self.factors is None else 1.0
-        )
+        cdef fd_application application = application_of(FD_SCALE, self.factor)
+        cdef fd_numbers laid
         cdef fd_cursor cursor = self.start
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
         y = as_output(from_, out, name)
+        if self.factors is not None or self.factors_of is not None:
+            if is_out_of_order(y):
+                steps = np.abs((<object>y).strides)
+                axes = np.argsort(-steps, kind="stable").tolist()
+                self.transposed(axes).apply(from_.transpose(axes), y.transpose(axes))
+                return y if out is None else out
+            self.lay_factors((<object>from_).shape, &laid)
+            application.operation, application.each = FD_SCALE_EACH, &laid
         self.run(&application, from_, None, y, &cursor)
-        if self.factors is not None:
-            multiply(y, self.factors)
         return y if out is None else out
+
+    cdef Mask transposed(self, axes):
+        """Return the bits and factors for arrays whose axes are permuted."""
+        kept = with_axes(np.asarray(self), axes)
+        cdef Mask mask = packed_mask(kept.shape, pack(kept))
+        if self.factors is None:
+            mask.factors_of = self.factors_of.transposed(axes)
+        else:
+            mask.factors = np.ascontiguousarray(with_axes(self.factors, axes))
+        return mask
+
+    cdef int lay_factors(self, tuple shape, fd_numbers *laid) except -1:
+        """Lay factors of their own over the elements of arrays of that shape."""
+        if self.factors is None and 2 * self.factors_of.values.size > size_of(shape):
+            return self.factors_of.lay(shape, laid)
+        # Shared by so many elements that to make them first pays.
+        return lay_numbers(self.scale, FD_FACTOR, shape, laid)
 
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor) except -1:
@@ -394,7 +482,7 @@ cdef class Mask:
         cdef size_t n = self.size
         drawing.kernels = active_kernels()
         drawing.seeded = &self.seeded
-        drawing.probabilities = NULL
+        drawing.each = NULL
         drawing.dropped = False
         drawing.bytes = bytes_
         drawing.out = cnp.PyArray_DATA(out)
@@ -533,18 +621,6 @@ cdef class Mask:
         return f"<Mask of shape {self.shape}, p={p}, {stored}>"
 
 
-cdef int multiply(ndarray y, ndarray scale) except -1:
-    # y *= scale, rounded once, by component. What is infinite multiplies nothing, as in `run`.
-    parts = (y.real, y.imag) if cnp.PyArray_ISCOMPLEX(y) else (y,)
-    wide = np.float32 if y.dtype.itemsize == 2 else parts[0].dtype.newbyteorder("=")
-    with np.errstate(all="ignore"):
-        factors = scale.astype(wide)
-        factors[~np.isfinite(scale)] = 1.0
-        for part in parts:
-            np.multiply(part, factors, out=part, dtype=wide, casting="unsafe")
-    return 0
-
-
 # Masks whose numbers are yet to be set.
 
 cdef Mask seeded_mask(tuple shape, fd_seeded seeded):
@@ -620,17 +696,20 @@ def kept_mask(tuple shape, scale):
 def unscaled(Mask mask):
     """Return the same mask with 1 as the factor of the kept elements."""
     cdef Mask same = mask.with_bits(mask.padded)
-    same.factor, same.factors = 1.0, None
+    same.factor, same.factors, same.factors_of = 1.0, None, None
     same.seeded, same.start, same.strides = mask.seeded, mask.start, mask.strides
     return same
 
 
 def mask_from_array(kept, Probability probability, scale):
-    """Return the packed mask of a caller's bool array, True where kept."""
-    cdef fd_probabilities laid
+    """Return the packed mask of a caller's bool array, True where kept.
+
+    ``scale`` is a number, or None for that of the probability.
+    """
+    cdef fd_numbers laid
     if isinstance(probability, Probabilities):
         (<Probabilities>probability).lay(kept.shape, &laid)
-    return packed_mask(kept.shape, pack(kept)).with_numbers(probability.p, scale)
+    return packed_mask(kept.shape, pack(kept)).with_probability(probability, scale)
 
 
 cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale):
@@ -657,23 +736,23 @@ cdef Mask packed_draw(object source, tuple shape, Probability probability, scale
     """Draw a mask of one probability or of several: bits."""
     cdef ndarray padded = padded_bits(size_of(shape))
     draw_decisions(source, shape, probability, False, False, padded)
-    return packed_mask(shape, padded).with_numbers(probability.p, scale)
+    return packed_mask(shape, padded).with_probability(probability, scale)
 
 
 cdef int draw_decisions(object source, tuple shape, Probability probability, bint dropped,
                         bint bytes_, ndarray out) except -1:
     # Draws the kept or the dropped elements of a mask, as bits or as bytes. A sequential source
     # gives kept bits only, and needs FD_PADDING bytes to spare.
-    cdef fd_probabilities laid
+    cdef fd_numbers laid
     cdef fd_numpy_limit limit
     cdef fd_seeded seeded
     cdef fd_cursor cursor
     cdef fd_drawing drawing
     cdef size_t n = size_of(shape)
-    limit.probabilities = NULL
+    limit.each = NULL
     if isinstance(probability, Probabilities):
         (<Probabilities>probability).lay(shape, &laid)
-        limit.probabilities = &laid
+        limit.each = &laid
     if isinstance(source, NumPySource):
         limit.threshold, limit.p = probability.threshold, probability.drop
         (<NumPySource>source).draw(n, &limit, out)
@@ -682,7 +761,7 @@ cdef int draw_decisions(object source, tuple shape, Probability probability, bin
     seeded.threshold = probability.threshold
     drawing.kernels = active_kernels()
     drawing.seeded = &seeded
-    drawing.probabilities = limit.probabilities
+    drawing.each = limit.each
     drawing.dropped = dropped
     drawing.bytes = bytes_
     drawing.out = cnp.PyArray_DATA(out)
@@ -695,7 +774,7 @@ cdef int draw_decisions(object source, tuple shape, Probability probability, bin
 def draw_mask(tuple shape, Probability probability, source, bint packed):
     """Return a mask drawn from ``source``, which advances by its size."""
     if packed or isinstance(probability, Probabilities):
-        return packed_draw(source, shape, probability, probability.scale)
+        return packed_draw(source, shape, probability, None)
     return reserve_mask(source, shape, probability, probability.factor)
 
 
@@ -710,7 +789,7 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
         shape = check_noise_shape(noise_shape, shape)
     to = as_output(from_, out)
     if isinstance(probability, Probabilities):
-        mask = packed_draw(source, shape, probability, probability.scale if scaled else 1.0)
+        mask = packed_draw(source, shape, probability, None if scaled else 1.0)
         return mask.apply(from_, to), mask
     mask = reserve_mask(source, shape, probability, probability.factor if scaled else 1.0)
     application = application_of(FD_SCALE, mask.factor)

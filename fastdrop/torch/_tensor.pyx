@@ -245,7 +245,7 @@ cdef class TensorMask:
         cdef ndarray bits = np.empty(decisions // 8 + 1 + FD_PADDING, np.uint8)
         drawing.kernels = active_kernels()
         drawing.seeded = &self.seeded
-        drawing.probabilities = NULL
+        drawing.each = NULL
         drawing.dropped = False
         drawing.bytes = False
         drawing.out = cnp.PyArray_DATA(bits)
@@ -260,7 +260,7 @@ cdef class TensorMask:
         cdef fd_cursor cursor
         drawing.kernels = active_kernels()
         drawing.seeded = &self.seeded
-        drawing.probabilities = NULL
+        drawing.each = NULL
         drawing.dropped = False
         drawing.bytes = True
         drawing.out = <void *>out

@@ -40,7 +40,8 @@ bits_store8(uint8_t *kept, uint8_t bits)
 /* NUMBER is the type that DTYPE is computed in, N the prefix of its vectors. */
 #define FD_DEFINE_APPLY(DTYPE, ELEMENT, NUMBER, N, GROUP, LOAD, STORE)                             \
     FD_INLINE void DTYPE##_group(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,     \
-                                 const ELEMENT *other, const ELEMENT *bias, ELEMENT *y,            \
+                                 const ELEMENT *other, const ELEMENT *bias,                        \
+                                 const NUMBER *factors, ELEMENT *y,                                \
                                  const fd_operation operation, const int past_caches)              \
     {                                                                                              \
         uint##GROUP##_t bits = bits_load##GROUP(kept);                                             \
@@ -54,6 +55,8 @@ bits_store8(uint8_t *kept, uint8_t bits)
         }                                                                                          \
         if (operation == FD_SELECT) {                                                              \
             result = N##_select(result, LOAD(other), bits);                                        \
+        } else if (operation == FD_SCALE_EACH) {                                                   \
+            result = N##_keep(N##_mul(result, N##_load(factors)), bits);                           \
         } else {                                                                                   \
             result = N##_mul(result, N##_set1((NUMBER)operands->scale));                           \
             if (operation == FD_AFFINE) {                                                          \
@@ -79,22 +82,28 @@ bits_store8(uint8_t *kept, uint8_t bits)
         const fd_operands fixed = *operands; /* y cannot alias it */                               \
         const int has_other = operation == FD_ADD || operation == FD_ADD_BIAS ||                   \
                               operation == FD_SELECT;                                              \
-        const int has_bias = operation == FD_ADD_BIAS;                                             \
+        const int has_bias = operation == FD_ADD_BIAS, has_factors = operation == FD_SCALE_EACH;   \
         const ELEMENT *other = has_other ? (const ELEMENT *)fixed.other : x;                       \
         const ELEMENT *bias = has_bias ? (const ELEMENT *)fixed.bias : x;                          \
+        const NUMBER *factors = (const NUMBER *)fixed.factors;                                     \
         size_t i = 0;                                                                              \
         for (; i + GROUP <= n; i += GROUP) {                                                       \
-            DTYPE##_group(kept + i / 8, x + i, &fixed, other + i, bias + i, y + i, operation,      \
-                          past_caches);                                                            \
+            DTYPE##_group(kept + i / 8, x + i, &fixed, other + i, bias + i,                        \
+                          has_factors ? factors + i : NULL, y + i, operation, past_caches);        \
         }                                                                                          \
         if (i < n) {                                                                               \
             const size_t size = (n - i) * sizeof(ELEMENT);                                         \
             ELEMENT rest[GROUP] = {0}, rest_other[GROUP] = {0}, rest_bias[GROUP] = {0};            \
+            NUMBER rest_factors[GROUP] = {0};                                                      \
             uint8_t rest_kept[2] = {kept[i / 8], n - i > 8 ? kept[i / 8 + 1] : 0};                 \
             memcpy(rest, x + i, size);                                                             \
             memcpy(rest_other, other + i, size);                                                   \
             memcpy(rest_bias, bias + i, size);                                                     \
-            DTYPE##_group(rest_kept, rest, &fixed, rest_other, rest_bias, rest, operation, 0);     \
+            if (has_factors) {                                                                     \
+                memcpy(rest_factors, factors + i, (n - i) * sizeof(NUMBER));                       \
+            }                                                                                      \
+            DTYPE##_group(rest_kept, rest, &fixed, rest_other, rest_bias, rest_factors, rest,      \
+                          operation, 0);                                                           \
             memcpy(y + i, rest, size);                                                             \
             if (operation == FD_RELU) {                                                            \
                 memcpy(kept + i / 8, rest_kept, (n - i + 7) / 8);                                  \
@@ -102,6 +111,7 @@ bits_store8(uint8_t *kept, uint8_t bits)
         }                                                                                          \
     }                                                                                              \
     FD_DEFINE_OPERATION(DTYPE, ELEMENT, scale, FD_SCALE)                                           \
+    FD_DEFINE_OPERATION(DTYPE, ELEMENT, scale_each, FD_SCALE_EACH)                                 \
     FD_DEFINE_OPERATION(DTYPE, ELEMENT, affine, FD_AFFINE)                                         \
     FD_DEFINE_OPERATION(DTYPE, ELEMENT, add, FD_ADD)                                               \
     FD_DEFINE_OPERATION(DTYPE, ELEMENT, add_bias, FD_ADD_BIAS)                                     \
@@ -134,6 +144,7 @@ FD_DEFINE_APPLY(float64, double, double, f64, 8, f64_load, f64_store)
 #define FD_ALL_OPERATIONS(SUFFIX)                                                                  \
     {                                                                                              \
         [FD_SCALE] = FD_ALL_DTYPES(scale##SUFFIX), [FD_AFFINE] = FD_ALL_DTYPES(affine##SUFFIX),    \
+        [FD_SCALE_EACH] = FD_ALL_DTYPES(scale_each##SUFFIX),                                       \
         [FD_ADD] = FD_ALL_DTYPES(add##SUFFIX),                                                     \
         [FD_ADD_BIAS] = FD_ALL_DTYPES(add_bias##SUFFIX),                                           \
         [FD_SELECT] = FD_ALL_DTYPES(select##SUFFIX), [FD_RELU] = FD_ALL_DTYPES(relu##SUFFIX)       \

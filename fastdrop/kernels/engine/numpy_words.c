@@ -18,8 +18,8 @@ fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_n
         for (size_t i = 0; i < count; i += 8) {
             fd_store_le64(bytes + i, bitgen->next_uint64(bitgen->state));
         }
-        if (limit->probabilities != NULL) {
-            fd_decide(kernels, limit->probabilities, &ties, bytes, first, count, first, tile);
+        if (limit->each != NULL) {
+            fd_decide(kernels, limit->each, &ties, bytes, first, count, first, tile);
         } else if (limit->threshold.drops_all) {
             memset(tile, 0, (count + 7) / 8);
         } else {
@@ -35,8 +35,8 @@ enum { CHUNK = 1024 };
 static void
 limits_read(const fd_numpy_limit *limit, size_t first, size_t n, double *p)
 {
-    if (limit->probabilities != NULL) {
-        fd_drop_probabilities(limit->probabilities, first, n, p);
+    if (limit->each != NULL) {
+        fd_drop_probabilities(limit->each, first, n, p);
         return;
     }
     for (size_t i = 0; i < n; i++) {

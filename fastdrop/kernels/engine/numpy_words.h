@@ -10,10 +10,10 @@
 
 #include "tiles.h"
 
-/* What the elements of a mask are compared with: `probabilities`, or where that is NULL, threshold
+/* What the elements of a mask are compared with: the probabilities `each`, or where that is NULL, threshold
  * and p, which say the same. */
 typedef struct {
-    const fd_probabilities *probabilities;
+    const fd_numbers *each;
     fd_threshold threshold;
     double p;
 } fd_numpy_limit;

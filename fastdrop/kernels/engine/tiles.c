@@ -11,6 +11,9 @@ enum { ELEMENTS_A_THREAD = 1 << 16 };
  * from memory anyway, as many as there may be, since every tile interrupts the stream. */
 enum { TILE_IN_CACHES = 4096, TILE_PAST_CACHES = FD_TILE };
 
+/* Elements of a tile with factors of their own, which need room too. */
+enum { TILE_OF_FACTORS = 2048 };
+
 /* Elements that are taken in ascending order: four blocks of the stream. */
 enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
 
@@ -116,66 +119,6 @@ stream_tile(const fd_kernels *kernels, const fd_seeded *stream, fd_cursor *curso
     return bytes + skipped;
 }
 
-/* ---- broadcasting ----------------------------------------------------------------------- */
-
-/* A walk over the elements of an array: runs along the last axis. `at` is where the next run starts
- * in what is broadcast, of which its elements are `step` apart: 1, or 0 where they share one. */
-typedef struct {
-    const fd_broadcast *broadcast;
-    int64_t index[FD_MAX_DIMS], at;
-    size_t step;
-} run_walk;
-
-static void
-walk_start(run_walk *walk, const fd_broadcast *broadcast, uint64_t first)
-{
-    walk->broadcast = broadcast;
-    walk->at = 0;
-    walk->step = (size_t)broadcast->stride[broadcast->ndim - 1];
-    for (int axis = broadcast->ndim - 1; axis >= 0; axis--) {
-        walk->index[axis] = (int64_t)(first % (uint64_t)broadcast->shape[axis]);
-        first /= (uint64_t)broadcast->shape[axis];
-        walk->at += walk->index[axis] * broadcast->stride[axis];
-    }
-}
-
-/* Elements of the run, at most `most`. */
-static size_t
-walk_run(const run_walk *walk, size_t most)
-{
-    const int last = walk->broadcast->ndim - 1;
-    return fd_min((size_t)(walk->broadcast->shape[last] - walk->index[last]), most);
-}
-
-/* How often the run of that length is met in a row, within `most` elements; goes on to the last. */
-static size_t
-walk_repeats(run_walk *walk, size_t run, size_t most)
-{
-    const fd_broadcast *broadcast = walk->broadcast;
-    const int last = broadcast->ndim - 1;
-    if (last == 0 || broadcast->stride[last - 1] != 0 || run != (size_t)broadcast->shape[last]) {
-        return 1;
-    }
-    const size_t rows = (size_t)(broadcast->shape[last - 1] - walk->index[last - 1]);
-    const size_t repeats = fd_min(rows, most / run);
-    walk->index[last - 1] += (int64_t)repeats - 1;
-    return repeats;
-}
-
-static void
-walk_on(run_walk *walk, size_t run)
-{
-    const fd_broadcast *broadcast = walk->broadcast;
-    int axis = broadcast->ndim - 1;
-    walk->at += (int64_t)(run * walk->step);
-    walk->index[axis] += (int64_t)run;
-    for (; axis > 0 && walk->index[axis] == broadcast->shape[axis]; axis--) {
-        walk->at += broadcast->stride[axis - 1] - walk->index[axis] * broadcast->stride[axis];
-        walk->index[axis] = 0;
-        walk->index[axis - 1]++;
-    }
-}
-
 /* ---- mask: the kept bits of one tile ---------------------------------------------------- */
 
 static void
@@ -191,129 +134,6 @@ seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *curso
                                     threshold.value, &seeded->ties, kept, soon.from, soon.step);
 }
 
-/* Elements of a run below which the kernel is not worth its call. */
-enum { SHORT_RUN = 32 };
-
-static fd_threshold
-threshold_of(const fd_probabilities *probabilities, double value)
-{
-    return probabilities->keeps ? fd_keep_threshold(value) : fd_drop_threshold(value);
-}
-
-/* The kept bits of n <= FD_TILE elements with one probability. */
-static void
-decide_alike(const fd_kernels *kernels, fd_threshold threshold, const fd_identity *ties,
-             const uint8_t *bytes, size_t n, uint64_t position, uint8_t *kept)
-{
-    if (threshold.drops_all) {
-        memset(kept, 0, (n + 63) / 64 * 8);
-    } else {
-        kernels->threshold(bytes, n, threshold.value, ties, position, kept);
-    }
-}
-
-/* threshold / 2^56 is this or up to 1 more: greater bytes are kept and smaller ones dropped, and
- * only equal ones need the exact threshold, one in 256. */
-static int
-low_of(double value, int keeps)
-{
-    const int head = (int)(256.0 * value);
-    return keeps ? 255 - head : head;
-}
-
-/* Eight bytes of 0 or 1 as bits. */
-static uint64_t
-bits_of_eight(const uint8_t *flags)
-{
-    return fd_load_le64(flags) * 0x0102040810204080u >> 56;
-}
-
-/* Which of eight bytes are greater than their `low`, and which are equal. */
-static void
-compare_eight(const double *values, int keeps, const uint8_t *bytes, uint64_t *greater,
-              uint64_t *equal)
-{
-    int low[8];
-    uint8_t above[8], same[8];
-    for (int i = 0; i < 8; i++) {
-        low[i] = low_of(values[i], keeps);
-    }
-    for (int i = 0; i < 8; i++) {
-        above[i] = bytes[i] > low[i];
-        same[i] = bytes[i] == low[i];
-    }
-    *greater = bits_of_eight(above);
-    *equal = bits_of_eight(same);
-}
-
-/* The kept bits of n <= 56 elements, whose values are `step` apart. */
-static uint64_t
-decide_each(const fd_kernels *kernels, const fd_probabilities *probabilities, const double *values,
-            size_t step, const fd_identity *ties, const uint8_t *bytes, size_t n,
-            uint64_t position)
-{
-    uint64_t kept = 0, unclear = 0, one[FD_PADDING];
-    size_t i = 0;
-    for (; step == 1 && i + 8 <= n; i += 8) {
-        uint64_t greater, equal;
-        compare_eight(values + i, probabilities->keeps, bytes + i, &greater, &equal);
-        kept |= greater << i;
-        unclear |= equal << i;
-    }
-    for (; i < n; i++) {
-        const int low = low_of(values[i * step], probabilities->keeps);
-        kept |= (uint64_t)(bytes[i] > low) << i;
-        unclear |= (uint64_t)(bytes[i] == low) << i;
-    }
-    for (; unclear; unclear &= unclear - 1) {
-        const unsigned at = fd_lowest_bit(unclear);
-        decide_alike(kernels, threshold_of(probabilities, values[at * step]), ties, bytes + at, 1,
-                     position + at, (uint8_t *)one);
-        kept |= (fd_load_le64((uint8_t *)one) & 1) << at;
-    }
-    return kept;
-}
-
-void
-fd_decide(const fd_kernels *kernels, const fd_probabilities *probabilities,
-          const fd_identity *ties, const uint8_t *bytes, uint64_t first, size_t n,
-          uint64_t position, uint8_t *kept)
-{
-    tile_bits part;
-    run_walk walk;
-    walk_start(&walk, &probabilities->broadcast, first);
-    memset(kept, 0, (n + 7) / 8 + FD_PADDING);
-    for (size_t done = 0, run; done < n; done += run) {
-        const double *values = probabilities->values + walk.at;
-        run = walk_run(&walk, n - done);
-        if (walk.step == 0 && run >= SHORT_RUN) {
-            decide_alike(kernels, threshold_of(probabilities, *values), ties, bytes + done, run,
-                         position + done, part.bits);
-            bits_place(kept, done, part.bits, run);
-        } else {
-            run = fd_min(56, run);
-            bits_write(kept, done, decide_each(kernels, probabilities, values, walk.step, ties,
-                                               bytes + done, run, position + done), run);
-        }
-        walk_on(&walk, run);
-    }
-}
-
-void
-fd_drop_probabilities(const fd_probabilities *probabilities, uint64_t first, size_t n, double *p)
-{
-    run_walk walk;
-    walk_start(&walk, &probabilities->broadcast, first);
-    for (size_t done = 0, run; done < n; done += run) {
-        run = walk_run(&walk, n - done);
-        for (size_t i = 0; i < run; i++) {
-            const double value = probabilities->values[walk.at + (int64_t)(i * walk.step)];
-            p[done + i] = probabilities->keeps ? 1.0 - value : value;
-        }
-        walk_on(&walk, run);
-    }
-}
-
 /* Kept bits with a probability for each element. */
 static void
 varying_tile(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n,
@@ -323,7 +143,7 @@ varying_tile(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_
     const fd_seeded *seeded = drawing->seeded;
     const uint64_t position = seeded->position + first;
     const uint8_t *bytes = stream_tile(drawing->kernels, seeded, cursor, position, n, &tile);
-    fd_decide(drawing->kernels, drawing->probabilities, &seeded->ties, bytes, first, n, position,
+    fd_decide(drawing->kernels, drawing->each, &seeded->ties, bytes, first, n, position,
               kept->bits);
 }
 
@@ -339,19 +159,35 @@ shifted_tile(const uint8_t *packed, uint64_t first, size_t n, tile_bits *kept)
     }
 }
 
-/* Copies `count` bits, which are 0 so far; then repeats them from what is written, up to `n`. */
+/* Bits [done, n) of a run: copies of the `count` that it starts with. */
+static void
+bits_go_on(uint8_t *to, size_t at, size_t count, size_t done, size_t n)
+{
+    for (size_t bits; done < n; done += bits) {
+        bits = fd_min(fd_min(56, n - done), done - done % count);
+        bits_write(to, at + done, bits_read(to, at + done % count), bits);
+    }
+}
+
+/* A run of `n` bits, which are 0 so far: copies of `count` others. Where there are many, they are
+ * repeated as bytes, from the first whole one on. */
 static void
 bits_repeat(uint8_t *to, size_t at, const uint8_t *from, uint64_t from_at, size_t count, size_t n)
 {
-    for (size_t done = 0, bits; done < n; done += bits) {
-        if (done < count) {
-            bits = fd_min(56, count - done);
-            bits_write(to, at + done, bits_read(from, from_at + done), bits);
-        } else {
-            bits = fd_min(fd_min(56, n - done), done - done % count);
-            bits_write(to, at + done, bits_read(to, at + done % count), bits);
-        }
+    const size_t part = (8 - at % 8) % 8;
+    const size_t period = count % 8 == 0 ? count : count % 4 == 0 ? 2 * count : 8 * count;
+    for (size_t done = 0, bits; done < count; done += bits) {
+        bits = fd_min(56, count - done);
+        bits_write(to, at + done, bits_read(from, from_at + done), bits);
     }
+    if (n <= part + period) {
+        bits_go_on(to, at, count, count, n);
+        return;
+    }
+    const size_t bytes = (n - part) / 8;
+    bits_go_on(to, at, count, count, part + period);
+    fd_repeat(to + (at + part) / 8, period / 8, bytes);
+    bits_go_on(to, at, count, part + 8 * bytes, n);
 }
 
 /* Runs along the last axis, copied where they lie side by side and filled where they are one, and
@@ -360,19 +196,20 @@ static void
 broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t first, size_t n,
                tile_bits *kept)
 {
-    run_walk walk;
-    walk_start(&walk, broadcast, first);
+    fd_walk walk;
+    fd_walk_start(&walk, broadcast, first);
     memset(kept, 0, sizeof *kept);
     for (size_t done = 0, run; done < n; done += run) {
         const uint64_t at = (uint64_t)walk.at;
-        const size_t length = walk_run(&walk, n - done);
-        run = length * walk_repeats(&walk, length, n - done);
-        if (walk.step != 0) {
+        const size_t length = fd_walk_run(&walk, n - done);
+        run = length;
+        if (walk.step) {
+            run *= fd_walk_rows(&walk, length, 0, n - done);
             bits_repeat(kept->bits, done, packed, at, length, run);
         } else if (bits_read(packed, at) & 1) {
             bits_fill(kept->bits, done, run);
         }
-        walk_on(&walk, length);
+        fd_walk_on(&walk, length);
     }
 }
 
@@ -428,7 +265,8 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
     const fd_apply_kernel apply = (past_caches ? kernels->apply_past_caches : kernels->apply)
         [application->operation][application->dtype];
     fd_operands operands = {application->scale, application->shift, application->dropped,
-                            arrays.other, NULL};
+                            arrays.other, NULL, NULL};
+    FD_ALIGN64 double factors[2 * TILE_OF_FACTORS];
     tile_bits tile;
     uint8_t doubled[FD_TILE / 4 + 2];
     uint8_t *kept = mask_tile(kernels, application->mask, cursor, first, n, &tile, soon);
@@ -438,6 +276,10 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
     }
     if (application->bias != NULL) {
         operands.bias = application->bias + first % application->bias_period * size;
+    }
+    if (application->operation == FD_SCALE_EACH) {
+        fd_factors(kernels, application->each, application->dtype, components, first, n, factors);
+        operands.factors = factors;
     }
     if (application->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
         kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);
@@ -454,7 +296,9 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const size_t head = unaligned_head(arrays.y, size, n);
-    const size_t most = application->past_caches ? TILE_PAST_CACHES : TILE_IN_CACHES;
+    const size_t most = application->operation == FD_SCALE_EACH ? TILE_OF_FACTORS
+                        : application->past_caches              ? TILE_PAST_CACHES
+                                                                : TILE_IN_CACHES;
     size_t count;
     for (size_t done = 0; done < n; done += count) {
         count = done == 0 && head ? head : fd_min(most, n - done);
@@ -549,7 +393,7 @@ draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n
     tile_bits tile;
     for (const uint64_t end = first + n; first < end; first += FD_TILE) {
         const size_t count = fd_min(FD_TILE, (size_t)(end - first)), bytes = (count + 7) / 8;
-        if (drawing->probabilities != NULL) {
+        if (drawing->each != NULL) {
             varying_tile(drawing, cursor, first, count, &tile);
         } else {
             seeded_tile(drawing->kernels, drawing->seeded, cursor, first, count, tile.bits,

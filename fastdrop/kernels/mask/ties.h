@@ -8,7 +8,7 @@
 #ifndef FD_TIES_H
 #define FD_TIES_H
 
-#include "../source/philox4x32.h"
+#include "digits.h"
 
 enum { FD_TILE_STEPS = FD_TILE / FD_STEP + 1 }; /* a tile may start inside of a step */
 
@@ -63,19 +63,8 @@ ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *id
     }
     for (const uint16_t *group = list; group < list + count; group += 8) {
         FD_ALIGN64 uint64_t dropped[8];
-        v_u64 first, second;
-        if (counter[0] <= UINT64_MAX - FD_STEP * FD_TILE_STEPS) {
-            const v_u64 low = v_add64(v_set1(counter[0]), v_load_u16x8(group));
-            philox_batch(&keys, low, v_set1(counter[1]), &first, &second);
-        } else {
-            FD_ALIGN64 uint64_t low[8], high[8];
-            for (size_t i = 0; i < 8; i++) {
-                low[i] = counter[0] + group[i];
-                high[i] = counter[1] + (low[i] < counter[0]);
-            }
-            philox_batch(&keys, v_load_words(low), v_load_words(high), &first, &second);
-        }
-        v_store_words(dropped, v_shr64(v_sub64(v_shr64(first, 8), limit), 63));
+        const v_u64 own = digits_at(&keys, counter, group);
+        v_store_words(dropped, v_shr64(v_sub64(own, limit), 63));
         for (size_t i = 0; i < 8; i++) {
             kept[group[i] / 64] &= ~(dropped[i] << group[i] % 64);
         }

@@ -97,9 +97,11 @@ r_f32_to_bfloat(r_f32 v)
 #define r_f64_load_f32(from) _mm256_cvtps_pd(_mm_loadu_ps(from))
 #define r_f64_store(to, v) _mm256_storeu_pd(to, v)
 #define r_f64_store_past(to, v) _mm256_stream_pd(to, v)
+#define r_f64_store_f32(to, v) _mm_storeu_ps(to, _mm256_cvtpd_ps(v))
 #define r_f64_mul(a, b) _mm256_mul_pd(a, b)
 #define r_f64_add(a, b) _mm256_add_pd(a, b)
 #define r_f64_sub(a, b) _mm256_sub_pd(a, b)
+#define r_f64_div(a, b) _mm256_div_pd(a, b)
 #define r_f64_max(a, b) _mm256_max_pd(a, b)
 #define r_f64_power(a)                                                                             \
     _mm256_castsi256_pd(                                                                           \
@@ -107,6 +109,14 @@ r_f32_to_bfloat(r_f32 v)
 #define r_f64_not_below(a) _mm256_movemask_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_NLE_UQ))
 #define r_f64_and(a, set) _mm256_and_pd(a, _mm256_castsi256_pd(set))
 #define r_f64_choose(a, b, set) _mm256_blendv_pd(b, a, _mm256_castsi256_pd(set))
+
+FD_INLINE void
+r_f64_store_bytes(uint8_t *to, r_f64 v)
+{
+    const __m128i whole = _mm256_cvttpd_epi32(v), shorts = _mm_packs_epi32(whole, whole);
+    const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(shorts, shorts));
+    memcpy(to, &bytes, 4);
+}
 
 /* Each byte of the result picks the byte of bits that holds its own bit, and looks at that. */
 FD_INLINE void

@@ -92,9 +92,13 @@ f32_to_bfloat(v_f32 v)
 #define f64_load_f32(from) _mm512_cvtps_pd(_mm256_loadu_ps(from))
 #define f64_store(to, v) _mm512_storeu_pd(to, v)
 #define f64_store_past(to, v) _mm512_stream_pd(to, v)
+#define f64_store_f32(to, v) _mm256_storeu_ps(to, _mm512_cvtpd_ps(v))
+#define f64_store_bytes(to, v)                                                                     \
+    _mm_storel_epi64((__m128i *)(void *)(to), _mm512_cvtusepi64_epi8(_mm512_cvttpd_epu64(v)))
 #define f64_mul(a, b) _mm512_mul_pd(a, b)
 #define f64_add(a, b) _mm512_add_pd(a, b)
 #define f64_sub(a, b) _mm512_sub_pd(a, b)
+#define f64_div(a, b) _mm512_div_pd(a, b)
 #define f64_max(a, b) _mm512_max_pd(a, b)
 #define f64_power(a)                                                                               \
     _mm512_castsi512_pd(                                                                           \

@@ -108,9 +108,11 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_load_f32(from) vcvt_f64_f32(vld1_f32(from))
 #define r_f64_store(to, v) vst1q_f64(to, v)
 #define r_f64_store_past(to, v) r_f64_store(to, v)
+#define r_f64_store_f32(to, v) vst1_f32(to, vcvt_f32_f64(v))
 #define r_f64_mul(a, b) vmulq_f64(a, b)
 #define r_f64_add(a, b) vaddq_f64(a, b)
 #define r_f64_sub(a, b) vsubq_f64(a, b)
+#define r_f64_div(a, b) vdivq_f64(a, b)
 #define r_f64_max(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)
 #define r_f64_power(a)                                                                             \
     vreinterpretq_f64_u64(vshlq_n_u64(vaddq_u64(vreinterpretq_u64_f64(a), vdupq_n_u64(1023)), 52))
@@ -118,6 +120,16 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_and(a, set)                                                                          \
     vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_u32(set)))
 #define r_f64_choose(a, b, set) vbslq_f64(vreinterpretq_u64_u32(set), a, b)
+
+FD_INLINE void
+r_f64_store_bytes(uint8_t *to, r_f64 v)
+{
+    const uint32x2_t whole = vqmovn_u64(vcvtq_u64_f64(v));
+    const uint16x4_t shorts = vqmovn_u32(vcombine_u32(whole, whole));
+    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(shorts, shorts));
+    vst1_lane_u8(to, bytes, 0);
+    vst1_lane_u8(to + 1, bytes, 1);
+}
 
 #include "bits.h"
 #include "wide.h"

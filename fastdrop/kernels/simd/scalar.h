@@ -401,6 +401,12 @@ f64_sub(v_f64 a, v_f64 b)
 }
 
 FD_INLINE v_f64
+f64_div(v_f64 a, v_f64 b)
+{
+    FD_EACH_DOUBLE(a.element[i] / b.element[i]);
+}
+
+FD_INLINE v_f64
 f64_max(v_f64 a, v_f64 b)
 {
     FD_EACH_DOUBLE(a.element[i] > b.element[i] ? a.element[i] : b.element[i]);
@@ -445,6 +451,24 @@ FD_INLINE void
 f64_store(double *to, v_f64 v)
 {
     memcpy(to, v.element, sizeof v.element);
+}
+
+/* Rounded. */
+FD_INLINE void
+f64_store_f32(float *to, v_f64 v)
+{
+    for (int i = 0; i < 8; i++) {
+        to[i] = (float)v.element[i];
+    }
+}
+
+/* Cut off to whole numbers, and at 255; from 0 to 2^31 - 1. */
+FD_INLINE void
+f64_store_bytes(uint8_t *to, v_f64 v)
+{
+    for (int i = 0; i < 8; i++) {
+        to[i] = (uint8_t)(v.element[i] < 255.0 ? v.element[i] : 255.0);
+    }
 }
 
 /* Stores past the caches, where there are such; `to` is aligned to the size of the whole. */

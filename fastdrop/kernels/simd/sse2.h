@@ -112,9 +112,12 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
     _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)(from))))
 #define r_f64_store(to, v) _mm_storeu_pd(to, v)
 #define r_f64_store_past(to, v) _mm_stream_pd(to, v)
+#define r_f64_store_f32(to, v)                                                                     \
+    _mm_storel_epi64((__m128i *)(void *)(to), _mm_castps_si128(_mm_cvtpd_ps(v)))
 #define r_f64_mul(a, b) _mm_mul_pd(a, b)
 #define r_f64_add(a, b) _mm_add_pd(a, b)
 #define r_f64_sub(a, b) _mm_sub_pd(a, b)
+#define r_f64_div(a, b) _mm_div_pd(a, b)
 #define r_f64_max(a, b) _mm_max_pd(a, b)
 #define r_f64_power(a)                                                                             \
     _mm_castsi128_pd(                                                                              \
@@ -123,6 +126,14 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_and(a, set) _mm_and_pd(a, _mm_castsi128_pd(set))
 #define r_f64_choose(a, b, set)                                                                    \
     _mm_or_pd(r_f64_and(a, set), _mm_andnot_pd(_mm_castsi128_pd(set), b))
+
+FD_INLINE void
+r_f64_store_bytes(uint8_t *to, r_f64 v)
+{
+    const __m128i whole = _mm_cvttpd_epi32(v), shorts = _mm_packs_epi32(whole, whole);
+    const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(shorts, shorts));
+    memcpy(to, &bytes, 2);
+}
 
 #include "bits.h"
 #include "wide.h"

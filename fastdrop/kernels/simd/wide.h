@@ -357,6 +357,18 @@ f64_store_past(double *to, v_f64 v)
     FD_EACH(r_f64_store_past(to + FD_R_DOUBLES * i, v.r[i]))
 }
 
+FD_INLINE void
+f64_store_f32(float *to, v_f64 v)
+{
+    FD_EACH(r_f64_store_f32(to + FD_R_DOUBLES * i, v.r[i]))
+}
+
+FD_INLINE void
+f64_store_bytes(uint8_t *to, v_f64 v)
+{
+    FD_EACH(r_f64_store_bytes(to + FD_R_DOUBLES * i, v.r[i]))
+}
+
 FD_INLINE v_f64
 f64_mul(v_f64 a, v_f64 b)
 {
@@ -373,6 +385,12 @@ FD_INLINE v_f64
 f64_sub(v_f64 a, v_f64 b)
 {
     FD_RESULT(v_f64, r_f64_sub(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f64
+f64_div(v_f64 a, v_f64 b)
+{
+    FD_RESULT(v_f64, r_f64_div(a.r[i], b.r[i]));
 }
 
 FD_INLINE v_f64

@@ -6,6 +6,7 @@
 #include "../apply/apply.h"
 #include "../apply/multiply.h"
 #include "../attention/softmax.h"
+#include "../mask/each.h"
 #include "../mask/normal.h"
 #include "../mask/threshold.h"
 #include "../source/fill.h"
@@ -25,6 +26,12 @@ const fd_kernels FD_TABLE = {
     .fill = FD_ALL_SOURCES(fill),
     .decide = FD_ALL_SOURCES(decide),
     .threshold = threshold_bytes,
+    .probabilities = copy_probabilities,
+    .heads = heads_of_values,
+    .compare = compare_bytes,
+    .digits = digits_of_ties,
+    .factors = {[FD_FLOAT16] = factors_float32, [FD_BFLOAT16] = factors_float32,
+                [FD_FLOAT32] = factors_float32, [FD_FLOAT64] = factors_float64},
     .apply = FD_ALL_OPERATIONS(),
     .apply_past_caches = FD_ALL_OPERATIONS(_past_caches),
     .normal = normal_factors,

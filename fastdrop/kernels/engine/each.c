@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "each.h"
+
+/* What is made of a tile's numbers. */
+typedef struct {
+    const fd_kernels *kernels;
+    const fd_numbers *each;
+    fd_dtype dtype; /* of factors */
+} making;
+
+typedef void (*make_function)(const making *how, const double *values, size_t n, void *made);
+
+/* Makes something of `size` bytes for each of the elements [first, first + n): once, where elements
+ * share a number or the next rows have the same numbers again. */
+static void
+make_tile(make_function make, const making *how, size_t size, uint64_t first, size_t n, void *made)
+{
+    uint8_t *to = (uint8_t *)made;
+    fd_walk walk;
+    fd_walk_start(&walk, &how->each->broadcast, first);
+    for (size_t left = n, run; left; left -= run, to += run * size) {
+        const double *values = how->each->values + walk.at;
+        const size_t length = fd_walk_run(&walk, left);
+        if (walk.step) {
+            run = length * fd_walk_rows(&walk, length, 0, left);
+            make(how, values, length, to);
+            fd_repeat(to, length * size, run * size);
+        } else {
+            const size_t rows = fd_walk_rows(&walk, length, 1, left);
+            run = length * rows;
+            uint8_t *items = to + (run - rows) * size; /* none is covered before it is its row's turn */
+            make(how, values, rows, items);
+            for (size_t row = 0; row < rows; row++) {
+                fd_fill(to + row * length * size, items + row * size, size, length);
+            }
+        }
+        fd_walk_on(&walk, length);
+    }
+}
+
+/* ---- mask ------------------------------------------------------------------------------- */
+
+static void
+make_heads(const making *how, const double *values, size_t n, void *heads)
+{
+    how->kernels->heads(values, n, how->each->meaning, (uint8_t *)heads);
+}
+
+/* An element whose byte is its head is dropped iff its tie digits are below this, of [0, 2^56]. */
+static uint64_t
+limit_of(const fd_numbers *each, uint64_t element, uint8_t head)
+{
+    fd_walk walk;
+    fd_walk_start(&walk, &each->broadcast, element);
+    const double value = each->values[walk.at];
+    const fd_threshold threshold =
+        each->meaning == FD_KEEP_PROB ? fd_keep_threshold(value) : fd_drop_threshold(value);
+    return threshold.value - ((uint64_t)head << 56); /* modulo 2^64; that of drops_all is 0 */
+}
+
+enum { MOST_TIES = 64 };
+
+/* Clears the kept bits of those ties that are dropped. Reads `index` in whole groups of 8. */
+static void
+settle(const making *how, const fd_identity *ties, uint64_t first, uint64_t position,
+       const uint8_t *heads, const uint16_t *index, size_t count, uint8_t *kept)
+{
+    uint64_t digits[MOST_TIES];
+    how->kernels->digits(ties, position, index, count, digits);
+    for (size_t i = 0; i < count; i++) {
+        const unsigned at = index[i];
+        const int dropped = digits[i] < limit_of(how->each, first + at, heads[at]);
+        kept[at / 8] &= (uint8_t)~(dropped << at % 8);
+    }
+}
+
+void
+fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *ties,
+          const uint8_t *bytes, uint64_t first, size_t n, uint64_t position, uint8_t *kept)
+{
+    const making how = {kernels, each, FD_FLOAT64};
+    FD_ALIGN64 uint8_t heads[FD_TILE + FD_STEP], equal[FD_TILE / 8];
+    uint16_t index[MOST_TIES] = {0};
+    size_t count = 0;
+    make_tile(make_heads, &how, 1, first, n, heads);
+    memset(heads + n, 0, FD_STEP); /* read in whole groups of 64 */
+    kernels->compare(bytes, heads, n, kept, equal);
+    for (size_t i = 0; i < n; i += 64) {
+        for (uint64_t bits = fd_load_le64(equal + i / 8); bits; bits &= bits - 1) {
+            index[count++] = (uint16_t)(i + fd_lowest_bit(bits));
+            if (count == MOST_TIES) {
+                settle(&how, ties, first, position, heads, index, count, kept);
+                count = 0;
+            }
+        }
+    }
+    settle(&how, ties, first, position, heads, index, count, kept);
+}
+
+static void
+make_p(const making *how, const double *values, size_t n, void *p)
+{
+    double *to = (double *)p;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = how->each->meaning == FD_KEEP_PROB ? 1.0 - values[i] : values[i];
+    }
+}
+
+void
+fd_drop_probabilities(const fd_numbers *each, uint64_t first, size_t n, double *p)
+{
+    const making how = {NULL, each, FD_FLOAT64};
+    make_tile(make_p, &how, sizeof(double), first, n, p);
+}
+
+/* ---- apply ------------------------------------------------------------------------------ */
+
+static void
+make_factors(const making *how, const double *values, size_t n, void *factors)
+{
+    how->kernels->factors[how->dtype](values, n, how->each->meaning, factors);
+}
+
+void
+fd_factors(const fd_kernels *kernels, const fd_numbers *each, fd_dtype dtype, size_t components,
+           uint64_t first, size_t n, void *factors)
+{
+    const making how = {kernels, each, dtype};
+    const size_t size = dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
+    uint8_t *to = (uint8_t *)factors;
+    make_tile(make_factors, &how, size, first, n, to);
+    for (size_t i = components == 2 ? n : 0; i-- > 0;) { /* one factor for both parts */
+        memmove(to + (2 * i + 1) * size, to + i * size, size);
+        memmove(to + 2 * i * size, to + i * size, size);
+    }
+}
