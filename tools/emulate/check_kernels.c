@@ -27,14 +27,21 @@ typedef enum {
     MULTIPLY,
     SOFTMAX,
     SOFTMAX_BACKWARD,
+    PROBABILITIES,
+    HEADS,
+    COMPARE,
+    DIGITS,
+    FACTORS,
+    SCALE_EACH,
     KINDS
 } vector_kind;
 
 static const char *const kind_names[KINDS] = {
     "fill",    "lanes",  "threshold", "apply",   "unpack",          "draw", "words",
-    "operate", "normal", "multiply",  "softmax", "softmax_backward"};
+    "operate", "normal", "multiply",  "softmax", "softmax_backward",
+    "probabilities", "heads", "compare", "digits", "factors", "scale_each"};
 /* To compute the same result. */
-static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1};
+static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2};
 
 typedef struct {
     const uint8_t *at;
@@ -214,7 +221,7 @@ run_apply(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
     uint8_t *x = (uint8_t *)allocate(bytes + size), *y = (uint8_t *)allocate(bytes + 64);
     uint8_t *const from = x + size;
     uint8_t *to = way == 1 ? from : y + size;
-    const fd_operands operands = {v->scale, 0, 0, NULL, NULL};
+    const fd_operands operands = {v->scale, 0, 0, NULL, NULL, NULL};
     memcpy(kept, v->kept.at, v->kept.size);
     memcpy(from, v->given.at, bytes);
     swap_order(from, bytes, size);
@@ -240,7 +247,7 @@ run_operate(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out
     const size_t bytes = v->given.size / 3, size = v->n ? bytes / v->n : 1;
     uint8_t *kept = (uint8_t *)allocate(v->kept.size), *x = (uint8_t *)allocate(3 * bytes);
     uint8_t *y = (uint8_t *)allocate(bytes + 64), *const to = y + (-(uintptr_t)y & 63);
-    const fd_operands operands = {v->scale, 0.375, -1.25, x + bytes, x + 2 * bytes};
+    const fd_operands operands = {v->scale, 0.375, -1.25, x + bytes, x + 2 * bytes, NULL};
     memcpy(kept, v->kept.at, v->kept.size);
     memcpy(x, v->given.at, 3 * bytes);
     swap_order(x, 3 * bytes, size);
@@ -314,13 +321,13 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
     /* What is given are probabilities, of each element or of each row. */
     const size_t count = v->given.size / 8;
     double *values = (double *)allocate(v->given.size);
-    fd_probabilities probabilities;
+    fd_numbers probabilities;
     memset(&probabilities, 0, sizeof probabilities);
     memcpy(values, v->given.at, v->given.size);
     swap_order(values, v->given.size, 8);
     if (count) {
         probabilities.values = values;
-        probabilities.keeps = (int)v->value;
+        probabilities.meaning = (fd_meaning)v->value;
         probabilities.broadcast.ndim = 2;
         probabilities.broadcast.shape[0] = (int64_t)count;
         probabilities.broadcast.stride[0] = 1;
@@ -328,10 +335,89 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
         if (count == v->n) { /* one axis */
             probabilities.broadcast.ndim = 1;
         }
-        drawing.probabilities = &probabilities;
+        drawing.each = &probabilities;
     }
     fd_draw(&drawing, &cursor, v->n, 3);
     free(values);
+}
+
+/* What is made of doubles: a copy and whether they are right, heads, or factors. */
+static void
+run_numbers(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    const fd_meaning meaning = (fd_meaning)v->value;
+    const size_t size = v->which == FD_FLOAT64 ? 8 : 4;
+    double *values = (double *)allocate(v->given.size);
+    void *factors = allocate(v->wanted.size);
+    memcpy(values, v->given.at, v->given.size);
+    swap_order(values, v->given.size, 8);
+    if (v->kind == PROBABILITIES) {
+        double *copy = (double *)allocate(v->given.size);
+        out[v->given.size] = (uint8_t)kernels->probabilities(values, v->n, copy);
+        memcpy(out, copy, v->given.size);
+        swap_order(out, v->given.size, 8);
+        free(copy);
+    } else if (v->kind == HEADS) {
+        kernels->heads(values, v->n, meaning, out);
+    } else {
+        kernels->factors[v->which](values, v->n, meaning, factors);
+        memcpy(out, factors, v->wanted.size);
+        swap_order(out, v->wanted.size, size);
+    }
+    free(factors);
+    free(values);
+}
+
+/* Bytes and heads in whole groups of 64. */
+static void
+run_compare(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    uint8_t *bytes = (uint8_t *)allocate(v->given.size), *heads = (uint8_t *)allocate(v->kept.size);
+    memcpy(bytes, v->given.at, v->given.size);
+    memcpy(heads, v->kept.at, v->kept.size);
+    kernels->compare(bytes, heads, v->n, out, out + v->wanted.size / 2);
+    free(heads);
+    free(bytes);
+}
+
+/* Indices and digits in whole groups of 8. */
+static void
+run_digits(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    uint16_t *index = (uint16_t *)allocate(v->given.size);
+    uint64_t *digits = (uint64_t *)allocate(4 * v->given.size);
+    memcpy(index, v->given.at, v->given.size);
+    swap_order(index, v->given.size, 2);
+    kernels->digits(&v->identity, v->at, index, v->n, digits);
+    memcpy(out, digits, v->wanted.size);
+    swap_order(out, v->wanted.size, 8);
+    free(digits);
+    free(index);
+}
+
+/* x, followed by the factors; stored in the caches, and past them. */
+static void
+run_scale_each(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out)
+{
+    const size_t bytes = v->wanted.size, size = v->n ? bytes / v->n : 1;
+    const size_t factor_bytes = v->given.size - bytes;
+    uint8_t *kept = (uint8_t *)allocate(v->kept.size), *x = (uint8_t *)allocate(bytes);
+    void *factors = allocate(factor_bytes);
+    uint8_t *y = (uint8_t *)allocate(bytes + 64), *const to = y + (-(uintptr_t)y & 63);
+    const fd_operands operands = {0, 0, 0, NULL, NULL, factors};
+    memcpy(kept, v->kept.at, v->kept.size);
+    memcpy(x, v->given.at, bytes);
+    memcpy(factors, v->given.at + bytes, factor_bytes);
+    swap_order(x, bytes, size);
+    swap_order(factors, factor_bytes, v->which == FD_FLOAT64 ? 8 : 4);
+    (way ? kernels->apply_past_caches : kernels->apply)[FD_SCALE_EACH][v->which](
+        kept, x, &operands, v->n, to);
+    memcpy(out, to, bytes);
+    swap_order(out, bytes, size);
+    free(y);
+    free(factors);
+    free(x);
+    free(kept);
 }
 
 static void
@@ -421,6 +507,20 @@ run(const fd_kernels *kernels, const vector *v, size_t way)
     case SOFTMAX_BACKWARD:
         run_softmax(kernels, v, v->kind == SOFTMAX_BACKWARD, out);
         break;
+    case PROBABILITIES:
+    case HEADS:
+    case FACTORS:
+        run_numbers(kernels, v, out);
+        break;
+    case COMPARE:
+        run_compare(kernels, v, out);
+        break;
+    case DIGITS:
+        run_digits(kernels, v, out);
+        break;
+    case SCALE_EACH:
+        run_scale_each(kernels, v, way, out);
+        break;
     case KINDS:
         break;
     }
@@ -443,7 +543,7 @@ is_nan(const uint8_t *number, size_t dtype, size_t size)
 static int
 is_wanted(const vector *v, const uint8_t *out)
 {
-    if (v->kind != APPLY && v->kind != OPERATE && v->kind != MULTIPLY) {
+    if (v->kind != APPLY && v->kind != OPERATE && v->kind != MULTIPLY && v->kind != SCALE_EACH) {
         return memcmp(out, v->wanted.at, v->wanted.size) == 0;
     }
     const size_t size = v->n ? v->wanted.size / v->n : 1;

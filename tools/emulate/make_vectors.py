@@ -20,6 +20,8 @@ import numpy as np
 TWIN = Path(__file__).resolve().parents[2] / "fastdrop" / "_reference.py"
 FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, OPERATE, NORMAL, MULTIPLY = range(10)
 SOFTMAX, SOFTMAX_BACKWARD = 10, 11
+PROBABILITIES, HEADS, COMPARE, DIGITS, FACTORS, SCALE_EACH = range(12, 18)
+MEANINGS = ("p", "keep_prob", "factor")  # in the order of kernels.h
 SOURCES = ("Philox4x32", "Xoshiro256PlusPlus", "Xorshift128Plus")
 DTYPES = ("<u2", "<u2", "<u4", "<u8")  # bit patterns of float16, bfloat16, float32, float64
 FLOATS = ("<f2", None, "<f4", "<f8")
@@ -171,7 +173,7 @@ def applies():
 
 
 def operations():
-    """Return the other operations, in the order of kernels.h, as functions of the twin."""
+    """Return those that follow `scale_each` in kernels.h as functions of the twin."""
     return (
         lambda x, kept, scale, other, bias: twin.affine(x, kept, scale, SHIFT, DROPPED),
         lambda x, kept, scale, other, bias: twin.add(x, kept, scale, other),
@@ -184,7 +186,7 @@ def operations():
 def operates():
     """Every operation on any numbers: x, other and bias one after the other."""
     for (which, dtype), (index, operation) in itertools.product(
-        enumerate(DTYPES), enumerate(operations(), 1)
+        enumerate(DTYPES), enumerate(operations(), 2)
     ):
         for n in (*LENGTHS, 4096):
             given = rng.integers(0, np.iinfo(dtype).max, (3, n), dtype, endpoint=True)
@@ -222,6 +224,63 @@ def normals():
                 given=patterns.tobytes(),
                 wanted=patterns_of(which, result),
             )
+
+
+def numbers():
+    """Numbers that each element has: checked, as heads, and as factors; and what these multiply."""
+    whole = np.arange(257) / 256
+    values = [whole, np.nextafter(whole, 0), np.nextafter(whole, 1)[:-1]]
+    values = np.concatenate([*values, 2.0 ** -np.arange(1075.0), rng.random(1000)])
+    for n in (*LENGTHS, values.size):
+        given = values[values.size - n :].astype("<f8")
+        wanted = given.tobytes() + b"\1"
+        yield record(PROBABILITIES, 3, n, given=given.tobytes(), wanted=wanted)
+        for value, meaning in enumerate(MEANINGS[:2]):
+            heads = twin.heads(**{meaning: given})
+            yield record(HEADS, 3, n, value=value, given=given.tobytes(), wanted=heads.tobytes())
+    for wrong, place in itertools.product((np.nan, 1 + 2**-52, -5e-324), (0, 9, 16)):
+        given = np.insert(values[:16], place, wrong).astype("<f8").tobytes()
+        yield record(PROBABILITIES, 3, 17, given=given, wanted=given + b"\0")
+    given = np.append(values, [1e39, 1e308, np.inf]).astype("<f8")
+    for (which, number), (value, meaning) in itertools.product(
+        enumerate(("f4", "f4", "f4", "f8")), enumerate(MEANINGS)
+    ):
+        for n in (3, 16, given.size - 3 * (meaning != "factor")):
+            factors = twin.finite_factors(np.dtype(number), **{meaning: given[:n]})
+            wanted = factors.astype("<" + number).tobytes()
+            yield record(FACTORS, which, n, value=value, given=given[:n].tobytes(), wanted=wanted)
+    for (which, dtype), n in itertools.product(enumerate(DTYPES), (*LENGTHS, 4096)):
+        patterns = rng.integers(0, np.iinfo(dtype).max, n, dtype, endpoint=True)
+        factors = (1 / rng.random(n)).astype("<f8" if which == 3 else "<f4")
+        kept = rng.random(n) < 0.7
+        result = twin.scale_each(numbers_of(which, patterns), kept, factors)
+        yield record(
+            SCALE_EACH,
+            which,
+            n,
+            kept=twin.pack(kept).tobytes(),
+            given=patterns.tobytes() + factors.tobytes(),
+            wanted=patterns_of(which, result),
+        )
+
+
+def compares():
+    """Bytes and heads, and digits of ties."""
+    for n in (*LENGTHS, TILE):
+        size = -(-n // 64) * 64  # read and written in whole groups; the bits that pad them are 0
+        heads = rng.integers(0, 256, size, np.uint8)
+        near = heads.astype(int) + rng.integers(-1, 2, size)
+        stream = np.clip(near, 0, 255).astype(np.uint8)
+        bits = [twin.pack(kept[:n]).tobytes() for kept in (stream >= heads, stream == heads)]
+        wanted = b"".join(part.ljust(size // 8, b"\0") for part in bits)
+        given = stream.tobytes()
+        yield record(COMPARE, 0, n, kept=heads.tobytes(), given=given, wanted=wanted)
+    for identity, position in itertools.product(IDENTITIES, (0, 12345, 2**64 - TILE)):
+        index = rng.integers(0, TILE, 64).astype("<u2")
+        positions = index.astype(np.uint64) + np.uint64(position)
+        digits = twin._tie_digits_at("fd:tieph", *identity, positions).astype("<u8")
+        ties = twin._tagged(identity[0], "fd:tieph"), identity[1]
+        yield record(DIGITS, 0, 64, ties, position, given=index.tobytes(), wanted=digits.tobytes())
 
 
 def unpacks():
@@ -285,7 +344,8 @@ def softmaxes():
 
 def main(path):
     """Write the file."""
-    stages = (fills, thresholds, applies, operates, normals, unpacks, draws, softmaxes)
+    masks = (thresholds, normals, numbers, compares, unpacks, draws)
+    stages = (fills, *masks, applies, operates, softmaxes)
     Path(path).write_bytes(b"".join(vector for stage in stages for vector in stage()))
 
 
