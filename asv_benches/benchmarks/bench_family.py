@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from .common import Benchmark, against, make_array, make_source, require
+from .common import Benchmark, against, fd, make_array, make_source, require
 
 FUNCTIONS = [
     "dropout2d",
@@ -41,6 +41,56 @@ class FamilyBackward(Benchmark):
         self.arrays((16, 64, 32, 32))
         _, mask = function(self.x, 0.1, rng=1)
         self.call = lambda: backward(self.x, mask, out=self.y)
+
+
+SHAPES = {
+    "sample": (16, 1, 1, 1),
+    "channel": (64, 1, 1),
+    "pixel": (32, 32),
+    "element": (16, 64, 32, 32),
+}
+
+
+@against("NumPy idioms")
+class ProbabilityOfEach(Benchmark):
+    """An array as p; the baseline is `x * (rng.random(x.shape) >= p) / (1 - p)` on PCG64."""
+
+    params = [list(SHAPES)]
+    param_names = ["p_of_each"]
+
+    def prepare(self, each):
+        source, rng = make_source("Xoshiro256PlusPlus"), np.random.Generator(np.random.PCG64(1))
+        self.arrays((16, 64, 32, 32))
+        p = 0.8 * np.random.default_rng(1).random(SHAPES[each])
+        self.call = lambda: fd.dropout(self.x, p, rng=source, out=self.y)
+        self.baseline = lambda: self.x * (rng.random(self.x.shape) >= p) / (1 - p)
+
+
+@against("copies")
+class ProbabilityOfEachBackward(Benchmark):
+    """Backward, from the mask that such a call returned."""
+
+    params = [list(SHAPES)]
+    param_names = ["p_of_each"]
+
+    def prepare(self, each):
+        self.arrays((16, 64, 32, 32))
+        p = 0.8 * np.random.default_rng(1).random(SHAPES[each])
+        _, mask = fd.dropout(self.x, p, rng=1)
+        self.call = lambda: fd.dropout_backward(self.x, mask, out=self.y)
+
+
+@against("copies")
+class ChannelsLast(Benchmark):
+    """Whole channels that lie next to each other in memory."""
+
+    params = [[3, 64, 100]]
+    param_names = ["channels"]
+
+    def prepare(self, channels):
+        source = make_source("Xoshiro256PlusPlus")
+        self.arrays((1024 // channels, 32, 32, channels))
+        self.call = lambda: fd.dropout2d(self.x, 0.1, channel_axis=-1, rng=source, out=self.y)
 
 
 @against("sums")
