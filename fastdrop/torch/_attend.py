@@ -6,6 +6,7 @@ matrix is for what they do not do: transforms, forward mode, derivatives of deri
 of the additive mask. Both have the same mask.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -39,7 +40,9 @@ LARGEST_STRIDE = 2**31 - 1  # of a BLAS
 
 _dispatch_keys = torch._C._dispatch_keys
 _transforming = torch._C._are_functorch_transforms_active
+_empty_like = torch.empty_like
 _get_num_threads = torch.get_num_threads
+_is_grad_enabled = torch.is_grad_enabled
 _safe_softmax = torch.ops.aten._safe_softmax.default
 
 
@@ -72,24 +75,29 @@ class Inputs(NamedTuple):
 # ---- what is computed ----------------------------------------------------------------------------
 
 
-def _heads_served(x: torch.Tensor, times: int) -> Ints:
-    """Return the shape of the heads when each of x's serves ``times`` of them."""
-    return (*x.shape[:-3], x.size(-3) * times)
-
-
 def _is_strided(x: torch.Tensor) -> bool:
     return _dispatch_keys(x).raw_repr() in PLAIN
 
 
-def weights_shape(query: torch.Tensor, key: torch.Tensor, grouped: bool) -> Ints:
-    """Return the shape of the weights; RuntimeError if there is none."""
-    heads: Ints = tuple(query.shape[:-2])
-    if grouped:
-        served = _heads_served(key, query.size(-3) // key.size(-3))
-        heads = tuple(torch.broadcast_shapes(heads, served))
-    elif heads != key.shape[:-2]:
-        heads = tuple(torch.broadcast_shapes(heads, key.shape[:-2]))
-    return (*heads, query.size(-2), key.size(-2))
+def _broadcast(a: Sequence[int], b: Sequence[int]) -> Ints:
+    """Return the shape that both broadcast to; RuntimeError if there is none."""
+    return tuple(a if a == b else torch.broadcast_shapes(a, b))
+
+
+def _broadcasts_to(shape: Sequence[int], target: Ints) -> bool:
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(a in (1, b) for a, b in pairs)
+
+
+def _heads_served(shape: Sequence[int], query: Sequence[int], grouped: bool) -> Sequence[int]:
+    """Return the shape of the query heads that keys or values of a shape serve."""
+    return (*shape[:-3], query[-3] // shape[-3] * shape[-3]) if grouped else shape[:-2]
+
+
+def weights_shape(query: Sequence[int], key: Sequence[int], grouped: bool) -> Ints:
+    """Return the shape of the weights of two shapes; RuntimeError if there is none."""
+    heads = _broadcast(query[:-2], _heads_served(key, query, grouped))
+    return (*heads, query[-2], key[-2])
 
 
 def inputs_of(
@@ -102,45 +110,44 @@ def inputs_of(
     grouped: bool,
 ) -> Inputs | None:
     """Return the inputs if PyTorch's attention takes them, on a CPU, else None."""
-    dtype, width = query.dtype, query.size(-1) if query.dim() else 0
+    transforming = _transforming()
+    if not (transforming or (_is_strided(query) and _is_strided(key) and _is_strided(value))):
+        return None
+    dtype = query.dtype
+    of_query, of_key, of_value = query.shape, key.shape, value.shape
     if not (
-        (_transforming() or all(_is_strided(x) for x in (query, key, value)))
-        and dtype in DTYPES
+        dtype in DTYPES
         and dtype is key.dtype
         and dtype is value.dtype
-        and min(query.dim(), key.dim(), value.dim()) >= (3 if grouped else 2)
-        and width == key.size(-1)
-        and key.size(-2) == value.size(-2)
+        and min(len(of_query), len(of_key), len(of_value)) >= (3 if grouped else 2)
+        and of_query[-1] == of_key[-1]
+        and of_key[-2] == of_value[-2]
     ):
         return None
     if grouped:
-        heads, counts = query.size(-3), (key.size(-3), value.size(-3))
-        if not all(counts) or any(heads % count for count in counts):
+        counts = of_key[-3], of_value[-3]
+        if not all(counts) or any(of_query[-3] % count for count in counts):
             return None
     try:
-        shape = weights_shape(query, key, grouped)
-        if grouped:
-            served = _heads_served(value, query.size(-3) // value.size(-3))
-            torch.broadcast_shapes(shape[:-2], served)
-        else:
-            torch.broadcast_shapes(shape[:-2], value.shape[:-2])
-        if bias is not None and not (
-            not causal
-            and (_transforming() or _is_strided(bias))
-            and bias.dtype in (torch.bool, torch.float32, dtype)
-            and torch.broadcast_shapes(bias.shape, shape) == shape
-        ):
-            return None
+        shape = weights_shape(of_query, of_key, grouped)
+        _broadcast(shape[:-2], _heads_served(of_value, of_query, grouped))
     except RuntimeError:
         return None
-    return Inputs(query, key, value, bias, causal, scale_of(query, scale), shape)
+    if bias is not None and not (
+        not causal
+        and (transforming or _is_strided(bias))
+        and bias.dtype in (torch.bool, torch.float32, dtype)
+        and _broadcasts_to(bias.shape, shape)
+    ):
+        return None
+    return Inputs(query, key, value, bias, causal, scale_of(of_query[-1], scale), shape)
 
 
-def scale_of(query: torch.Tensor, scale: float | None) -> float:
-    """Return the scale of the scores."""
+def scale_of(width: int, scale: float | None) -> float:
+    """Return the scale of the scores of keys of a width."""
     if scale is not None:
         return scale
-    return query.size(-1) ** -0.5 if query.size(-1) else 1.0
+    return width**-0.5 if width else 1.0
 
 
 def draw_weights_mask(
@@ -217,48 +224,57 @@ def _rows_of_bias(bias: Optional, inputs: Inputs, dtype: torch.dtype) -> Optiona
 
 
 def _sizes(inputs: Inputs, dtype: torch.dtype) -> tuple[Any, ...]:
-    query, key, value, _, causal, scale, shape = inputs
+    _, key, value, _, causal, scale, shape = inputs
+    *key_heads, _, width = key.shape
     return (
         dtype is torch.float64,
         causal,
         scale,
         shape[:-2],
-        tuple(key.shape[:-2]),
+        tuple(key_heads),
         *shape[-2:],
-        query.size(-1),
-        value.size(-1),
+        width,
+        value.shape[-1],
     )
 
 
 def _is_by_rows(x: torch.Tensor) -> bool:
     """Return whether a BLAS can read x."""
-    return bool(x.stride(-1) == 1 and x.size(-1) <= x.stride(-2) <= LARGEST_STRIDE)
+    *_, row, column = x.stride()
+    return bool(column == 1 and x.shape[-1] <= row <= LARGEST_STRIDE)
+
+
+def _as(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return ``x.to(dtype)``, sooner where it is x."""
+    return x if x.dtype is dtype else x.to(dtype)
 
 
 def _by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return x, or a copy of it, as numbers of a dtype in rows."""
-    x = x.to(dtype)
+    x = _as(x, dtype)
     return x if _is_by_rows(x) else x.clone(memory_format=torch.contiguous_format)
 
 
 def _new_by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return an empty tensor of x's shape in rows, with x's order of axes if they are rows."""
-    new = torch.empty_like(x, dtype=dtype)
+    new = _empty_like(x, dtype=dtype)
     return new if _is_by_rows(new) else torch.empty(x.shape, dtype=dtype)
 
 
 def _new_out(inputs: Inputs, dtype: torch.dtype) -> torch.Tensor:
     """Return an empty output; in query's order of axes, as PyTorch's flash attention has it."""
-    if inputs.query.size(-1) == inputs.value.size(-1):
+    width = inputs.value.shape[-1]
+    if inputs.query.shape[-1] == width:
         return _new_by_rows(inputs.query, dtype)
-    return torch.empty(*inputs.shape[:-1], inputs.value.size(-1), dtype=dtype)
+    return torch.empty(*inputs.shape[:-1], width, dtype=dtype)
 
 
 def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (output, statistics of the rows)."""
     given = inputs.query.dtype
     dtype = torch.float64 if given is torch.float64 else torch.float32
-    query, key, value = (_by_rows(x, dtype) for x in inputs[:3])
+    query = _by_rows(inputs.query, dtype)
+    key, value = _by_rows(inputs.key, dtype), _by_rows(inputs.value, dtype)
     bias = _rows_of_bias(inputs.bias, inputs, dtype)
     out = _new_out(inputs, dtype)
     statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
@@ -273,7 +289,7 @@ def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Ten
         statistics.data_ptr(),
         _get_num_threads(),
     )
-    return out.to(given), statistics
+    return _as(out, given), statistics
 
 
 def gradients_in_blocks(
@@ -303,33 +319,28 @@ def gradients_in_blocks(
         _get_num_threads(),
         (_place(out_gradient), *map(_place, gradients)),
     )
-    return [gradient.to(given) for gradient in gradients]
+    return [_as(gradient, given) for gradient in gradients]
 
 
 class _Attend(Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        inputs: Inputs,
-        mask: TensorMask,
-    ) -> torch.Tensor:
-        out, statistics = in_blocks(inputs._replace(query=query, key=key, value=value), mask)
-        ctx.save_for_backward(query, key, value, inputs.bias, out, statistics)
-        ctx.rest = inputs._replace(query=None, key=None, value=None, bias=None)
+    def forward(ctx: Any, mask: TensorMask, *given: Any) -> torch.Tensor:
+        inputs = Inputs(*given)
+        out, statistics = in_blocks(inputs, mask)
+        *tensors, ctx.causal, ctx.scale, ctx.shape = given
+        ctx.save_for_backward(*tensors, out, statistics)
         ctx.mask = mask
         return out
 
     @staticmethod
     def backward(ctx: Any, out_gradient: torch.Tensor) -> tuple[Optional, ...]:
-        query, key, value, bias, out, statistics = ctx.saved_tensors
-        inputs = ctx.rest._replace(query=query, key=key, value=value, bias=bias)
-        if torch.is_grad_enabled():  # this derivative will be derived again
-            return (*gradients_of_whole(inputs, ctx.mask, out_gradient), None, None)
-        gradients = gradients_in_blocks(inputs, ctx.mask, out, statistics, out_gradient)
-        return (*gradients, None, None)
+        *tensors, out, statistics = ctx.saved_tensors
+        inputs = Inputs(*tensors, ctx.causal, ctx.scale, ctx.shape)
+        if _is_grad_enabled():  # this derivative will be derived again
+            gradients = gradients_of_whole(inputs, ctx.mask, out_gradient)
+        else:
+            gradients = gradients_in_blocks(inputs, ctx.mask, out, statistics, out_gradient)
+        return None, *gradients, None, None, None, None
 
 
 # Function.apply looks for transforms and inspects signatures; this does not.
@@ -348,14 +359,17 @@ def gradients_of_whole(
 def expand(inputs: Inputs) -> Inputs | None:
     """Return the inputs with heads that are all there, or None where blocks cannot serve."""
     query, key, value, bias, _, _, shape = inputs
+    of_query, of_key, of_value = query.shape, key.shape, value.shape
     if (
         not _blas.FOUND
-        or 0 in (*shape, query.size(-1), value.size(-1))
+        or 0 in shape
+        or of_query[-1] == 0
+        or of_value[-1] == 0
         or (bias is not None and bias.requires_grad)
     ):
         return None
     heads = shape[:-2]
-    if query.shape[:-2] == heads == key.shape[:-2] == value.shape[:-2]:
+    if of_query[:-2] == heads == of_key[:-2] == of_value[:-2]:
         return inputs
     counts = {x.size(-3) if x.dim() > 2 else 1 for x in (key, value)}
     if (
@@ -380,8 +394,8 @@ def attend(inputs: Inputs, mask: TensorMask) -> torch.Tensor:
     if expanded is None:
         return attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
     query, key, value = expanded[:3]
-    if torch.is_grad_enabled() and (
+    if _is_grad_enabled() and (
         query.requires_grad or key.requires_grad or value.requires_grad
     ):
-        return _record(query, key, value, expanded, mask)
+        return _record(mask, *expanded)
     return in_blocks(expanded, mask)[0]

@@ -129,8 +129,8 @@ def attend_traced(
     p: float,
 ) -> torch.Tensor:
     """Return attention under the mask of the words, as steps of the traced program."""
-    scale = scale_of(query, scale)
-    shape = weights_shape(query, key, grouped)
+    scale = scale_of(query.size(-1), scale)
+    shape = weights_shape(query.shape, key.shape, grouped)
     inputs = expand(Inputs(query, key, value, bias, causal, scale, shape))
     if inputs is not None:
         out, _ = torch.ops.fastdrop.attend(*inputs[:4], words, p, causal, scale)
