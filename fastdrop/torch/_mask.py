@@ -11,9 +11,9 @@ from fastdrop.torch._apply import Ints, dense_strides, feature_broadcast, logica
 from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_from_words
 
-__all__ = ["addressable_source", "draw_element_mask", "draw_feature_mask", "source_mask"]
+__all__ = ["RNG", "addressable_source", "draw_element_mask", "draw_feature_mask", "source_mask"]
 
-Generator: TypeAlias = torch.Generator | Source | None
+RNG: TypeAlias = torch.Generator | Source | None
 
 
 def draw_element_mask(
@@ -40,23 +40,17 @@ def draw_feature_mask(
     return mask_from_words(draw_words(generator), p, *feature_layout(x))
 
 
-def addressable_source(
-    generator: Generator, seed: Any, *, name: str = "generator"
-) -> Source | None:
-    """Return the source of the package that the arguments name, or None.
-
-    ``name`` is that of the first argument in the caller's signature.
-    """
+def addressable_source(rng: RNG, seed: Any) -> Source | None:
+    """Return the source of the package that the arguments name, or None."""
     if seed is not None:
-        if generator is not None:
-            raise TypeError(f"seed is {seed!r} beside a {name}; allowed is one of the two")
+        if rng is not None:
+            raise TypeError(f"seed is {seed!r} beside an rng; allowed is one of the two")
         return Xoshiro256PlusPlus(check_seed(seed))
-    if isinstance(generator, Source):
-        return generator
-    if generator is not None and not isinstance(generator, torch.Generator):
+    if isinstance(rng, Source):
+        return rng
+    if rng is not None and not isinstance(rng, torch.Generator):
         raise TypeError(
-            f"{name} is a {type(generator).__name__}; allowed are torch.Generator and a source "
-            "of fastdrop"
+            f"rng is a {type(rng).__name__}; allowed are torch.Generator and a source of fastdrop"
         )
     return None
 

@@ -11,7 +11,7 @@ from fastdrop.source import Source
 from fastdrop.torch._apply import check_tensor, logical_strides
 from fastdrop.torch._attend import attend, draw_weights_mask, inputs_of
 from fastdrop.torch._attend_operator import attend_traced
-from fastdrop.torch._mask import Generator, addressable_source
+from fastdrop.torch._mask import RNG, addressable_source
 from fastdrop.torch._operator import is_traced, words_of_generator, words_of_seed
 from fastdrop.torch._tensor import mask_from_source
 
@@ -33,7 +33,7 @@ def scaled_dot_product_attention(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
-    rng: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Attend to values, with dropout of the attention weights.
@@ -112,7 +112,7 @@ def scaled_dot_product_attention(
     check_switch("enable_gqa", enable_gqa)
     if is_traced(query):
         return _traced(*arguments, **options, rng=rng, seed=seed)
-    source = addressable_source(rng, seed, name="rng")
+    source = addressable_source(rng, seed)
     transforming = _transforming()
     if query.device.type != "cpu" or (transforming and source is None):
         if source is not None or rng is not None:
@@ -177,7 +177,7 @@ def _traced(
     is_causal: bool,
     scale: float | None,
     enable_gqa: bool,
-    rng: Generator,
+    rng: RNG,
     seed: Seed,
 ) -> torch.Tensor:
     """Return attention as steps of the traced program."""

@@ -18,7 +18,7 @@ from fastdrop.torch._alpha import alpha_factors
 from fastdrop.torch._apply import check_tensor, dense_strides, is_plain
 from fastdrop.torch._autograd import drop, drop_in_place
 from fastdrop.torch._mask import (
-    Generator,
+    RNG,
     addressable_source,
     draw_element_mask,
     draw_feature_mask,
@@ -52,7 +52,7 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Drop elements of ``x`` at random with probability ``p``, and scale the others.
@@ -71,11 +71,11 @@ def dropout(
         False returns x itself.
     inplace : bool, default False
         Write to x.
-    generator : torch.Generator or fastdrop source, optional
+    rng : torch.Generator or fastdrop source, optional
         Where the mask comes from. None: PyTorch's default generator, so ``torch.manual_seed``
         rules it. A source of fastdrop advances by one position an element.
     seed : int, sequence of int or SeedSequence, optional
-        Instead of a generator: the same mask for every call, on any machine and number of
+        Instead of ``rng``: the same mask for every call, on any machine and number of
         threads, and the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays.
 
     Returns
@@ -86,7 +86,7 @@ def dropout(
     Raises
     ------
     TypeError
-        If seed and generator are both given, or an argument is of another type.
+        If ``seed`` and ``rng`` are both given, or an argument is of another type.
     ValueError
         If p is outside [0, 1] or NaN.
 
@@ -107,7 +107,7 @@ def dropout(
     tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
     """
-    return _drop_any(x, p, training, inplace, generator, seed)
+    return _drop_any(x, p, training, inplace, rng, seed)
 
 
 def dropout1d(
@@ -116,7 +116,7 @@ def dropout1d(
     training: bool = True,
     inplace: bool = False,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, L)`` or ``(C, L)``, with one decision for each.
@@ -143,7 +143,7 @@ def dropout1d(
             f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed are "
             "(N, C, L) and (C, L)"
         )
-    return _drop_channels(x, x.dim() == 2, p, training, inplace, generator, seed)
+    return _drop_channels(x, x.dim() == 2, p, training, inplace, rng, seed)
 
 
 def dropout2d(
@@ -152,7 +152,7 @@ def dropout2d(
     training: bool = True,
     inplace: bool = False,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, H, W)``, with one decision for each.
@@ -177,7 +177,7 @@ def dropout2d(
             "behavior is desired; dropout1d says so",
             stacklevel=2,
         )
-    return _drop_channels(x, False, p, training, inplace, generator, seed)
+    return _drop_channels(x, False, p, training, inplace, rng, seed)
 
 
 def dropout3d(
@@ -186,7 +186,7 @@ def dropout3d(
     training: bool = True,
     inplace: bool = False,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, with one decision for each.
@@ -204,7 +204,7 @@ def dropout3d(
     check_tensor("x", x)
     if x.dim() not in (4, 5):
         _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
-    return _drop_channels(x, x.dim() == 4, p, training, inplace, generator, seed)
+    return _drop_channels(x, x.dim() == 4, p, training, inplace, rng, seed)
 
 
 def alpha_dropout(
@@ -213,7 +213,7 @@ def alpha_dropout(
     training: bool = False,
     inplace: bool = False,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Drop elements to SELU's negative limit, so that mean and variance stay as they are.
@@ -234,7 +234,7 @@ def alpha_dropout(
     >>> bool(y.std() > 0.98) and bool(y.std() < 1.02)
     True
     """
-    return _drop_any(x, p, training, inplace, generator, seed, alpha=True)
+    return _drop_any(x, p, training, inplace, rng, seed, alpha=True)
 
 
 def feature_alpha_dropout(
@@ -243,7 +243,7 @@ def feature_alpha_dropout(
     training: bool = False,
     inplace: bool = False,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Drop whole channels to SELU's negative limit, with one decision for each.
@@ -258,7 +258,7 @@ def feature_alpha_dropout(
     >>> len(y.unique())
     2
     """
-    return _drop_any(x, p, training, inplace, generator, seed, features=True, alpha=True)
+    return _drop_any(x, p, training, inplace, rng, seed, features=True, alpha=True)
 
 
 def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
@@ -273,13 +273,13 @@ def _drop_channels(
     p: float,
     training: bool,
     inplace: bool,
-    generator: Generator,
+    rng: RNG,
     seed: Seed,
 ) -> torch.Tensor:
     """Drop channels of x, which lacks the batch axis if ``unbatched``."""
     if not unbatched:
-        return _drop_any(x, p, training, inplace, generator, seed, features=True)
-    y = _drop_any(x.unsqueeze(0), p, training, inplace, generator, seed, features=True)
+        return _drop_any(x, p, training, inplace, rng, seed, features=True)
+    y = _drop_any(x.unsqueeze(0), p, training, inplace, rng, seed, features=True)
     return x if inplace else y.squeeze(0)
 
 
@@ -288,7 +288,7 @@ def _drop_any(
     p: float,
     training: bool,
     inplace: bool,
-    generator: Generator,
+    rng: RNG,
     seed: Seed,
     *,
     features: bool = False,
@@ -298,15 +298,15 @@ def _drop_any(
     check_tensor("x", x)
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
-    if not training or (p == 0.0 and not isinstance(generator, Source)):
-        if (generator is not None or seed is not None) and not is_traced(x):
-            addressable_source(generator, seed)  # drawn from or not, it is checked
+    if not training or (p == 0.0 and not isinstance(rng, Source)):
+        if (rng is not None or seed is not None) and not is_traced(x):
+            addressable_source(rng, seed)  # drawn from or not, it is checked
         return x
     if inplace and not is_traced(x) and x.requires_grad and x.is_leaf and torch.is_grad_enabled():
         raise RuntimeError(
             "x is a leaf Variable that requires grad; allowed with inplace=True are other tensors"
         )
-    dropping = _dropping(x, p, generator, seed, features)
+    dropping = _dropping(x, p, rng, seed, features)
     if dropping is None:
         return _stock(features, alpha, inplace)(x, p, True)
     if not alpha:
@@ -324,26 +324,24 @@ def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Te
     return operator
 
 
-def _dropping(
-    x: torch.Tensor, p: float, generator: Generator, seed: Seed, features: bool
-) -> Dropping | None:
+def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -> Dropping | None:
     """Return a function (x, factor, inplace) -> y that has drawn its mask; None: PyTorch's."""
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
     if is_traced(x):
-        return _dropping_traced(p, generator, seed, features)
-    source = addressable_source(generator, seed)
+        return _dropping_traced(p, rng, seed, features)
+    source = addressable_source(rng, seed)
     transforming = _transforming()
     if source is not None and (transforming or is_plain(x)):
         mask = source_mask(x, p, source, features)
     elif is_plain(x) and not transforming:
-        mask = (draw_feature_mask if features else draw_element_mask)(x, p, generator)
-    elif generator is None and seed is None:
+        mask = (draw_feature_mask if features else draw_element_mask)(x, p, rng)
+    elif rng is None and seed is None:
         return None
     else:
         raise TypeError(
-            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or a "
-            "generator, allowed are strided tensors of floats on the CPU, and in torch.func a "
+            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or rng, "
+            "allowed are strided tensors of floats on the CPU, and in torch.func a "
             "seed or a source"
         )
 
@@ -358,13 +356,13 @@ def _dropping(
     return dropping
 
 
-def _dropping_traced(p: float, generator: Generator, seed: Seed, features: bool) -> Dropping:
-    if isinstance(generator, Source):
+def _dropping_traced(p: float, rng: RNG, seed: Seed, features: bool) -> Dropping:
+    if isinstance(rng, Source):
         raise TypeError(
-            "generator is a source of fastdrop in a traced program; allowed are a seed and "
+            "rng is a source of fastdrop in a traced program; allowed are a seed and "
             "generators of PyTorch"
         )
-    words = words_of_generator(generator) if seed is None else words_of_seed(seed)
+    words = words_of_generator(rng) if seed is None else words_of_seed(seed)
 
     def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
         y = drop_traced(x, words, p, factor, features)

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from fastdrop._checks import check_p, check_switch
 from fastdrop.torch._apply import check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu
-from fastdrop.torch._mask import Generator, addressable_source, draw_element_mask, source_mask
+from fastdrop.torch._mask import RNG, addressable_source, draw_element_mask, source_mask
 from fastdrop.torch._operator import is_traced
 from fastdrop.torch._tensor import TensorMask
 from fastdrop.torch.functional import Seed, dropout
@@ -28,7 +28,7 @@ def dropout_add(
     training: bool = True,
     *,
     bias: torch.Tensor | None = None,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Return ``residual + dropout(x + bias)``: the end of a residual branch, in one pass.
@@ -43,7 +43,7 @@ def dropout_add(
         As of `dropout`; False is ``residual + x + bias``.
     bias : torch.Tensor, optional
         Added to x before anything is dropped, along its last axis.
-    generator, seed
+    rng, seed
         As of `dropout`.
 
     Returns
@@ -78,8 +78,8 @@ def dropout_add(
     if not (_is_fusable(x) and _is_alike(x, residual) and _is_bias_of(x, bias)):
         branch = x if bias is None else x + bias
         torch.broadcast_shapes(residual.shape, branch.shape)  # an error before anything is drawn
-        return residual + dropout(branch, p, generator=generator, seed=seed)
-    return drop_add(x, residual, bias, _draw(x, p, generator, seed))
+        return residual + dropout(branch, p, rng=rng, seed=seed)
+    return drop_add(x, residual, bias, _draw(x, p, rng, seed))
 
 
 def relu_dropout(
@@ -87,7 +87,7 @@ def relu_dropout(
     p: float = 0.5,
     training: bool = True,
     *,
-    generator: Generator = None,
+    rng: RNG = None,
     seed: Seed = None,
 ) -> torch.Tensor:
     """Return ``dropout(relu(x))`` in one pass.
@@ -98,7 +98,7 @@ def relu_dropout(
         As of `dropout`, but for complex numbers.
     p, training
         As of `dropout`; False is relu alone.
-    generator, seed
+    rng, seed
         As of `dropout`.
 
     Returns
@@ -127,8 +127,8 @@ def relu_dropout(
     if not check_switch("training", training):
         return torch.relu(x)
     if not _is_fusable(x) or x.is_complex():
-        return dropout(torch.relu(x), p, generator=generator, seed=seed)
-    return drop_relu(x, _draw(x, p, generator, seed))
+        return dropout(torch.relu(x), p, rng=rng, seed=seed)
+    return drop_relu(x, _draw(x, p, rng, seed))
 
 
 def _is_fusable(x: torch.Tensor) -> bool:
@@ -156,10 +156,10 @@ def _is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
     )
 
 
-def _draw(x: torch.Tensor, p: float, generator: Generator, seed: Seed) -> TensorMask:
+def _draw(x: torch.Tensor, p: float, rng: RNG, seed: Seed) -> TensorMask:
     """Return the mask of a contiguous tensor."""
-    source = addressable_source(generator, seed)
+    source = addressable_source(rng, seed)
     if source is not None:
         return source_mask(x, p, source, False)
-    assert generator is None or isinstance(generator, torch.Generator)
-    return draw_element_mask(x, p, generator)
+    assert rng is None or isinstance(rng, torch.Generator)
+    return draw_element_mask(x, p, rng)

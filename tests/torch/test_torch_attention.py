@@ -440,7 +440,7 @@ def test_heads_that_do_not_divide():
 
 
 def test_seeds_and_sources():
-    with pytest.raises(TypeError, match="seed is 1 beside a rng"):
+    with pytest.raises(TypeError, match="seed is 1 beside an rng"):
         attention(Q, Q, Q, dropout_p=0.1, seed=1, rng=torch.Generator())
     with pytest.raises(TypeError, match="rng is a int"):
         attention(Q, Q, Q, dropout_p=0.1, rng=1)
@@ -502,6 +502,70 @@ def test_functions_of_pytorch(installed, calls):
     F.scaled_dot_product_attention(*tensors)
     nn.MultiheadAttention(16, 4, 0.1).eval()(*[torch.randn(7, 2, 16)] * 3)
     assert len(calls) == 4
+
+
+FUNCTIONS = {
+    "3-d": (((4, 7, 3), (4, 6, 3), (4, 6, 5)), {}),
+    "causal": (((2, 3, 7, 4),) * 3, {"is_causal": True}),
+    "mask": (((2, 3, 7, 4),) * 3, {"attn_mask": torch.arange(49).view(7, 7) % 5 != 1}),
+    "one key head": (((2, 4, 5, 3), (2, 1, 6, 3), (2, 1, 6, 3)), {}),
+    "one sample": (((1, 4, 5, 3), (2, 4, 6, 3), (2, 4, 6, 3)), {}),
+    "grouped": (((2, 4, 5, 3), (2, 2, 6, 3), (2, 2, 6, 3)), {"enable_gqa": True}),
+}
+
+
+@in_blocks
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_blocks_and_pytorchs_formula_have_the_same_mask(installed, calls, monkeypatch, name):
+    """Which of the two computes cannot be told from the result, nor from later draws."""
+    shapes, options = FUNCTIONS[name]
+    tensors = [made(*shape) for shape in shapes]
+    results = []
+    for found in (True, False):
+        monkeypatch.setattr(_blas, "FOUND", found)
+        torch.manual_seed(3)
+        out = F.scaled_dot_product_attention(*tensors, dropout_p=0.4, **options)
+        results.append((out, *torch.autograd.grad(out.square().sum(), tensors), torch.rand(3)))
+        assert len(calls) == 1
+    for x, y in zip(*results, strict=True):
+        assert_close(x, y, 1e-12)
+
+
+@in_blocks
+def test_masks_that_learn_have_the_same_mask(installed, calls):
+    tensors, bias = [made(2, 3, 7, 4) for _ in range(3)], made(3, 1, 7)
+    torch.manual_seed(3)
+    out = F.scaled_dot_product_attention(*tensors, bias, dropout_p=0.4)
+    assert not calls
+    torch.manual_seed(3)
+    expected = attention(*tensors, bias, 0.4)
+    assert_close(out, expected, 1e-12)
+    inputs = (*tensors, bias)
+    found = torch.autograd.grad(out.square().sum(), inputs)
+    for x, y in zip(found, torch.autograd.grad(expected.square().sum(), inputs), strict=True):
+        assert_close(x, y, 1e-10)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        assert_close(F.scaled_dot_product_attention(*tensors, bias, dropout_p=0.4), out, 1e-12)
+    assert len(calls) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_functions_of_pytorch_in_forward_mode(installed):
+    query, key, value, tangent = torch.randn(4, 2, 2, 5, 3, dtype=torch.float64)
+    torch.manual_seed(3)
+    with forward_ad.dual_level():
+        out = F.scaled_dot_product_attention(
+            forward_ad.make_dual(query, tangent), key, value, dropout_p=0.3
+        )
+        found = forward_ad.unpack_dual(out).tangent
+
+    def function(query):
+        torch.manual_seed(3)
+        return F.scaled_dot_product_attention(query, key, value, dropout_p=0.3)
+
+    step = 1e-6 * tangent
+    assert_close(found, (function(query + step) - function(query - step)) / 2e-6, 1e-8)
 
 
 def test_without_dropout_installing_changes_nothing():

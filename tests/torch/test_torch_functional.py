@@ -81,13 +81,13 @@ def test_a_source_advances_as_by_arrays():
     for shape, noise_shape in (((5, 3), None), ((2, 4, 6), (None, None, 1)), ((7,), None)):
         x = torch.randn(shape)
         function = fastdrop.torch.dropout if noise_shape is None else fastdrop.torch.dropout1d
-        y = function(x, 0.5, generator=source)
+        y = function(x, 0.5, rng=source)
         expected, _ = fd.dropout(x.numpy(), 0.5, rng=twin, noise_shape=noise_shape)
         assert np.array_equal(y.numpy(), expected)
         assert source.position == twin.position
-    fastdrop.torch.dropout(x, 0.0, generator=source)
+    fastdrop.torch.dropout(x, 0.0, rng=source)
     assert source.position == twin.position + 7
-    fastdrop.torch.dropout(x, training=False, generator=source)
+    fastdrop.torch.dropout(x, training=False, rng=source)
     assert source.position == twin.position + 7
 
 
@@ -123,13 +123,13 @@ def test_manual_seed_and_generators_make_masks_again(function):
     assert torch.equal(function(x, 0.5, True), first)
     assert not torch.equal(first, second)
     generator = torch.Generator().manual_seed(7)
-    assert torch.equal(function(x, 0.5, True, generator=generator), first)
-    assert torch.equal(function(x, 0.5, True, generator=generator), second)
+    assert torch.equal(function(x, 0.5, True, rng=generator), first)
+    assert torch.equal(function(x, 0.5, True, rng=generator), second)
 
 
 def test_a_generator_of_its_own_leaves_the_default_alone():
     before = torch.get_rng_state()
-    fastdrop.torch.dropout(torch.ones(10), generator=torch.Generator())
+    fastdrop.torch.dropout(torch.ones(10), rng=torch.Generator())
     fastdrop.torch.dropout(torch.ones(10), seed=1)
     fastdrop.torch.dropout(torch.ones(10), training=False)
     fastdrop.torch.dropout(torch.ones(10), 0.0)
@@ -212,8 +212,8 @@ def test_probabilities_out_of_range_are_refused(function, p):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seed": 1, "generator": torch.Generator()}, "beside a generator"),
-        ({"generator": np.random.default_rng()}, "generator is a Generator; allowed"),
+        ({"seed": 1, "rng": torch.Generator()}, "beside an rng"),
+        ({"rng": np.random.default_rng()}, "rng is a Generator; allowed"),
         ({"seed": "one"}, "seed is 'one'"),
     ],
 )

@@ -141,7 +141,7 @@ def test_generators():
     assert torch.equal(one[1], two[1])
     assert not torch.equal(*one)
     source = fd.Xoshiro256PlusPlus(1)
-    ft.dropout_add(x, x, 0.5, generator=source)
+    ft.dropout_add(x, x, 0.5, rng=source)
     assert source.position == x.numel()
 
 
@@ -159,8 +159,8 @@ def test_bad_arguments():
     x = made((4, 6), torch.float32)
     with pytest.raises(ValueError, match=r"p is 1.5; allowed are numbers in \[0, 1\]"):
         ft.dropout_add(x, x, 1.5)
-    with pytest.raises(TypeError, match="seed is 1 beside a generator"):
-        ft.relu_dropout(x, 0.5, seed=1, generator=torch.Generator())
+    with pytest.raises(TypeError, match="seed is 1 beside an rng"):
+        ft.relu_dropout(x, 0.5, seed=1, rng=torch.Generator())
 
 
 @pytest.mark.parametrize("name", ["DropoutAdd", "ReLUDropout"])

@@ -188,7 +188,7 @@ def test_sources_are_refused_in_traced_programs():
         torch._subclasses.FakeTensorMode(),
         pytest.raises(TypeError, match="in a traced program; allowed are a seed"),
     ):
-        fastdrop.torch.dropout(torch.ones(3), generator=source)
+        fastdrop.torch.dropout(torch.ones(3), rng=source)
 
 
 @pytest.mark.slow
