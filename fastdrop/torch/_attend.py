@@ -361,8 +361,8 @@ class _Attend(Function):
 
     @staticmethod
     def backward(ctx: Any, out_gradient: torch.Tensor) -> tuple[Optional, ...]:
-        *tensors, out, statistics = ctx.saved_tensors
-        inputs = Inputs(*tensors, ctx.causal, ctx.scale, ctx.shape)
+        query, key, value, bias, out, statistics = ctx.saved_tensors
+        inputs = Inputs(query, key, value, bias, ctx.causal, ctx.scale, ctx.shape)
         if _is_grad_enabled():  # this derivative will be derived again
             gradients = gradients_of_whole(inputs, ctx.mask, out_gradient)
         else:

@@ -156,6 +156,36 @@ def test_sizes_of_several_blocks(dtype, causal, threads):
     assert_is_the_formula(query, key, value, None, 0.2, causal, seed=8)
 
 
+def test_two_axes():
+    tensors = made(9, 4), made(7, 4), made(7, 5)
+    assert_is_the_formula(*tensors, None, 0.3, seed=6)
+    assert_is_the_formula(*tensors, None, 0.3, True, seed=6)
+    assert_is_the_formula(*tensors, torch.rand(9, 7) < 0.6, 0.3, seed=6)
+
+
+LIKE_PYTORCH = {
+    "none": {},
+    "causal": {"is_causal": True},
+    "bools": {
+        "attn_mask": torch.tensor([[True, False, True], [False] * 3, [True] * 3, [False] * 3])
+    },
+    "numbers": {"attn_mask": torch.tensor([[1.0], [-math.inf], [0.0], [2.0]], dtype=torch.float64)},
+    "scale": {"scale": 3.0},
+}
+
+
+@pytest.mark.parametrize("name", LIKE_PYTORCH)
+def test_where_nothing_happens_to_be_dropped_it_is_pytorchs(name):
+    """Causal rows beyond the keys and rows that see nothing included; 2**-70 drops nothing."""
+    tensors, options = (made(2, 3, 4, 5), made(2, 3, 3, 5), made(2, 3, 3, 6)), LIKE_PYTORCH[name]
+    out = attention(*tensors, dropout_p=2.0**-70, seed=1, **options)
+    expected = F.scaled_dot_product_attention(*tensors, **options)
+    assert_close(out, expected, 1e-12)
+    found = torch.autograd.grad(out.square().sum(), tensors)
+    for x, y in zip(found, torch.autograd.grad(expected.square().sum(), tensors), strict=True):
+        assert_close(x, y, 1e-12)
+
+
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_halves_with_masks(dtype):
     query, key, value = (made(2, 4, 50, 16, dtype=dtype) for _ in range(3))
@@ -575,6 +605,19 @@ def test_without_dropout_installing_changes_nothing():
         found = F.scaled_dot_product_attention(*tensors, is_causal=True)
     assert torch.equal(found, out)
     assert type(found.grad_fn) is type(out.grad_fn)
+
+
+def test_uninstalled_attention_is_pytorchs(calls):
+    tensors = [made(2, 3, 7, 4) for _ in range(3)]
+    torch.manual_seed(3)
+    out = F.scaled_dot_product_attention(*tensors, dropout_p=0.5)
+    with fastdrop.torch.installed():
+        F.scaled_dot_product_attention(*tensors, dropout_p=0.5)
+    count = len(calls)
+    torch.manual_seed(3)
+    found = F.scaled_dot_product_attention(*tensors, dropout_p=0.5)
+    assert torch.equal(found, out)
+    assert len(calls) == count
 
 
 def test_without_a_blas_it_is_the_formula_too(monkeypatch, calls):
