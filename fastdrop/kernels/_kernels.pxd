@@ -217,6 +217,7 @@ cdef extern from "engine/attention.h" nogil:
         fd_matrices value_gradient
         size_t rows
         size_t columns
+        bint split
 
 
 cdef extern from "engine/stream.h" nogil:

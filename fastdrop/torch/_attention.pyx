@@ -124,14 +124,17 @@ cdef void run_share(void *context) noexcept nogil:
         part += team
 
 
-cdef int run(const fd_attention *attention, bint backward, size_t threads) except -1:
+cdef int run(fd_attention *attention, bint backward, size_t threads) except -1:
     cdef attention_call call
     cdef size_t part
+    threads = min(threads, attention.heads * attention.queries * attention.keys // SCORES_A_THREAD)
+    if openmp_parallel == NULL:
+        threads = 1
+    # Split, backward has 7 matrix products instead of 5, for any number of threads.
+    attention.split = backward and 2 * threads > 3 * (attention.heads // attention.group)
     call.attention, call.backward = attention, backward
     call.parts = attention_parts(attention, backward)
-    threads = min(threads, call.parts,
-                  attention.heads * attention.queries * attention.keys // SCORES_A_THREAD)
-    call.threads = threads if threads > 1 and openmp_parallel != NULL else 1
+    call.threads = max(<size_t>1, min(threads, call.parts))
     call.scratch_bytes = (attention_scratch(attention, backward) + 63) // 64 * 64
     call.scratch = <char *>malloc(call.threads * call.scratch_bytes)
     if call.scratch == NULL:

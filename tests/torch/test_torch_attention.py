@@ -156,6 +156,22 @@ def test_sizes_of_several_blocks(dtype, causal, threads):
     assert_is_the_formula(query, key, value, None, 0.2, causal, seed=8)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("key_heads", [1, 2])
+def test_more_threads_than_key_heads(causal, key_heads):
+    """Backward is split then, with the same sums in the same order."""
+    shapes = (4, 301, 8), (key_heads, 2500, 8), (key_heads, 2500, 5)
+    tensors, gradient = [made(*shape) for shape in shapes], torch.randn(4, 301, 5).double()
+    results = []
+    for threads in (1, 2, 4, 7):
+        torch.set_num_threads(threads)
+        out = attention(*tensors, None, 0.2, causal, enable_gqa=True, seed=8)
+        results.append((out, *torch.autograd.grad(out, tensors, gradient)))
+    for result in results[1:]:
+        for x, y in zip(result, results[0], strict=True):
+            assert_close(x, y, 1e-13)
+
+
 def test_two_axes():
     tensors = made(9, 4), made(7, 4), made(7, 5)
     assert_is_the_formula(*tensors, None, 0.3, seed=6)

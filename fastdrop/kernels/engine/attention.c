@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { GROUP = 16, ALIGNMENT = 64 };
+enum { GROUP = 16, ALIGNMENT = 64, MOST_RANGES = 8 };
 
 static size_t
 number_size(const fd_attention *attention)
@@ -174,17 +174,16 @@ scale_row(const fd_attention *attention, char *row, double factor)
     }
 }
 
-size_t
-fd_attention_parts(const fd_attention *attention, int backward)
+static size_t
+blocks_of_rows(const fd_attention *attention)
 {
-    const size_t blocks = (attention->queries + attention->rows - 1) / attention->rows;
-    return backward ? attention->heads / attention->group : attention->heads * blocks;
+    return (attention->queries + attention->rows - 1) / attention->rows;
 }
 
 void
 fd_attention_forward(const fd_attention *attention, size_t part_index, void *scratch)
 {
-    const size_t blocks = (attention->queries + attention->rows - 1) / attention->rows;
+    const size_t blocks = blocks_of_rows(attention);
     const size_t size = number_size(attention);
     const block part = rows_of_head(attention, part_index / blocks,
                                     part_index % blocks * attention->rows);
@@ -260,9 +259,16 @@ turn_gradients(const fd_attention *attention, const block *part, const workspace
     }
 }
 
+/* Which gradients to compute, of the blocks of which heads, rows and columns. */
+typedef struct {
+    int of_query, of_key;
+    size_t head, heads_end, row, rows_end, column, columns_end;
+} range;
+
 /* What one block adds to the gradients. */
 static void
-backward_block(const fd_attention *attention, const block *part, const workspace *work)
+backward_block(const fd_attention *attention, const range *todo, const block *part,
+               const workspace *work)
 {
     const size_t head = part->head, key_head = head / attention->group;
     const int64_t stride = (int64_t)work->stride;
@@ -274,51 +280,125 @@ backward_block(const fd_attention *attention, const block *part, const workspace
              row_of(attention, &attention->value, key_head, part->left), attention->value.stride,
              1, 0.0, work->gradients, stride);
     turn_gradients(attention, part, work);
-    multiply(attention, part->columns, attention->value_width, part->rows, 1.0, work->scores,
-             stride, 1, gradient, out_gradient->stride, 0, 1.0,
-             row_of(attention, &attention->value_gradient, key_head, part->left),
-             attention->value_gradient.stride);
-    multiply(attention, part->columns, attention->width, part->rows, 1.0, work->gradients, stride,
-             1, row_of(attention, &attention->query, head, part->first), attention->query.stride,
-             0, 1.0, row_of(attention, &attention->key_gradient, key_head, part->left),
-             attention->key_gradient.stride);
-    multiply(attention, part->rows, attention->width, part->columns, 1.0, work->gradients, stride,
-             0, row_of(attention, &attention->key, key_head, part->left), attention->key.stride, 0,
-             part->left ? 1.0 : 0.0,
-             row_of(attention, &attention->query_gradient, head, part->first),
-             attention->query_gradient.stride);
-}
-
-static void
-clear(const fd_attention *attention, const fd_matrices *matrices, size_t head, size_t width)
-{
-    for (size_t row = 0; row < attention->keys; row++) {
-        memset(row_of(attention, matrices, head, row), 0, width * number_size(attention));
+    if (todo->of_key) {
+        multiply(attention, part->columns, attention->value_width, part->rows, 1.0, work->scores,
+                 stride, 1, gradient, out_gradient->stride, 0, 1.0,
+                 row_of(attention, &attention->value_gradient, key_head, part->left),
+                 attention->value_gradient.stride);
+        multiply(attention, part->columns, attention->width, part->rows, 1.0, work->gradients,
+                 stride, 1, row_of(attention, &attention->query, head, part->first),
+                 attention->query.stride, 0, 1.0,
+                 row_of(attention, &attention->key_gradient, key_head, part->left),
+                 attention->key_gradient.stride);
+    }
+    if (todo->of_query) {
+        multiply(attention, part->rows, attention->width, part->columns, 1.0, work->gradients,
+                 stride, 0, row_of(attention, &attention->key, key_head, part->left),
+                 attention->key.stride, 0, part->left ? 1.0 : 0.0,
+                 row_of(attention, &attention->query_gradient, head, part->first),
+                 attention->query_gradient.stride);
     }
 }
 
-void
-fd_attention_backward(const fd_attention *attention, size_t key_head, void *scratch)
+/* Columns [column, columns_end) of the blocks of rows that start at `first`. */
+static void
+backward_rows(const fd_attention *attention, const range *todo, size_t head, size_t first,
+              const workspace *work)
 {
+    block part = rows_of_head(attention, head, first);
+    const size_t seen = fd_min(part.columns, todo->columns_end);
+    if (seen <= todo->column) {
+        return;
+    }
+    draw_kept(attention, &part, work->kept);
+    for (size_t row = 0; row < part.rows; row++) {
+        work->delta[row] =
+            product_of_rows(attention, row_of(attention, &attention->out, head, first + row),
+                            row_of(attention, &attention->out_gradient, head, first + row));
+    }
+    for (part.left = todo->column; part.left < seen; part.left += attention->columns) {
+        part.columns = fd_min(attention->columns, seen - part.left);
+        backward_block(attention, todo, &part, work);
+    }
+}
+
+static void
+clear(const fd_attention *attention, const fd_matrices *matrices, const range *todo, size_t width)
+{
+    for (size_t row = todo->column; row < todo->columns_end; row++) {
+        memset(row_of(attention, matrices, todo->head / attention->group, row), 0,
+               width * number_size(attention));
+    }
+}
+
+/* The columns of a range, where backward is split: whole blocks, and few ranges, for each of
+ * them draws the masks of its rows again. */
+static size_t
+columns_of_range(const fd_attention *attention)
+{
+    const size_t blocks = (attention->keys + attention->columns - 1) / attention->columns;
+    return (blocks + MOST_RANGES - 1) / MOST_RANGES * attention->columns;
+}
+
+static size_t
+ranges_of_columns(const fd_attention *attention)
+{
+    const size_t columns = columns_of_range(attention);
+    return (attention->keys + columns - 1) / columns;
+}
+
+size_t
+fd_attention_parts(const fd_attention *attention, int backward)
+{
+    const size_t key_heads = attention->heads / attention->group;
+    const size_t parts_of_queries = attention->heads * blocks_of_rows(attention);
+    if (!backward) {
+        return parts_of_queries;
+    }
+    return attention->split ? key_heads * ranges_of_columns(attention) + parts_of_queries
+                            : key_heads;
+}
+
+/* Of keys and queries at once; or of a range of keys; or, these done, of a block of queries. */
+static range
+range_of_part(const fd_attention *attention, size_t part)
+{
+    const size_t group = attention->group, ranges = ranges_of_columns(attention);
+    const size_t parts_of_keys = attention->heads / group * ranges;
+    range todo = {.of_query = 1,
+                  .of_key = 1,
+                  .head = part * group,
+                  .rows_end = attention->queries,
+                  .columns_end = attention->keys};
+    if (attention->split && part < parts_of_keys) {
+        todo.of_query = 0;
+        todo.head = part / ranges * group;
+        todo.column = part % ranges * columns_of_range(attention);
+        todo.columns_end = fd_min(todo.column + columns_of_range(attention), attention->keys);
+    } else if (attention->split) {
+        const size_t blocks = blocks_of_rows(attention), index = part - parts_of_keys;
+        todo.of_key = 0;
+        todo.head = index / blocks;
+        todo.row = index % blocks * attention->rows;
+        todo.rows_end = fd_min(todo.row + attention->rows, attention->queries);
+    }
+    todo.heads_end = todo.head + (todo.of_key ? group : 1);
+    return todo;
+}
+
+void
+fd_attention_backward(const fd_attention *attention, size_t part, void *scratch)
+{
+    const range todo = range_of_part(attention, part);
     workspace work;
     lay_out(attention, 1, (char *)scratch, &work);
-    clear(attention, &attention->key_gradient, key_head, attention->width);
-    clear(attention, &attention->value_gradient, key_head, attention->value_width);
-    for (size_t i = 0; i < attention->group; i++) {
-        const size_t head = key_head * attention->group + i;
-        for (size_t first = 0; first < attention->queries; first += attention->rows) {
-            block part = rows_of_head(attention, head, first);
-            const size_t seen = part.columns;
-            draw_kept(attention, &part, work.kept);
-            for (size_t row = 0; row < part.rows; row++) {
-                work.delta[row] =
-                    product_of_rows(attention, row_of(attention, &attention->out, head, first + row),
-                                    row_of(attention, &attention->out_gradient, head, first + row));
-            }
-            for (part.left = 0; part.left < seen; part.left += attention->columns) {
-                part.columns = fd_min(attention->columns, seen - part.left);
-                backward_block(attention, &part, &work);
-            }
+    if (todo.of_key) {
+        clear(attention, &attention->key_gradient, &todo, attention->width);
+        clear(attention, &attention->value_gradient, &todo, attention->value_width);
+    }
+    for (size_t head = todo.head; head < todo.heads_end; head++) {
+        for (size_t row = todo.row; row < todo.rows_end; row += attention->rows) {
+            backward_rows(attention, &todo, head, row, &work);
         }
     }
 }

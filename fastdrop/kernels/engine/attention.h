@@ -41,6 +41,7 @@ typedef struct {
     double *largest, *inverse;       /* (heads, queries): of each row, see fd_softmax */
     fd_matrices out_gradient, query_gradient, key_gradient, value_gradient; /* backward only */
     size_t rows, columns;            /* of a block; columns in backward only */
+    int split; /* backward: keys and queries apart, with scores computed twice, on more threads */
 } fd_attention;
 
 /* Bytes of scratch memory that one thread needs. */
@@ -52,7 +53,8 @@ size_t fd_attention_parts(const fd_attention *attention, int backward);
 /* Writes `out`, `largest` and `inverse` of one part: a block of rows of one head. */
 void fd_attention_forward(const fd_attention *attention, size_t part, void *scratch);
 
-/* Writes the three gradients of one part: of one key head and its group. */
+/* Writes gradients of one part: all three of one key head and its group; or where backward is
+ * split, those of some keys and values, or of some queries: the same numbers. */
 void fd_attention_backward(const fd_attention *attention, size_t part, void *scratch);
 
 #endif
