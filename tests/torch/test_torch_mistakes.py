@@ -34,7 +34,7 @@ def source():
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("wrong", [np.ones((2, 3, 4)), [1.0], None, 1.5, "x"])
 def test_what_is_no_tensor(function, wrong, source):
-    for options in ({"generator": source}, {}):
+    for options in ({"rng": source}, {}):
         with pytest.raises(TypeError, match=f"x is a {type(wrong).__name__}; allowed are tensors"):
             function(wrong, 0.5, True, **options)
 
@@ -44,18 +44,18 @@ def test_what_is_no_tensor(function, wrong, source):
 @pytest.mark.parametrize("training", ["no", None, 0, []])
 def test_training_is_true_or_false(function, training, source):
     with pytest.raises(TypeError, match=r"training is .*; allowed are True and False"):
-        function(x, 0.5, training, generator=source)
+        function(x, 0.5, training, rng=source)
 
 
 def test_inplace_is_true_or_false(source):
     with pytest.raises(TypeError, match="inplace is 'no'; allowed are True and False"):
-        fastdrop.torch.dropout(x, 0.5, True, "no", generator=source)
+        fastdrop.torch.dropout(x, 0.5, True, "no", rng=source)
 
 
 def test_a_leaf_in_place(source):
     leaf = torch.ones(3, requires_grad=True)
     with pytest.raises(RuntimeError, match="x is a leaf Variable that requires grad; allowed"):
-        fastdrop.torch.dropout(leaf, 0.5, True, True, generator=source)
+        fastdrop.torch.dropout(leaf, 0.5, True, True, rng=source)
     assert fastdrop.torch.dropout(leaf, 0.5, False, True) is leaf
 
 
@@ -68,8 +68,8 @@ def test_a_leaf_in_place_where_nothing_is_recorded():
 
 def test_seeds_are_checked_where_nothing_is_drawn(source):
     for options in ({"training": False}, {"p": 0.0}):
-        with pytest.raises(TypeError, match="seed is 1 beside a generator"):
-            fastdrop.torch.dropout(x, seed=1, generator=torch.Generator(), **options)
+        with pytest.raises(TypeError, match="seed is 1 beside an rng"):
+            fastdrop.torch.dropout(x, seed=1, rng=torch.Generator(), **options)
         with pytest.raises(ValueError, match="seed is -1; allowed"):
             fastdrop.torch.dropout(x, seed=-1, **options)
 
@@ -87,7 +87,7 @@ def test_seeds_are_checked_where_nothing_is_drawn(source):
 )
 def test_dropout_add(arguments, options, error, words, source):
     with pytest.raises(error, match=words):
-        fastdrop.torch.dropout_add(*arguments, generator=source, **options)
+        fastdrop.torch.dropout_add(*arguments, rng=source, **options)
 
 
 @pytest.mark.parametrize(
