@@ -4,13 +4,29 @@
  * NaN or infinity is 0 too. Sums and products are rounded one by one, as NumPy's are; the
  * half-width types are computed in float32 and rounded once, at the end.
  *
- * Each dtype is written once, for groups of 16 (float64: 8) elements; a last part group goes
- * through buffers. The operation and where to store are constants by the time of compilation.
+ * Each dtype is written once, for groups of 64 bytes; a last part group goes through buffers. The
+ * operation and where to store are constants by the time of compilation.
  */
 #ifndef FD_APPLY_H
 #define FD_APPLY_H
 
 #include "../kernels.h"
+#include "half_width.h"
+
+FD_INLINE uint32_t
+bits_load32(const uint8_t *kept)
+{
+    return (uint32_t)kept[0] | (uint32_t)kept[1] << 8 | (uint32_t)kept[2] << 16 |
+           (uint32_t)kept[3] << 24;
+}
+
+FD_INLINE void
+bits_store32(uint8_t *kept, uint32_t bits)
+{
+    for (int i = 0; i < 4; i++) {
+        kept[i] = (uint8_t)(bits >> 8 * i);
+    }
+}
 
 FD_INLINE uint16_t
 bits_load16(const uint8_t *kept)
@@ -37,42 +53,53 @@ bits_store8(uint8_t *kept, uint8_t bits)
     kept[0] = bits;
 }
 
-/* NUMBER is the type that DTYPE is computed in, N the prefix of its vectors. */
-#define FD_DEFINE_APPLY(DTYPE, ELEMENT, NUMBER, N, GROUP, LOAD, STORE)                             \
+/* Elements of float32 and float64 are the numbers that they are computed in. */
+#define f32_numbers f32_load
+#define f32_factors f32_load
+#define f32_narrow(a) (a)
+#define f32_add_kept(other, number, bits) f32_add(f32_load(other), f32_keep(number, bits))
+#define f64_numbers f64_load
+#define f64_factors f64_load
+#define f64_narrow(a) (a)
+#define f64_add_kept(other, number, bits) f64_add(f64_load(other), f64_keep(number, bits))
+
+/* V is the prefix of vectors of GROUP elements, N that of the vectors of type NUMBER that they are
+ * computed in. */
+#define FD_DEFINE_APPLY(DTYPE, ELEMENT, NUMBER, V, N, GROUP)                                       \
     FD_INLINE void DTYPE##_group(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,     \
-                                 const ELEMENT *other, const ELEMENT *bias,                        \
+                                 v_##V dropped, const ELEMENT *other, const ELEMENT *bias,         \
                                  const NUMBER *factors, ELEMENT *y,                                \
                                  const fd_operation operation, const int past_caches)              \
     {                                                                                              \
         uint##GROUP##_t bits = bits_load##GROUP(kept);                                             \
-        v_##N result = LOAD(x);                                                                    \
-        if (operation == FD_ADD_BIAS) {                                                            \
-            result = N##_add(result, LOAD(bias));                                                  \
-        }                                                                                          \
+        v_##V result;                                                                              \
         if (operation == FD_RELU) {                                                                \
-            bits &= N##_not_below(result);                                                         \
+            bits &= V##_not_below(V##_load(x));                                                    \
             bits_store##GROUP(kept, bits);                                                         \
         }                                                                                          \
         if (operation == FD_SELECT) {                                                              \
-            result = N##_select(result, LOAD(other), bits);                                        \
-        } else if (operation == FD_SCALE_EACH) {                                                   \
-            result = N##_keep(N##_mul(result, N##_load(factors)), bits);                           \
+            result = V##_select(V##_load(x), V##_load(other), bits);                               \
         } else {                                                                                   \
-            result = N##_mul(result, N##_set1((NUMBER)operands->scale));                           \
+            v_##N number = V##_numbers(x);                                                         \
+            if (operation == FD_ADD_BIAS) {                                                        \
+                number = N##_add(number, V##_numbers(bias));                                       \
+            }                                                                                      \
+            number = N##_mul(number, operation == FD_SCALE_EACH                                    \
+                                         ? V##_factors(factors)                                    \
+                                         : N##_set1((NUMBER)operands->scale));                     \
             if (operation == FD_AFFINE) {                                                          \
-                result = N##_add(result, N##_set1((NUMBER)operands->shift));                       \
-                result = N##_select(result, N##_set1((NUMBER)operands->dropped), bits);            \
+                number = N##_add(number, N##_set1((NUMBER)operands->shift));                       \
+                result = V##_select(V##_narrow(number), dropped, bits);                            \
+            } else if (operation == FD_ADD || operation == FD_ADD_BIAS) {                          \
+                result = V##_add_kept(other, number, bits);                                        \
             } else {                                                                               \
-                result = N##_keep(result, bits);                                                   \
+                result = V##_keep(V##_narrow(number), bits);                                       \
             }                                                                                      \
         }                                                                                          \
-        if (operation == FD_ADD || operation == FD_ADD_BIAS) {                                     \
-            result = N##_add(LOAD(other), result);                                                 \
-        }                                                                                          \
         if (past_caches) {                                                                         \
-            STORE##_past(y, result);                                                               \
+            V##_store_past(y, result);                                                             \
         } else {                                                                                   \
-            STORE(y, result);                                                                      \
+            V##_store(y, result);                                                                  \
         }                                                                                          \
     }                                                                                              \
     FD_INLINE void DTYPE##_loop(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,      \
@@ -80,6 +107,7 @@ bits_store8(uint8_t *kept, uint8_t bits)
                                 const int past_caches)                                             \
     {                                                                                              \
         const fd_operands fixed = *operands; /* y cannot alias it */                               \
+        const v_##V dropped = V##_narrow(N##_set1((NUMBER)fixed.dropped));                         \
         const int has_other = operation == FD_ADD || operation == FD_ADD_BIAS ||                   \
                               operation == FD_SELECT;                                              \
         const int has_bias = operation == FD_ADD_BIAS, has_factors = operation == FD_SCALE_EACH;   \
@@ -88,22 +116,23 @@ bits_store8(uint8_t *kept, uint8_t bits)
         const NUMBER *factors = (const NUMBER *)fixed.factors;                                     \
         size_t i = 0;                                                                              \
         for (; i + GROUP <= n; i += GROUP) {                                                       \
-            DTYPE##_group(kept + i / 8, x + i, &fixed, other + i, bias + i,                        \
+            DTYPE##_group(kept + i / 8, x + i, &fixed, dropped, other + i, bias + i,               \
                           has_factors ? factors + i : NULL, y + i, operation, past_caches);        \
         }                                                                                          \
         if (i < n) {                                                                               \
             const size_t size = (n - i) * sizeof(ELEMENT);                                         \
             ELEMENT rest[GROUP] = {0}, rest_other[GROUP] = {0}, rest_bias[GROUP] = {0};            \
             NUMBER rest_factors[GROUP] = {0};                                                      \
-            uint8_t rest_kept[2] = {kept[i / 8], n - i > 8 ? kept[i / 8 + 1] : 0};                 \
+            uint8_t rest_kept[(GROUP + 7) / 8] = {0};                                              \
+            memcpy(rest_kept, kept + i / 8, (n - i + 7) / 8);                                      \
             memcpy(rest, x + i, size);                                                             \
             memcpy(rest_other, other + i, size);                                                   \
             memcpy(rest_bias, bias + i, size);                                                     \
             if (has_factors) {                                                                     \
                 memcpy(rest_factors, factors + i, (n - i) * sizeof(NUMBER));                       \
             }                                                                                      \
-            DTYPE##_group(rest_kept, rest, &fixed, rest_other, rest_bias, rest_factors, rest,      \
-                          operation, 0);                                                           \
+            DTYPE##_group(rest_kept, rest, &fixed, dropped, rest_other, rest_bias, rest_factors,   \
+                          rest, operation, 0);                                                     \
             memcpy(y + i, rest, size);                                                             \
             if (operation == FD_RELU) {                                                            \
                 memcpy(kept + i / 8, rest_kept, (n - i + 7) / 8);                                  \
@@ -130,10 +159,10 @@ bits_store8(uint8_t *kept, uint8_t bits)
         DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 1);           \
     }
 
-FD_DEFINE_APPLY(float16, uint16_t, float, f32, 16, f32_load_half, f32_store_half)
-FD_DEFINE_APPLY(bfloat16, uint16_t, float, f32, 16, f32_load_bfloat, f32_store_bfloat)
-FD_DEFINE_APPLY(float32, float, float, f32, 16, f32_load, f32_store)
-FD_DEFINE_APPLY(float64, double, double, f64, 8, f64_load, f64_store)
+FD_DEFINE_APPLY(float16, uint16_t, float, f16, f32x2, 32)
+FD_DEFINE_APPLY(bfloat16, uint16_t, float, bf16, f32x2, 32)
+FD_DEFINE_APPLY(float32, float, float, f32, f32, 16)
+FD_DEFINE_APPLY(float64, double, double, f64, f64, 8)
 
 /* The entries of the table, for one operation. */
 #define FD_ALL_DTYPES(NAME)                                                                        \

@@ -20,6 +20,8 @@ typedef __m256d r_f64;
 #define r_add64(a, b) _mm256_add_epi64(a, b)
 #define r_sub64(a, b) _mm256_sub_epi64(a, b)
 #define r_or(a, b) _mm256_or_si256(a, b)
+#define r_and(a, b) _mm256_and_si256(a, b)
+#define r_shl32(a, n) _mm256_slli_epi32(a, n)
 #define r_shr32(a, n) _mm256_srli_epi32(a, n)
 #define r_xor(a, b) _mm256_xor_si256(a, b)
 #define r_shl64(a, n) _mm256_slli_epi64(a, n)
@@ -28,6 +30,17 @@ typedef __m256d r_f64;
 #define r_join32(low, high) _mm256_blend_epi32(low, _mm256_slli_epi64(high, 32), 0xAA)
 #define r_zip_even(a, b) _mm256_unpacklo_epi64(a, b)
 #define r_zip_odd(a, b) _mm256_unpackhi_epi64(a, b)
+#define r_set1_16(x) _mm256_set1_epi16((short)(x))
+#define r_bits16(bits, i)                                                                          \
+    _mm256_shuffle_epi8(_mm256_set1_epi32((int)(bits)), _mm256_set1_epi16((i) ? 0x0302 : 0x0100))
+#define r_sub16(a, b) _mm256_sub_epi16(a, b)
+#define r_eq16(a, b) _mm256_cmpeq_epi16(a, b)
+#define r_gt16(a, b) _mm256_cmpgt_epi16(a, b)
+#define r_andnot(a, b) _mm256_andnot_si256(a, b)
+#define r_choose16(a, b, set) _mm256_blendv_epi8(b, a, set)
+#define r_tops16(even, odd) _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xAA)
+#define r_rests16(even, odd) _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xAA)
+#define r_store_past(to, v) _mm256_stream_si256((__m256i *)(void *)(to), v)
 #define r_bytes_eq(a, b) ((uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)))
 #define r_bytes_ge(a, b) r_bytes_eq(_mm256_max_epu8(a, b), a)
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
@@ -36,6 +49,10 @@ typedef __m256d r_f64;
 #define r_f32_load(from) _mm256_loadu_ps(from)
 #define r_f32_store(to, v) _mm256_storeu_ps(to, v)
 #define r_f32_store_past(to, v) _mm256_stream_ps(to, v)
+#define r_f32_in_order(a) /* the middle two pairs are exchanged */                                 \
+    _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(a), 0xD8))
+#define r_f32_even(a, b) r_f32_in_order(_mm256_shuffle_ps(a, b, 0x88))
+#define r_f32_odd(a, b) r_f32_in_order(_mm256_shuffle_ps(a, b, 0xDD))
 #define r_f32_mul(a, b) _mm256_mul_ps(a, b)
 #define r_f32_add(a, b) _mm256_add_ps(a, b)
 #define r_f32_sub(a, b) _mm256_sub_ps(a, b)
@@ -44,6 +61,7 @@ typedef __m256d r_f64;
     _mm256_castsi256_ps(                                                                           \
         _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127)), 23))
 #define r_f32_from_i32(a) _mm256_cvtepi32_ps(a)
+#define r_f32_from_bits(a) _mm256_castsi256_ps(a)
 #define r_f32_bits(a) _mm256_castps_si256(a)
 #define r_bit32(a, n) _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a, 31 - (n))))
 #define r_f32_mantissa(a)                                                                          \
@@ -58,8 +76,17 @@ typedef __m256d r_f64;
 #define r_f32_to_half(v) _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define r_f32_store_half(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_half(v))
 #define r_f32_store_bfloat(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))
-#define r_f32_store_half_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), r_f32_to_half(v))
-#define r_f32_store_bfloat_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))
+#define r_f32_to_halves(low, high)                                                                 \
+    _mm256_inserti128_si256(_mm256_castsi128_si256(r_f32_to_half(low)), r_f32_to_half(high), 1)
+
+/* One bit of each 16 that are all ones or all zeros. */
+FD_INLINE uint32_t
+r_signs16(__m256i lanes)
+{
+    const __m256i packed = _mm256_packs_epi16(lanes, _mm256_setzero_si256());
+    const uint32_t bits = (uint32_t)_mm256_movemask_epi8(packed);
+    return bits >> 8 | (bits & 0xFF);
+}
 
 /* Both halves of the table; bit 3 of the place, moved to the sign, chooses. */
 FD_INLINE r_f32

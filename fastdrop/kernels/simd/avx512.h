@@ -10,6 +10,7 @@
 #include "../common.h"
 
 typedef __m512i v_u64;
+typedef __m512i v_u16;
 typedef __m512 v_f32;
 typedef __m512d v_f64;
 
@@ -64,8 +65,45 @@ typedef __m512d v_f64;
 #define f32_store_half(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), f32_to_half(v))
 #define f32_store_bfloat(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), f32_to_bfloat(v))
 #define f32_store_past(to, v) _mm512_stream_ps(to, v)
-#define f32_store_half_past(to, v) _mm256_stream_si256((__m256i *)(void *)(to), f32_to_half(v))
-#define f32_store_bfloat_past(to, v) _mm256_stream_si256((__m256i *)(void *)(to), f32_to_bfloat(v))
+
+#define u16_set1(x) _mm512_set1_epi16((short)(x))
+#define u16_load(from) _mm512_loadu_si512((const void *)(from))
+#define u16_store(to, v) _mm512_storeu_si512((void *)(to), v)
+#define u16_store_past(to, v) _mm512_stream_si512((__m512i *)(void *)(to), v)
+#define u16_greater(a, b) ((uint32_t)_mm512_cmpgt_epi16_mask(a, b))
+#define u16_equal(a, b) ((uint32_t)_mm512_cmpeq_epi16_mask(a, b))
+#define u16_except(a, b) _mm512_maskz_mov_epi16(_mm512_cmpneq_epi16_mask(a, b), a)
+#define u16_keep(a, bits) _mm512_maskz_mov_epi16((__mmask32)(bits), a)
+#define u16_select(a, b, bits) _mm512_mask_blend_epi16((__mmask32)(bits), b, a)
+#define f32_load_even(from) f32_pick(from, 0)
+#define f32_load_odd(from) f32_pick(from, 1)
+#define f32_from_even_bfloats(a) _mm512_castsi512_ps(_mm512_slli_epi32(a, 16))
+#define f32_from_odd_bfloats(a)                                                                    \
+    _mm512_castsi512_ps(_mm512_and_si512(a, _mm512_set1_epi32((int)0xFFFF0000u)))
+
+/* Every second number, from the first one on. */
+FD_INLINE v_f32
+f32_pick(const float *from, const int first)
+{
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i index = _mm512_add_epi32(even, _mm512_set1_epi32(first));
+    return _mm512_permutex2var_ps(f32_load(from), index, f32_load(from + 16));
+}
+
+/* What is cut off decides, together with the last bit that stays: one more than half of 16 bits,
+ * or half and an odd number, rounds up. */
+FD_INLINE v_u16
+f32_to_bfloats(v_f32 even, v_f32 odd)
+{
+    const __m512i a = _mm512_castps_si512(even), b = _mm512_castps_si512(odd);
+    const __m512i top = _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(a, 16), b);
+    const __m512i rest = _mm512_mask_blend_epi16(0xAAAAAAAA, a, _mm512_slli_epi32(b, 16));
+    const __m512i ones = _mm512_set1_epi16(1); /* rest | (top & 1): */
+    const __m512i decider = _mm512_ternarylogic_epi64(rest, top, ones, 0xF8);
+    const __mmask32 up = _mm512_cmpgt_epu16_mask(decider, _mm512_set1_epi16(-0x8000));
+    return _mm512_mask_add_epi16(top, up, top, ones);
+}
 
 FD_INLINE v_f32
 f32_load_bfloat(const uint16_t *from)
@@ -85,6 +123,80 @@ f32_to_bfloat(v_f32 v)
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
     const __m512i rounded = _mm512_mask_add_epi32(quiet, number, bits, half);
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+}
+
+/* float16 stays in registers of 16, as it is converted. */
+#define FD_OWN_F16
+
+typedef struct {
+    __m256i first, second;
+} v_f16;
+
+FD_INLINE v_f16
+f16_load(const uint16_t *from)
+{
+    const v_f16 result = {_mm256_loadu_si256((const __m256i *)(const void *)from),
+                          _mm256_loadu_si256((const __m256i *)(const void *)(from + 16))};
+    return result;
+}
+
+FD_INLINE void
+f16_store(uint16_t *to, v_f16 v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, v.first);
+    _mm256_storeu_si256((__m256i *)(void *)(to + 16), v.second);
+}
+
+FD_INLINE void
+f16_store_past(uint16_t *to, v_f16 v)
+{
+    _mm256_stream_si256((__m256i *)(void *)to, v.first);
+    _mm256_stream_si256((__m256i *)(void *)(to + 16), v.second);
+}
+
+FD_INLINE v_f16
+f16_keep(v_f16 a, uint32_t bits)
+{
+    const v_f16 result = {_mm256_maskz_mov_epi16((__mmask16)bits, a.first),
+                          _mm256_maskz_mov_epi16((__mmask16)(bits >> 16), a.second)};
+    return result;
+}
+
+FD_INLINE v_f16
+f16_select(v_f16 a, v_f16 b, uint32_t bits)
+{
+    const v_f16 result = {
+        _mm256_mask_blend_epi16((__mmask16)bits, b.first, a.first),
+        _mm256_mask_blend_epi16((__mmask16)(bits >> 16), b.second, a.second)};
+    return result;
+}
+
+FD_INLINE uint32_t
+f16_not_below(v_f16 a)
+{
+    const __m256i minus_infinity = _mm256_set1_epi16(-0x400); /* and NaNs with a sign are above */
+    const uint32_t first = _mm256_mask_test_epi16_mask(
+        _mm256_cmpgt_epi16_mask(a.first, minus_infinity), a.first, a.first);
+    const uint32_t second = _mm256_mask_test_epi16_mask(
+        _mm256_cmpgt_epi16_mask(a.second, minus_infinity), a.second, a.second);
+    return first | second << 16;
+}
+
+FD_INLINE v_f16
+f16_plus_zero(v_f16 a)
+{
+    const __m256i minus_zero = _mm256_set1_epi16(-0x8000);
+    const v_f16 result = {
+        _mm256_maskz_mov_epi16(_mm256_cmpneq_epi16_mask(a.first, minus_zero), a.first),
+        _mm256_maskz_mov_epi16(_mm256_cmpneq_epi16_mask(a.second, minus_zero), a.second)};
+    return result;
+}
+
+FD_INLINE v_f16
+f32_to_halves(v_f32 first, v_f32 second)
+{
+    const v_f16 result = {f32_to_half(first), f32_to_half(second)};
+    return result;
 }
 
 #define f64_set1(x) _mm512_set1_pd(x)

@@ -65,6 +65,13 @@ bfloat_to_float(uint16_t bfloat)
     return bits_float((uint32_t)bfloat << 16);
 }
 
+/* The upper half, rounded to nearest even. */
+FD_INLINE uint16_t
+round_to_top(uint32_t bits)
+{
+    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+}
+
 FD_INLINE uint16_t
 float_to_bfloat(float x)
 {
@@ -72,7 +79,7 @@ float_to_bfloat(float x)
     if ((bits & 0x7FFFFFFFu) > 0x7F800000u) {
         return (uint16_t)(bits >> 16 | 0x40u);
     }
-    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+    return round_to_top(bits);
 }
 
 #endif

@@ -20,6 +20,9 @@ typedef float64x2_t r_f64;
 #define r_add64(a, b) vaddq_u64(a, b)
 #define r_sub64(a, b) vsubq_u64(a, b)
 #define r_or(a, b) vorrq_u64(a, b)
+#define r_and(a, b) vandq_u64(a, b)
+#define r_shl32(a, n)                                                                              \
+    vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(n)))
 #define r_shr32(a, n)                                                                              \
     vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(-(n))))
 #define r_xor(a, b) veorq_u64(a, b)
@@ -29,6 +32,21 @@ typedef float64x2_t r_f64;
 #define r_join32(low, high) vsliq_n_u64(low, high, 32)
 #define r_zip_even(a, b) vzip1q_u64(a, b)
 #define r_zip_odd(a, b) vzip2q_u64(a, b)
+#define r_set1_16(x) vreinterpretq_u64_u16(vdupq_n_u16(x))
+#define r_bits16(bits, i) r_set1_16((uint16_t)((bits) >> 8 * (i)))
+#define r_sub16(a, b)                                                                              \
+    vreinterpretq_u64_u16(vsubq_u16(vreinterpretq_u16_u64(a), vreinterpretq_u16_u64(b)))
+#define r_eq16(a, b)                                                                               \
+    vreinterpretq_u64_u16(vceqq_u16(vreinterpretq_u16_u64(a), vreinterpretq_u16_u64(b)))
+#define r_gt16(a, b)                                                                               \
+    vreinterpretq_u64_u16(vcgtq_s16(vreinterpretq_s16_u64(a), vreinterpretq_s16_u64(b)))
+#define r_andnot(a, b) vbicq_u64(b, a)
+#define r_choose16(a, b, set) vbslq_u64(set, a, b)
+#define r_tops16(even, odd)                                                                        \
+    vreinterpretq_u64_u16(vtrn2q_u16(vreinterpretq_u16_u64(even), vreinterpretq_u16_u64(odd)))
+#define r_rests16(even, odd)                                                                       \
+    vreinterpretq_u64_u16(vtrn1q_u16(vreinterpretq_u16_u64(even), vreinterpretq_u16_u64(odd)))
+#define r_store_past(to, v) r_store(to, v)
 #define v_prefetch(line) ((void)(line))
 
 /* One bit of each byte that is all ones or all zeros. */
@@ -38,6 +56,14 @@ r_byte_signs(uint8x16_t bytes)
     const uint8x16_t own = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
     const uint8x16_t picked = vandq_u8(bytes, own);
     return (uint32_t)vaddv_u8(vget_low_u8(picked)) | (uint32_t)vaddv_u8(vget_high_u8(picked)) << 8;
+}
+
+/* Likewise of each 16 bits. */
+FD_INLINE uint32_t
+r_signs16(r_u64 lanes)
+{
+    static const uint16_t own[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    return vaddvq_u16(vandq_u16(vreinterpretq_u16_u64(lanes), vld1q_u16(own)));
 }
 
 /* One bit of each 32-bit lane that is all ones; of each 64-bit lane that is all zeros. */
@@ -61,8 +87,8 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_load(from) vld1q_f32(from)
 #define r_f32_store(to, v) vst1q_f32(to, v)
 #define r_f32_store_past(to, v) r_f32_store(to, v)
-#define r_f32_store_half_past(to, v) r_f32_store_half(to, v)
-#define r_f32_store_bfloat_past(to, v) r_f32_store_bfloat(to, v)
+#define r_f32_even(a, b) vuzp1q_f32(a, b)
+#define r_f32_odd(a, b) vuzp2q_f32(a, b)
 #define r_f32_mul(a, b) vmulq_f32(a, b)
 #define r_f32_add(a, b) vaddq_f32(a, b)
 #define r_f32_sub(a, b) vsubq_f32(a, b)
@@ -70,6 +96,7 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_power(a)                                                                             \
     vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(127)), 23))
 #define r_f32_from_i32(a) vcvtq_f32_s32(vreinterpretq_s32_u64(a))
+#define r_f32_from_bits(a) vreinterpretq_f32_u64(a)
 #define r_f32_bits(a) vreinterpretq_u64_f32(a)
 #define r_bit32(a, n) r_signs32(vtstq_u32(vreinterpretq_u32_u64(a), vdupq_n_u32(1u << (n))))
 #define r_f32_mantissa(a) vbslq_f32(vdupq_n_u32(0x007FFFFF), a, vdupq_n_f32(1.0f))
@@ -80,6 +107,8 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_choose(a, b, set) vbslq_f32(set, a, b)
 #define r_f32_load_half(from) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)))
 #define r_f32_store_half(to, v) vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(v)))
+#define r_f32_to_halves(low, high)                                                                 \
+    vreinterpretq_u64_f16(vcvt_high_f16_f32(vcvt_f16_f32(low), high))
 #define r_f32_load_bfloat(from) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))
 
 /* The table is 64 bytes; float j has those from 4 j on. */

@@ -18,6 +18,10 @@ typedef struct {
 } v_u64;
 
 typedef struct {
+    uint16_t element[32];
+} v_u16;
+
+typedef struct {
     float element[16];
 } v_f32;
 
@@ -357,6 +361,122 @@ f32_store_bfloat(uint16_t *to, v_f32 v)
     }
 }
 
+/* Integers of 16 bits, or as many numbers. */
+#define FD_EACH_U16(EXPRESSION)                                                                    \
+    v_u16 result;                                                                                  \
+    for (int i = 0; i < 32; i++) {                                                                 \
+        result.element[i] = (EXPRESSION);                                                          \
+    }                                                                                              \
+    return result
+
+FD_INLINE v_u16
+u16_set1(uint16_t x)
+{
+    FD_EACH_U16(x);
+}
+
+FD_INLINE v_u16
+u16_load(const uint16_t *from)
+{
+    FD_EACH_U16(from[i]);
+}
+
+FD_INLINE void
+u16_store(uint16_t *to, v_u16 v)
+{
+    memcpy(to, v.element, sizeof v.element);
+}
+
+/* Bit i where element i of a is greater than that of b, as a signed integer; where it is the
+ * same. */
+FD_INLINE uint32_t
+u16_greater(v_u16 a, v_u16 b)
+{
+    uint32_t bits = 0;
+    for (int i = 0; i < 32; i++) {
+        bits |= (uint32_t)((int16_t)a.element[i] > (int16_t)b.element[i]) << i;
+    }
+    return bits;
+}
+
+FD_INLINE uint32_t
+u16_equal(v_u16 a, v_u16 b)
+{
+    uint32_t bits = 0;
+    for (int i = 0; i < 32; i++) {
+        bits |= (uint32_t)(a.element[i] == b.element[i]) << i;
+    }
+    return bits;
+}
+
+/* Elements of a, but 0 where b has the same. */
+FD_INLINE v_u16
+u16_except(v_u16 a, v_u16 b)
+{
+    FD_EACH_U16(a.element[i] == b.element[i] ? 0 : a.element[i]);
+}
+
+FD_INLINE v_u16
+u16_keep(v_u16 a, uint32_t bits)
+{
+    FD_EACH_U16(bits >> i & 1 ? a.element[i] : 0);
+}
+
+FD_INLINE v_u16
+u16_select(v_u16 a, v_u16 b, uint32_t bits)
+{
+    FD_EACH_U16(bits >> i & 1 ? a.element[i] : b.element[i]);
+}
+
+/* 32 numbers as float16, the first 16 of them first. */
+FD_INLINE v_u16
+f32_to_halves(v_f32 first, v_f32 second)
+{
+    v_u16 result;
+    for (int i = 0; i < 16; i++) {
+        result.element[i] = float_to_half(first.element[i]);
+        result.element[16 + i] = float_to_half(second.element[i]);
+    }
+    return result;
+}
+
+/* The even and the odd ones of 32 numbers. */
+FD_INLINE v_f32
+f32_load_even(const float *from)
+{
+    FD_EACH_FLOAT(from[2 * i]);
+}
+
+FD_INLINE v_f32
+f32_load_odd(const float *from)
+{
+    FD_EACH_FLOAT(from[2 * i + 1]);
+}
+
+/* The same of 32 bfloat16, and back. The lower 16 bits of a NaN are 0. */
+FD_INLINE v_f32
+f32_from_even_bfloats(v_u16 a)
+{
+    FD_EACH_FLOAT(bfloat_to_float(a.element[2 * i]));
+}
+
+FD_INLINE v_f32
+f32_from_odd_bfloats(v_u16 a)
+{
+    FD_EACH_FLOAT(bfloat_to_float(a.element[2 * i + 1]));
+}
+
+FD_INLINE v_u16
+f32_to_bfloats(v_f32 even, v_f32 odd)
+{
+    v_u16 result;
+    for (int i = 0; i < 16; i++) {
+        result.element[2 * i] = round_to_top(float_bits(even.element[i]));
+        result.element[2 * i + 1] = round_to_top(float_bits(odd.element[i]));
+    }
+    return result;
+}
+
 #define FD_EACH_DOUBLE(EXPRESSION)                                                                 \
     v_f64 result;                                                                                  \
     for (int i = 0; i < 8; i++) {                                                                  \
@@ -473,8 +593,7 @@ f64_store_bytes(uint8_t *to, v_f64 v)
 
 /* Stores past the caches, where there are such; `to` is aligned to the size of the whole. */
 #define f32_store_past f32_store
-#define f32_store_half_past f32_store_half
-#define f32_store_bfloat_past f32_store_bfloat
+#define u16_store_past u16_store
 #define f64_store_past f64_store
 
 /* A hint that the line will be read. */

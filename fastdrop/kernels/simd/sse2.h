@@ -20,6 +20,8 @@ typedef __m128d r_f64;
 #define r_add64(a, b) _mm_add_epi64(a, b)
 #define r_sub64(a, b) _mm_sub_epi64(a, b)
 #define r_or(a, b) _mm_or_si128(a, b)
+#define r_and(a, b) _mm_and_si128(a, b)
+#define r_shl32(a, n) _mm_slli_epi32(a, n)
 #define r_shr32(a, n) _mm_srli_epi32(a, n)
 #define r_xor(a, b) _mm_xor_si128(a, b)
 #define r_shl64(a, n) _mm_slli_epi64(a, n)
@@ -29,6 +31,19 @@ typedef __m128d r_f64;
     _mm_or_si128(_mm_and_si128(low, _mm_set1_epi64x(0xFFFFFFFF)), _mm_slli_epi64(high, 32))
 #define r_zip_even(a, b) _mm_unpacklo_epi64(a, b)
 #define r_zip_odd(a, b) _mm_unpackhi_epi64(a, b)
+#define r_set1_16(x) _mm_set1_epi16((short)(x))
+#define r_bits16(bits, i) r_set1_16((bits) >> 8 * (i))
+#define r_sub16(a, b) _mm_sub_epi16(a, b)
+#define r_eq16(a, b) _mm_cmpeq_epi16(a, b)
+#define r_gt16(a, b) _mm_cmpgt_epi16(a, b)
+#define r_andnot(a, b) _mm_andnot_si128(a, b)
+#define r_choose16(a, b, set) _mm_or_si128(_mm_and_si128(set, a), _mm_andnot_si128(set, b))
+#define r_signs16(a) ((uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, _mm_setzero_si128())))
+#define r_tops16(even, odd)                                                                        \
+    _mm_or_si128(_mm_srli_epi32(even, 16), _mm_slli_epi32(_mm_srli_epi32(odd, 16), 16))
+#define r_rests16(even, odd)                                                                       \
+    _mm_or_si128(_mm_srli_epi32(_mm_slli_epi32(even, 16), 16), _mm_slli_epi32(odd, 16))
+#define r_store_past(to, v) _mm_stream_si128((__m128i *)(void *)(to), v)
 #define r_bytes_eq(a, b) ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)))
 #define r_bytes_ge(a, b) r_bytes_eq(_mm_max_epu8(a, b), a)
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
@@ -37,8 +52,8 @@ typedef __m128d r_f64;
 #define r_f32_load(from) _mm_loadu_ps(from)
 #define r_f32_store(to, v) _mm_storeu_ps(to, v)
 #define r_f32_store_past(to, v) _mm_stream_ps(to, v)
-#define r_f32_store_half_past(to, v) r_f32_store_half(to, v)
-#define r_f32_store_bfloat_past(to, v) r_f32_store_bfloat(to, v)
+#define r_f32_even(a, b) _mm_shuffle_ps(a, b, 0x88)
+#define r_f32_odd(a, b) _mm_shuffle_ps(a, b, 0xDD)
 #define r_f32_mul(a, b) _mm_mul_ps(a, b)
 #define r_f32_add(a, b) _mm_add_ps(a, b)
 #define r_f32_sub(a, b) _mm_sub_ps(a, b)
@@ -47,6 +62,7 @@ typedef __m128d r_f64;
     _mm_castsi128_ps(                                                                              \
         _mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))
 #define r_f32_from_i32(a) _mm_cvtepi32_ps(a)
+#define r_f32_from_bits(a) _mm_castsi128_ps(a)
 #define r_f32_bits(a) _mm_castps_si128(a)
 #define r_bit32(a, n) _mm_movemask_ps(_mm_castsi128_ps(_mm_slli_epi32(a, 31 - (n))))
 #define r_f32_mantissa(a)                                                                          \
@@ -84,6 +100,15 @@ r_f32_store_half(uint16_t *to, r_f32 v)
     for (int i = 0; i < 4; i++) {
         to[i] = float_to_half(element[i]);
     }
+}
+
+FD_INLINE r_u64
+r_f32_to_halves(r_f32 low, r_f32 high)
+{
+    uint16_t half[8];
+    r_f32_store_half(half, low);
+    r_f32_store_half(half + 4, high);
+    return r_load(half);
 }
 
 FD_INLINE r_f32
