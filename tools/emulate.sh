@@ -41,8 +41,8 @@ skip() {
     return 1
 }
 
-# compile DIRECTORY LEVELS COMPILER [FLAG...]: the tables, the engine, and the driver if it is to
-# be linked.
+# compile DIRECTORY LEVELS COMPILER [FLAG...]: the tables and the engine. In a condition, where it is
+# used, no failure would end it by itself.
 compile() {
     local out=$1 levels=$2 level source
     shift 2
@@ -50,12 +50,14 @@ compile() {
     mkdir -p "$out"
     for level in $levels; do
         # shellcheck disable=SC2046,SC2086
-        "${cc[@]}" $warnings $(flags_of "$level") -c "$kernels/targets/$level.c" -o "$out/$level.o"
+        "${cc[@]}" $warnings $(flags_of "$level") -c "$kernels/targets/$level.c" -o "$out/$level.o" ||
+            return
         cc+=("-DFD_HAVE_$(echo "$level" | tr '[:lower:]' '[:upper:]')")
     done
     for source in "$kernels"/engine/*.c; do
         # shellcheck disable=SC2086
-        "${cc[@]}" $warnings -isystem "$numpy" -c "$source" -o "$out/$(basename "$source" .c).o"
+        "${cc[@]}" $warnings -isystem "$numpy" -c "$source" -o "$out/$(basename "$source" .c).o" ||
+            return
     done
 }
 
