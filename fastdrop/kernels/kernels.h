@@ -116,8 +116,7 @@ typedef struct {
     void (*compare)(const uint8_t *FD_RESTRICT bytes, const uint8_t *FD_RESTRICT heads, size_t n,
                     uint8_t *FD_RESTRICT kept, uint8_t *FD_RESTRICT equal);
 
-    /* digits[i] = H(position + index[i]). Reads and writes whole groups of 8
-     * elements. */
+    /* digits[i] = H(position + index[i]). Reads and writes whole groups of 8 elements. */
     void (*digits)(const fd_identity *ties, uint64_t position, const uint16_t *FD_RESTRICT index,
                    size_t n, uint64_t *FD_RESTRICT digits);
 

@@ -49,8 +49,8 @@ ties_list(fd_ties *ties, size_t length, uint16_t *FD_RESTRICT list)
 /* Clears the kept bits of those ties whose digits, hashed from `position` + index, are below
  * `digits`. Destroys `ties`. */
 FD_INLINE void
-ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *identity, uint64_t position,
-            uint64_t *FD_RESTRICT kept)
+ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *identity,
+            uint64_t position, uint64_t *FD_RESTRICT kept)
 {
     uint16_t list[FD_STEP * FD_TILE_STEPS + 8];
     const size_t count = ties_list(ties, length, list);
