@@ -7,7 +7,7 @@ of the additive mask. Both have the same mask.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 Optional: TypeAlias = torch.Tensor | None
+Slices: TypeAlias = tuple[slice, ...]
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LARGEST_STRIDE = 2**31 - 1  # of a BLAS
@@ -296,15 +297,83 @@ def _new_out(inputs: Inputs, dtype: torch.dtype) -> torch.Tensor:
     return torch.empty(*inputs.shape[:-1], width, dtype=dtype)
 
 
-def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (output, statistics of the rows)."""
-    given = inputs.query.dtype
-    dtype = torch.float64 if given is torch.float64 else torch.float32
-    query = _by_rows(inputs.query, dtype)
-    key, value = _by_rows(inputs.key, dtype), _by_rows(inputs.value, dtype)
-    bias = _rows_of_bias(inputs.bias, inputs, dtype)
-    out = _new_out(inputs, dtype)
-    statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
+# What is computed in a wider dtype than it is given in.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+# Numbers of query, key or value that are wider at a time.
+NUMBERS_OF_PART = 1 << 16
+
+
+class Part(NamedTuple):
+    """Some heads of the inputs: ``queries`` of query, ``keys`` of key and value."""
+
+    inputs: Inputs
+    mask: TensorMask
+    bias: Optional
+    statistics: int
+    queries: Slices
+    keys: Slices
+
+
+def _is_part(inputs: Inputs) -> bool:
+    """Return whether the inputs are so small that they are one part."""
+    return max(x.numel() for x in inputs[:3]) <= NUMBERS_OF_PART
+
+
+def _slices(lengths: Ints, most: int) -> Iterator[Slices]:
+    """Cut the first of some axes into slices of ``most`` elements or less, if they can be cut."""
+    if not lengths:
+        yield ()
+        return
+    inner = math.prod(lengths[1:])
+    step = max(most // inner, 1)
+    for start in range(0, lengths[0], step):
+        here = slice(start, min(start + step, lengths[0]))
+        for rest in _slices(lengths[1:], most) if inner > most else [()]:
+            yield here, *rest
+
+
+def _parts(
+    inputs: Inputs, mask: TensorMask, bias: Optional, statistics: torch.Tensor
+) -> Iterator[Part]:
+    """Yield the inputs in parts of which copies are small; each has a head for every thread."""
+    query, key, value, *_, shape = inputs
+    heads, key_heads = shape[:-2], tuple(key.shape[:-2])
+    numbers = max(x.numel() for x in inputs[:3]) // math.prod(key_heads)
+    for keys in _slices(key_heads, max(NUMBERS_OF_PART // numbers, _get_num_threads())):
+        queries = keys
+        if heads and len(keys) == len(heads):
+            group = heads[-1] // key_heads[-1]
+            queries = *keys[:-1], slice(group * keys[-1].start, group * keys[-1].stop)
+        first = sum(here.start * math.prod(heads[axis + 1 :]) for axis, here in enumerate(queries))
+        of_queries = query[queries]
+        yield Part(
+            inputs._replace(
+                query=of_queries,
+                key=key[keys],
+                value=value[keys],
+                shape=(*of_queries.shape[:-1], shape[-1]),
+            ),
+            mask.from_decision(first * shape[-2] * shape[-1]),
+            None if bias is None else bias[queries],
+            statistics.data_ptr() + 2 * statistics.element_size() * first * shape[-2],
+            queries,
+            keys,
+        )
+
+
+def _run(
+    inputs: Inputs,
+    mask: TensorMask,
+    dtype: torch.dtype,
+    bias: Optional,
+    out: torch.Tensor,
+    statistics: int,
+    out_gradient: Optional = None,
+    gradients: Sequence[torch.Tensor] = (),
+) -> None:
+    """Compute ``out``, or the gradients, in a dtype of the kernels, which bias and results have."""
+    query, key, value = (_by_rows(x, dtype) for x in inputs[:3])
     attend_addresses(
         mask,
         _sizes(inputs, dtype),
@@ -313,10 +382,28 @@ def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Ten
         _place(value),
         _place(out),
         None if bias is None else _place(bias),
-        statistics.data_ptr(),
+        statistics,
         _get_num_threads(),
+        None if out_gradient is None else (_place(out_gradient), *map(_place, gradients)),
     )
-    return _as(out, given), statistics
+
+
+def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (output, statistics of the rows)."""
+    given = inputs.query.dtype
+    dtype = _WIDE.get(given, given)
+    bias = _rows_of_bias(inputs.bias, inputs, dtype)
+    statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
+    if given is dtype or _is_part(inputs):
+        out = _new_out(inputs, dtype)
+        _run(inputs, mask, dtype, bias, out, statistics.data_ptr())
+        return _as(out, given), statistics
+    out = _new_out(inputs, given)
+    for part in _parts(inputs, mask, bias, statistics):
+        wide = _new_out(part.inputs, dtype)
+        _run(part.inputs, part.mask, dtype, part.bias, wide, part.statistics)
+        out[part.queries] = wide
+    return out, statistics
 
 
 def gradients_in_blocks(
@@ -328,25 +415,23 @@ def gradients_in_blocks(
 ) -> list[torch.Tensor]:
     """Return the gradients of query, key and value."""
     given = inputs.query.dtype
-    dtype = torch.float64 if given is torch.float64 else torch.float32
-    query, key, value, out, out_gradient = (
-        _by_rows(x, dtype) for x in (*inputs[:3], out, out_gradient)
-    )
+    dtype = _WIDE.get(given, given)
     bias = _rows_of_bias(inputs.bias, inputs, dtype)
-    gradients = [_new_by_rows(x, dtype) for x in (query, key, value)]
-    attend_addresses(
-        mask,
-        _sizes(inputs, dtype),
-        _place(query),
-        _place(key),
-        _place(value),
-        _place(out),
-        None if bias is None else _place(bias),
-        statistics.data_ptr(),
-        _get_num_threads(),
-        (_place(out_gradient), *map(_place, gradients)),
-    )
-    return [_as(gradient, given) for gradient in gradients]
+    if given is dtype or _is_part(inputs):
+        gradients = [_new_by_rows(x, dtype) for x in inputs[:3]]
+        results = _by_rows(out, dtype), statistics.data_ptr(), _by_rows(out_gradient, dtype)
+        _run(inputs, mask, dtype, bias, *results, gradients)
+        return [_as(gradient, given) for gradient in gradients]
+    gradients = [_new_by_rows(x, given) for x in inputs[:3]]
+    for part in _parts(inputs, mask, bias, statistics):
+        wide = [_new_by_rows(x, dtype) for x in part.inputs[:3]]
+        here, gradient_here = (_by_rows(x[part.queries], dtype) for x in (out, out_gradient))
+        results = here, part.statistics, gradient_here
+        _run(part.inputs, part.mask, dtype, part.bias, *results, wide)
+        places = part.queries, part.keys, part.keys
+        for gradient, place, computed in zip(gradients, places, wide, strict=True):
+            gradient[place] = computed
+    return gradients
 
 
 class _Attend(Function):

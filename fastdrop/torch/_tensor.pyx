@@ -133,6 +133,12 @@ cdef class TensorMask:
         mask.scale = scale
         return mask
 
+    def from_decision(self, uint64_t first):
+        """Return the mask that begins with the ``first``-th decision of this one."""
+        cdef TensorMask mask = self.with_scale(self.scale)
+        mask.seeded.position += first
+        return mask
+
     def repeated(self, Py_ssize_t count, Py_ssize_t size):
         """Return the mask of ``count`` tensors in a row, each of ``size`` elements.
 

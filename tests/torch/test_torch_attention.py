@@ -401,6 +401,31 @@ def test_transforms():
 
 
 @in_blocks
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("numbers", [1, 40])
+@pytest.mark.parametrize("heads", [(), (3,), (4, 2), (2, 3, 4)])
+@pytest.mark.parametrize("group", [1, 2])
+def test_parts_of_narrow_inputs_make_no_difference(monkeypatch, heads, group, numbers, threads):
+    """Halves are made wider some heads at a time: as many as there are threads at least."""
+    if group > 1 and (len(heads) < 1 or heads[-1] % group):
+        heads = (*heads[:-1], 6)
+    key_heads = (*heads[:-1], heads[-1] // group) if heads else ()
+    shapes = ((*heads, 5, 4), (*key_heads, 7, 4), (*key_heads, 7, 3))
+    tensors = [made(*shape, dtype=torch.bfloat16) for shape in shapes]
+    bias = made(*heads[:1], *[1] * len(heads[1:]), 5, 7, dtype=torch.bfloat16).detach()
+    monkeypatch.setattr(_attend, "_get_num_threads", lambda: threads)
+
+    def results():
+        out = attention(*tensors, bias, 0.4, enable_gqa=group > 1, seed=3)
+        return out, *torch.autograd.grad(out.float().square().sum(), tensors)
+
+    whole = results()
+    monkeypatch.setattr(_attend, "NUMBERS_OF_PART", numbers)
+    for expected, found in zip(whole, results(), strict=True):
+        assert torch.equal(expected, found)
+
+
+@in_blocks
 @pytest.mark.parametrize("mask", ["none", "causal", "padding"])
 def test_what_is_kept_for_backward_grows_with_the_length_only(mask):
     """q, k, v, out, and 16 bytes a row; and the padding mask of one row a sample."""
