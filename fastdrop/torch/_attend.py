@@ -317,7 +317,7 @@ class Part(NamedTuple):
 
 def _is_part(inputs: Inputs) -> bool:
     """Return whether the inputs are so small that they are one part."""
-    return max(x.numel() for x in inputs[:3]) <= NUMBERS_OF_PART
+    return bool(max(x.numel() for x in inputs[:3]) <= NUMBERS_OF_PART)
 
 
 def _slices(lengths: Ints, most: int) -> Iterator[Slices]:
