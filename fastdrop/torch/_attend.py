@@ -310,7 +310,7 @@ class Part(NamedTuple):
     inputs: Inputs
     mask: TensorMask
     bias: Optional
-    statistics: int
+    statistics: torch.Tensor
     queries: Slices
     keys: Slices
 
@@ -356,10 +356,16 @@ def _parts(
             ),
             mask.from_decision(first * shape[-2] * shape[-1]),
             None if bias is None else bias[queries],
-            statistics.data_ptr() + 2 * statistics.element_size() * first * shape[-2],
+            statistics.view(2, -1)[:, first * shape[-2] :],
             queries,
             keys,
         )
+
+
+def _addresses(statistics: torch.Tensor) -> tuple[int, int]:
+    """Return where the largest scores are and where the inverse sums."""
+    first = statistics.data_ptr()
+    return first, first + statistics.stride(0) * statistics.element_size()
 
 
 def _run(
@@ -368,7 +374,7 @@ def _run(
     dtype: torch.dtype,
     bias: Optional,
     out: torch.Tensor,
-    statistics: int,
+    statistics: torch.Tensor,
     out_gradient: Optional = None,
     gradients: Sequence[torch.Tensor] = (),
 ) -> None:
@@ -382,7 +388,7 @@ def _run(
         _place(value),
         _place(out),
         None if bias is None else _place(bias),
-        statistics,
+        _addresses(statistics),
         _get_num_threads(),
         None if out_gradient is None else (_place(out_gradient), *map(_place, gradients)),
     )
@@ -396,7 +402,7 @@ def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Ten
     statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
     if given is dtype or _is_part(inputs):
         out = _new_out(inputs, dtype)
-        _run(inputs, mask, dtype, bias, out, statistics.data_ptr())
+        _run(inputs, mask, dtype, bias, out, statistics)
         return _as(out, given), statistics
     out = _new_out(inputs, given)
     for part in _parts(inputs, mask, bias, statistics):
@@ -419,7 +425,7 @@ def gradients_in_blocks(
     bias = _rows_of_bias(inputs.bias, inputs, dtype)
     if given is dtype or _is_part(inputs):
         gradients = [_new_by_rows(x, dtype) for x in inputs[:3]]
-        results = _by_rows(out, dtype), statistics.data_ptr(), _by_rows(out_gradient, dtype)
+        results = _by_rows(out, dtype), statistics, _by_rows(out_gradient, dtype)
         _run(inputs, mask, dtype, bias, *results, gradients)
         return [_as(gradient, given) for gradient in gradients]
     gradients = [_new_by_rows(x, given) for x in inputs[:3]]

@@ -18,7 +18,7 @@ def attend(
     value: _Place,
     out: _Place,
     bias: _Place | None,
-    statistics: int,
+    statistics: tuple[int, int],
     threads: int,
     gradients: tuple[_Place, ...] | None = None,
 ) -> None: ...

@@ -169,7 +169,7 @@ cdef size_t lay_heads(fd_matrices *matrices, tuple place, tuple shape, int64_t *
 
 
 def attend(TensorMask mask, tuple sizes, tuple query, tuple key, tuple value, tuple out,
-           tuple bias, size_t statistics, size_t threads, tuple gradients=None):
+           tuple bias, tuple statistics, size_t threads, tuple gradients=None):
     """Compute attention with dropout or, given gradients, its derivative.
 
     Tensors come as (address, strides), with a stride of 1 for the columns, 0 or at least the
@@ -186,8 +186,8 @@ def attend(TensorMask mask, tuple sizes, tuple query, tuple key, tuple value, tu
         The tensors.
     bias : tuple or None
         Added to the scores.
-    statistics : int
-        Address of a (2, ..., heads, queries) tensor of float64.
+    statistics : tuple of int
+        Addresses of two (..., heads, queries) tensors of float64, for the rows.
     threads : int
         The most threads to use.
     gradients : tuple of tuple, optional
@@ -228,8 +228,8 @@ def attend(TensorMask mask, tuple sizes, tuple query, tuple key, tuple value, tu
                       offsets + 7 * attention.heads)
             lay_heads(&attention.value_gradient, gradients[3], key_shape,
                       offsets + 8 * attention.heads)
-        attention.largest = <double *>statistics
-        attention.inverse = attention.largest + attention.heads * attention.queries
+        attention.largest = <double *><size_t>statistics[0]
+        attention.inverse = <double *><size_t>statistics[1]
         choose_blocks(&attention, backward)
         run(&attention, backward, threads)
     finally:

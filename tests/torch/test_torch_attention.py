@@ -406,17 +406,18 @@ def test_transforms():
 @pytest.mark.parametrize("heads", [(), (3,), (4, 2), (2, 3, 4)])
 @pytest.mark.parametrize("group", [1, 2])
 def test_parts_of_narrow_inputs_make_no_difference(monkeypatch, heads, group, numbers, threads):
-    """Halves are made wider some heads at a time: as many as there are threads at least."""
+    """Halves are made wider some heads at a time, as many as threads at least: then, and now."""
     if group > 1 and (len(heads) < 1 or heads[-1] % group):
         heads = (*heads[:-1], 6)
     key_heads = (*heads[:-1], heads[-1] // group) if heads else ()
     shapes = ((*heads, 5, 4), (*key_heads, 7, 4), (*key_heads, 7, 3))
     tensors = [made(*shape, dtype=torch.bfloat16) for shape in shapes]
     bias = made(*heads[:1], *[1] * len(heads[1:]), 5, 7, dtype=torch.bfloat16).detach()
-    monkeypatch.setattr(_attend, "_get_num_threads", lambda: threads)
 
     def results():
+        monkeypatch.setattr(_attend, "_get_num_threads", lambda: threads)
         out = attention(*tensors, bias, 0.4, enable_gqa=group > 1, seed=3)
+        monkeypatch.setattr(_attend, "_get_num_threads", lambda: 3 - threads)
         return out, *torch.autograd.grad(out.float().square().sum(), tensors)
 
     whole = results()
