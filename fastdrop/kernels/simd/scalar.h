@@ -202,12 +202,15 @@ v_bit32(v_u64 a, int n)
     return bits;
 }
 
-#define FD_EACH_FLOAT(EXPRESSION)                                                                  \
-    v_f32 result;                                                                                  \
-    for (int i = 0; i < 16; i++) {                                                                 \
+/* Returns a vector whose element i is EXPRESSION. */
+#define FD_EACH_ELEMENT(VECTOR, COUNT, EXPRESSION)                                                 \
+    VECTOR result;                                                                                 \
+    for (int i = 0; i < COUNT; i++) {                                                              \
         result.element[i] = (EXPRESSION);                                                          \
     }                                                                                              \
     return result
+
+#define FD_EACH_FLOAT(EXPRESSION) FD_EACH_ELEMENT(v_f32, 16, EXPRESSION)
 
 FD_INLINE v_f32
 f32_set1(float x)
@@ -362,12 +365,7 @@ f32_store_bfloat(uint16_t *to, v_f32 v)
 }
 
 /* Integers of 16 bits, or as many numbers. */
-#define FD_EACH_U16(EXPRESSION)                                                                    \
-    v_u16 result;                                                                                  \
-    for (int i = 0; i < 32; i++) {                                                                 \
-        result.element[i] = (EXPRESSION);                                                          \
-    }                                                                                              \
-    return result
+#define FD_EACH_U16(EXPRESSION) FD_EACH_ELEMENT(v_u16, 32, EXPRESSION)
 
 FD_INLINE v_u16
 u16_set1(uint16_t x)
@@ -477,12 +475,7 @@ f32_to_bfloats(v_f32 even, v_f32 odd)
     return result;
 }
 
-#define FD_EACH_DOUBLE(EXPRESSION)                                                                 \
-    v_f64 result;                                                                                  \
-    for (int i = 0; i < 8; i++) {                                                                  \
-        result.element[i] = (EXPRESSION);                                                          \
-    }                                                                                              \
-    return result
+#define FD_EACH_DOUBLE(EXPRESSION) FD_EACH_ELEMENT(v_f64, 8, EXPRESSION)
 
 FD_INLINE v_f64
 f64_set1(double x)
