@@ -590,6 +590,26 @@ def test_multiply(level, dtype):
         assert_same_floats(same, expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_multiply_normal(level, dtype):
+    """`normal` and `multiply` in one pass, of all words and of any number of them."""
+    words = np.concatenate([edge_words(), random_words(4, 5000)])
+    numbers = every_kind_of_float(dtype, words.size)
+    for n, offset in [(words.size, 0), *((n, n % 5) for n in range(100))]:
+        x, stream = numbers[offset : offset + n], words[: numbers[offset : offset + n].size]
+        expected = reference.multiply(x, reference.gaussian_factors(stream, 0.2))
+        room = aligned(x.size + 2 * MARGIN, dtype, offset)
+        room[:] = 7
+        stream = stream.astype("<u4").tobytes()
+        _kernels.multiply_normal(stream, 0.5, x, room[MARGIN : MARGIN + x.size])
+        assert_same_floats(room[MARGIN : MARGIN + x.size], expected)
+        assert np.all(room[:MARGIN] == 7)
+        assert np.all(room[MARGIN + x.size :] == 7)
+        same = x.copy()
+        _kernels.multiply_normal(stream, 0.5, same, same)
+        assert_same_floats(same, expected)
+
+
 # --- the stages together -------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ cdef extern from "kernels.h" nogil:
     enum:
         FD_STEP
         FD_TILE
+        FD_NORMALS
         FD_SOURCES
 
     ctypedef enum fd_source:
@@ -89,6 +90,8 @@ cdef extern from "kernels.h" nogil:
         void (*normal)(const uint8_t *bytes, size_t n, float deviation,
                        float *factors) noexcept nogil
         void (*multiply[4])(const float *factors, const void *x, size_t n, void *y) noexcept
+        void (*multiply_normal[4])(const uint8_t *bytes, float deviation, const void *x, size_t n,
+                                   void *y) noexcept
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept
         void (*softmax[4])(void *scores, size_t n, const uint8_t *kept, size_t at,
                            fd_softmax *row) noexcept

@@ -337,12 +337,17 @@ def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndar
     )
 
 
-def normal(bytes stream, size_t n, float deviation):
-    """Return the float32 factors of ``n`` elements, from the first ``4 * n`` bytes."""
-    cdef bytes padded = stream + bytes(64)
-    cdef cnp.ndarray out = np.empty(n + 16, np.float32)
+cdef bytes padded_words(bytes stream, size_t n):
+    """Return words of ``n`` elements, with room for whole groups."""
     if <size_t>len(stream) < 4 * n:
         raise ValueError("four bytes an element")
+    return stream + bytes(4 * FD_NORMALS)
+
+
+def normal(bytes stream, size_t n, float deviation):
+    """Return the float32 factors of ``n`` elements, from the first ``4 * n`` bytes."""
+    cdef bytes padded = padded_words(stream, n)
+    cdef cnp.ndarray out = np.empty(n + FD_NORMALS, np.float32)
     in_use.normal(<const uint8_t *><char *>padded, n, deviation, <float *>cnp.PyArray_DATA(out))
     return out[:n]
 
@@ -351,6 +356,15 @@ def multiply(cnp.ndarray factors, cnp.ndarray x, cnp.ndarray out):
     """Write ``x * factors``; all are flat and contiguous, and ``out`` may be ``x``."""
     in_use.multiply[<int>DTYPES[x.dtype.name]](
         <const float *>cnp.PyArray_DATA(factors), cnp.PyArray_DATA(x), <size_t>x.size,
+        cnp.PyArray_DATA(out)
+    )
+
+
+def multiply_normal(bytes stream, float deviation, cnp.ndarray x, cnp.ndarray out):
+    """Write x times the factors of the first ``4 * x.size`` bytes; otherwise as `multiply`."""
+    cdef bytes padded = padded_words(stream, x.size)
+    in_use.multiply_normal[<int>DTYPES[x.dtype.name]](
+        <const uint8_t *><char *>padded, deviation, cnp.PyArray_DATA(x), <size_t>x.size,
         cnp.PyArray_DATA(out)
     )
 

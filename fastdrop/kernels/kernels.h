@@ -12,6 +12,7 @@
  *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0, and its relatives
  *             factors    probabilities        -> factors of kept elements, one for each
  *             multiply   factors, x           -> y = x * factor
+ *             multiply_normal                 -> `normal` and `multiply` in one pass
  *
  * and, for attention, softmax and dropout of a row of scores in one.
  */
@@ -23,6 +24,7 @@
 enum {
     FD_STEP = 64,        /* bytes that one step of the 8 lanes makes */
     FD_BLOCK_STEPS = 256, /* steps between two reseedings of the lanes: 16 KiB */
+    FD_NORMALS = 32,      /* factors of Gaussian dropout that may be made at once */
     FD_TILE = 8192        /* most elements that the stages pass on at once: their bytes fit in L1 */
 };
 
@@ -133,12 +135,16 @@ typedef struct {
     fd_apply_kernel apply_past_caches[FD_OPERATIONS][FD_DTYPES];
 
     /* factors[i] = 1 + deviation * z of the little-endian word at bytes + 4 i, z being standard
-     * normal. Reads and writes whole groups of 16 elements. */
+     * normal. Reads and writes whole groups of FD_NORMALS elements. */
     void (*normal)(const uint8_t *FD_RESTRICT bytes, size_t n, float deviation,
                    float *FD_RESTRICT factors);
 
     /* y[i] = x[i] * factors[i]; y is x or does not overlap it. */
     void (*multiply[FD_DTYPES])(const float *factors, const void *x, size_t n, void *y);
+
+    /* y[i] = x[i] * factors[i] with those of `normal`, in one pass. Reads whole groups of words. */
+    void (*multiply_normal[FD_DTYPES])(const uint8_t *FD_RESTRICT bytes, float deviation,
+                                       const void *x, size_t n, void *y);
 
     /* bytes[i] = bit i, as 0 or 1. */
     void (*unpack)(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT bytes);

@@ -33,15 +33,17 @@ typedef enum {
     DIGITS,
     FACTORS,
     SCALE_EACH,
+    MULTIPLY_NORMAL,
     KINDS
 } vector_kind;
 
 static const char *const kind_names[KINDS] = {
     "fill",    "lanes",  "threshold", "apply",   "unpack",          "draw", "words",
     "operate", "normal", "multiply",  "softmax", "softmax_backward",
-    "probabilities", "heads", "compare", "digits", "factors", "scale_each"};
+    "probabilities", "heads", "compare", "digits", "factors", "scale_each",
+    "multiply_normal"};
 /* To compute the same result. */
-static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2};
+static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1};
 
 typedef struct {
     const uint8_t *at;
@@ -260,7 +262,7 @@ run_operate(const fd_kernels *kernels, const vector *v, size_t way, uint8_t *out
     free(kept);
 }
 
-/* Words in whole groups of 16, as the kernel reads and writes them. */
+/* Words in whole groups, as the kernel reads and writes them. */
 static void
 run_normal(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
@@ -288,6 +290,21 @@ run_multiply(const fd_kernels *kernels, const vector *v, uint8_t *out)
     swap_order(out, bytes, size);
     free(x);
     free(factors);
+}
+
+static void
+run_multiply_normal(const fd_kernels *kernels, const vector *v, uint8_t *out)
+{
+    const size_t bytes = v->given.size, size = v->n ? bytes / v->n : 1;
+    uint8_t *words = (uint8_t *)allocate(v->kept.size);
+    uint8_t *x = (uint8_t *)allocate(bytes);
+    memcpy(words, v->kept.at, v->kept.size);
+    memcpy(x, v->given.at, bytes);
+    swap_order(x, bytes, size);
+    kernels->multiply_normal[v->which](words, (float)v->scale, x, v->n, out);
+    swap_order(out, bytes, size);
+    free(x);
+    free(words);
 }
 
 static void
@@ -503,6 +520,9 @@ run(const fd_kernels *kernels, const vector *v, size_t way)
     case MULTIPLY:
         run_multiply(kernels, v, out);
         break;
+    case MULTIPLY_NORMAL:
+        run_multiply_normal(kernels, v, out);
+        break;
     case SOFTMAX:
     case SOFTMAX_BACKWARD:
         run_softmax(kernels, v, v->kind == SOFTMAX_BACKWARD, out);
@@ -543,7 +563,8 @@ is_nan(const uint8_t *number, size_t dtype, size_t size)
 static int
 is_wanted(const vector *v, const uint8_t *out)
 {
-    if (v->kind != APPLY && v->kind != OPERATE && v->kind != MULTIPLY && v->kind != SCALE_EACH) {
+    if (v->kind != APPLY && v->kind != OPERATE && v->kind != SCALE_EACH && v->kind != MULTIPLY &&
+        v->kind != MULTIPLY_NORMAL) {
         return memcmp(out, v->wanted.at, v->wanted.size) == 0;
     }
     const size_t size = v->n ? v->wanted.size / v->n : 1;

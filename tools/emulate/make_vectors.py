@@ -21,6 +21,7 @@ TWIN = Path(__file__).resolve().parents[2] / "fastdrop" / "_reference.py"
 FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, OPERATE, NORMAL, MULTIPLY = range(10)
 SOFTMAX, SOFTMAX_BACKWARD = 10, 11
 PROBABILITIES, HEADS, COMPARE, DIGITS, FACTORS, SCALE_EACH = range(12, 18)
+MULTIPLY_NORMAL = 18
 MEANINGS = ("p", "keep_prob", "factor")  # in the order of kernels.h
 SOURCES = ("Philox4x32", "Xoshiro256PlusPlus", "Xorshift128Plus")
 DTYPES = ("<u2", "<u2", "<u4", "<u8")  # bit patterns of float16, bfloat16, float32, float64
@@ -29,6 +30,7 @@ LENGTHS = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 1000)
 SHIFT, DROPPED = 0.375, -1.25  # of the affine operation
 SCALES = (1.0, 2.0, 1.5, 10 / 9, 1 / 3, 0.0, 3e4, 1e-5)  # products with 1.5 tie when rounded
 TILE = 8192  # FD_TILE of kernels.h, the most decisions at once
+NORMALS = 32  # FD_NORMALS of kernels.h, whose words are read together
 TOP = 2**64 - 1
 
 # Key, and counter: zeros, anything, and where an addition carries into the upper 64 bits or wraps.
@@ -216,14 +218,11 @@ def normals():
         for (which, dtype), n in itertools.product(enumerate(DTYPES), LENGTHS):
             patterns = rng.integers(0, np.iinfo(dtype).max, n, dtype, endpoint=True)
             result = twin.multiply(numbers_of(which, patterns), factors[:n])
-            yield record(
-                MULTIPLY,
-                which,
-                n,
-                kept=factors[:n].astype("<f4").tobytes(),
-                given=patterns.tobytes(),
-                wanted=patterns_of(which, result),
-            )
+            arrays = {"given": patterns.tobytes(), "wanted": patterns_of(which, result)}
+            used = factors[:n].astype("<f4").tobytes()
+            yield record(MULTIPLY, which, n, kept=used, **arrays)
+            whole = words[: n + -n % NORMALS].astype("<u4").tobytes()
+            yield record(MULTIPLY_NORMAL, which, n, value=deviation, kept=whole, **arrays)
 
 
 def numbers():

@@ -247,8 +247,8 @@ unaligned_head(const void *y, size_t size, size_t n)
 static fd_arrays
 arrays_at(fd_arrays arrays, size_t bytes)
 {
-    const fd_arrays later = {arrays.x + bytes, arrays.other ? arrays.other + bytes : NULL,
-                             arrays.y + bytes};
+    const fd_arrays later = {arrays.x ? arrays.x + bytes : NULL,
+                             arrays.other ? arrays.other + bytes : NULL, arrays.y + bytes};
     return later;
 }
 
@@ -339,48 +339,72 @@ fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t fir
     }
 }
 
-/* Words and factors of a tile take a small part of L1: larger ones were slower. */
-enum { GAUSSIAN_TILE = FD_TILE / 16 };
+/* The words of a tile take a small part of L1: more were slower. */
+enum { GAUSSIAN_TILE = FD_TILE / 8 };
 
-/* The factors of elements [first, first + n): in `made`, or the stored ones. */
+/* The words of elements [first, first + n). */
+static const uint8_t *
+gaussian_words(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+               stream_bytes *tile)
+{
+    const uint64_t position = gaussian->seeded->position + 4 * first;
+    return stream_tile(gaussian->kernels, gaussian->seeded, cursor, position, 4 * n, tile);
+}
+
+/* Their factors: in `made`, or the stored ones. */
 static const float *
-gaussian_tile(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-              float *made)
+gaussian_factors(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+                 float *made)
 {
     stream_bytes tile;
     if (gaussian->factors != NULL) {
         return gaussian->factors + first;
     }
-    const uint64_t position = gaussian->seeded->position + 4 * first;
-    const uint8_t *bytes =
-        stream_tile(gaussian->kernels, gaussian->seeded, cursor, position, 4 * n, &tile);
-    gaussian->kernels->normal(bytes, n, gaussian->deviation, made);
+    const uint8_t *words = gaussian_words(gaussian, cursor, first, n, &tile);
+    gaussian->kernels->normal(words, n, gaussian->deviation, made);
     return made;
+}
+
+/* The elements [first, first + n) of one tile, n <= GAUSSIAN_TILE, from factors. */
+static void
+multiply_tile(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+              fd_arrays arrays)
+{
+    const size_t components = (size_t)gaussian->components;
+    FD_ALIGN64 float made[GAUSSIAN_TILE], doubled[2 * GAUSSIAN_TILE];
+    const float *factors = gaussian_factors(gaussian, cursor, first, n, made);
+    if (arrays.x == NULL) {
+        memcpy(arrays.y, factors, n * sizeof *factors);
+        return;
+    }
+    if (components == 2) { /* one factor for both parts */
+        for (size_t i = 0; i < n; i++) {
+            doubled[2 * i] = doubled[2 * i + 1] = factors[i];
+        }
+        factors = doubled;
+    }
+    gaussian->kernels->multiply[gaussian->dtype](factors, arrays.x, n * components, arrays.y);
 }
 
 void
 fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
                  fd_arrays arrays)
 {
-    const size_t components = (size_t)gaussian->components;
-    const size_t size = number_size[gaussian->dtype] * components;
-    FD_ALIGN64 float made[GAUSSIAN_TILE], doubled[2 * GAUSSIAN_TILE];
+    const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
+    const int from_words =
+        gaussian->factors == NULL && arrays.x != NULL && gaussian->components == 1;
     size_t count;
     for (size_t done = 0; done < n; done += count) {
         count = fd_min(GAUSSIAN_TILE, n - done);
-        const float *factors = gaussian_tile(gaussian, cursor, first + done, count, made);
-        if (arrays.x == NULL) {
-            memcpy(arrays.y + done * size, factors, count * size);
-            continue;
+        const fd_arrays at = arrays_at(arrays, done * size);
+        if (from_words) {
+            stream_bytes tile;
+            const uint8_t *words = gaussian_words(gaussian, cursor, first + done, count, &tile);
+            gaussian->kernels->multiply_normal[gaussian->dtype](words, gaussian->deviation, at.x,
+                                                                count, at.y);
+        } else {
+            multiply_tile(gaussian, cursor, first + done, count, at);
         }
-        if (components == 2) { /* one factor for both parts */
-            for (size_t i = 0; i < count; i++) {
-                doubled[2 * i] = doubled[2 * i + 1] = factors[i];
-            }
-            factors = doubled;
-        }
-        gaussian->kernels->multiply[gaussian->dtype](factors, arrays.x + done * size,
-                                                     count * components, arrays.y + done * size);
     }
 }
 

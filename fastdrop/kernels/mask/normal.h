@@ -18,36 +18,54 @@
 #include "normal_table.h"
 
 /* Of 16 columns of the table, from `first`, those at the low four bits of `at`. */
-FD_INLINE v_f32
-polynomials(const int first, v_u64 at, v_f32 m)
+FD_INLINE void
+polynomials(const int first, const v_u64 *at, const v_f32 *m, v_f32 *sum)
 {
-    v_f32 sum = f32_lookup(normal_table[5] + first, at);
-    for (int j = 4; j >= 0; j--) {
-        sum = f32_add(f32_mul(sum, m), f32_lookup(normal_table[j] + first, at));
+    for (int i = 0; i < FD_CHAINS; i++) {
+        sum[i] = f32_lookup(normal_table[5] + first, at[i]);
     }
-    return sum;
+    for (int j = 4; j >= 0; j--) {
+        for (int i = 0; i < FD_CHAINS; i++) {
+            sum[i] = f32_add(f32_mul(sum[i], m[i]), f32_lookup(normal_table[j] + first, at[i]));
+        }
+    }
 }
 
-FD_INLINE v_f32
-normal_of_words(v_u64 words)
+/* Factors that are made at once, in FD_CHAINS vectors: a polynomial is a long chain of operations,
+ * of which each waits for the one before. */
+enum { NORMALS = 16 * FD_CHAINS };
+
+FD_INLINE void
+normal_group(const uint8_t *bytes, float deviation, float *factors)
 {
-    const v_f32 number = f32_from_i32(v_or(words, v_set1_32(1))), m = f32_mantissa(number);
-    const v_u64 at = v_shr32(f32_bits(number), 23);
-    v_f32 z = polynomials(16, at, m);
-    const uint16_t near = v_bit32(at, 4);
-    if (near != 0xFFFF) { /* 1 < t < 2^17, once in 16384 elements */
-        z = f32_select(z, polynomials(0, at, m), near);
+    v_f32 number[FD_CHAINS], m[FD_CHAINS], z[FD_CHAINS], others[FD_CHAINS];
+    v_u64 at[FD_CHAINS];
+    uint16_t near = 0xFFFF;
+    for (int i = 0; i < FD_CHAINS; i++) {
+        number[i] = f32_from_i32(v_or(v_load_bytes(bytes + 64 * i), v_set1_32(1)));
+        m[i] = f32_mantissa(number[i]);
+        at[i] = v_shr32(f32_bits(number[i]), 23);
+        near &= v_bit32(at[i], 4);
     }
-    return f32_copysign(z, number);
+    polynomials(16, at, m, z);
+    if (near != 0xFFFF) { /* 1 < t < 2^17, once in 16384 elements */
+        polynomials(0, at, m, others);
+        for (int i = 0; i < FD_CHAINS; i++) {
+            z[i] = f32_select(z[i], others[i], v_bit32(at[i], 4));
+        }
+    }
+    for (int i = 0; i < FD_CHAINS; i++) {
+        const v_f32 noise = f32_mul(f32_set1(deviation), f32_copysign(z[i], number[i]));
+        f32_store(factors + 16 * i, f32_add(f32_set1(1.0f), noise));
+    }
 }
 
 static void
 normal_factors(const uint8_t *FD_RESTRICT bytes, size_t n, float deviation,
                float *FD_RESTRICT factors)
 {
-    for (size_t i = 0; i < n; i += 16) {
-        const v_f32 z = normal_of_words(v_load_bytes(bytes + 4 * i));
-        f32_store(factors + i, f32_add(f32_set1(1.0f), f32_mul(f32_set1(deviation), z)));
+    for (size_t i = 0; i < n; i += NORMALS) {
+        normal_group(bytes + 4 * i, deviation, factors + i);
     }
 }
 

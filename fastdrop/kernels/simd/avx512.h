@@ -14,6 +14,8 @@ typedef __m512i v_u16;
 typedef __m512 v_f32;
 typedef __m512d v_f64;
 
+enum { FD_CHAINS = 2 };
+
 #define v_load_words(from) _mm512_loadu_si512((const void *)(from))
 #define v_store_words(to, v) _mm512_storeu_si512((void *)(to), v)
 #define v_load_u16x8(from) _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)(const void *)(from)))
@@ -54,7 +56,9 @@ typedef __m512d v_f64;
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(127)), 23))
 #define f32_from_i32(a) _mm512_cvtepi32_ps(a)
 #define f32_bits(a) _mm512_castps_si512(a)
-#define f32_mantissa(a) _mm512_getmant_ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero)
+#define f32_mantissa(a)                                                                            \
+    _mm512_castsi512_ps(_mm512_ternarylogic_epi32(                                                 \
+        f32_bits(a), _mm512_set1_epi32(0x007FFFFF), _mm512_set1_epi32(0x3F800000), 0xEA))
 #define f32_copysign(magnitude, sign)                                                              \
     _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)))
 #define f32_not_below(a) ((uint16_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ))

@@ -29,6 +29,10 @@ typedef struct {
     double element[8];
 } v_f64;
 
+/* Vectors whose chains of operations run side by side, where each operation waits for the one
+ * before: as many as there are registers for. */
+enum { FD_CHAINS = 1 };
+
 #define FD_EACH_WORD(EXPRESSION)                                                                   \
     v_u64 result;                                                                                  \
     for (int i = 0; i < 8; i++) {                                                                  \

@@ -21,6 +21,7 @@ typedef struct {
 } v_f64;
 
 enum {
+    FD_CHAINS = 4 / FD_REGISTERS,
     FD_R_BYTES = 64 / FD_REGISTERS,
     FD_R_WORDS = 8 / FD_REGISTERS,
     FD_R_U16 = 32 / FD_REGISTERS,

@@ -36,6 +36,7 @@ const fd_kernels FD_TABLE = {
     .apply_past_caches = FD_ALL_OPERATIONS(_past_caches),
     .normal = normal_factors,
     .multiply = FD_ALL_DTYPES(multiply),
+    .multiply_normal = FD_ALL_DTYPES(multiply_normal),
     .unpack = unpack_bits,
     .softmax = {[FD_FLOAT32] = softmax_float32, [FD_FLOAT64] = softmax_float64},
     .softmax_backward = {[FD_FLOAT32] = softmax_backward_float32,
