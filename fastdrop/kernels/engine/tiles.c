@@ -306,13 +306,13 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
     }
 }
 
-/* Runs go from back to front. What was written last is in the caches: the end of x, if an
- * operation has just made it, and of each huge page of y, if the system has just cleared it (a new
- * array in memory: a third less time). And the front of y is left to the operation that comes
- * next. Runs start with blocks of the stream, whose lanes are seeded anyway. */
-void
-fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-              fd_arrays arrays)
+/* Past the caches runs go from back to front. What was written last is in the caches: the end of x,
+ * if an operation has just made it, and of each huge page of y, if the system has just cleared it (a
+ * new array: a third less time). And the front of y is left to the operation that comes next. Runs
+ * start with blocks of the stream, whose lanes are seeded anyway. */
+static void
+apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+                fd_arrays arrays)
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const fd_any_mask *mask = application->mask;
@@ -334,8 +334,17 @@ fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t fir
         end = start;
     }
     *cursor = last;
+    fd_store_fence();
+}
+
+void
+fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+              fd_arrays arrays)
+{
     if (application->past_caches) {
-        fd_store_fence();
+        apply_backwards(application, cursor, first, n, arrays);
+    } else {
+        apply_run(application, cursor, first, n, arrays);
     }
 }
 

@@ -13,30 +13,32 @@
 #include "../source/lanes.h"
 #include "ties.h"
 
-/* What the bytes of a tile say; the steps of the stream may start before its first element and end
- * after the last. */
-typedef struct {
-    uint64_t kept[FD_TILE_STEPS + 1]; /* the last word is there to be read */
-    fd_ties ties;
-} decisions;
-
+/* Kept bits are written as soon as they are known, eight bytes at once, and read again as soon, by
+ * no more: so the reader need not wait until the cache has them, behind all stores before. The steps
+ * of the stream may start before the first element, `skipped` bits, and end after the last. */
 typedef struct {
     v_u64 top;
-    decisions *made;
+    uint8_t *kept;
+    size_t skipped;
+    uint64_t last; /* the bits of the step before */
+    fd_ties *made;
     size_t ties;
     const char *soon;
     size_t soon_step;
 } deciding;
 
-/* As sinks: without and with ties. */
+/* As sinks: without and with ties. The first step has no word yet, and what it writes is replaced. */
 FD_INLINE void
 decide_heads(void *to, size_t step, v_u64 bytes)
 {
-    const deciding *by = (const deciding *)to;
+    deciding *by = (deciding *)to;
+    const uint64_t bits = v_bytes_ge(bytes, by->top);
     for (size_t line = 0; line < by->soon_step; line += 64) {
         v_prefetch(by->soon + step * by->soon_step + line);
     }
-    by->made->kept[step] = v_bytes_ge(bytes, by->top);
+    fd_store_le64(by->kept + 8 * (step - (step != 0)),
+                  by->last >> by->skipped | bits << 1 << (63 - by->skipped));
+    by->last = bits;
 }
 
 FD_INLINE void
@@ -44,25 +46,17 @@ decide_ties(void *to, size_t step, v_u64 bytes)
 {
     deciding *by = (deciding *)to;
     decide_heads(to, step, bytes);
-    by->ties = ties_add(&by->made->ties, by->ties, step, v_bytes_eq(bytes, by->top));
+    by->ties = ties_add(by->made, by->ties, step, v_bytes_eq(bytes, by->top));
 }
 
-/* The bits of n elements, of which the first is `skipped` bits inside of the first step. */
+/* The last word of n > 0 elements, after all steps. */
 FD_INLINE void
-decisions_write(uint64_t *bits, size_t skipped, size_t n, uint8_t *FD_RESTRICT kept)
+decide_end(const deciding *by, size_t steps, size_t n)
 {
     const size_t words = (n + 63) / 64;
-    if (skipped) {
-        for (size_t i = 0; i < words; i++) {
-            bits[i] = bits[i] >> skipped | bits[i + 1] << (64 - skipped);
-        }
-    }
-    if (n % 64) {
-        bits[words - 1] &= fd_low_bits(n % 64);
-    }
-    for (size_t i = 0; i < words; i++) {
-        fd_store_le64(kept + 8 * i, bits[i]);
-    }
+    uint8_t *const end = by->kept + 8 * (words - 1);
+    const uint64_t bits = steps > words ? fd_load_le64(end) : by->last >> by->skipped;
+    fd_store_le64(end, bits & fd_low_bits(n - 64 * (words - 1)));
 }
 
 FD_INLINE v_u64
@@ -80,15 +74,19 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
     const uint64_t step = position / FD_STEP, digits = threshold & fd_low_bits(56);
     const size_t skipped = (size_t)(position % FD_STEP), whole = (skipped + n) / FD_STEP;
     const size_t steps = (skipped + n + FD_STEP - 1) / FD_STEP;
-    decisions made;
-    deciding by = {top_bytes(threshold), &made, 0, soon, soon_step};
+    fd_ties made;
+    deciding by = {top_bytes(threshold), kept, skipped, 0, &made, 0, soon, soon_step};
+    if (n == 0) {
+        return;
+    }
     if (digits) {
         run(identity, lanes, step, steps, whole, decide_ties, &by);
-        ties_settle(&made.ties, by.ties, digits, ties, position - skipped, made.kept);
+        decide_end(&by, steps, n);
+        ties_settle(&made, by.ties, digits, ties, position - skipped, skipped, n, kept);
     } else {
         run(identity, lanes, step, steps, whole, decide_heads, &by);
+        decide_end(&by, steps, n);
     }
-    decisions_write(made.kept, skipped, n, kept);
 }
 
 #define FD_DEFINE_DECIDE(SOURCE)                                                                   \
@@ -109,15 +107,18 @@ threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
                 const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept)
 {
     const uint64_t digits = threshold & fd_low_bits(56);
-    decisions made;
-    deciding by = {top_bytes(threshold), &made, 0, NULL, 0};
-    for (size_t i = 0; i < n; i += FD_STEP) {
-        decide_ties(&by, i / FD_STEP, v_load_bytes(bytes + i));
+    fd_ties made;
+    deciding by = {top_bytes(threshold), kept, 0, 0, &made, 0, NULL, 0};
+    const size_t steps = (n + FD_STEP - 1) / FD_STEP;
+    for (size_t i = 0; i < steps; i++) {
+        decide_ties(&by, i, v_load_bytes(bytes + FD_STEP * i));
+    }
+    if (n) {
+        decide_end(&by, steps, n);
     }
     if (digits) {
-        ties_settle(&made.ties, by.ties, digits, ties, position, made.kept);
+        ties_settle(&made, by.ties, digits, ties, position, 0, n, kept);
     }
-    decisions_write(made.kept, 0, n, kept);
 }
 
 static void

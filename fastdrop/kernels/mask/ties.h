@@ -47,10 +47,10 @@ ties_list(fd_ties *ties, size_t length, uint16_t *FD_RESTRICT list)
 }
 
 /* Clears the kept bits of those ties whose digits, hashed from `position` + index, are below
- * `digits`. Destroys `ties`. */
+ * `digits`. Kept bit i is that of index `skipped` + i, and there are n. Destroys `ties`. */
 FD_INLINE void
 ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *identity,
-            uint64_t position, uint64_t *FD_RESTRICT kept)
+            uint64_t position, size_t skipped, size_t n, uint8_t *FD_RESTRICT kept)
 {
     uint16_t list[FD_STEP * FD_TILE_STEPS + 8];
     const size_t count = ties_list(ties, length, list);
@@ -66,7 +66,9 @@ ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *id
         const v_u64 own = digits_at(&keys, counter, group);
         v_store_words(dropped, v_shr64(v_sub64(own, limit), 63));
         for (size_t i = 0; i < 8; i++) {
-            kept[group[i] / 64] &= ~(dropped[i] << group[i] % 64);
+            const size_t bit = group[i] - skipped, own = bit < n, at = bit & (0 - own);
+            uint8_t *const word = kept + at / 64 * 8;
+            fd_store_le64(word, fd_load_le64(word) & ~((dropped[i] & own) << at % 64));
         }
     }
 }

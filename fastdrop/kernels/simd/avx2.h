@@ -13,7 +13,7 @@ typedef __m256 r_f32;
 typedef __m256d r_f64;
 
 #define r_load(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
-#define r_load_u16(from) _mm256_cvtepu16_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(from)))
+#define r_load_u16(from) _mm256_setr_epi64x((from)[0], (from)[1], (from)[2], (from)[3])
 #define r_store(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), v)
 #define r_set1(word) _mm256_set1_epi64x((long long)(word))
 #define r_set1_32(bits) _mm256_set1_epi32((int)(bits))

@@ -18,7 +18,10 @@ enum { FD_CHAINS = 2 };
 
 #define v_load_words(from) _mm512_loadu_si512((const void *)(from))
 #define v_store_words(to, v) _mm512_storeu_si512((void *)(to), v)
-#define v_load_u16x8(from) _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)(const void *)(from)))
+#define v_load_u16x8(from)                                                                         \
+    _mm512_cvtepu16_epi64(_mm_set_epi16((short)(from)[7], (short)(from)[6], (short)(from)[5],      \
+                                        (short)(from)[4], (short)(from)[3], (short)(from)[2],      \
+                                        (short)(from)[1], (short)(from)[0]))
 #define v_load_bytes(from) _mm512_loadu_si512((const void *)(from))
 #define v_store_bytes(to, v) _mm512_storeu_si512((void *)(to), v)
 #define v_set1(word) _mm512_set1_epi64((long long)(word))
