@@ -51,7 +51,7 @@ KERNEL_ROOMS = {
     "kernels.h": {"common.h"},
     "simd": {"common.h"},
     "source": {"kernels.h"},
-    "mask": {"kernels.h", "source"},
+    "mask": {"apply", "kernels.h", "source"},
     "apply": {"kernels.h"},
     "attention": {"kernels.h"},
     "targets": {"simd", "source", "mask", "apply", "attention"},

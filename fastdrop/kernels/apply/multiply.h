@@ -6,7 +6,7 @@
 #ifndef FD_MULTIPLY_H
 #define FD_MULTIPLY_H
 
-#include "../mask/normal.h"
+#include "../kernels.h"
 
 #define FD_DEFINE_MULTIPLY(DTYPE, ELEMENT, N, GROUP, LOAD, LOAD_FACTORS, STORE)                    \
     static void DTYPE##_multiply(const float *factors, const void *x, size_t n, void *y)           \
@@ -27,27 +27,6 @@
         }                                                                                          \
     }
 
-/* The same by the factors of words, which do not go through memory. */
-#define FD_DEFINE_MULTIPLY_NORMAL(DTYPE, ELEMENT, N, GROUP, LOAD, LOAD_FACTORS, STORE)             \
-    static void DTYPE##_multiply_normal(const uint8_t *FD_RESTRICT bytes, float deviation,         \
-                                        const void *x, size_t n, void *y)                          \
-    {                                                                                              \
-        const ELEMENT *from = (const ELEMENT *)x;                                                  \
-        ELEMENT *to = (ELEMENT *)y;                                                                \
-        FD_ALIGN64 float factors[NORMALS];                                                         \
-        size_t i = 0;                                                                              \
-        for (; i + NORMALS <= n; i += NORMALS) {                                                   \
-            normal_group(bytes + 4 * i, deviation, factors);                                       \
-            for (size_t j = 0; j < NORMALS; j += GROUP) {                                          \
-                STORE(to + i + j, N##_mul(LOAD(from + i + j), LOAD_FACTORS(factors + j)));         \
-            }                                                                                      \
-        }                                                                                          \
-        if (i < n) {                                                                               \
-            normal_group(bytes + 4 * i, deviation, factors);                                       \
-            DTYPE##_multiply(factors, from + i, n - i, to + i);                                    \
-        }                                                                                          \
-    }
-
 #define FD_OF_EACH_DTYPE(DEFINE)                                                                   \
     DEFINE(float16, uint16_t, f32, 16, f32_load_half, f32_load, f32_store_half)                    \
     DEFINE(bfloat16, uint16_t, f32, 16, f32_load_bfloat, f32_load, f32_store_bfloat)               \
@@ -55,6 +34,5 @@
     DEFINE(float64, double, f64, 8, f64_load, f64_load_f32, f64_store)
 
 FD_OF_EACH_DTYPE(FD_DEFINE_MULTIPLY)
-FD_OF_EACH_DTYPE(FD_DEFINE_MULTIPLY_NORMAL)
 
 #endif

@@ -4,10 +4,9 @@
  * their table. FD_TARGET is the level's name, FD_TABLE its symbol.
  */
 #include "../apply/apply.h"
-#include "../apply/multiply.h"
 #include "../attention/softmax.h"
 #include "../mask/each.h"
-#include "../mask/normal.h"
+#include "../mask/multiply_normal.h"
 #include "../mask/threshold.h"
 #include "../source/fill.h"
 
