@@ -572,22 +572,29 @@ def test_normal_never_falls():
     assert np.diff(z).max() < 6e-7
 
 
+def check_product(multiply, x, offset, expected):
+    """Check ``multiply(x, out)`` into memory that starts anywhere, and in place."""
+    room = aligned(x.size + 2 * MARGIN, x.dtype, offset)
+    room[:] = 7
+    multiply(x, room[MARGIN : MARGIN + x.size])
+    assert_same_floats(room[MARGIN : MARGIN + x.size], expected)
+    assert np.all(room[:MARGIN] == 7)
+    assert np.all(room[MARGIN + x.size :] == 7)
+    same = x.copy()
+    multiply(same, same)
+    assert_same_floats(same, expected)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_multiply(level, dtype):
     numbers = every_kind_of_float(dtype, 1 << 16)
     factors = every_kind_of_float(np.float32, numbers.size)
     for n, offset in [(numbers.size, 0), *((n, n % 5) for n in range(40))]:
-        x, by = numbers[offset : offset + n], factors[: numbers[offset : offset + n].size]
-        expected = reference.multiply(x, by)
-        room = aligned(x.size + 2 * MARGIN, dtype, offset)
-        room[:] = 7
-        _kernels.multiply(by, x, room[MARGIN : MARGIN + x.size])
-        assert_same_floats(room[MARGIN : MARGIN + x.size], expected)
-        assert np.all(room[:MARGIN] == 7)
-        assert np.all(room[MARGIN + x.size :] == 7)
-        same = x.copy()
-        _kernels.multiply(by, same, same)
-        assert_same_floats(same, expected)
+        x = numbers[offset : offset + n]
+        by = factors[: x.size]
+        check_product(
+            functools.partial(_kernels.multiply, by), x, offset, reference.multiply(x, by)
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -596,18 +603,11 @@ def test_multiply_normal(level, dtype):
     words = np.concatenate([edge_words(), random_words(4, 5000)])
     numbers = every_kind_of_float(dtype, words.size)
     for n, offset in [(words.size, 0), *((n, n % 5) for n in range(100))]:
-        x, stream = numbers[offset : offset + n], words[: numbers[offset : offset + n].size]
-        expected = reference.multiply(x, reference.gaussian_factors(stream, 0.2))
-        room = aligned(x.size + 2 * MARGIN, dtype, offset)
-        room[:] = 7
-        stream = stream.astype("<u4").tobytes()
-        _kernels.multiply_normal(stream, 0.5, x, room[MARGIN : MARGIN + x.size])
-        assert_same_floats(room[MARGIN : MARGIN + x.size], expected)
-        assert np.all(room[:MARGIN] == 7)
-        assert np.all(room[MARGIN + x.size :] == 7)
-        same = x.copy()
-        _kernels.multiply_normal(stream, 0.5, same, same)
-        assert_same_floats(same, expected)
+        x = numbers[offset : offset + n]
+        by = words[: x.size]
+        expected = reference.multiply(x, reference.gaussian_factors(by, 0.2))
+        multiply = functools.partial(_kernels.multiply_normal, by.astype("<u4").tobytes(), 0.5)
+        check_product(multiply, x, offset, expected)
 
 
 # --- the stages together -------------------------------------------------------------------------

@@ -276,35 +276,25 @@ run_normal(const fd_kernels *kernels, const vector *v, uint8_t *out)
     free(bytes);
 }
 
+/* By factors, or by those of words. */
 static void
 run_multiply(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
     const size_t bytes = v->given.size, size = v->n ? bytes / v->n : 1;
-    float *factors = (float *)allocate(v->kept.size);
+    uint8_t *by = (uint8_t *)allocate(v->kept.size);
     uint8_t *x = (uint8_t *)allocate(bytes);
-    memcpy(factors, v->kept.at, v->kept.size);
-    swap_order(factors, v->kept.size, 4);
+    memcpy(by, v->kept.at, v->kept.size);
     memcpy(x, v->given.at, bytes);
     swap_order(x, bytes, size);
-    kernels->multiply[v->which](factors, x, v->n, out);
+    if (v->kind == MULTIPLY_NORMAL) {
+        kernels->multiply_normal[v->which](by, (float)v->scale, x, v->n, out);
+    } else {
+        swap_order(by, v->kept.size, 4);
+        kernels->multiply[v->which]((const float *)(const void *)by, x, v->n, out);
+    }
     swap_order(out, bytes, size);
     free(x);
-    free(factors);
-}
-
-static void
-run_multiply_normal(const fd_kernels *kernels, const vector *v, uint8_t *out)
-{
-    const size_t bytes = v->given.size, size = v->n ? bytes / v->n : 1;
-    uint8_t *words = (uint8_t *)allocate(v->kept.size);
-    uint8_t *x = (uint8_t *)allocate(bytes);
-    memcpy(words, v->kept.at, v->kept.size);
-    memcpy(x, v->given.at, bytes);
-    swap_order(x, bytes, size);
-    kernels->multiply_normal[v->which](words, (float)v->scale, x, v->n, out);
-    swap_order(out, bytes, size);
-    free(x);
-    free(words);
+    free(by);
 }
 
 static void
@@ -518,10 +508,8 @@ run(const fd_kernels *kernels, const vector *v, size_t way)
         run_normal(kernels, v, out);
         break;
     case MULTIPLY:
-        run_multiply(kernels, v, out);
-        break;
     case MULTIPLY_NORMAL:
-        run_multiply_normal(kernels, v, out);
+        run_multiply(kernels, v, out);
         break;
     case SOFTMAX:
     case SOFTMAX_BACKWARD:

@@ -27,6 +27,7 @@
         }                                                                                          \
     }
 
+/* Numbers of each type: what they are computed as, how many at once, and how they come and go. */
 #define FD_OF_EACH_DTYPE(DEFINE)                                                                   \
     DEFINE(float16, uint16_t, f32, 16, f32_load_half, f32_load, f32_store_half)                    \
     DEFINE(bfloat16, uint16_t, f32, 16, f32_load_bfloat, f32_load, f32_store_bfloat)               \

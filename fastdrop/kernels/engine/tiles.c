@@ -306,10 +306,10 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
     }
 }
 
-/* Past the caches runs go from back to front. What was written last is in the caches: the end of x,
- * if an operation has just made it, and of each huge page of y, if the system has just cleared it (a
- * new array: a third less time). And the front of y is left to the operation that comes next. Runs
- * start with blocks of the stream, whose lanes are seeded anyway. */
+/* Past the caches runs go from back to front. What was written last is in the caches: the end of
+ * x, if an operation has just made it, and of each huge page of y, if the system has just cleared
+ * it (a new array: a third less time). And the front of y is left to the operation that comes next.
+ * Runs start with blocks of the stream, whose lanes are seeded anyway. */
 static void
 apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
                 fd_arrays arrays)

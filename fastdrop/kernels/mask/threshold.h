@@ -13,9 +13,9 @@
 #include "../source/lanes.h"
 #include "ties.h"
 
-/* Kept bits are written as soon as they are known, eight bytes at once, and read again as soon, by
- * no more: so the reader need not wait until the cache has them, behind all stores before. The steps
- * of the stream may start before the first element, `skipped` bits, and end after the last. */
+/* Kept bits are written as soon as they are known, eight bytes at once, and read again by no more:
+ * so the reader need not wait until the cache has them, behind all stores before. The steps of the
+ * stream may start before the first element, `skipped` bits, and end after the last. */
 typedef struct {
     v_u64 top;
     uint8_t *kept;
@@ -27,7 +27,7 @@ typedef struct {
     size_t soon_step;
 } deciding;
 
-/* As sinks: without and with ties. The first step has no word yet, and what it writes is replaced. */
+/* As sinks: without and with ties. The first step has no word yet: what it writes is replaced. */
 FD_INLINE void
 decide_heads(void *to, size_t step, v_u64 bytes)
 {
@@ -49,14 +49,19 @@ decide_ties(void *to, size_t step, v_u64 bytes)
     by->ties = ties_add(by->made, by->ties, step, v_bytes_eq(bytes, by->top));
 }
 
-/* The last word of n > 0 elements, after all steps. */
+/* After all steps: the last word of n > 0 elements, and what is left of the threshold, which the
+ * digits hashed from the first step's `position` on decide about. */
 FD_INLINE void
-decide_end(const deciding *by, size_t steps, size_t n)
+decide_end(const deciding *by, size_t steps, size_t n, uint64_t digits,
+           const fd_identity *identity, uint64_t position)
 {
     const size_t words = (n + 63) / 64;
     uint8_t *const end = by->kept + 8 * (words - 1);
     const uint64_t bits = steps > words ? fd_load_le64(end) : by->last >> by->skipped;
     fd_store_le64(end, bits & fd_low_bits(n - 64 * (words - 1)));
+    if (digits) {
+        ties_settle(by->made, by->ties, digits, identity, position, by->skipped, n, by->kept);
+    }
 }
 
 FD_INLINE v_u64
@@ -81,12 +86,10 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
     }
     if (digits) {
         run(identity, lanes, step, steps, whole, decide_ties, &by);
-        decide_end(&by, steps, n);
-        ties_settle(&made, by.ties, digits, ties, position - skipped, skipped, n, kept);
     } else {
         run(identity, lanes, step, steps, whole, decide_heads, &by);
-        decide_end(&by, steps, n);
     }
+    decide_end(&by, steps, n, digits, ties, position - skipped);
 }
 
 #define FD_DEFINE_DECIDE(SOURCE)                                                                   \
@@ -107,18 +110,16 @@ threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
                 const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept)
 {
     const uint64_t digits = threshold & fd_low_bits(56);
+    const size_t steps = (n + FD_STEP - 1) / FD_STEP;
     fd_ties made;
     deciding by = {top_bytes(threshold), kept, 0, 0, &made, 0, NULL, 0};
-    const size_t steps = (n + FD_STEP - 1) / FD_STEP;
+    if (n == 0) {
+        return;
+    }
     for (size_t i = 0; i < steps; i++) {
         decide_ties(&by, i, v_load_bytes(bytes + FD_STEP * i));
     }
-    if (n) {
-        decide_end(&by, steps, n);
-    }
-    if (digits) {
-        ties_settle(&made, by.ties, digits, ties, position, 0, n, kept);
-    }
+    decide_end(&by, steps, n, digits, ties, position);
 }
 
 static void

@@ -66,9 +66,9 @@ ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *id
         const v_u64 own = digits_at(&keys, counter, group);
         v_store_words(dropped, v_shr64(v_sub64(own, limit), 63));
         for (size_t i = 0; i < 8; i++) {
-            const size_t bit = group[i] - skipped, own = bit < n, at = bit & (0 - own);
+            const size_t bit = group[i] - skipped, inside = bit < n, at = bit & (0 - inside);
             uint8_t *const word = kept + at / 64 * 8;
-            fd_store_le64(word, fd_load_le64(word) & ~((dropped[i] & own) << at % 64));
+            fd_store_le64(word, fd_load_le64(word) & ~((dropped[i] & inside) << at % 64));
         }
     }
 }

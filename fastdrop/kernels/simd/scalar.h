@@ -53,7 +53,8 @@ v_store_words(uint64_t *to, v_u64 v)
     memcpy(to, v.word, 64);
 }
 
-/* Eight small numbers. */
+/* Eight small numbers, each loaded by itself: they have just been written one by one, and a wider
+ * load would wait until the cache has them all. */
 FD_INLINE v_u64
 v_load_u16x8(const uint16_t *from)
 {
