@@ -41,8 +41,8 @@ skip() {
     return 1
 }
 
-# compile DIRECTORY LEVELS COMPILER [FLAG...]: the tables and the engine. In a condition, where it is
-# used, no failure would end it by itself.
+# compile DIRECTORY LEVELS COMPILER [FLAG...]: the tables and the engine. In a condition, where it
+# is used, no failure would end it by itself.
 compile() {
     local out=$1 levels=$2 level source
     shift 2

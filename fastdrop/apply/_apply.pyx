@@ -22,7 +22,7 @@ from fastdrop.kernels._kernels cimport (
     active_kernels,
     apply_all,
     apply_part,
-    cache_bytes,
+    are_past_caches,
     draw_all,
     fd_any_mask,
     fd_application,
@@ -201,7 +201,7 @@ cdef ndarray apart_from(ndarray y, ndarray x):
 cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1:
     cdef fd_arrays arrays
-    cdef size_t count, n = cnp.PyArray_SIZE(x)
+    cdef size_t n = cnp.PyArray_SIZE(x)
     if n == 0:
         return 0
     application.kernels = active_kernels()
@@ -220,11 +220,7 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
     if other is not None:
         arrays.other = <const char *>cnp.PyArray_DATA(other)
     arrays.y = <char *>cnp.PyArray_DATA(y)
-    # Where the arrays do not fit into the last-level cache together.
-    count = 2 if other is None else 3
-    application.past_caches = arrays.x != arrays.y and arrays.other != arrays.y and (
-        count * <size_t>cnp.PyArray_NBYTES(y) > cache_bytes()
-    )
+    application.past_caches = are_past_caches(&arrays, <size_t>cnp.PyArray_NBYTES(y))
     if n <= FD_TILE:  # sooner done than the GIL is given and taken
         apply_all(application, cursor, n, arrays)
     else:

@@ -84,8 +84,11 @@ cdef size_t thread_count() noexcept nogil:
     return threads
 
 
-cdef size_t cache_bytes() noexcept nogil:
-    return last_level_cache
+cdef bint are_past_caches(const fd_arrays *arrays, size_t size) noexcept nogil:
+    cdef size_t count = 2 if arrays.other == NULL else 3
+    return (
+        arrays.x != arrays.y and arrays.other != arrays.y and count * size > last_level_cache
+    )
 
 
 cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,

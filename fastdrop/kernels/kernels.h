@@ -4,8 +4,8 @@
  * Every table computes the same bits and the same floats; only their speed differs.
  *
  *     source: fill       key, counter, step   -> bytes
- *     mask:   decide     position, threshold  -> kept bits (one per element, LSB first); the bytes of
- *                                                `fill` stay in registers
+ *     mask:   decide     position, threshold  -> kept bits (one per element, LSB first); the
+ *                                                bytes of `fill` stay in registers
  *             threshold  bytes, threshold     -> kept bits
  *             normal     bytes, deviation     -> factors of mean 1 (the mask of Gaussian dropout)
  *             heads, compare, digits          -> kept bits, with a probability for each element
@@ -76,8 +76,9 @@ typedef struct {
     uint64_t ready;
 } fd_lanes;
 
-/* A row of attention scores. Its weights are e^(score - largest) * inverse, where inverse is 1 over
- * the sum of the exponentials; both are 0 where all scores are -inf. Backward needs the rest too. */
+/* A row of attention scores. Its weights are e^(score - largest) * inverse, where inverse is 1
+ * over the sum of the exponentials; both are 0 where all scores are -inf. Backward needs the rest
+ * too. */
 typedef struct {
     double largest, inverse;
     double factor; /* of the kept weights */

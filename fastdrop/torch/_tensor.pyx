@@ -26,7 +26,7 @@ from fastdrop.kernels._kernels cimport (
     FD_XOSHIRO256PLUSPLUS,
     active_kernels,
     apply_part,
-    cache_bytes,
+    are_past_caches,
     draw_all,
     fd_any_mask,
     fd_application,
@@ -226,12 +226,10 @@ cdef class TensorMask:
         application.dtype = <fd_dtype>(code & 3)
         application.components = 2 if code & 4 else 1
         call.size = NUMBER_SIZE[code & 3] * <size_t>application.components
-        application.past_caches = x != y and other != y and (
-            (3 if other else 2) * n * call.size > cache_bytes()
-        )
         call.arrays.x, call.arrays.other, call.arrays.y = (
             <const char *>x, <const char *>other, <char *>y
         )
+        application.past_caches = are_past_caches(&call.arrays, n * call.size)
         call.parts = min(threads, n // ELEMENTS_A_THREAD)
         with nogil:
             if call.parts < 2 or openmp_parallel == NULL:

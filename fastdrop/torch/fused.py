@@ -38,7 +38,7 @@ def dropout_add(
     x : torch.Tensor
         Output of the branch.
     residual : torch.Tensor
-        What the branch is added to.
+        What the branch is added to; its shape broadcasts to x's.
     p, training
         As of `dropout`; False is ``residual + x + bias``.
     bias : torch.Tensor, optional
@@ -54,7 +54,7 @@ def dropout_add(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`.
+        As of `dropout`; or a shape does not broadcast to x's.
 
     Notes
     -----
@@ -73,13 +73,14 @@ def dropout_add(
     check_tensor("residual", residual)
     if bias is not None:
         check_tensor("bias", bias)
-    if not check_switch("training", training):
-        return residual + (x if bias is None else x + bias)
-    if not (_is_fusable(x) and _is_alike(x, residual) and _is_bias_of(x, bias)):
-        branch = x if bias is None else x + bias
-        torch.broadcast_shapes(residual.shape, branch.shape)  # an error before anything is drawn
-        return residual + dropout(branch, p, rng=rng, seed=seed)
-    return drop_add(x, residual, bias, _draw(x, p, rng, seed))
+    training = check_switch("training", training)
+    if training and _is_fusable(x) and _is_alike(x, residual) and _is_bias_of(x, bias):
+        return drop_add(x, residual, bias, _draw(x, p, rng, seed))
+    _check_broadcasts("residual", residual, x)
+    if bias is not None:
+        _check_broadcasts("bias", bias, x)
+    branch = x if bias is None else x + bias
+    return residual + dropout(branch, p, training, rng=rng, seed=seed)
 
 
 def relu_dropout(
@@ -124,11 +125,10 @@ def relu_dropout(
     """
     p = check_p(p)
     check_tensor("x", x)
-    if not check_switch("training", training):
-        return torch.relu(x)
-    if not _is_fusable(x) or x.is_complex():
-        return dropout(torch.relu(x), p, rng=rng, seed=seed)
-    return drop_relu(x, _draw(x, p, rng, seed))
+    training = check_switch("training", training)
+    if training and _is_fusable(x) and not x.is_complex():
+        return drop_relu(x, _draw(x, p, rng, seed))
+    return dropout(torch.relu(x), p, training, rng=rng, seed=seed)
 
 
 def _is_fusable(x: torch.Tensor) -> bool:
@@ -154,6 +154,15 @@ def _is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
     return bias is None or (
         is_plain(bias) and x.dim() > 0 and bias.dtype == x.dtype and bias.shape == x.shape[-1:]
     )
+
+
+def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
+    lengths = zip(reversed(other.shape), reversed(x.shape), strict=False)
+    if other.dim() > x.dim() or any(own not in (1, length) for own, length in lengths):
+        raise ValueError(
+            f"{name} has shape {tuple(other.shape)}; allowed are shapes that broadcast to x's, "
+            f"{tuple(x.shape)}"
+        )
 
 
 def _draw(x: torch.Tensor, p: float, rng: RNG, seed: Seed) -> TensorMask:

@@ -119,6 +119,27 @@ def test_other_dtypes_and_shapes_broadcast_as_sums_do():
     assert torch.equal(y, residual + ft.dropout(x, 0.3, seed=3))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_only_shapes_that_broadcast_to_that_of_x(training):
+    x, source = made((4, 6), torch.float32), fd.Xoshiro256PlusPlus(1)
+    for shape in [(2, 4, 6), (4, 3), (5, 6)]:
+        other = made(shape, torch.float32)
+        with pytest.raises(ValueError, match=r"residual has shape \(.*allowed are .* \(4, 6\)"):
+            ft.dropout_add(x, other, 0.5, training, rng=source)
+        with pytest.raises(ValueError, match=r"bias has shape \(.*allowed are .* \(4, 6\)"):
+            ft.dropout_add(x, x, 0.5, training, bias=other, rng=source)
+    assert source.position == 0
+
+
+def test_seeds_are_checked_in_evaluation_too():
+    x = made((4, 6), torch.float32)
+    for call in (lambda **o: ft.dropout_add(x, x, 0.5, **o), lambda **o: ft.relu_dropout(x, **o)):
+        with pytest.raises(TypeError, match="seed is 1 beside an rng"):
+            call(training=False, seed=1, rng=torch.Generator())
+        with pytest.raises(TypeError, match="rng is a int; allowed are"):
+            call(training=False, rng=3)
+
+
 def test_transforms_and_compilers():
     x, residual = made((4, 6), torch.float32), made((4, 6), torch.float32, 1)
 

@@ -82,7 +82,7 @@ def test_seeds_are_checked_where_nothing_is_drawn(source):
         ((None, x), {}, TypeError, "x is a NoneType; allowed are tensors"),
         ((x, x), {"bias": np.ones(4)}, TypeError, "bias is a ndarray; allowed are tensors"),
         ((x, x), {"training": "no"}, TypeError, "training is 'no'; allowed"),
-        ((x, torch.ones(5, 4)), {}, RuntimeError, "broadcast"),
+        ((x, torch.ones(5, 4)), {}, ValueError, r"residual has shape \(5, 4\); allowed are shapes"),
     ],
 )
 def test_dropout_add(arguments, options, error, words, source):

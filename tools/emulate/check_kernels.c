@@ -183,7 +183,7 @@ run_threshold(const fd_kernels *kernels, const vector *v, uint8_t *out)
     free(bytes);
 }
 
-/* By the engine, from element 7 of a packed mask on: one to one, or as an axis that is broadcast. */
+/* By the engine, from element 7 of a packed mask on: one to one, or an axis that is broadcast. */
 static void
 apply_by_engine(const fd_kernels *kernels, const vector *v, int broadcast, const void *x, void *y)
 {

@@ -222,12 +222,13 @@ fd_attention_forward(const fd_attention *attention, size_t part_index, void *scr
 static double
 product_of_rows(const fd_attention *attention, const char *a, const char *b)
 {
+    const double *wide_a = (const double *)(const void *)a;
+    const double *wide_b = (const double *)(const void *)b;
+    const float *half_a = (const float *)(const void *)a, *half_b = (const float *)(const void *)b;
     double sum[8] = {0};
     for (size_t i = 0; i < attention->value_width; i++) {
-        sum[i % 8] += attention->dtype == FD_FLOAT64
-                          ? ((const double *)(const void *)a)[i] * ((const double *)(const void *)b)[i]
-                          : (double)((const float *)(const void *)a)[i] *
-                                (double)((const float *)(const void *)b)[i];
+        sum[i % 8] += attention->dtype == FD_FLOAT64 ? wide_a[i] * wide_b[i]
+                                                     : (double)half_a[i] * (double)half_b[i];
     }
     return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Arrays laid over larger ones, whose shape they broadcast to, and walks over the elements of these.
+ * Arrays laid over larger ones, whose shape they broadcast to, and walks over the elements of
+ * these.
  */
 #ifndef FD_BROADCAST_H
 #define FD_BROADCAST_H
@@ -45,14 +46,15 @@ fd_walk_run(const fd_walk *walk, size_t most)
     return fd_min((size_t)(walk->broadcast->shape[last] - walk->index[last]), most);
 }
 
-/* How many rows there are from here on, within `most` elements, which start this far apart in what is
- * broadcast; 1 if the run is not a whole row. Goes on to the last of them. */
+/* How many rows there are from here on, within `most` elements, which start this far apart in what
+ * is broadcast; 1 if the run is not a whole row. Goes on to the last of them. */
 FD_INLINE size_t
 fd_walk_rows(fd_walk *walk, size_t run, int64_t apart, size_t most)
 {
     const fd_broadcast *broadcast = walk->broadcast;
     const int last = broadcast->ndim - 1;
-    if (last == 0 || broadcast->stride[last - 1] != apart || run != (size_t)broadcast->shape[last]) {
+    if (last == 0 || broadcast->stride[last - 1] != apart ||
+        run != (size_t)broadcast->shape[last]) {
         return 1;
     }
     const size_t left = (size_t)(broadcast->shape[last - 1] - walk->index[last - 1]);

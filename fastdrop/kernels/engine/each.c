@@ -28,7 +28,7 @@ make_tile(make_function make, const making *how, size_t size, uint64_t first, si
         } else {
             const size_t rows = fd_walk_rows(&walk, length, 1, left);
             run = length * rows;
-            uint8_t *items = to + (run - rows) * size; /* none is covered before it is its row's turn */
+            uint8_t *items = to + (run - rows) * size; /* none is covered before its row's turn */
             make(how, values, rows, items);
             for (size_t row = 0; row < rows; row++) {
                 fd_fill(to + row * length * size, items + row * size, size, length);

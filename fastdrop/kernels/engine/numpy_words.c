@@ -67,7 +67,8 @@ fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t
         if (i % CHUNK == 0) {
             limits_read(limit, i, fd_min(CHUNK, n - i), p);
         }
-        const float uniform = (float)(bitgen->next_uint32(bitgen->state) >> 8) * (1.0f / 16777216.0f);
+        const uint32_t digits = bitgen->next_uint32(bitgen->state) >> 8;
+        const float uniform = (float)digits * (1.0f / 16777216.0f);
         kept[i / 8] |= (uint8_t)((uniform >= (float)p[i % CHUNK]) << i % 8);
     }
 }

@@ -10,8 +10,8 @@
 
 #include "tiles.h"
 
-/* What the elements of a mask are compared with: the probabilities `each`, or where that is NULL, threshold
- * and p, which say the same. */
+/* What the elements of a mask are compared with: the probabilities `each`, or where that is NULL,
+ * threshold and p, which say the same. */
 typedef struct {
     const fd_numbers *each;
     fd_threshold threshold;

@@ -57,15 +57,15 @@ bits_fill(uint8_t *bits, size_t at, size_t count)
 
 /* Sets bits [at, at + count) that are 0 so far, and touches no byte but theirs. */
 static void
-bits_place(uint8_t *to, uint64_t at, const uint8_t *bits, size_t count)
+bits_place(uint8_t *FD_RESTRICT to, uint64_t at, const uint8_t *FD_RESTRICT bits, size_t count)
 {
     const unsigned shift = (unsigned)(at % 8);
-    uint64_t carry = 0;
     size_t i = 0;
     to += at / 8;
+    uint64_t carry = count ? to[0] : 0;
     for (; i + 64 <= count; i += 64) {
         const uint64_t word = fd_load_le64(bits + i / 8);
-        fd_store_le64(to + i / 8, fd_load_le64(to + i / 8) | word << shift | carry);
+        fd_store_le64(to + i / 8, word << shift | carry);
         carry = word >> 1 >> (63 - shift);
     }
     for (; i < shift + count; i += 8) {

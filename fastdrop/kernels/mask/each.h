@@ -3,9 +3,9 @@
  * Decisions and factors of elements that have a probability each. As with one probability, a byte
  * decides but for ties: here it is compared with a byte of the element's own, its head.
  *
- * For p the head is floor(256 p), at most 255. The threshold p * 2^64 lies in [head, head + 1] times
- * 2^56, both ends included: greater bytes are kept and smaller ones dropped. For keep_prob k, whose
- * threshold is (1 - k) * 2^64, it is 255 less floor(256 k).
+ * For p the head is floor(256 p), at most 255. The threshold p * 2^64 lies in [head, head + 1]
+ * times 2^56, both ends included: greater bytes are kept and smaller ones dropped. For keep_prob k,
+ * whose threshold is (1 - k) * 2^64, it is 255 less floor(256 k).
  */
 #ifndef FD_EACH_H
 #define FD_EACH_H

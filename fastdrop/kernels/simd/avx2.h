@@ -72,7 +72,8 @@ typedef __m256d r_f64;
 #define r_set32(all, own) _mm256_cmpeq_epi32(_mm256_and_si256(all, own), own)
 #define r_f32_and(a, set) _mm256_and_ps(a, _mm256_castsi256_ps(set))
 #define r_f32_choose(a, b, set) _mm256_blendv_ps(b, a, _mm256_castsi256_ps(set))
-#define r_f32_load_half(from) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from)))
+#define r_f32_load_half(from)                                                                      \
+    _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from)))
 #define r_f32_to_half(v) _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define r_f32_store_half(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_half(v))
 #define r_f32_store_bfloat(to, v) _mm_storeu_si128((__m128i *)(void *)(to), r_f32_to_bfloat(v))

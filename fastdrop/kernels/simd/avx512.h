@@ -67,7 +67,8 @@ enum { FD_CHAINS = 2 };
 #define f32_not_below(a) ((uint16_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ))
 #define f32_select(a, b, bits) _mm512_mask_blend_ps((__mmask16)(bits), b, a)
 #define f32_keep(a, bits) _mm512_maskz_mov_ps((__mmask16)(bits), a)
-#define f32_load_half(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
+#define f32_load_half(from)                                                                        \
+    _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
 #define f32_to_half(v) _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define f32_store_half(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), f32_to_half(v))
 #define f32_store_bfloat(to, v) _mm256_storeu_si256((__m256i *)(void *)(to), f32_to_bfloat(v))

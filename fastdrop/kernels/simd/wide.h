@@ -528,9 +528,9 @@ f64_not_below(v_f64 a)
 }
 
 /* As for f32, by 32-bit halves: a lane's two halves look at the same bit. */
-static const FD_ALIGN64 uint32_t f64_own[16] = {1u << 0, 1u << 0, 1u << 1, 1u << 1, 1u << 2, 1u << 2,
-                                                1u << 3, 1u << 3, 1u << 4, 1u << 4, 1u << 5, 1u << 5,
-                                                1u << 6, 1u << 6, 1u << 7, 1u << 7};
+static const FD_ALIGN64 uint32_t f64_own[16] = {
+    1u << 0, 1u << 0, 1u << 1, 1u << 1, 1u << 2, 1u << 2, 1u << 3, 1u << 3,
+    1u << 4, 1u << 4, 1u << 5, 1u << 5, 1u << 6, 1u << 6, 1u << 7, 1u << 7};
 
 FD_INLINE v_f64
 f64_keep(v_f64 a, uint8_t bits)

@@ -124,7 +124,8 @@ FD_INLINE void
 xoshiro256plusplus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
                        size_t whole, fd_sink sink, void *to)
 {
-    lanes_run(xoshiro256plusplus_step, 4, "fd:xo256", identity, lanes, step, steps, whole, sink, to);
+    lanes_run(xoshiro256plusplus_step, 4, "fd:xo256", identity, lanes, step, steps, whole, sink,
+              to);
 }
 
 FD_INLINE void
