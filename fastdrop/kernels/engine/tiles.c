@@ -7,12 +7,14 @@
  * microseconds, in which one thread decides about 40,000 elements. */
 enum { ELEMENTS_A_THREAD = 1 << 16 };
 
-/* Elements of a tile: few enough for x and y to stay in L1 with their bytes; or, where they come
- * from memory anyway, as many as there may be, since every tile interrupts the stream. */
-enum { TILE_IN_CACHES = 4096, TILE_PAST_CACHES = FD_TILE };
+/* Elements of a tile: few enough for x and y to stay in L1 with their bytes; fewer where there are
+ * factors too. */
+enum { TILE = 4096, TILE_OF_FACTORS = 2048 };
 
-/* Elements of a tile with factors of their own, which need room too. */
-enum { TILE_OF_FACTORS = 2048 };
+/* How many of every 64 elements of x are prefetched while their bits are made; the others come when
+ * the first ones are applied. To ask for all costs up to a third of the whole time, and the fast
+ * sources would wait for as many from memory. */
+enum { PREFETCHED = 48, PREFETCHED_PAST_CACHES = 32 };
 
 /* Elements that are taken in ascending order: four blocks of the stream. */
 enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
@@ -252,6 +254,16 @@ arrays_at(fd_arrays arrays, size_t bytes)
     return later;
 }
 
+static prefetch
+prefetch_of(const fd_application *application, const char *x, size_t size)
+{
+    const fd_any_mask *mask = application->mask;
+    const int fast = mask->packed == NULL && mask->seeded.source != FD_PHILOX4X32;
+    const size_t elements = application->past_caches && fast ? PREFETCHED_PAST_CACHES : PREFETCHED;
+    const prefetch soon = {x, elements * size};
+    return soon;
+}
+
 /* The elements [first, first + n) of one tile, n <= FD_TILE. */
 static void
 apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
@@ -259,7 +271,6 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
 {
     const size_t components = (size_t)application->components;
     const size_t size = number_size[application->dtype] * components;
-    const prefetch soon = {arrays.x, application->past_caches ? 0 : 64 * size};
     const int past_caches = application->past_caches && (uintptr_t)arrays.y % 64 == 0;
     const fd_kernels *kernels = application->kernels;
     const fd_apply_kernel apply = (past_caches ? kernels->apply_past_caches : kernels->apply)
@@ -269,7 +280,8 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
     FD_ALIGN64 double factors[2 * TILE_OF_FACTORS];
     tile_bits tile;
     uint8_t doubled[FD_TILE / 4 + 2];
-    uint8_t *kept = mask_tile(kernels, application->mask, cursor, first, n, &tile, soon);
+    uint8_t *kept = mask_tile(kernels, application->mask, cursor, first, n, &tile,
+                              prefetch_of(application, arrays.x, size));
     if (components == 2) {
         bits_double(kept, n, doubled);
         kept = doubled;
@@ -296,9 +308,7 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const size_t head = unaligned_head(arrays.y, size, n);
-    const size_t most = application->operation == FD_SCALE_EACH ? TILE_OF_FACTORS
-                        : application->past_caches              ? TILE_PAST_CACHES
-                                                                : TILE_IN_CACHES;
+    const size_t most = application->operation == FD_SCALE_EACH ? TILE_OF_FACTORS : TILE;
     size_t count;
     for (size_t done = 0; done < n; done += count) {
         count = done == 0 && head ? head : fd_min(most, n - done);
