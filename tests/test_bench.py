@@ -14,12 +14,20 @@ import timeit
 import pytest
 
 import fastdrop as fd
-from fastdrop.cli import _bench_peers, _bench_rows, _bench_tables, _bench_timing, bench, info
+from fastdrop.cli import (
+    _bench_family,
+    _bench_peers,
+    _bench_rows,
+    _bench_tables,
+    _bench_timing,
+    bench,
+    info,
+)
 from fastdrop.cli._bench_timing import Comparison, Effort, Goal, Result, Row
 
 pytest.importorskip("rich")
 
-TINY = {"memory": 256, "LLC": 128, "L2": 64, "L1": 16}
+TINY = {"memory": 1 << 15, "LLC": 1 << 14, "L2": 64, "L1": 16}  # whole maps for the family
 BRIEF = Effort(sample=1e-9, budget=0, rounds=(2, 2))
 
 
@@ -156,7 +164,11 @@ def test_powers_of_two_are_written_as_such():
 
 def every_row():
     level = fd.simd_levels()[-1]
-    rows = [*_bench_rows.core_rows(level, TINY), *_bench_peers.peer_rows([level], [64])]
+    rows = [
+        *_bench_rows.core_rows(level, TINY),
+        *_bench_family.family_rows([level], TINY),
+        *_bench_peers.peer_rows([level], [64]),
+    ]
     return [pytest.param(row, id=f"{row.table}-{row.case}-{row.p:.2g}") for row in rows]
 
 
@@ -190,6 +202,20 @@ def test_only_rows_about_two_threads_keep_their_goal_on_more():
     rows = _bench_rows.core_rows("avx2", TINY, threads=4)
     assert {row.threads for row in rows if row.goal} == {2}
     assert {row.threads for row in rows if not row.goal} == {4}
+
+
+def test_every_function_of_the_family_is_beside_a_copy_and_beside_pytorch():
+    rows = _bench_family.family_rows(["avx2"], TINY)
+    tables = {row.table: [] for row in rows}
+    for row in rows:
+        tables[row.table].append(row.case)
+    copies, _, fused, _, torch = tables.values()
+    assert [*copies, "np.copyto, the limit"] == torch
+    assert set(fused) == {"relu_dropout", "dropout_add", "dropout_add with bias"}
+    names = {name for name in fd.functional.__all__ if "drop" in name or name == "zoneout"}
+    names -= {name for name in names if name.endswith(("_backward", "_mask", "_rates"))}
+    assert {case.removesuffix(" with bias") for case in copies} == names
+    assert not any(row.goal for row in _bench_family.family_rows(["avx2"], TINY, threads=2))
 
 
 def test_peers_run_once_however_many_levels_are_measured():
@@ -232,6 +258,19 @@ def test_a_table_of_promises():
         "| a case | 0.1 | avx2 | 0.025 | 1 | 40 x faster | >= 30 x faster | yes |\n"
         "| a case | 0.1 |  | 0.5 | 1 | 0.5 |  |  |\n"
     )
+
+
+def test_a_table_of_the_family():
+    (table,) = _bench_tables.tabulate(
+        [result(Goal(10, faster=True), ratio=1 / 20, note="F.dropout(t, p)")],
+        _bench_tables.FAMILY_COLUMNS,
+    )
+    unit = "ns per element"
+    assert table.header == (
+        "function", "SIMD", unit, "baseline", "ratio", "goal", "met?", "beside"
+    )  # fmt: skip
+    assert table.cells[0][4:] == ("20 x faster", ">= 10 x faster", "yes", "F.dropout(t, p)")
+    assert table.code == ""
 
 
 def test_a_table_of_peers():
@@ -286,12 +325,13 @@ def test_the_command_prints_tables_and_writes_json(tiny, tmp_path, capsys):
     assert "Left out: JAX jitted" in printed
 
     data = json.loads(file.read_text())
-    assert set(data) == {"schema", "machine", "core", "kept", "peers", "notes"}
+    assert set(data) == {"schema", "machine", "core", "kept", "family", "peers", "notes"}
     assert data["schema"] == bench.SCHEMA
     assert data["machine"]["fastdrop"] == fd.__version__
     measured = {field for kind in (Row, Comparison) for field in kind.__dataclass_fields__}
-    assert all(set(record) == measured | {"met"} for record in data["core"] + data["peers"])
-    assert all(record["candidate_seconds"] > 0 for record in data["core"] + data["peers"])
+    records = data["core"] + data["family"] + data["peers"]
+    assert all(set(record) == measured | {"met"} for record in records)
+    assert all(record["candidate_seconds"] > 0 for record in records)
     assert {record["size"] for record in data["peers"]} == {64, 128}
     assert [record["case"] for record in data["kept"]] == ["seeded mask", "packed mask"]
 
@@ -323,10 +363,11 @@ def test_a_run_that_cannot_finish_does_not_start(options, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
-def test_a_plot_needs_the_peers(capsys):
+@pytest.mark.parametrize("rows", ["core", "family"])
+def test_a_plot_needs_the_peers(rows, capsys):
     pytest.importorskip("matplotlib")
-    assert command("--rows", "core", "--plot", "x.png") == 2
-    assert "--plot draws the peers" in capsys.readouterr().err
+    assert command("--rows", rows, "--plot", "x.png") == 2
+    assert f"--plot draws the peers, which --rows {rows} leaves out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,102 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The relatives of dropout, on 2^20 elements of shape (16, 64, 32, 32)."""
+"""The relatives of dropout.
+
+What stands beside a copy, PyTorch, or the same step without dropout are the rows of
+`python -m fastdrop bench --rows family`; their statements are there.
+"""
+
+from textwrap import indent
 
 import numpy as np
 
-from .common import Benchmark, against, fd, make_array, make_source, require
+from .common import SIZES, Benchmark, against, fd, make_array, make_source, require
 
-FUNCTIONS = [
+PLACES = ["LLC", "memory"]
+FUSED = ["relu_dropout", "dropout_add", "dropout_add with bias"]
+FAMILY = [
+    "dropout",
+    "dropout1d",
     "dropout2d",
+    "dropout3d",
     "drop_path",
+    "embedding_dropout",
     "drop_block2d",
-    "gaussian_dropout",
+    "drop_connect",
     "alpha_dropout",
     "feature_alpha_dropout",
-    "relu_dropout",
+    "gaussian_dropout",
+    "zoneout",
+    *FUSED,
 ]
 
 
+class Relatives(Benchmark):
+    """Base class: a function beside what `make`, of the command, puts beside it."""
+
+    params = [FAMILY, PLACES]
+    param_names = ["function", "size"]
+    make = None
+
+    def prepare(self, case, place):
+        try:
+            from fastdrop.cli import _bench_family
+            from fastdrop.cli._bench_timing import Unavailable, namespace
+        except ImportError as error:
+            raise NotImplementedError("this commit has no rows of the family") from error
+        (relative,) = (one for one in _bench_family.FAMILY if one.case == case)
+        row = getattr(_bench_family, self.make)(relative, place, SIZES[place])
+        try:
+            names = namespace(row)
+        except Unavailable as reason:
+            raise NotImplementedError(str(reason)) from reason
+        self.call = function_of(row.candidate, names)
+        self.baseline = function_of(row.baseline, names)
+
+
+def function_of(statements, names):
+    """Give a function that runs statements among those names."""
+    exec(f"def run():\n{indent(statements, '    ')}", names)
+    return names["run"]
+
+
 @against("copies")
-class Family(Benchmark):
-    """Forward, into memory that exists; the baseline is `np.copyto`."""
+class BesideCopy(Relatives):
+    """Forward; the baseline is `np.copyto` of as many bytes as it reads and writes."""
 
-    params = [FUNCTIONS]
-    param_names = ["function"]
+    make = "beside_copy"
 
-    def prepare(self, name):
-        function, rng = require(name), make_source("Xoshiro256PlusPlus")
-        self.arrays((16, 64, 32, 32))
-        self.call = lambda: function(self.x, 0.1, rng=rng, out=self.y)
+
+@against("steps without dropout")
+class BesideBare(Relatives):
+    """Forward; the baseline is the step without dropout, one by one, into memory that exists."""
+
+    params = [FUSED, PLACES]
+    make = "beside_bare"
+
+
+@against("times of PyTorch")
+class BesidePyTorch(Relatives):
+    """Forward; the baseline is PyTorch's function, or what is done without."""
+
+    params = [FAMILY, ["LLC"]]
+    make = "beside_torch"
 
 
 @against("copies")
 class FamilyBackward(Benchmark):
     """Backward, from the mask that the forward function returned."""
 
-    params = [FUNCTIONS]
+    params = [
+        [
+            "dropout2d",
+            "drop_path",
+            "drop_block2d",
+            "gaussian_dropout",
+            "alpha_dropout",
+            "feature_alpha_dropout",
+            "relu_dropout",
+        ]
+    ]
     param_names = ["function"]
 
     def prepare(self, name):
@@ -91,21 +154,6 @@ class ChannelsLast(Benchmark):
         source = make_source("Xoshiro256PlusPlus")
         self.arrays((1024 // channels, 32, 32, channels))
         self.call = lambda: fd.dropout2d(self.x, 0.1, channel_axis=-1, rng=source, out=self.y)
-
-
-@against("sums")
-class DropoutAdd(Benchmark):
-    """The end of a residual branch; the baseline is `np.add`, without bias and dropout."""
-
-    params = [[False, True]]
-    param_names = ["bias"]
-
-    def prepare(self, bias):
-        function, rng = require("dropout_add"), make_source("Xoshiro256PlusPlus")
-        self.arrays((1024, 1024))
-        residual, b = make_array((1024, 1024)), make_array(1024) if bias else None
-        self.call = lambda: function(self.x, residual, 0.1, bias=b, rng=rng, out=self.y)
-        self.baseline = lambda: np.add(self.x, residual, out=self.y)
 
 
 @against("products without dropout")

@@ -12,6 +12,11 @@ from fastdrop.cli._bench_timing import Result
 if TYPE_CHECKING:
     from rich.console import Group
 
+# Columns that hold words, not numbers.
+WORDS = frozenset(
+    ("machine", "", "case", "function", "system", "SIMD", "goal", "met?", "note", "beside")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -25,8 +30,7 @@ class Table:
     @property
     def sides(self) -> list[Literal["left", "right"]]:
         """The side that each column is aligned to: numbers to the right, words to the left."""
-        words = ("machine", "", "case", "system", "SIMD", "goal", "met?", "note")
-        return ["left" if name in words else "right" for name in self.header]
+        return ["left" if name in WORDS else "right" for name in self.header]
 
     def markdown(self) -> str:
         """Render as GitHub's markdown."""
@@ -77,6 +81,13 @@ CORE_COLUMNS = {
     "goal": lambda result: str(result.row.goal or ""),
     "met?": lambda result: _verdict(result.met),
 }
+FAMILY_COLUMNS = {
+    "function": CORE_COLUMNS["case"],
+    **{
+        name: CORE_COLUMNS[name] for name in ("SIMD", "{unit}", "baseline", "ratio", "goal", "met?")
+    },
+    "beside": lambda result: result.row.note,
+}
 PEER_COLUMNS = {
     "system": lambda result: result.row.case,
     "SIMD": lambda result: result.row.simd,
@@ -121,7 +132,7 @@ def tabulate(results: list[Result], columns: dict[str, Callable[[Result], str]])
     for title, group in groups.items():
         row = group[0].row
         header = tuple(name.format(unit=row.unit) for name in columns)
-        code = f"{row.candidate}  against  {row.baseline}" if "baseline" in columns else ""
+        code = f"{row.candidate}  against  {row.baseline}" if columns is CORE_COLUMNS else ""
         tables.append(Table(title, header, cells_of(columns, group), code))
     return tables
 

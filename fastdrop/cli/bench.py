@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``python -m fastdrop bench``: what dropout costs, in copies of the same bytes.
 
-Five files stand beside this one: `_bench_timing` measures a row, `_bench_rows` lists the rows of
-fastdrop itself and `_bench_peers` those of other systems, `_bench_tables` lays the results out, and
-`_bench_plot` draws them. Here is the command line.
+Six files stand beside this one: `_bench_timing` measures a row, `_bench_rows` lists the rows of
+dropout itself, `_bench_family` those of its relatives and `_bench_peers` those of other systems,
+`_bench_tables` lays the results out, and `_bench_plot` draws them. Here is the command line.
 """
 
 import argparse
@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import fastdrop as fd
+from fastdrop.cli._bench_family import family_rows
 from fastdrop.cli._bench_peers import peer_rows
 from fastdrop.cli._bench_rows import Footprint, core_rows, footprints, places
 from fastdrop.cli._bench_tables import (
     CORE_COLUMNS,
+    FAMILY_COLUMNS,
     FOOTPRINT_COLUMNS,
     PEER_COLUMNS,
     Table,
@@ -41,13 +43,14 @@ from fastdrop.cli._bench_timing import (
 )
 
 PEER_SIZES = (1 << 20, 1 << 24)
-SCHEMA = 1  # of the JSON file
+SCHEMA = 2  # of the JSON file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     add = parser.add_argument
-    add("--rows", choices=("core", "peers", "all"), default="all", help="which tables to measure")
+    choices = ("core", "family", "peers", "all")
+    add("--rows", choices=choices, default="all", help="which tables to measure")
     add(
         "--simd",
         metavar="LEVEL",
@@ -87,8 +90,8 @@ def problem(args: argparse.Namespace) -> str | None:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         return f'The benchmark needs {" and ".join(missing)}: pip install "fastdrop[bench]"'
-    if args.plot and args.rows == "core":
-        return "--plot draws the peers, which --rows core leaves out."
+    if args.plot and args.rows in ("core", "family"):
+        return f"--plot draws the peers, which --rows {args.rows} leaves out."
     if args.threads < 1:
         return f"--threads must be at least 1, got {args.threads}."
     for level in simd_levels(args.simd):
@@ -156,17 +159,23 @@ def main(args: argparse.Namespace) -> int:
     sizes = places(caches())
     facts = machine() | {"SIMD": ", ".join(levels), "threads": str(args.threads)}
     core: list[Result] = []
+    family: list[Result] = []
     peers: list[Result] = []
     kept: list[Footprint] = []
     notes: list[str] = []
-    if args.rows != "peers":
+    if args.rows in ("core", "all"):
         rows = [row for level in levels for row in core_rows(level, sizes, args.threads)]
         core, left_out = measure_all(rows, effort)
         kept = footprints(sizes["LLC"])
-        notes += [summary([*core, *kept]), *left_out]
+        notes += left_out
+    if args.rows in ("family", "all"):
+        family, left_out = measure_all(family_rows(levels, sizes, args.threads), effort)
+        notes += left_out
+    if args.rows != "peers":
+        notes.insert(0, summary([*core, *kept, *family]))
         if 4 * sizes["memory"] < 2 * max(caches().values(), default=0):
             notes.append("Arrays in memory are smaller than twice the last-level cache.")
-    if args.rows != "core":
+    if args.rows in ("peers", "all"):
         peer_sizes = PEER_SIZES if args.full else PEER_SIZES[:1]
         peers, left_out = measure_all(peer_rows(levels, peer_sizes, args.threads), effort)
         notes += left_out
@@ -176,10 +185,13 @@ def main(args: argparse.Namespace) -> int:
     if kept:
         cells = cells_of(FOOTPRINT_COLUMNS, kept)
         tables.append(Table("Kept for the backward pass", tuple(FOOTPRINT_COLUMNS), cells))
+    tables += tabulate(family, FAMILY_COLUMNS)
     tables += tabulate(peers, PEER_COLUMNS)
     show(tables, notes, args.markdown)
     if args.json:
-        args.json.write_text(json.dumps(report(facts, core, kept, peers, notes), indent=1) + "\n")
+        args.json.write_text(
+            json.dumps(report(facts, core, kept, family, peers, notes), indent=1) + "\n"
+        )
     if args.plot:
         from fastdrop.cli._bench_plot import draw
 
@@ -191,6 +203,7 @@ def report(
     facts: dict[str, str],
     core: list[Result],
     kept: list[Footprint],
+    family: list[Result],
     peers: list[Result],
     notes: list[str],
 ) -> dict[str, Any]:
@@ -204,6 +217,7 @@ def report(
         "machine": facts,
         "core": [record(result) for result in core],
         "kept": [{**asdict(footprint), "met": footprint.met} for footprint in kept],
+        "family": [record(result) for result in family],
         "peers": [record(result) for result in peers],
         "notes": notes,
     }
