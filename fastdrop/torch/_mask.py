@@ -11,9 +11,21 @@ from fastdrop.torch._apply import Ints, dense_strides, feature_broadcast, logica
 from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_from_words
 
-__all__ = ["RNG", "addressable_source", "draw_element_mask", "draw_feature_mask", "source_mask"]
+__all__ = [
+    "RNG",
+    "addressable_source",
+    "draw_element_mask",
+    "draw_feature_mask",
+    "drops",
+    "source_mask",
+]
 
 RNG: TypeAlias = torch.Generator | Source | None
+
+
+def drops(p: float, training: bool, rng: RNG) -> bool:
+    """Return whether a mask is drawn: at p = 0 only from a source, which has to advance."""
+    return training and (p > 0.0 or isinstance(rng, Source))
 
 
 def draw_element_mask(

@@ -22,6 +22,7 @@ from fastdrop.torch._mask import (
     addressable_source,
     draw_element_mask,
     draw_feature_mask,
+    drops,
     source_mask,
 )
 from fastdrop.torch._operator import (
@@ -90,8 +91,15 @@ def dropout(
     ValueError
         If p is outside [0, 1] or NaN.
 
+    See Also
+    --------
+    fastdrop.dropout : The same for NumPy arrays; it and its relatives name their papers.
+
     Notes
     -----
+    At p = 0 x itself is returned and nothing is drawn, as by PyTorch; but a source of fastdrop
+    advances, as it does for arrays.
+
     With a seed or a source the mask follows the order of x's indices, whatever its layout. With
     a generator of PyTorch it follows the order of x's memory, which is faster for layouts such
     as channels-last.
@@ -298,7 +306,7 @@ def _drop_any(
     check_tensor("x", x)
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
-    if not training or (p == 0.0 and not isinstance(rng, Source)):
+    if not drops(p, training, rng):
         if (rng is not None or seed is not None) and not is_traced(x):
             addressable_source(rng, seed)  # drawn from or not, it is checked
         return x

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from fastdrop._checks import check_p, check_switch
 from fastdrop.torch._apply import check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu
-from fastdrop.torch._mask import RNG, addressable_source, draw_element_mask, source_mask
+from fastdrop.torch._mask import RNG, addressable_source, draw_element_mask, drops, source_mask
 from fastdrop.torch._operator import is_traced
 from fastdrop.torch._tensor import TensorMask
 from fastdrop.torch.functional import Seed, dropout
@@ -42,7 +42,8 @@ def dropout_add(
     p, training
         As of `dropout`; False is ``residual + x + bias``.
     bias : torch.Tensor, optional
-        Added to x before anything is dropped, along its last axis.
+        Added to x before anything is dropped; its shape broadcasts to x's, usually that of the last
+        axis.
     rng, seed
         As of `dropout`.
 
@@ -74,7 +75,8 @@ def dropout_add(
     if bias is not None:
         check_tensor("bias", bias)
     training = check_switch("training", training)
-    if training and _is_fusable(x) and _is_alike(x, residual) and _is_bias_of(x, bias):
+    fuses = drops(p, training, rng) and _is_fusable(x)
+    if fuses and _is_alike(x, residual) and _is_bias_of(x, bias):
         return drop_add(x, residual, bias, _draw(x, p, rng, seed))
     _check_broadcasts("residual", residual, x)
     if bias is not None:
@@ -126,7 +128,7 @@ def relu_dropout(
     p = check_p(p)
     check_tensor("x", x)
     training = check_switch("training", training)
-    if training and _is_fusable(x) and not x.is_complex():
+    if drops(p, training, rng) and _is_fusable(x) and not x.is_complex():
         return drop_relu(x, _draw(x, p, rng, seed))
     return dropout(torch.relu(x), p, training, rng=rng, seed=seed)
 

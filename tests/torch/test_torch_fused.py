@@ -140,6 +140,22 @@ def test_seeds_are_checked_in_evaluation_too():
             call(training=False, rng=3)
 
 
+def test_without_dropout_nothing_is_drawn_but_from_a_source():
+    x, source = made((4, 6), torch.float32), fd.Xoshiro256PlusPlus(1)
+    for call in (
+        lambda **o: ft.dropout_add(x, x, 0.0, **o),
+        lambda **o: ft.relu_dropout(x, 0.0, **o),
+    ):
+        before = torch.get_rng_state()
+        call()
+        assert torch.equal(torch.get_rng_state(), before)
+        start = source.position
+        call(rng=source)
+        assert source.position == start + x.numel()
+    assert torch.equal(ft.dropout_add(x, x, 0.0), x + x)
+    assert torch.equal(ft.relu_dropout(x, 0.0), torch.relu(x))
+
+
 def test_transforms_and_compilers():
     x, residual = made((4, 6), torch.float32), made((4, 6), torch.float32, 1)
 
