@@ -135,8 +135,9 @@ for keep_prob in (0.4, 0.6, 0.7):
 
 # %%
 # Why does the paper's form fall behind for small probabilities? It is the same model in other
-# units. Where one form has a weight *w* behind a dropped layer, the other has *w* / *p*, and a
-# step of gradient descent in these units has to be 1 / *p*\ ² times as long to be the same step.
+# units. Where one form has a weight *w* behind a dropped layer, the other has *w* / *k*, where *k*
+# is `keep_prob`, and a step of gradient descent in these units has to be 1 / *k*\ ² times as long
+# to be the same step.
 # With the same initial weights and rate, as above, the paper's form starts with smaller outputs
 # and learns too slowly. With both changed accordingly, nothing is left of the difference but
 # rounding.

@@ -114,7 +114,8 @@ def dropout(
         call. A source of the package advances by one position an element. From a NumPy generator
         every bit is drawn.
     training : bool, default True
-        False returns x itself and a mask that keeps all of it; nothing is drawn.
+        False returns x itself (written to ``out``, where that is given) and a mask that keeps
+        all of it; nothing is drawn.
     scale : {"train", "test", "none"}, default "train"
         When to scale: in training by 1/(1 - p); or, as in the paper, at test time by 1 - p (then
         ``training=False`` returns a new array); or never.
@@ -156,9 +157,9 @@ def dropout(
 
     Notes
     -----
-    p is exact to 2**-64, each p of an array too: an element that has probability p is dropped
-    exactly if it would be with that p for all. The mask of a source depends on its position alone:
-    not on dtype, strides, threads, chunks, CPU or system.
+    p is exact to 2**-64, each p of an array too: an element with probability p in an array is
+    dropped exactly if a call with that single p would drop it. The mask of a source depends on its
+    position alone: not on dtype, strides, threads, chunks, CPU or system.
 
     References
     ----------

@@ -59,11 +59,10 @@ def gaussian_dropout(
 
     Notes
     -----
-    The factors are float32, the same for every dtype of x, on every instruction set, with any
-    number of threads. Each takes 32 bits, an odd signed number, to the inverse of the normal
-    distribution there, right to 6e-6 of a standard deviation; none is more than 6.231 of them from
-    1. The inverse is made of polynomials of degree 5, one for each power of two that the
-    probability beyond is under.
+    The factors are float32 and the same for every dtype of x, instruction set and number of
+    threads. An element takes 32 random bits, read as an odd signed number: its sign is that of z,
+    its magnitude the probability beyond ``|z|``. z is right to 6e-6 and at most 6.2303. It is
+    computed by polynomials of degree 5, one for each power of two of that magnitude.
 
     References
     ----------

@@ -104,7 +104,8 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     TypeError
         If dy is not of floats, or mask is not a Mask.
     ValueError
-        If mask is not one of `zoneout`, or its shape is not dy's.
+        If mask scales what it keeps by more than 1, as one of `dropout` does, or its shape is not
+        dy's.
 
     Examples
     --------

@@ -233,7 +233,8 @@ cdef extern from "engine/stream.h" nogil:
 # The engine, for the other compiled modules: they hold no machine code of their own.
 cdef const fd_kernels *active_kernels() noexcept nogil
 cdef size_t thread_count() noexcept nogil
-# Whether arrays of `size` bytes do not fit into the last-level cache together; y is its own.
+# Whether arrays of `size` bytes do not fit into the last-level cache together, and y is none of
+# the others.
 cdef bint are_past_caches(const fd_arrays *arrays, size_t size) noexcept nogil
 cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
                      size_t n, fd_arrays arrays) noexcept nogil

@@ -8,11 +8,11 @@
  *                                                bytes of `fill` stay in registers
  *             threshold  bytes, threshold     -> kept bits
  *             normal     bytes, deviation     -> factors of mean 1 (the mask of Gaussian dropout)
+ *             multiply_normal                 -> `normal`, and `multiply` with it, in one pass
  *             heads, compare, digits          -> kept bits, with a probability for each element
  *     apply:  apply      kept bits, x, scale  -> y = kept ? x * scale : +0, and its relatives
  *             factors    probabilities        -> factors of kept elements, one for each
  *             multiply   factors, x           -> y = x * factor
- *             multiply_normal                 -> `normal` and `multiply` in one pass
  *
  * and, for attention, softmax and dropout of a row of scores in one.
  */
@@ -25,7 +25,7 @@ enum {
     FD_STEP = 64,        /* bytes that one step of the 8 lanes makes */
     FD_BLOCK_STEPS = 256, /* steps between two reseedings of the lanes: 16 KiB */
     FD_NORMALS = 32,      /* factors of Gaussian dropout that may be made at once */
-    FD_TILE = 8192        /* most elements that the stages pass on at once: their bytes fit in L1 */
+    FD_TILE = 8192        /* most elements of one call; arrays are applied in smaller tiles */
 };
 
 typedef enum {

@@ -308,7 +308,8 @@ cdef class Xorshift128Plus(Source):
 
     Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
 
-    The smallest and oldest of the family, for comparison and for speed. Bit 0 of its 64-bit
+    The smallest and oldest of the family: to repeat what was done with it, and the fastest by a
+    little. Bit 0 of its 64-bit
     words is a linear sequence and fails the binary-rank test, as is known of xorshift128+; the
     kept bits of masks do not show it.
 
@@ -349,7 +350,7 @@ cdef class Philox4x32(Source):
     Philox4x32-10, the counter-based generator of Random123, CUDA, JAX and TensorFlow.
 
     Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``: the simplest stream to make
-    again elsewhere, on a GPU say. It takes about twice the time of the xorshift family.
+    again elsewhere, on a GPU say. It takes up to twice the time of the xorshift family.
 
     Parameters
     ----------

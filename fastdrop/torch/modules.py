@@ -149,7 +149,9 @@ class _FusedModule(torch.nn.Module):
 
 
 class DropoutAdd(_FusedModule):
-    """``residual + dropout(x)`` by `fastdrop.torch.dropout_add`.
+    """``residual + dropout(x + bias)`` by `fastdrop.torch.dropout_add`.
+
+    Call it as ``layer(x, residual, bias=None)``.
 
     Parameters
     ----------

@@ -7,13 +7,13 @@
  * microseconds, in which one thread decides about 40,000 elements. */
 enum { ELEMENTS_A_THREAD = 1 << 16 };
 
-/* Elements of a tile: few enough for x and y to stay in L1 with their bytes; fewer where there are
- * factors too. */
+/* Elements of a tile: few enough for what is prefetched of x to stay in L1 until it is applied;
+ * fewer where there are factors too. */
 enum { TILE = 4096, TILE_OF_FACTORS = 2048 };
 
-/* How many of every 64 elements of x are prefetched while their bits are made; the others come when
- * the first ones are applied. To ask for all costs up to a third of the whole time, and the fast
- * sources would wait for as many from memory. */
+/* Elements of x that are prefetched for every 64 whose bits are made: together the first three
+ * quarters of a tile. The rest comes while these are applied: to ask for all costs up to a third of
+ * the whole time. From memory the fast sources would wait even for as many. */
 enum { PREFETCHED = 48, PREFETCHED_PAST_CACHES = 32 };
 
 /* Elements that are taken in ascending order: four blocks of the stream. */
