@@ -223,6 +223,8 @@ def test_bits_are_read_only():
         assert not mask.bits.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
             mask.bits[0] = 0
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            mask.bits.flags.writeable = True
 
 
 # ---- windows -------------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ from fastdrop.kernels._kernels cimport (
     fd_arrays,
     fd_broadcast,
     fd_cursor,
-    fd_drawing,
     fd_dtype,
     fd_operation,
+    thread_count,
 )
 
 cnp.import_array()
@@ -246,19 +246,16 @@ cdef int apply_out_of_order(fd_application *application, tuple mask_shape, fd_cu
     cdef fd_any_mask everything
     cdef fd_cursor nowhere
     cdef const fd_any_mask *mask = application.mask
-    cdef fd_drawing drawing
     cdef ndarray dropped
+    cdef void *to
     cdef size_t n = 1
     for length in mask_shape:
         n *= <size_t>length
     if mask.packed == NULL:
         dropped = np.empty(mask_shape, bool)
-        memset(&drawing, 0, sizeof(drawing))
-        drawing.kernels, drawing.seeded = application.kernels, &mask.seeded
-        drawing.dropped, drawing.bytes = True, True
-        drawing.out = cnp.PyArray_DATA(dropped)
+        to = cnp.PyArray_DATA(dropped)
         with nogil:
-            draw_all(&drawing, cursor, n)
+            draw_all(&mask.seeded, NULL, True, True, to, cursor, n, thread_count())
     else:
         bits = np.asarray(<const uint8_t[:(n + 7) // 8]>mask.packed)
         kept = np.unpackbits(bits, count=n, bitorder="little").view(bool)

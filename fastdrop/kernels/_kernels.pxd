@@ -13,10 +13,8 @@ cdef extern from "numpy/random/bitgen.h" nogil:
 
 cdef extern from "kernels.h" nogil:
     enum:
-        FD_STEP
         FD_TILE
         FD_NORMALS
-        FD_SOURCES
 
     ctypedef enum fd_source:
         FD_PHILOX4X32
@@ -99,12 +97,10 @@ cdef extern from "kernels.h" nogil:
                                     size_t at, const fd_softmax *row) noexcept
 
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
-    void fd_counter_add(uint64_t *counter, uint64_t offset)
 
 
 cdef extern from "engine/tiles.h" nogil:
     enum:
-        FD_MAX_DIMS
         FD_PADDING
 
     ctypedef struct fd_threshold:
@@ -162,14 +158,6 @@ cdef extern from "engine/tiles.h" nogil:
         fd_dtype dtype
         int components
         float deviation
-
-    ctypedef struct fd_drawing:
-        const fd_kernels *kernels
-        const fd_seeded *seeded
-        const fd_numbers *each
-        int dropped
-        int bytes
-        void *out
 
     fd_threshold fd_drop_threshold(double p)
     fd_threshold fd_keep_threshold(double keep_prob)
@@ -240,11 +228,12 @@ cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint6
                      size_t n, fd_arrays arrays) noexcept nogil
 cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
                     fd_arrays arrays) noexcept nogil
-cdef void gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-                        fd_arrays arrays) noexcept nogil
 cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
                        fd_arrays arrays) noexcept nogil
-cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil
+# Writes out the decisions of a seeded mask, or of one with a probability for `each`: the kept or
+# the dropped elements as ones, as bits or as bytes.
+cdef void draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
+                   void *out, fd_cursor *cursor, size_t n, size_t most_threads) noexcept nogil
 cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil
 cdef void numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                       uint8_t *kept) noexcept nogil

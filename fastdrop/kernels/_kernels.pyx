@@ -14,8 +14,6 @@ cnp.import_array()
 
 
 cdef extern from "engine/cpu.h" nogil:
-    enum:
-        FD_MAX_TABLES
     int fd_cpu_tables(const fd_kernels **tables)
     size_t fd_cpu_last_level_cache()
 
@@ -25,10 +23,17 @@ cdef extern from "engine/tiles.h" nogil:
                        size_t n, fd_arrays arrays)
     void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n,
                   fd_arrays arrays, size_t threads)
-    void fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first,
-                          size_t n, fd_arrays arrays)
     void fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
                          fd_arrays arrays, size_t threads)
+
+    ctypedef struct fd_drawing:
+        const fd_kernels *kernels
+        const fd_seeded *seeded
+        const fd_numbers *each
+        int dropped
+        int bytes
+        void *out
+
     void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
 
 
@@ -101,18 +106,18 @@ cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t
     fd_apply(application, cursor, n, arrays, threads)
 
 
-cdef void gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-                        fd_arrays arrays) noexcept nogil:
-    fd_gaussian_part(gaussian, cursor, first, n, arrays)
-
-
 cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
                        fd_arrays arrays) noexcept nogil:
     fd_gaussian_all(gaussian, cursor, n, arrays, threads)
 
 
-cdef void draw_all(const fd_drawing *drawing, fd_cursor *cursor, size_t n) noexcept nogil:
-    fd_draw(drawing, cursor, n, threads)
+cdef void draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
+                   void *out, fd_cursor *cursor, size_t n, size_t most_threads) noexcept nogil:
+    cdef fd_drawing drawing
+    drawing.kernels = in_use
+    drawing.seeded, drawing.each = seeded, each
+    drawing.dropped, drawing.bytes, drawing.out = dropped, bytes, out
+    fd_draw(&drawing, cursor, n, most_threads)
 
 
 cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil:

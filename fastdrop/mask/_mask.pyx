@@ -50,7 +50,6 @@ from fastdrop.kernels._kernels cimport (
     fd_any_mask,
     fd_application,
     fd_cursor,
-    fd_drawing,
     fd_drop_threshold,
     fd_keep_threshold,
     fd_kernels,
@@ -58,6 +57,7 @@ from fastdrop.kernels._kernels cimport (
     fd_numbers,
     fd_numpy_limit,
     fd_seeded,
+    thread_count,
 )
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
@@ -350,9 +350,7 @@ cdef class Mask:
     def bits(self):
         if self.padded is None:
             return None
-        bits = self.padded[: self.nbytes]
-        bits.flags.writeable = False
-        return bits
+        return read_only(self.padded)[: self.nbytes]
 
     def apply(self, x, out=None):
         """Return ``x * scale`` where kept, 0 where dropped.
@@ -478,16 +476,10 @@ cdef class Mask:
         return padded
 
     cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
-        cdef fd_drawing drawing
         cdef size_t n = self.size
-        drawing.kernels = active_kernels()
-        drawing.seeded = &self.seeded
-        drawing.each = NULL
-        drawing.dropped = False
-        drawing.bytes = bytes_
-        drawing.out = cnp.PyArray_DATA(out)
+        cdef void *to = cnp.PyArray_DATA(out)
         with nogil:
-            draw_all(&drawing, cursor, n)
+            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, thread_count())
         return 0
 
     def packed(self):
@@ -747,7 +739,7 @@ cdef int draw_decisions(object source, tuple shape, Probability probability, bin
     cdef fd_numpy_limit limit
     cdef fd_seeded seeded
     cdef fd_cursor cursor
-    cdef fd_drawing drawing
+    cdef void *to = cnp.PyArray_DATA(out)
     cdef size_t n = size_of(shape)
     limit.each = NULL
     if isinstance(probability, Probabilities):
@@ -759,14 +751,8 @@ cdef int draw_decisions(object source, tuple shape, Probability probability, bin
         return 0
     (<Source>source).reserve(n, &seeded, &cursor)
     seeded.threshold = probability.threshold
-    drawing.kernels = active_kernels()
-    drawing.seeded = &seeded
-    drawing.each = limit.each
-    drawing.dropped = dropped
-    drawing.bytes = bytes_
-    drawing.out = cnp.PyArray_DATA(out)
     with nogil:
-        draw_all(&drawing, &cursor, n)
+        draw_all(&seeded, limit.each, dropped, bytes_, to, &cursor, n, thread_count())
     (<Source>source).leave(&seeded, &cursor)
     return 0
 

@@ -13,7 +13,7 @@ from torch.autograd import Function, forward_ad
 from fastdrop.torch._apply import apply, apply_add, apply_in_place, apply_relu
 from fastdrop.torch._tensor import TensorMask
 
-__all__ = ["drop", "drop_add", "drop_in_place", "drop_relu"]
+__all__ = ["check_in_place", "drop", "drop_add", "drop_in_place", "drop_relu"]
 
 BETWEEN_GRAPHS = (
     "the mask of an eager forward pass by fastdrop is no part of a graph; allowed are compiling "
@@ -78,7 +78,7 @@ class _DropTransformed(Function):
         info: Any, in_dims: tuple[int, None], x: torch.Tensor, mask: TensorMask
     ) -> tuple[torch.Tensor, int]:
         x = x.movedim(in_dims[0], 0)
-        return _DropTransformed.apply(x, mask.repeated(len(x), x[0].numel())), 0
+        return _DropTransformed.apply(x, mask.repeated(len(x), x.shape[1:].numel())), 0
 
 
 class _DropAdd(Function):
@@ -99,7 +99,7 @@ class _DropAdd(Function):
     ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None, None]:
         needs_x, _, needs_bias, _ = ctx.needs_input_grad
         dx = drop(dy, ctx.mask) if needs_x or needs_bias else None
-        dbias = dx.flatten(0, -2).sum(0) if needs_bias and dx is not None else None
+        dbias = dx.sum_to_size(dx.shape[-1:]) if needs_bias and dx is not None else None
         return dx, dy, dbias, None
 
 
@@ -130,11 +130,29 @@ def drop(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
     return apply(mask, x)
 
 
+def check_in_place(x: torch.Tensor) -> None:
+    """Raise PyTorch's error where x cannot be changed in place, before anything is drawn."""
+    if x.requires_grad and _is_grad_enabled():
+        base = x._base
+        if x.is_leaf or (base is not None and base.is_leaf and base.requires_grad):
+            raise RuntimeError(
+                f"a {'' if base is None else 'view of a '}leaf Variable that requires grad is "
+                "being used in an in-place operation."
+            )
+    if torch._debug_has_internal_overlap(x) == 1:
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+
+
 def drop_in_place(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
     """Put x under the mask, with its derivatives where they are asked for."""
     if _transforming():
         return x.copy_(_DropTransformed.apply(x, mask))
     if _is_tracked(x):
+        if x._is_view():  # which may be refused, but only by a write of PyTorch's own
+            return x.copy_(_record(x, mask))
         return _record_in_place(x, mask)
     return apply_in_place(mask, x)
 

@@ -14,6 +14,7 @@ from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_from_words
 __all__ = [
     "RNG",
     "addressable_source",
+    "check_rng",
     "draw_element_mask",
     "draw_feature_mask",
     "drops",
@@ -52,19 +53,22 @@ def draw_feature_mask(
     return mask_from_words(draw_words(generator), p, *feature_layout(x))
 
 
-def addressable_source(rng: RNG, seed: Any) -> Source | None:
-    """Return the source of the package that the arguments name, or None."""
-    if seed is not None:
-        if rng is not None:
-            raise TypeError(f"seed is {seed!r} beside an rng; allowed is one of the two")
-        return Xoshiro256PlusPlus(check_seed(seed))
-    if isinstance(rng, Source):
-        return rng
-    if rng is not None and not isinstance(rng, torch.Generator):
+def check_rng(rng: Any, seed: Any) -> None:
+    """Check that one of the two is given at most, and the type of ``rng``."""
+    if seed is not None and rng is not None:
+        raise TypeError(f"seed is {seed!r} beside an rng; allowed is one of the two")
+    if rng is not None and not isinstance(rng, (Source, torch.Generator)):
         raise TypeError(
             f"rng is a {type(rng).__name__}; allowed are torch.Generator and a source of fastdrop"
         )
-    return None
+
+
+def addressable_source(rng: RNG, seed: Any) -> Source | None:
+    """Return the source of the package that the arguments name, or None."""
+    check_rng(rng, seed)
+    if seed is not None:
+        return Xoshiro256PlusPlus(check_seed(seed))
+    return rng if isinstance(rng, Source) else None
 
 
 def source_mask(x: torch.Tensor, p: float, source: Source, features: bool) -> TensorMask:

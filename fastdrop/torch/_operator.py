@@ -12,12 +12,12 @@ import torch
 
 from fastdrop._checks import check_seed
 from fastdrop._typing import SeedLike
-from fastdrop.source import Xoshiro256PlusPlus
+from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import apply, logical_strides
-from fastdrop.torch._mask import feature_layout
+from fastdrop.torch._mask import RNG, check_rng, feature_layout
 from fastdrop.torch._tensor import mask_from_words
 
-__all__ = ["drop_traced", "is_traced", "words_of_generator", "words_of_seed"]
+__all__ = ["drop_traced", "is_traced", "words_of"]
 
 LARGEST = 2**63 - 1
 
@@ -77,14 +77,18 @@ def _(seed: int) -> torch.Tensor:
     return torch.empty(4, dtype=torch.int64, device="cpu")
 
 
-def words_of_seed(seed: SeedLike) -> torch.Tensor:
-    """Return the words of a seed, as a step of the traced program: of integers below 2**63."""
-    return torch.ops.fastdrop.seed_words(seed)
-
-
-def words_of_generator(generator: torch.Generator | None = None) -> torch.Tensor:
-    """Return words drawn from a generator, as steps of the traced program."""
-    drawn = torch.randint(LARGEST, (3,), generator=generator, device="cpu")
+def words_of(rng: RNG, seed: SeedLike | None) -> torch.Tensor:
+    """Return words of a seed (an integer below 2**63) or a generator, as steps of the program."""
+    if isinstance(rng, Source):
+        raise TypeError(
+            "rng is a source of fastdrop in a traced program; allowed are a seed and "
+            "generators of PyTorch"
+        )
+    check_rng(rng, seed)
+    if seed is not None:
+        words: torch.Tensor = torch.ops.fastdrop.seed_words(seed)
+        return words
+    drawn = torch.randint(LARGEST, (3,), generator=rng, device="cpu")
     return torch.nn.functional.pad(drawn, (0, 1))
 
 

@@ -21,7 +21,7 @@ from fastdrop.torch._apply import (
     is_plain,
 )
 from fastdrop.torch._attend import attend_blocks, blocks_of, draw_weights_mask, inputs_of
-from fastdrop.torch._autograd import drop, drop_in_place
+from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import TensorMask, mask_from_words
@@ -64,12 +64,15 @@ def _feature_layout(x: torch.Tensor) -> bool:
 def _dropping(operator: Operator, run: Any, draw_mask: Any, takes: Any) -> Kernel:
     """Return the kernel of an operator (x, p, train) -> y."""
     stock = _stock(operator)
+    in_place = operator._schema.is_mutable
 
     def kernel(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:
         if 0.0 <= p <= 1.0 and (not train or p == 0.0):
             return x
         if not (_is_ours(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)):
             return stock(x, p, train)
+        if in_place:
+            check_in_place(x)
         return run(x, draw_mask(x, p))
 
     return kernel
@@ -95,6 +98,9 @@ def _native_dropout(
     kept = torch.empty_like(x, dtype=torch.bool)
     if train is False:
         return x.clone(), kept.fill_(True)
+    _check_bernoulli_p(1.0 - p)
+    if x.dtype not in CODES:
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {x.dtype}")
     mask = mask_from_words(draw_words(), p, kept.stride())
     mask.write_kept(kept.data_ptr(), kept.numel())
     if is_plain(x):
@@ -102,12 +108,16 @@ def _native_dropout(
     return x * kept * (mask.scale if p < 1.0 else 0.0), kept
 
 
+def _check_bernoulli_p(p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+
+
 def _bernoulli_(
     x: torch.Tensor, p: float = 0.5, *, generator: torch.Generator | None = None
 ) -> torch.Tensor:
     """Fill x with ones, with probability p, and zeros."""
-    if not 0.0 <= p <= 1.0:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    _check_bernoulli_p(p)
     if x.is_complex():
         raise RuntimeError(f'"bernoulli_" not implemented for {x.dtype}')
     mask = mask_from_words(draw_words(generator), p, dense_strides(x), keeps=True)

@@ -18,7 +18,6 @@ from fastdrop.apply._apply cimport application_of
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
-    FD_AFFINE,
     FD_PADDING,
     FD_RELU,
     FD_SCALE,
@@ -32,7 +31,6 @@ from fastdrop.kernels._kernels cimport (
     fd_application,
     fd_arrays,
     fd_cursor,
-    fd_drawing,
     fd_drop_threshold,
     fd_dtype,
     fd_keep_threshold,
@@ -167,13 +165,6 @@ cdef class TensorMask:
         cdef fd_application application = application_of(FD_SCALE, self.scale)
         self.run(&application, x, 0, y, n, code, threads)
 
-    def affine(self, size_t x, size_t y, size_t n, int code, size_t threads, double shift,
-               double dropped):
-        """Write ``kept ? x * scale + shift : dropped`` to ``y``; otherwise as `apply`."""
-        cdef fd_application application = application_of(FD_AFFINE, self.scale)
-        application.shift, application.dropped = shift, dropped
-        self.run(&application, x, 0, y, n, code, threads)
-
     def add(self, size_t x, size_t residual, size_t bias, size_t bias_length, size_t y, size_t n,
             int code, size_t threads):
         """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
@@ -243,34 +234,21 @@ cdef class TensorMask:
 
     cdef ndarray draw_bits(self):
         """Return the packed decisions, padded for whole words."""
-        cdef fd_drawing drawing
-        cdef fd_cursor cursor
         cdef size_t decisions = self.broadcast[2]
         cdef ndarray bits = np.empty(decisions // 8 + 1 + FD_PADDING, np.uint8)
-        drawing.kernels = active_kernels()
-        drawing.seeded = &self.seeded
-        drawing.each = NULL
-        drawing.dropped = False
-        drawing.bytes = False
-        drawing.out = cnp.PyArray_DATA(bits)
-        memset(&cursor, 0, sizeof(cursor))
-        with nogil:
-            draw_all(&drawing, &cursor, decisions)
+        self.draw(cnp.PyArray_DATA(bits), decisions, False)
         return bits
 
     def write_kept(self, size_t out, size_t n):
         """Write the ``n`` decisions as bytes, 1 where kept, to the address ``out``."""
-        cdef fd_drawing drawing
+        self.draw(<void *>out, n, True)
+
+    cdef void draw(self, void *out, size_t n, bint bytes_) noexcept:
+        # On this thread: the pool of the package would fight PyTorch's for the cores.
         cdef fd_cursor cursor
-        drawing.kernels = active_kernels()
-        drawing.seeded = &self.seeded
-        drawing.each = NULL
-        drawing.dropped = False
-        drawing.bytes = True
-        drawing.out = <void *>out
         memset(&cursor, 0, sizeof(cursor))
         with nogil:
-            draw_all(&drawing, &cursor, n)
+            draw_all(&self.seeded, NULL, False, bytes_, out, &cursor, n, 1)
 
 
 cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple broadcast):

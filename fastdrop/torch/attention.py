@@ -7,12 +7,11 @@ from typing import Any, NoReturn, TypeAlias
 import torch
 
 from fastdrop._checks import check_p, check_switch
-from fastdrop.source import Source
 from fastdrop.torch._apply import check_tensor, logical_strides
 from fastdrop.torch._attend import attend, draw_weights_mask, inputs_of
 from fastdrop.torch._attend_operator import attend_traced
 from fastdrop.torch._mask import RNG, addressable_source
-from fastdrop.torch._operator import is_traced, words_of_generator, words_of_seed
+from fastdrop.torch._operator import is_traced, words_of
 from fastdrop.torch._tensor import mask_from_source
 
 __all__ = ["scaled_dot_product_attention"]
@@ -181,17 +180,12 @@ def _traced(
     seed: Seed,
 ) -> torch.Tensor:
     """Return attention as steps of the traced program."""
-    if isinstance(rng, Source):
-        raise TypeError(
-            "rng is a source of fastdrop in a traced program; allowed are a seed and generators "
-            "of PyTorch"
-        )
     dropout_p = check_p(dropout_p)
     if dropout_p == 0.0:
         options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
         return _stock(query, key, value, attn_mask, 0.0, is_causal, **options)
-    words = words_of_generator(rng) if seed is None else words_of_seed(seed)
     if attn_mask is not None and is_causal:
         raise RuntimeError("attn_mask is given and is_causal is True; allowed is one of the two")
+    words = words_of(rng, seed)
     tensors = (query, key, value, attn_mask)
     return attend_traced(*tensors, is_causal, scale, enable_gqa, words, dropout_p)

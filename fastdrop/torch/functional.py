@@ -13,10 +13,9 @@ import torch
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import SeedLike
-from fastdrop.source import Source
 from fastdrop.torch._alpha import alpha_factors
-from fastdrop.torch._apply import check_tensor, dense_strides, is_plain
-from fastdrop.torch._autograd import drop, drop_in_place
+from fastdrop.torch._apply import CODES, check_tensor, dense_strides, is_plain
+from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
 from fastdrop.torch._mask import (
     RNG,
     addressable_source,
@@ -25,12 +24,7 @@ from fastdrop.torch._mask import (
     drops,
     source_mask,
 )
-from fastdrop.torch._operator import (
-    drop_traced,
-    is_traced,
-    words_of_generator,
-    words_of_seed,
-)
+from fastdrop.torch._operator import drop_traced, is_traced, words_of
 
 __all__ = [
     "alpha_dropout",
@@ -310,10 +304,8 @@ def _drop_any(
         if (rng is not None or seed is not None) and not is_traced(x):
             addressable_source(rng, seed)  # drawn from or not, it is checked
         return x
-    if inplace and not is_traced(x) and x.requires_grad and x.is_leaf and torch.is_grad_enabled():
-        raise RuntimeError(
-            "x is a leaf Variable that requires grad; allowed with inplace=True are other tensors"
-        )
+    if inplace and not is_traced(x) and not _transforming():
+        check_in_place(x)
     dropping = _dropping(x, p, rng, seed, features)
     if dropping is None:
         return _stock(features, alpha, inplace)(x, p, True)
@@ -336,7 +328,7 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
     """Return a function (x, factor, inplace) -> y that has drawn its mask; None: PyTorch's."""
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
-    if is_traced(x):
+    if is_traced(x) and x.dtype in CODES:
         return _dropping_traced(p, rng, seed, features)
     source = addressable_source(rng, seed)
     transforming = _transforming()
@@ -347,10 +339,11 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
     elif rng is None and seed is None:
         return None
     else:
+        lazy = "lazily conjugated or negated " if x.is_conj() or x.is_neg() else ""
         raise TypeError(
-            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or rng, "
-            "allowed are strided tensors of floats on the CPU, and in torch.func a "
-            "seed or a source"
+            f"x is a {lazy}{x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or "
+            "rng, allowed are strided tensors of floats on the CPU (as resolve_conj and "
+            "resolve_neg give), and in torch.func a seed or a source"
         )
 
     def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
@@ -365,12 +358,7 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
 
 
 def _dropping_traced(p: float, rng: RNG, seed: Seed, features: bool) -> Dropping:
-    if isinstance(rng, Source):
-        raise TypeError(
-            "rng is a source of fastdrop in a traced program; allowed are a seed and "
-            "generators of PyTorch"
-        )
-    words = words_of_generator(rng) if seed is None else words_of_seed(seed)
+    words = words_of(rng, seed)
 
     def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
         y = drop_traced(x, words, p, factor, features)

@@ -81,8 +81,13 @@ def dropout_add(
     _check_broadcasts("residual", residual, x)
     if bias is not None:
         _check_broadcasts("bias", bias, x)
+    # As in one pass: half-width numbers are rounded at the end alone.
+    dtypes = {residual.dtype, x.dtype, x.dtype if bias is None else bias.dtype}
+    if halves := dtypes <= {torch.float16, torch.bfloat16}:
+        x = x.float()
     branch = x if bias is None else x + bias
-    return residual + dropout(branch, p, training, rng=rng, seed=seed)
+    y = residual + dropout(branch, p, training, rng=rng, seed=seed)
+    return y.to(dtypes.pop() if len(dtypes) == 1 else torch.float32) if halves else y
 
 
 def relu_dropout(

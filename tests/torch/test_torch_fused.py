@@ -140,6 +140,28 @@ def test_seeds_are_checked_in_evaluation_too():
             call(training=False, rng=3)
 
 
+def test_gradients_of_a_bias():
+    for shape in ((4,), (3, 4), (2, 3, 4)):
+        x, residual = made(shape, torch.float64, grad=True), made(shape, torch.float64, 1)
+        bias = made(shape[-1:], torch.float64, 2, grad=True)
+
+        def run(x, bias, residual=residual):
+            return ft.dropout_add(x, residual, 0.5, bias=bias, seed=1)
+
+        assert torch.autograd.gradcheck(run, (x, bias), check_batched_grad=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_width_sums_do_not_depend_on_the_layout(dtype):
+    x, residual = made((64, 48), dtype), made((64, 48), dtype, 1)
+    bias = made((48,), dtype, 2)
+    y = ft.dropout_add(x, residual, 0.3, bias=bias, seed=1)
+    apart = [torch.empty(48, 64, dtype=dtype).t().copy_(tensor) for tensor in (x, residual)]
+    assert torch.equal(ft.dropout_add(*apart, 0.3, bias=bias, seed=1), y)
+    in_evaluation = ft.dropout_add(x, residual, 0.3, False, bias=bias)
+    assert torch.equal(in_evaluation, (residual.float() + (x.float() + bias.float())).to(dtype))
+
+
 def test_without_dropout_nothing_is_drawn_but_from_a_source():
     x, source = made((4, 6), torch.float32), fd.Xoshiro256PlusPlus(1)
     for call in (

@@ -214,6 +214,11 @@ def test_evaluation_returns_x_itself(installed):
         lambda: torch.feature_dropout(torch.ones(3), 0.5, True),
         lambda: torch.feature_alpha_dropout(torch.ones(3), 0.5, True),
         lambda: torch.dropout_(torch.ones(1).expand(3), 0.5, True),
+        lambda: torch.native_dropout(torch.ones(3), -0.5, True),
+        lambda: torch.native_dropout(torch.ones(3), float("nan"), True),
+        lambda: F.dropout(torch.ones(3, requires_grad=True), 0.5, inplace=True),
+        lambda: F.dropout(torch.ones(3, requires_grad=True)[:2], 0.5, inplace=True),
+        lambda: F.alpha_dropout(torch.ones(3, requires_grad=True), 0.5, True, inplace=True),
         lambda: torch.empty(3).bernoulli_(1.5),
         lambda: torch.empty(3).bernoulli_(float("nan")),
         lambda: F.dropout(torch.ones(3), 1.5),
@@ -225,6 +230,22 @@ def test_errors_are_pytorchs(call):
     with fastdrop.torch.installed(), pytest.raises(type(stock.value)) as ours:
         call()
     assert str(ours.value).splitlines()[0] == str(stock.value).splitlines()[0]
+
+
+def test_native_dropout_is_for_floats(installed):
+    with pytest.raises(
+        RuntimeError, match=r"can't be cast to the desired output type torch\.int64"
+    ):
+        torch.native_dropout(torch.ones(3, dtype=torch.int64), 0.5, True)
+
+
+@pytest.mark.parametrize("part", [lambda x: x, lambda x: x[:4], lambda x: (x * 1).chunk(2)[0]])
+def test_what_cannot_be_changed_in_place_is_as_it_was(part, installed):
+    x = part(torch.ones(8, requires_grad=True))
+    for drop in (F.dropout, F.alpha_dropout):
+        with pytest.raises(RuntimeError, match=r"leaf Variable|multiple views"):
+            drop(x, 0.5, True, inplace=True)
+    assert torch.equal(x, torch.ones_like(x))
 
 
 def test_other_tensors_go_on_to_pytorch(installed, calls):

@@ -54,9 +54,33 @@ def test_inplace_is_true_or_false(source):
 
 def test_a_leaf_in_place(source):
     leaf = torch.ones(3, requires_grad=True)
-    with pytest.raises(RuntimeError, match="x is a leaf Variable that requires grad; allowed"):
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used"):
         fastdrop.torch.dropout(leaf, 0.5, True, True, rng=source)
     assert fastdrop.torch.dropout(leaf, 0.5, False, True) is leaf
+
+
+@pytest.mark.parametrize(
+    "drop_in_place",
+    [
+        lambda leaf, rng: fastdrop.torch.dropout(leaf[:2], 0.5, inplace=True, rng=rng),
+        lambda leaf, rng: fastdrop.torch.dropout1d(leaf, 0.5, inplace=True, rng=rng),
+        lambda leaf, rng: fastdrop.torch.dropout(
+            leaf.detach()[:1].expand(2, 4), 0.5, inplace=True, rng=rng
+        ),
+    ],
+)
+def test_views_of_a_leaf_and_of_one_place_in_place(drop_in_place, source):
+    leaf = torch.ones(3, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"a view of a leaf|single memory location"):
+        drop_in_place(leaf, source)
+    assert torch.equal(leaf, torch.ones(3, 4))
+
+
+def test_lazy_tensors_say_so():
+    z = torch.ones(2, 3, dtype=torch.complex64).conj()
+    for lazy in (z, z.imag):
+        with pytest.raises(TypeError, match="x is a lazily conjugated or negated torch"):
+            fastdrop.torch.dropout(lazy, seed=1)
 
 
 def test_a_leaf_in_place_where_nothing_is_recorded():

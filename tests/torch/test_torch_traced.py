@@ -191,6 +191,30 @@ def test_sources_are_refused_in_traced_programs():
         fastdrop.torch.dropout(torch.ones(3), rng=source)
 
 
+def test_seeds_are_checked_in_traced_programs():
+    x = torch.ones(4)
+    for options, words in (
+        ({"seed": 1, "rng": torch.Generator()}, "seed is 1 beside an rng"),
+        ({"rng": 3}, "rng is a int; allowed are torch.Generator and a source"),
+    ):
+        for call in (
+            lambda x: fastdrop.torch.dropout(x, 0.5, **options),  # noqa: B023
+            lambda x: fastdrop.torch.scaled_dot_product_attention(
+                *[x.reshape(1, 2, 2)] * 3,
+                dropout_p=0.5,
+                **options,  # noqa: B023
+            ),
+        ):
+            with pytest.raises(TypeError, match=words):
+                make_fx(call)(x)
+
+
+def test_integers_are_stocks_in_traced_programs():
+    x = torch.ones(4, dtype=torch.int64)
+    with pytest.raises(TypeError, match=r"x is a torch.int64 tensor"):
+        make_fx(lambda x: fastdrop.torch.dropout(x, 0.5, seed=1))(x)
+
+
 @pytest.mark.slow
 def test_compiled_caches_of_stock_and_ours_do_not_mix(tmp_path):
     program = """
