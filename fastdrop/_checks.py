@@ -26,6 +26,7 @@ __all__ = [
     "check_integer",
     "check_jumps",
     "check_keep_prob",
+    "check_noise_lengths",
     "check_noise_shape",
     "check_p",
     "check_position",
@@ -205,6 +206,18 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
     return lengths
 
 
+def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
+    """Return the entries of a noise_shape, integers and None, of an x that is yet to come."""
+    try:
+        return tuple(
+            length if length is None else operator.index(length) for length in tuple(value)
+        )
+    except TypeError:
+        raise TypeError(
+            f"noise_shape is {shown(value)}; allowed is a sequence of integers and None"
+        ) from None
+
+
 def check_noise_shape(value: Any, shape: Shape) -> Shape:
     """Return the shape of a mask that broadcasts to ``shape``; None entries take x's length."""
     if type(value) is tuple and len(value) == len(shape):
@@ -213,26 +226,22 @@ def check_noise_shape(value: Any, shape: Shape) -> Shape:
                 break
         else:
             return value  # nothing to settle; of a small call, this saves a third
-    try:
-        lengths = tuple(
-            length if length is None else operator.index(length) for length in tuple(value)
-        )
-    except TypeError:
-        raise TypeError(
-            f"noise_shape is {shown(value)}; allowed is a sequence of integers and None"
-        ) from None
+    lengths = check_noise_lengths(value)
     missing = len(shape) - len(lengths)
     if missing < 0:
         raise ValueError(
             f"noise_shape {lengths} has {len(lengths)} axes; allowed are at most the "
             f"{len(shape)} of x's shape {shape}"
         )
-    lengths = tuple(
-        shape[missing + axis] if length is None else length for axis, length in enumerate(lengths)
+    whole = check_shape(
+        tuple(
+            shape[missing + axis] if length is None else length
+            for axis, length in enumerate(lengths)
+        ),
+        "noise_shape",
     )
-    lengths = check_shape(lengths, "noise_shape")
-    check_broadcast("noise_shape", lengths, shape)
-    return lengths
+    check_broadcast("noise_shape", whole, shape)
+    return whole
 
 
 def check_broadcast(name: str, lengths: Shape, shape: Shape, of: str = "x") -> None:

@@ -15,6 +15,7 @@ from fastdrop._checks import (
     as_array,
     check_channel_axis,
     check_choice,
+    check_noise_lengths,
     check_p,
     check_positive,
     check_probabilities,
@@ -49,6 +50,7 @@ from fastdrop.functional import (
     zoneout,
     zoneout_backward,
 )
+from fastdrop.functional.connect import widened
 from fastdrop.functional.dropout import SCALES
 from fastdrop.mask import GaussianMask, Mask
 from fastdrop.source.default import as_source
@@ -291,9 +293,14 @@ class Dropout(ArrayLayer):
         rng: RNGLike = None,
     ) -> None:
         check_choice("scale", scale, SCALES)
+        if noise_shape is not None and broadcast_axes is not None:
+            raise TypeError(
+                f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
+                "allowed is one of the two"
+            )
         super().__init__(p, rng)
         self.scale = scale
-        self.noise_shape = noise_shape
+        self.noise_shape = None if noise_shape is None else check_noise_lengths(noise_shape)
         self.broadcast_axes = broadcast_axes
 
 
@@ -508,7 +515,7 @@ class AlphaDropout(ArrayLayer):
         rng: RNGLike = None,
     ) -> None:
         super().__init__(p, rng)
-        self.noise_shape = noise_shape
+        self.noise_shape = None if noise_shape is None else check_noise_lengths(noise_shape)
 
 
 class FeatureAlphaDropout(_PlainLayer):
@@ -767,7 +774,7 @@ class DropoutAdd(Layer):
         """
         dx = dropout_backward(dy, self._last_mask())
         if self.bias is not None:
-            self.dbias = dx.sum(axis=tuple(range(dx.ndim - 1)))
+            self.dbias = widened(dx).sum(axis=tuple(range(dx.ndim - 1))).astype(dx.dtype)
         return dx, np.asarray(dy)
 
     def _shown(self) -> dict[str, Any]:

@@ -178,6 +178,26 @@ def test_dropout_add(bias):
     np.testing.assert_allclose(out, residual + x + (0 if bias is None else bias))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_gradient_of_a_bias_is_summed_wide(dtype):
+    dtype = np.dtype(getattr(pytest.importorskip("ml_dtypes"), dtype, dtype))
+    rows = np.ones((4096, 2), dtype)
+    layer = fd.DropoutAdd(0.0, bias=np.zeros(2, dtype), rng=1)
+    layer(rows, rows)
+    layer.backward(rows)
+    assert layer.dbias.dtype == dtype
+    assert layer.dbias.tolist() == [4096, 4096]
+
+
+def test_the_shape_of_decisions_is_checked_at_once():
+    shape = np.array([1, 3])
+    assert repr(fd.Dropout(0.5, noise_shape=shape)) == "Dropout(p=0.5, noise_shape=(1, 3))"
+    with pytest.raises(TypeError, match="noise_shape is 3; allowed is a sequence"):
+        fd.Dropout(0.5, noise_shape=3)
+    with pytest.raises(TypeError, match="broadcast_axes is 0 beside noise_shape"):
+        fd.Dropout(0.5, noise_shape=(1, 3), broadcast_axes=0)
+
+
 def test_a_loop_of_residual_branches():
     """Gradients through ReLU, dropout and two sums, with the bias, against finite differences."""
     bias = np.random.default_rng(3).standard_normal(7)

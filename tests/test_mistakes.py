@@ -237,8 +237,10 @@ def test_one_sentence_with_the_value(call, error, words):
         (gaussian_mask, TypeError, "mask is a GaussianMask; allowed is the Mask"),
         (mask, ValueError, "by 2.0; allowed is the Mask that zoneout returned"),
         (fd.dropout(x, np.full(4, 0.5), rng=1)[1], ValueError, r"ndarray of shape \(4,\); allowed"),
+        (fd.alpha_dropout(x, 0.1, rng=1)[1], ValueError, "mask scales what it keeps by 0.9"),
+        (fd.zoneout(x[0], x[0], rng=1)[1], ValueError, r"mask has shape \(4,\); allowed is dy's"),
     ],
-    ids=["array", "pair", "Gaussian", "of dropout", "of several p"],
+    ids=["array", "pair", "Gaussian", "of dropout", "of several p", "of alpha_dropout", "of a row"],
 )
 def test_masks_of_zoneout_backward(wrong, error, words):
     with pytest.raises(error, match=words):

@@ -92,9 +92,9 @@ def drop_connect(
     if bias is not None:
         bias = _check_beside("bias", bias, x, weight.shape[:1])
     dropped, mask = dropout(weight, p, rng=rng, training=training)
-    y = _wide(x) @ _wide(dropped).T
+    y = widened(x) @ widened(dropped).T
     if bias is not None:
-        y = y + _wide(bias)
+        y = y + widened(bias)
     return y.astype(x.dtype, copy=False), mask
 
 
@@ -161,10 +161,10 @@ def drop_connect_backward(
     dropped = mask.apply(weight)  # the same map as forward
     features_out, features_in = weight.shape
     rows = math.prod(x.shape[:-1])
-    wide = _wide(dy)
+    wide = widened(dy)
     flat = wide.reshape(rows, features_out)
-    dx = wide @ _wide(dropped).conj()
-    dweight = flat.T @ _wide(x).conj().reshape(rows, features_in)
+    dx = wide @ widened(dropped).conj()
+    dweight = flat.T @ widened(x).conj().reshape(rows, features_in)
     return (
         dx.astype(x.dtype, copy=False),
         dropout_backward(dweight, mask, out=dweight).astype(x.dtype, copy=False),
@@ -202,6 +202,6 @@ def _check_beside(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) ->
     return array
 
 
-def _wide(x: NDArray[Any]) -> NDArray[Any]:
+def widened(x: NDArray[Any]) -> NDArray[Any]:
     """Return x in the dtype to compute in: float32 for 16 bits."""
     return x.astype(np.float32) if x.dtype.itemsize == 2 else x

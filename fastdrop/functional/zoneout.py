@@ -104,8 +104,7 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     TypeError
         If dy is not of floats, or mask is not a Mask.
     ValueError
-        If mask scales what it keeps by more than 1, as one of `dropout` does, or its shape is not
-        dy's.
+        If mask scales what it keeps, as one of `dropout` does, or its shape is not dy's.
 
     Examples
     --------
@@ -122,10 +121,17 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
         raise TypeError(
             f"mask is a {type(mask).__name__}; allowed is the Mask that zoneout returned"
         )
-    if isinstance(mask.scale, np.ndarray) or mask.scale > 1.0:
+    in_evaluation = isinstance(mask.p, float) and mask.p == 0.0  # then new counts 1 - p
+    if (
+        isinstance(mask.scale, np.ndarray)
+        or mask.scale > 1.0
+        or (mask.scale < 1.0 and not in_evaluation)
+    ):
         raise ValueError(
             f"mask scales what it keeps by {shown(mask.scale)}; allowed is the Mask that zoneout "
-            "returned, which scales by 1 at most"
+            "returned, which scales nothing"
         )
     dnew = dropout_backward(dy, mask)
+    if mask.shape != dnew.shape:
+        raise ValueError(f"mask has shape {mask.shape}; allowed is dy's shape, {dnew.shape}")
     return dnew, _operations.zoneout_rest(dy, mask)

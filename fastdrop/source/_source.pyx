@@ -108,7 +108,7 @@ cdef class Source(BitGenerator):
         if n > <uint64_t>0xFFFFFFFFFFFFFFFF - position:
             self.release()
             raise OverflowError(
-                f"{n} elements at position {position} would pass the end of the source; "
+                f"{n} positions from {position} on would pass the end of the source; "
                 "allowed are positions below 2**64"
             )
         self.stream.position = position + n
@@ -172,14 +172,16 @@ cdef class Source(BitGenerator):
         the 64-byte step that contains the position. It is derived from the others: setting a
         state whose ``s`` contradicts them is a ValueError.
         """
+        with self.lock:  # a Generator may be drawing from it, without the GIL
+            position = self.stream.position
         state = {
             "bit_generator": type(self).__name__,
             "key": self.key,
             "counter": self.counter,
-            "position": self.position,
+            "position": position,
         }
         if self.stream.source != FD_PHILOX4X32:
-            state["s"] = self.lane_states(self.stream.position)
+            state["s"] = self.lane_states(position)
         return state
 
     @state.setter
