@@ -4,7 +4,7 @@
 import sys
 import zipfile
 
-SOURCES = (".c", ".h", ".pyx", ".cpp", ".o")
+SOURCES = (".c", ".h", ".pyx", ".pxd", ".cpp", ".o")
 COMPILED = (".so", ".pyd")
 
 

@@ -21,7 +21,7 @@ failures=0
 
 # The flags of an instruction set, as in setup.py.
 flags_of() {
-    local avx2="-mavx2 -mf16c -mbmi -mbmi2 -mlzcnt -mpopcnt"
+    local avx2="-mavx2 -mf16c -mbmi -mbmi2 -mpopcnt"
     case $1 in
     avx2) echo "$avx2" ;;
     avx512) echo "$avx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512" ;;
