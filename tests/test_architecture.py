@@ -5,6 +5,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -233,23 +234,21 @@ print(*sorted(set(sys.modules) - before))
 
 # ---- what is public ------------------------------------------------------------------------------
 
-MODULES = [
-    "fastdrop",
-    "fastdrop._checks",
-    "fastdrop._typing",
-    "fastdrop.config",
-    "fastdrop.functional",
-    "fastdrop.functional._probability",
-    "fastdrop.functional.connect",
-    "fastdrop.functional.dropout",
-    "fastdrop.functional.schedules",
-    "fastdrop.functional.shaped",
-    "fastdrop.layers",
-    "fastdrop.mask",
-    "fastdrop.monte_carlo",
-    "fastdrop.source",
-    "fastdrop.source.default",
-]
+
+def modules(package):
+    """Names of the package and of the modules in it that are plain Python, but for frameworks'."""
+    yield package.__name__
+    for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if found.name.split(".")[1] in INTEGRATIONS | {"cli", "__main__", "_reference"}:
+            continue
+        module = importlib.import_module(found.name)
+        if found.ispkg:
+            yield from modules(module)
+        elif module.__file__.endswith(".py"):
+            yield found.name
+
+
+MODULES = [name for name in modules(fd) if hasattr(importlib.import_module(name), "__all__")]
 
 
 def methods(cls):

@@ -268,9 +268,9 @@ def every_probability():
 def test_probabilities(level):
     values = every_probability()
     for n in SMALL_LENGTHS:
-        copy, right = _kernels.probabilities(values[-n:])
+        copy, right = _kernels.probabilities(values[values.size - n :])
         assert right
-        assert np.array_equal(copy, values[-n:])
+        assert np.array_equal(copy, values[values.size - n :])
     for wrong in (np.nan, -np.nan, np.nextafter(1, 2), 2.0, np.inf, -5e-324, -1.0, -np.inf):
         for n in (1, 7, 8, 9, 40):
             for place in {0, n // 2, n - 1}:
@@ -331,8 +331,8 @@ def test_factors(level, meaning, dtype):
     expected = reference.finite_factors(dtype, **{meaning: values})
     assert_same_floats(_kernels.factors(values, meaning, dtype.name), expected)
     for n in SMALL_LENGTHS:
-        factors = _kernels.factors(values[-n:], meaning, dtype.name)
-        assert_same_floats(factors, expected[-n:])
+        factors = _kernels.factors(values[values.size - n :], meaning, dtype.name)
+        assert_same_floats(factors, expected[values.size - n :])
 
 
 # --- mask: unpack --------------------------------------------------------------------------------

@@ -11,8 +11,10 @@
 #include <string.h>
 
 #if defined(_MSC_VER) && !defined(__clang__)
+#define FD_MSVC 1
 #include <intrin.h>
 #include <stdlib.h>
+#pragma fp_contract(off) /* older versions would fuse a product and a sum */
 #define FD_RESTRICT __restrict
 #define FD_ALIGN64 __declspec(align(64))
 #define FD_INLINE static __forceinline
@@ -25,6 +27,7 @@
 #endif
 
 #if defined(__x86_64__) || defined(_M_X64)
+#define FD_X86_64 1
 #include <xmmintrin.h>
 #define fd_store_fence() _mm_sfence()
 #else
@@ -57,7 +60,7 @@ fd_store_le64(void *to, uint64_t word)
 FD_INLINE unsigned
 fd_lowest_bit(uint64_t word)
 {
-#if defined(_MSC_VER) && !defined(__clang__)
+#ifdef FD_MSVC
     unsigned long index;
     _BitScanForward64(&index, word);
     return (unsigned)index;

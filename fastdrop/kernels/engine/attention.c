@@ -27,7 +27,7 @@ typedef struct {
     size_t stride; /* numbers from a row of the blocks to the next */
 } workspace;
 
-/* Sets where things lie and returns the bytes that they take. */
+/* Sets where things lie, unless `scratch` is NULL, and returns the bytes that they take. */
 static size_t
 lay_out(const fd_attention *attention, int backward, char *scratch, workspace *work)
 {
@@ -39,19 +39,21 @@ lay_out(const fd_attention *attention, int backward, char *scratch, workspace *w
     /* A group more, lest rows a power of two apart fight for the same places of the caches. */
     work->stride = rounded_up(columns, GROUP) + GROUP;
     block = rounded_up(rows * work->stride * number_size(attention), ALIGNMENT);
-    scratch += -(uintptr_t)scratch % ALIGNMENT;
-    work->scores = scratch;
-    work->gradients = scratch + block;
-    scratch += (backward ? 2 : 1) * block;
-    work->delta = (double *)(void *)scratch;
-    work->kept = (uint8_t *)(scratch + rows * sizeof(double));
+    if (scratch != NULL) {
+        scratch += -(uintptr_t)scratch % ALIGNMENT;
+        work->scores = scratch;
+        work->gradients = scratch + block;
+        scratch += (backward ? 2 : 1) * block;
+        work->delta = (double *)(void *)scratch;
+        work->kept = (uint8_t *)(scratch + rows * sizeof(double));
+    }
     return ALIGNMENT + (backward ? 2 : 1) * block + rows * sizeof(double) + kept_bytes;
 }
 
 size_t
 fd_attention_scratch(const fd_attention *attention, int backward)
 {
-    workspace work;
+    workspace work = {0};
     return lay_out(attention, backward, NULL, &work);
 }
 
@@ -189,7 +191,7 @@ fd_attention_forward(const fd_attention *attention, size_t part_index, void *scr
                                     part_index % blocks * attention->rows);
     const size_t statistics = part.head * attention->queries + part.first;
     char *out = row_of(attention, &attention->out, part.head, part.first);
-    workspace work;
+    workspace work = {0};
     lay_out(attention, 0, (char *)scratch, &work);
     draw_kept(attention, &part, work.kept);
     compute_scores(attention, &part, &work);
@@ -391,7 +393,7 @@ void
 fd_attention_backward(const fd_attention *attention, size_t part, void *scratch)
 {
     const range todo = range_of_part(attention, part);
-    workspace work;
+    workspace work = {0};
     lay_out(attention, 1, (char *)scratch, &work);
     if (todo.of_key) {
         clear(attention, &attention->key_gradient, &todo, attention->width);

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cpu.h"
 
-#if defined(__x86_64__) || defined(_M_X64)
-#define FD_X86_64 1
-#if defined(_MSC_VER)
-#include <intrin.h>
-#else
+#if defined(FD_X86_64) && !defined(FD_MSVC)
 #include <cpuid.h>
-#endif
 #elif !defined(_WIN32)
 #include <unistd.h>
 #endif
@@ -22,7 +17,7 @@ static cpuid_answer
 cpuid(uint32_t leaf, uint32_t subleaf)
 {
     cpuid_answer answer = {0, 0, 0, 0};
-#if defined(_MSC_VER)
+#ifdef FD_MSVC
     int registers[4];
     __cpuid(registers, (int)(leaf & 0x80000000u));
     if ((uint32_t)registers[0] >= leaf) {
@@ -44,7 +39,7 @@ cpuid(uint32_t leaf, uint32_t subleaf)
 static uint64_t
 xcr0(void)
 {
-#if defined(_MSC_VER)
+#ifdef FD_MSVC
     return _xgetbv(0);
 #else
     uint32_t low, high;

@@ -15,6 +15,7 @@ typedef CONDITION_VARIABLE signal_type;
 #define lock_take(lock) AcquireSRWLockExclusive(lock)
 #define lock_give(lock) ReleaseSRWLockExclusive(lock)
 #define signal_wait(signal, lock) SleepConditionVariableSRW(signal, lock, INFINITE, 0)
+#define signal_one(signal) WakeConditionVariable(signal)
 #define signal_all(signal) WakeAllConditionVariable(signal)
 
 #else
@@ -28,9 +29,13 @@ typedef pthread_cond_t signal_type;
 #define lock_take(lock) pthread_mutex_lock(lock)
 #define lock_give(lock) pthread_mutex_unlock(lock)
 #define signal_wait(signal, lock) pthread_cond_wait(signal, lock)
+#define signal_one(signal) pthread_cond_signal(signal)
 #define signal_all(signal) pthread_cond_broadcast(signal)
 
 #endif
+
+/* More tasks than workers are no error: who has done one takes the next. */
+enum { MOST_WORKERS = 255 };
 
 /* One job at a time; every field is read and written under the lock. */
 static struct {
@@ -153,14 +158,16 @@ fd_parallel(size_t tasks, fd_task run, void *context)
         return;
     }
     pool.busy = 1;
-    while (pool.workers < tasks - 1 && worker_start()) {
+    while (pool.workers < tasks - 1 && pool.workers < MOST_WORKERS && worker_start()) {
         pool.workers++;
     }
     pool.run = run;
     pool.context = context;
     pool.next = 0;
     pool.tasks = pool.unfinished = tasks;
-    signal_all(&pool.work);
+    for (size_t asked = 1; asked < tasks && asked <= pool.workers; asked++) {
+        signal_one(&pool.work);
+    }
     work_off();
     while (pool.unfinished) {
         signal_wait(&pool.done, &pool.lock);

@@ -405,9 +405,9 @@ multiply_tile(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, si
     gaussian->kernels->multiply[gaussian->dtype](factors, arrays.x, n * components, arrays.y);
 }
 
-void
-fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-                 fd_arrays arrays)
+static void
+gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
+              fd_arrays arrays)
 {
     const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
     const int from_words =
@@ -540,9 +540,7 @@ gaussian_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t
     const gaussian_call *call = (const gaussian_call *)context;
     const fd_gaussian *gaussian = call->gaussian;
     const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
-    fd_arrays arrays = {call->arrays.x ? call->arrays.x + first * size : NULL, NULL,
-                        call->arrays.y + first * size};
-    fd_gaussian_part(gaussian, cursor, first, n, arrays);
+    gaussian_part(gaussian, cursor, first, n, arrays_at(call->arrays, first * size));
 }
 
 void

@@ -86,8 +86,6 @@ void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, fd
               size_t threads);
 
 /* The same for Gaussian dropout, whose arrays have no `other`. */
-void fd_gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-                      fd_arrays arrays);
 void fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arrays arrays,
                      size_t threads);
 

@@ -13,9 +13,9 @@
 #include "../source/lanes.h"
 #include "ties.h"
 
-/* Kept bits are written as soon as they are known, eight bytes at once, and read again by no more:
- * so the reader need not wait until the cache has them, behind all stores before. The steps of the
- * stream may start before the first element, `skipped` bits, and end after the last. */
+/* Kept bits are written as soon as they are known, eight bytes at once, and later read by loads
+ * that are no wider: so these are served by the stores themselves, and need not wait until the cache
+ * has the bits, behind all stores before. The steps of the stream may start before the first element, `skipped` bits, and end after the last. */
 typedef struct {
     v_u64 top;
     uint8_t *kept;
@@ -33,8 +33,9 @@ decide_heads(void *to, size_t step, v_u64 bytes)
 {
     deciding *by = (deciding *)to;
     const uint64_t bits = v_bytes_ge(bytes, by->top);
+    const uintptr_t soon = (uintptr_t)by->soon + step * by->soon_step; /* may be past the end */
     for (size_t line = 0; line < by->soon_step; line += 64) {
-        v_prefetch(by->soon + step * by->soon_step + line);
+        v_prefetch((const void *)(soon + line));
     }
     fd_store_le64(by->kept + 8 * (step - (step != 0)),
                   by->last >> by->skipped | bits << 1 << (63 - by->skipped));
