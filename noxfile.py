@@ -95,10 +95,12 @@ def emulate(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and spelling; changes nothing."""
-    session.install("ruff", "cython-lint", "codespell")
+    session.install("ruff", "cython-lint", "clang-format", "codespell")
+    kernel_files = Path("fastdrop/kernels").rglob("*.[ch]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("cython-lint", "fastdrop")
+    session.run("clang-format", "--dry-run", "--Werror", *map(str, kernel_files))
     session.run("codespell")
 
 

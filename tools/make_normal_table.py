@@ -24,6 +24,7 @@ HEADER = """\
 
 #include "../kernels.h"
 
+/* clang-format off */
 static const FD_ALIGN64 float normal_table[6][32] = {
 """
 

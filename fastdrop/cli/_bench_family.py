@@ -23,6 +23,7 @@ MAPS, VOLUMES = "(-1, 16, 32, 32)", "(-1, 16, 4, 16, 16)"
 FUSED_GOAL = Goal(1.15)  # copies of as many bytes as are read and written
 BARE_GOAL = Goal(1)  # the same step without dropout, unfused
 PEER_GOAL = Goal(10, faster=True)
+NO_GOAL = Goal(None, faster=True)
 
 TORCH = """
 import torch
@@ -137,20 +138,25 @@ FAMILY = (
         setup="row = np.ones((1, 1024), np.float32)\n",
         peer_setup="t_row = torch.from_numpy(row)\n",
     ),
-    _relative("alpha_dropout", FLAT, "F.alpha_dropout(t, p, training=True)"),
+    _relative("alpha_dropout", FLAT, "F.alpha_dropout(t, p, True)"),
     _relative(
         "feature_alpha_dropout",
         MAPS,
-        "F.feature_alpha_dropout(t, p, training=True)",
+        "F.feature_alpha_dropout(t, p, True)",
         decides="channels",
     ),
-    _relative("gaussian_dropout", FLAT, "t * (1 + (p / (1 - p)) ** 0.5 * torch.randn_like(t))"),
+    _relative(
+        "gaussian_dropout",
+        FLAT,
+        "t * (1 + (p / (1 - p)) ** 0.5 * torch.randn_like(t))",
+        "t * (1 + s * torch.randn_like(t))",
+    ),
     Relative(
         "zoneout",
         "fd.zoneout(x, other, p, rng=src, out=y)",
         FLAT,
         "torch.where(torch.rand_like(t) < p, other, t)",
-        "torch.where(torch.rand_like(new) < p, old, new)",
+        "where(rand_like(new) < p, old, new)",
         setup=OTHER,
         peer_setup=OTHER_TENSOR,
         arrays=3,
@@ -235,7 +241,7 @@ def beside_torch(relative: Relative, place: str, size: int) -> Row:
         case=relative.case,
         candidate=relative.candidate,
         baseline=relative.peer,
-        goal=PEER_GOAL if relative.decides in ("elements", "blocks") else None,
+        goal=PEER_GOAL if relative.decides in ("elements", "blocks") else NO_GOAL,
         size=size,
         p=P,
         setup=relative.own_setup + TORCH + relative.peer_setup,
@@ -270,5 +276,8 @@ def family_rows(levels: Iterable[str], sizes: dict[str, int], threads: int = 1) 
         *(beside_torch(relative, "LLC", sizes["LLC"]) for relative in (*FAMILY, LIMIT)),
     ]
     if threads != 1:
-        rows = [replace(row, threads=threads, goal=None) for row in rows]
+        rows = [
+            replace(row, threads=threads, goal=row.goal and replace(row.goal, limit=None))
+            for row in rows
+        ]
     return [replace(row, simd=level) for level, row in product(levels, rows)]

@@ -188,7 +188,7 @@ class Footprint:
     goal: Goal
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
         """Whether the goal is reached."""
         return self.goal.met(self.kept)
 

@@ -37,22 +37,24 @@ class Goal:
 
     Parameters
     ----------
-    limit : float
-        The bound on the score.
+    limit : float or None
+        The bound on the score; None where nothing is promised, and only the score is shown.
     faster : bool, default: False
         Whether the candidate should be at least `limit` times faster than its baseline, rather
         than cost at most `limit` baselines.
     """
 
-    limit: float
+    limit: float | None
     faster: bool = False
 
     def score(self, ratio: float) -> float:
         """Express candidate / baseline the way the goal is stated."""
         return 1 / ratio if self.faster else ratio
 
-    def met(self, ratio: float) -> bool:
-        """Say whether candidate / baseline reaches the goal."""
+    def met(self, ratio: float) -> bool | None:
+        """Say whether candidate / baseline reaches the goal; None where there is no bound."""
+        if self.limit is None:
+            return None
         score = self.score(ratio)
         return score >= self.limit if self.faster else score <= self.limit
 
@@ -62,6 +64,8 @@ class Goal:
         return " x faster" if self.faster else ""
 
     def __str__(self) -> str:
+        if self.limit is None:
+            return ""
         return f"{'>=' if self.faster else '<='} {self.limit:g}{self.unit}"
 
 

@@ -59,6 +59,11 @@ cdef extern from "kernels.h" nogil:
         uint64_t step
         uint64_t ready
 
+    ctypedef struct fd_prefetch:
+        const char *x
+        const char *other
+        size_t step
+
     ctypedef struct fd_softmax:
         double largest
         double inverse
@@ -72,7 +77,7 @@ cdef extern from "kernels.h" nogil:
                         uint8_t *bytes) noexcept
         void (*decide[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
                           uint64_t threshold, const fd_identity *ties, uint8_t *kept,
-                          const char *soon, size_t soon_step) noexcept
+                          const fd_prefetch *soon) noexcept
         void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
                           const fd_identity *ties, uint64_t position, uint8_t *kept) noexcept
         int (*probabilities)(const double *values, size_t n, double *to) noexcept nogil

@@ -254,7 +254,7 @@ def decide(str source, key, counter, uint64_t position, lengths, uint64_t value,
             raise ValueError("at most 8192 elements")
         kept = np.zeros(FD_TILE // 8 + FD_PADDING, np.uint8)
         in_use.decide[<int>SOURCES[source]](
-            &identity, &lanes, position, n, value, &ties, <uint8_t *>cnp.PyArray_DATA(kept), NULL, 0
+            &identity, &lanes, position, n, value, &ties, <uint8_t *>cnp.PyArray_DATA(kept), NULL
         )
         position += n
         runs.append(kept[: (n + 7) // 8])

@@ -22,18 +22,13 @@
 #include "common.h"
 
 enum {
-    FD_STEP = 64,        /* bytes that one step of the 8 lanes makes */
+    FD_STEP = 64,         /* bytes that one step of the 8 lanes makes */
     FD_BLOCK_STEPS = 256, /* steps between two reseedings of the lanes: 16 KiB */
     FD_NORMALS = 32,      /* factors of Gaussian dropout that may be made at once */
     FD_TILE = 8192        /* most elements of one call; arrays are applied in smaller tiles */
 };
 
-typedef enum {
-    FD_PHILOX4X32,
-    FD_XOSHIRO256PLUSPLUS,
-    FD_XORSHIFT128PLUS,
-    FD_SOURCES
-} fd_source;
+typedef enum { FD_PHILOX4X32, FD_XOSHIRO256PLUSPLUS, FD_XORSHIFT128PLUS, FD_SOURCES } fd_source;
 
 typedef enum { FD_FLOAT16, FD_BFLOAT16, FD_FLOAT32, FD_FLOAT64, FD_DTYPES } fd_dtype;
 
@@ -56,8 +51,8 @@ typedef struct {
     const void *factors; /* in the type that x is computed in: float64, or else float32 */
 } fd_operands;
 
-typedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands,
-                                size_t n, void *y);
+typedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands, size_t n,
+                                void *y);
 
 /* What a number of its own says about an element. */
 typedef enum { FD_P, FD_KEEP_PROB, FD_FACTOR } fd_meaning;
@@ -75,6 +70,12 @@ typedef struct {
     uint64_t step;
     uint64_t ready;
 } fd_lanes;
+
+/* What is read soon: `step` bytes at x, and at `other` unless it is NULL, for every 64 elements. */
+typedef struct {
+    const char *x, *other;
+    size_t step;
+} fd_prefetch;
 
 /* A row of attention scores. Its weights are e^(score - largest) * inverse, where inverse is 1
  * over the sum of the exponentials; both are 0 where all scores are -inf. Backward needs the rest
@@ -95,11 +96,11 @@ typedef struct {
 
     /* kept[i] = U(i) >= threshold for the n <= FD_TILE elements from `position` of the stream on.
      * Writes `kept` in whole groups of 64 elements; pad bits are 0. The bytes stay in registers. On
-     * the way it prefetches what is read next, `soon_step` bytes at `soon` for every 64 elements:
-     * this stage computes while the memory is idle. */
+     * the way it prefetches what is read soon, if that is not NULL: this stage computes while the
+     * memory is idle. */
     void (*decide[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t position,
                                size_t n, uint64_t threshold, const fd_identity *ties,
-                               uint8_t *FD_RESTRICT kept, const char *soon, size_t soon_step);
+                               uint8_t *FD_RESTRICT kept, const fd_prefetch *soon);
 
     /* The same from given bytes, read in whole groups of 64; the tie digits of the first one are
      * those of `position`. */

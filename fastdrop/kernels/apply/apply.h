@@ -68,8 +68,8 @@ bits_store8(uint8_t *kept, uint8_t bits)
 #define FD_DEFINE_APPLY(DTYPE, ELEMENT, NUMBER, V, N, GROUP)                                       \
     FD_INLINE void DTYPE##_group(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,     \
                                  v_##V dropped, const ELEMENT *other, const ELEMENT *bias,         \
-                                 const NUMBER *factors, ELEMENT *y,                                \
-                                 const fd_operation operation, const int past_caches)              \
+                                 const NUMBER *factors, ELEMENT *y, const fd_operation operation,  \
+                                 const int past_caches)                                            \
     {                                                                                              \
         uint##GROUP##_t bits = bits_load##GROUP(kept);                                             \
         v_##V result;                                                                              \
@@ -84,9 +84,9 @@ bits_store8(uint8_t *kept, uint8_t bits)
             if (operation == FD_ADD_BIAS) {                                                        \
                 number = N##_add(number, V##_numbers(bias));                                       \
             }                                                                                      \
-            number = N##_mul(number, operation == FD_SCALE_EACH                                    \
-                                         ? V##_factors(factors)                                    \
-                                         : N##_set1((NUMBER)operands->scale));                     \
+            number =                                                                               \
+                N##_mul(number, operation == FD_SCALE_EACH ? V##_factors(factors)                  \
+                                                           : N##_set1((NUMBER)operands->scale));   \
             if (operation == FD_AFFINE) {                                                          \
                 number = N##_add(number, N##_set1((NUMBER)operands->shift));                       \
                 result = V##_select(V##_narrow(number), dropped, bits);                            \
@@ -108,8 +108,8 @@ bits_store8(uint8_t *kept, uint8_t bits)
     {                                                                                              \
         const fd_operands fixed = *operands; /* y cannot alias it */                               \
         const v_##V dropped = V##_narrow(N##_set1((NUMBER)fixed.dropped));                         \
-        const int has_other = operation == FD_ADD || operation == FD_ADD_BIAS ||                   \
-                              operation == FD_SELECT;                                              \
+        const int has_other =                                                                      \
+            operation == FD_ADD || operation == FD_ADD_BIAS || operation == FD_SELECT;             \
         const int has_bias = operation == FD_ADD_BIAS, has_factors = operation == FD_SCALE_EACH;   \
         const ELEMENT *other = has_other ? (const ELEMENT *)fixed.other : x;                       \
         const ELEMENT *bias = has_bias ? (const ELEMENT *)fixed.bias : x;                          \
@@ -166,17 +166,17 @@ FD_DEFINE_APPLY(float64, double, double, f64, f64, 8)
 
 /* The entries of the table, for one operation. */
 #define FD_ALL_DTYPES(NAME)                                                                        \
-    {                                                                                              \
-        [FD_FLOAT16] = float16_##NAME, [FD_BFLOAT16] = bfloat16_##NAME,                            \
-        [FD_FLOAT32] = float32_##NAME, [FD_FLOAT64] = float64_##NAME                               \
-    }
+    {[FD_FLOAT16] = float16_##NAME,                                                                \
+     [FD_BFLOAT16] = bfloat16_##NAME,                                                              \
+     [FD_FLOAT32] = float32_##NAME,                                                                \
+     [FD_FLOAT64] = float64_##NAME}
 #define FD_ALL_OPERATIONS(SUFFIX)                                                                  \
-    {                                                                                              \
-        [FD_SCALE] = FD_ALL_DTYPES(scale##SUFFIX), [FD_AFFINE] = FD_ALL_DTYPES(affine##SUFFIX),    \
-        [FD_SCALE_EACH] = FD_ALL_DTYPES(scale_each##SUFFIX),                                       \
-        [FD_ADD] = FD_ALL_DTYPES(add##SUFFIX),                                                     \
-        [FD_ADD_BIAS] = FD_ALL_DTYPES(add_bias##SUFFIX),                                           \
-        [FD_SELECT] = FD_ALL_DTYPES(select##SUFFIX), [FD_RELU] = FD_ALL_DTYPES(relu##SUFFIX)       \
-    }
+    {[FD_SCALE] = FD_ALL_DTYPES(scale##SUFFIX),                                                    \
+     [FD_AFFINE] = FD_ALL_DTYPES(affine##SUFFIX),                                                  \
+     [FD_SCALE_EACH] = FD_ALL_DTYPES(scale_each##SUFFIX),                                          \
+     [FD_ADD] = FD_ALL_DTYPES(add##SUFFIX),                                                        \
+     [FD_ADD_BIAS] = FD_ALL_DTYPES(add_bias##SUFFIX),                                              \
+     [FD_SELECT] = FD_ALL_DTYPES(select##SUFFIX),                                                  \
+     [FD_RELU] = FD_ALL_DTYPES(relu##SUFFIX)}
 
 #endif

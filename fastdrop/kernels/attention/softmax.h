@@ -39,15 +39,15 @@ kept_8(const uint8_t *kept, size_t at)
 #define FD_DEFINE_EXP(V, VECTOR, NUMBER, MAGIC, LEAST, LN2, LN2_REST, DEGREE)                      \
     FD_INLINE VECTOR V##_exp(VECTOR x)                                                             \
     {                                                                                              \
-        static const NUMBER factorial[] = {1,         1,          2,          6,        24,        \
-                                           120,       720,        5040,       40320,    362880,    \
-                                           3628800.0, 39916800.0, 479001600.0, 6227020800.0};      \
+        static const NUMBER factorial[] = {                                                        \
+            1,    1,     2,      6,         24,         120,         720,                          \
+            5040, 40320, 362880, 3628800.0, 39916800.0, 479001600.0, 6227020800.0};                \
         const VECTOR clipped = V##_max(V##_set1(LEAST), x); /* a NaN stays one */                  \
         const VECTOR shifted =                                                                     \
             V##_add(V##_mul(clipped, V##_set1((NUMBER)1.4426950408889634)), V##_set1(MAGIC));      \
         const VECTOR n = V##_sub(shifted, V##_set1(MAGIC));                                        \
-        const VECTOR r = V##_sub(V##_sub(clipped, V##_mul(n, V##_set1(LN2))),                      \
-                                 V##_mul(n, V##_set1(LN2_REST)));                                  \
+        const VECTOR r =                                                                           \
+            V##_sub(V##_sub(clipped, V##_mul(n, V##_set1(LN2))), V##_mul(n, V##_set1(LN2_REST)));  \
         VECTOR sum = V##_set1(1 / factorial[DEGREE]);                                              \
         for (int k = DEGREE - 1; k >= 0; k--) {                                                    \
             sum = V##_add(V##_mul(sum, r), V##_set1(1 / factorial[k]));                            \

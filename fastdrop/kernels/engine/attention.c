@@ -31,8 +31,7 @@ typedef struct {
 static size_t
 lay_out(const fd_attention *attention, int backward, char *scratch, workspace *work)
 {
-    const size_t columns = backward ? fd_min(attention->columns, attention->keys)
-                                    : attention->keys;
+    const size_t columns = backward ? fd_min(attention->columns, attention->keys) : attention->keys;
     const size_t rows = fd_min(attention->rows, attention->queries);
     const size_t kept_bytes = rows * attention->keys / 8 + 1 + FD_PADDING;
     size_t block;
@@ -138,9 +137,8 @@ compute_scores(const fd_attention *attention, const block *part, const workspace
                part->columns * size);
     }
     multiply(attention, part->rows, part->columns, attention->width, attention->scale,
-             row_of(attention, &attention->query, part->head, part->first),
-             attention->query.stride, 0,
-             row_of(attention, &attention->key, key_head, part->left), attention->key.stride, 1,
+             row_of(attention, &attention->query, part->head, part->first), attention->query.stride,
+             0, row_of(attention, &attention->key, key_head, part->left), attention->key.stride, 1,
              biased ? 1.0 : 0.0, work->scores, (int64_t)work->stride);
 }
 
@@ -187,8 +185,8 @@ fd_attention_forward(const fd_attention *attention, size_t part_index, void *scr
 {
     const size_t blocks = blocks_of_rows(attention);
     const size_t size = number_size(attention);
-    const block part = rows_of_head(attention, part_index / blocks,
-                                    part_index % blocks * attention->rows);
+    const block part =
+        rows_of_head(attention, part_index / blocks, part_index % blocks * attention->rows);
     const size_t statistics = part.head * attention->queries + part.first;
     char *out = row_of(attention, &attention->out, part.head, part.first);
     workspace work = {0};
@@ -203,8 +201,7 @@ fd_attention_forward(const fd_attention *attention, size_t part_index, void *scr
         hide(attention, scores, seen, padded);
         attention->kernels->softmax[attention->dtype](scores, padded, work.kept,
                                                       row * attention->keys, &softmax);
-        memset(scores + padded * size, 0,
-               (rounded_up(part.columns, GROUP) - padded) * size);
+        memset(scores + padded * size, 0, (rounded_up(part.columns, GROUP) - padded) * size);
         attention->largest[statistics + row] = softmax.largest;
         attention->inverse[statistics + row] = softmax.inverse;
     }
@@ -247,12 +244,11 @@ turn_gradients(const fd_attention *attention, const block *part, const workspace
         const size_t rest = (rounded_up(part->columns, GROUP) - padded) * size;
         char *scores = work->scores + row * work->stride * size;
         char *gradients = work->gradients + row * work->stride * size;
-        const fd_softmax softmax = {
-            .largest = attention->largest[index],
-            .inverse = attention->inverse[index],
-            .factor = attention->factor,
-            .scale = attention->scale,
-            .delta = work->delta[row]};
+        const fd_softmax softmax = {.largest = attention->largest[index],
+                                    .inverse = attention->inverse[index],
+                                    .factor = attention->factor,
+                                    .scale = attention->scale,
+                                    .delta = work->delta[row]};
         hide(attention, scores, seen, padded);
         memset(gradients + seen * size, 0, (padded - seen) * size);
         attention->kernels->softmax_backward[attention->dtype](
@@ -279,9 +275,8 @@ backward_block(const fd_attention *attention, const range *todo, const block *pa
     const char *gradient = row_of(attention, out_gradient, head, part->first);
     compute_scores(attention, part, work);
     multiply(attention, part->rows, part->columns, attention->value_width, 1.0, gradient,
-             out_gradient->stride, 0,
-             row_of(attention, &attention->value, key_head, part->left), attention->value.stride,
-             1, 0.0, work->gradients, stride);
+             out_gradient->stride, 0, row_of(attention, &attention->value, key_head, part->left),
+             attention->value.stride, 1, 0.0, work->gradients, stride);
     turn_gradients(attention, part, work);
     if (todo->of_key) {
         multiply(attention, part->columns, attention->value_width, part->rows, 1.0, work->scores,

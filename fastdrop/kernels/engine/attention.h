@@ -37,10 +37,10 @@ typedef struct {
     double factor;  /* of the kept weights */
     size_t heads, group, queries, keys, width, value_width;
     fd_matrices query, key, value, out;
-    fd_matrices bias;                /* added to the scores; `first` is NULL where there is none */
-    double *largest, *inverse;       /* (heads, queries): of each row, see fd_softmax */
+    fd_matrices bias;          /* added to the scores; `first` is NULL where there is none */
+    double *largest, *inverse; /* (heads, queries): of each row, see fd_softmax */
     fd_matrices out_gradient, query_gradient, key_gradient, value_gradient; /* backward only */
-    size_t rows, columns;            /* of a block; columns in backward only */
+    size_t rows, columns; /* of a block; columns in backward only */
     int split; /* backward: keys and queries apart, with scores computed twice, on more threads */
 } fd_attention;
 

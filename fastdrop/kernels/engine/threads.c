@@ -41,8 +41,8 @@ enum { MOST_WORKERS = 255 };
 static struct {
     lock_type lock;
     signal_type work, done;
-    size_t workers;    /* threads that exist */
-    int busy;          /* a job is under way */
+    size_t workers; /* threads that exist */
+    int busy;       /* a job is under way */
     fd_task run;
     void *context;
     size_t tasks, next, unfinished;

@@ -19,12 +19,6 @@ enum { PREFETCHED = 48, PREFETCHED_PAST_CACHES = 32 };
 /* Elements that are taken in ascending order: four blocks of the stream. */
 enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
 
-/* What will be read once the bits are made: `step` bytes for every 64 elements. */
-typedef struct {
-    const char *from;
-    size_t step;
-} prefetch;
-
 /* Bits of one tile, with room for the whole words that bits_write touches. */
 typedef struct {
     FD_ALIGN64 uint8_t bits[FD_TILE / 8 + FD_PADDING];
@@ -125,7 +119,7 @@ stream_tile(const fd_kernels *kernels, const fd_seeded *stream, fd_cursor *curso
 
 static void
 seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *cursor, uint64_t first,
-            size_t n, uint8_t *kept, prefetch soon)
+            size_t n, uint8_t *kept, const fd_prefetch *soon)
 {
     const fd_threshold threshold = seeded->threshold;
     if (threshold.drops_all || threshold.value == 0) {
@@ -133,7 +127,7 @@ seeded_tile(const fd_kernels *kernels, const fd_seeded *seeded, fd_cursor *curso
         return;
     }
     kernels->decide[seeded->source](&seeded->identity, &cursor->lanes, seeded->position + first, n,
-                                    threshold.value, &seeded->ties, kept, soon.from, soon.step);
+                                    threshold.value, &seeded->ties, kept, soon);
 }
 
 /* Kept bits with a probability for each element. */
@@ -218,7 +212,7 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
 /* The kept bits of elements [first, first + n): in `tile`, or, not to be written, in the mask. */
 static uint8_t *
 mask_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *cursor, uint64_t first,
-          size_t n, tile_bits *tile, prefetch soon)
+          size_t n, tile_bits *tile, const fd_prefetch *soon)
 {
     if (mask->packed == NULL) {
         seeded_tile(kernels, &mask->seeded, cursor, first, n, tile->bits, soon);
@@ -254,13 +248,13 @@ arrays_at(fd_arrays arrays, size_t bytes)
     return later;
 }
 
-static prefetch
-prefetch_of(const fd_application *application, const char *x, size_t size)
+static fd_prefetch
+prefetch_of(const fd_application *application, fd_arrays arrays, size_t size)
 {
     const fd_any_mask *mask = application->mask;
     const int fast = mask->packed == NULL && mask->seeded.source != FD_PHILOX4X32;
     const size_t elements = application->past_caches && fast ? PREFETCHED_PAST_CACHES : PREFETCHED;
-    const prefetch soon = {x, elements * size};
+    const fd_prefetch soon = {arrays.x, arrays.other, elements * size};
     return soon;
 }
 
@@ -273,15 +267,16 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
     const size_t size = number_size[application->dtype] * components;
     const int past_caches = application->past_caches && (uintptr_t)arrays.y % 64 == 0;
     const fd_kernels *kernels = application->kernels;
-    const fd_apply_kernel apply = (past_caches ? kernels->apply_past_caches : kernels->apply)
-        [application->operation][application->dtype];
-    fd_operands operands = {application->scale, application->shift, application->dropped,
-                            arrays.other, NULL, NULL};
+    const fd_apply_kernel apply =
+        (past_caches ? kernels->apply_past_caches
+                     : kernels->apply)[application->operation][application->dtype];
+    fd_operands operands = {
+        application->scale, application->shift, application->dropped, arrays.other, NULL, NULL};
     FD_ALIGN64 double factors[2 * TILE_OF_FACTORS];
     tile_bits tile;
     uint8_t doubled[FD_TILE / 4 + 2];
-    uint8_t *kept = mask_tile(kernels, application->mask, cursor, first, n, &tile,
-                              prefetch_of(application, arrays.x, size));
+    const fd_prefetch soon = prefetch_of(application, arrays, size);
+    uint8_t *kept = mask_tile(kernels, application->mask, cursor, first, n, &tile, &soon);
     if (components == 2) {
         bits_double(kept, n, doubled);
         kept = doubled;
@@ -336,8 +331,7 @@ apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t f
         if (start == 0) {
             own = *cursor;
         }
-        apply_run(application, &own, first + start, end - start,
-                  arrays_at(arrays, start * size));
+        apply_run(application, &own, first + start, end - start, arrays_at(arrays, start * size));
         if (end == n) {
             last = own;
         }
@@ -432,15 +426,13 @@ static void
 draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n)
 {
     uint8_t *out = (uint8_t *)drawing->out;
-    const prefetch nothing = {NULL, 0};
     tile_bits tile;
     for (const uint64_t end = first + n; first < end; first += FD_TILE) {
         const size_t count = fd_min(FD_TILE, (size_t)(end - first)), bytes = (count + 7) / 8;
         if (drawing->each != NULL) {
             varying_tile(drawing, cursor, first, count, &tile);
         } else {
-            seeded_tile(drawing->kernels, drawing->seeded, cursor, first, count, tile.bits,
-                        nothing);
+            seeded_tile(drawing->kernels, drawing->seeded, cursor, first, count, tile.bits, NULL);
         }
         if (drawing->dropped) {
             for (size_t i = 0; i < bytes; i++) {

@@ -49,9 +49,9 @@ typedef struct {
     fd_operation operation;
     double scale, shift, dropped;
     const fd_numbers *each; /* of FD_SCALE_EACH, to make the factors of */
-    const char *bias;    /* element i meets bias[i % bias_period], ... */
+    const char *bias;       /* element i meets bias[i % bias_period], ... */
     uint64_t bias_period; /* ... which is followed by another FD_TILE elements of its repetition */
-    uint8_t *changed;    /* where FD_RELU leaves the kept bits, all 0 before; may be NULL */
+    uint8_t *changed;     /* where FD_RELU leaves the kept bits, all 0 before; may be NULL */
 } fd_application;
 
 /* y = x * factor, of Gaussian dropout: factor i is made of the word at position + 4 i of a stream,
@@ -71,8 +71,8 @@ typedef struct {
     const fd_kernels *kernels;
     const fd_seeded *seeded;
     const fd_numbers *each; /* probabilities, not the threshold of `seeded`; NULL: that one */
-    int dropped; /* ones are the dropped elements */
-    int bytes;   /* one byte an element */
+    int dropped;            /* ones are the dropped elements */
+    int bytes;              /* one byte an element */
     void *out;
 } fd_drawing;
 

@@ -8,6 +8,7 @@
 
 #include "../kernels.h"
 
+/* clang-format off */
 static const FD_ALIGN64 float normal_table[6][32] = {
     {6.424833f, 6.318637f, 6.210714f, 6.100978f, 5.9893374f, 5.8756905f,
      5.759928f, 5.6419296f, 5.5215635f, 5.398685f, 5.2731338f, 5.144732f,

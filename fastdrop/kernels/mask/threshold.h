@@ -23,8 +23,7 @@ typedef struct {
     uint64_t last; /* the bits of the step before */
     fd_ties *made;
     size_t ties;
-    const char *soon;
-    size_t soon_step;
+    fd_prefetch soon;
 } deciding;
 
 /* As sinks: without and with ties. The first step has no word yet: what it writes is replaced. */
@@ -33,9 +32,14 @@ decide_heads(void *to, size_t step, v_u64 bytes)
 {
     deciding *by = (deciding *)to;
     const uint64_t bits = v_bytes_ge(bytes, by->top);
-    const uintptr_t soon = (uintptr_t)by->soon + step * by->soon_step; /* may be past the end */
-    for (size_t line = 0; line < by->soon_step; line += 64) {
-        v_prefetch((const void *)(soon + line));
+    const size_t ahead = step * by->soon.step; /* may be past the end: an address, no pointer */
+    for (size_t line = 0; line < by->soon.step; line += 64) {
+        v_prefetch((const void *)((uintptr_t)by->soon.x + ahead + line));
+    }
+    if (by->soon.other != NULL) {
+        for (size_t line = 0; line < by->soon.step; line += 64) {
+            v_prefetch((const void *)((uintptr_t)by->soon.other + ahead + line));
+        }
     }
     fd_store_le64(by->kept + 8 * (step - (step != 0)),
                   by->last >> by->skipped | bits << 1 << (63 - by->skipped));
@@ -53,8 +57,8 @@ decide_ties(void *to, size_t step, v_u64 bytes)
 /* After all steps: the last word of n > 0 elements, and what is left of the threshold, which the
  * digits hashed from the first step's `position` on decide about. */
 FD_INLINE void
-decide_end(const deciding *by, size_t steps, size_t n, uint64_t digits,
-           const fd_identity *identity, uint64_t position)
+decide_end(const deciding *by, size_t steps, size_t n, uint64_t digits, const fd_identity *identity,
+           uint64_t position)
 {
     const size_t words = (n + 63) / 64;
     uint8_t *const end = by->kept + 8 * (words - 1);
@@ -74,14 +78,15 @@ top_bytes(uint64_t threshold)
 /* `run` is what makes the bytes: constant where it is inlined. */
 FD_INLINE void
 decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
-       uint64_t threshold, const fd_identity *ties, uint8_t *FD_RESTRICT kept, const char *soon,
-       size_t soon_step)
+       uint64_t threshold, const fd_identity *ties, uint8_t *FD_RESTRICT kept,
+       const fd_prefetch *soon)
 {
     const uint64_t step = position / FD_STEP, digits = threshold & fd_low_bits(56);
     const size_t skipped = (size_t)(position % FD_STEP), whole = (skipped + n) / FD_STEP;
     const size_t steps = (skipped + n + FD_STEP - 1) / FD_STEP;
     fd_ties made;
-    deciding by = {top_bytes(threshold), kept, skipped, 0, &made, 0, soon, soon_step};
+    const fd_prefetch nothing = {NULL, NULL, 0};
+    deciding by = {top_bytes(threshold), kept, skipped, 0, &made, 0, soon ? *soon : nothing};
     if (n == 0) {
         return;
     }
@@ -96,10 +101,9 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
 #define FD_DEFINE_DECIDE(SOURCE)                                                                   \
     static void SOURCE##_decide(const fd_identity *identity, fd_lanes *lanes, uint64_t position,   \
                                 size_t n, uint64_t threshold, const fd_identity *ties,             \
-                                uint8_t *FD_RESTRICT kept, const char *soon, size_t soon_step)     \
+                                uint8_t *FD_RESTRICT kept, const fd_prefetch *soon)                \
     {                                                                                              \
-        decide(SOURCE##_run, identity, lanes, position, n, threshold, ties, kept, soon,            \
-               soon_step);                                                                         \
+        decide(SOURCE##_run, identity, lanes, position, n, threshold, ties, kept, soon);           \
     }
 
 FD_DEFINE_DECIDE(philox4x32)
@@ -113,7 +117,7 @@ threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
     const uint64_t digits = threshold & fd_low_bits(56);
     const size_t steps = (n + FD_STEP - 1) / FD_STEP;
     fd_ties made;
-    deciding by = {top_bytes(threshold), kept, 0, 0, &made, 0, NULL, 0};
+    deciding by = {top_bytes(threshold), kept, 0, 0, &made, 0, {NULL, NULL, 0}};
     if (n == 0) {
         return;
     }

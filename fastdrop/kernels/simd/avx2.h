@@ -150,8 +150,8 @@ r_f64_store_bytes(uint8_t *to, r_f64 v)
 FD_INLINE void
 v_unpack64(uint64_t bits, uint8_t *to)
 {
-    const __m256i pick = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
-                                            0x0303030303030303);
+    const __m256i pick =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i own = _mm256_set1_epi64x((long long)0x8040201008040201u);
     for (int i = 0; i < 2; i++) {
         const __m256i all = _mm256_set1_epi32((int)(uint32_t)(bits >> 32 * i));

@@ -60,8 +60,8 @@ enum { FD_CHAINS = 2 };
 #define f32_from_i32(a) _mm512_cvtepi32_ps(a)
 #define f32_bits(a) _mm512_castps_si512(a)
 #define f32_mantissa(a)                                                                            \
-    _mm512_castsi512_ps(_mm512_ternarylogic_epi32(                                                 \
-        f32_bits(a), _mm512_set1_epi32(0x007FFFFF), _mm512_set1_epi32(0x3F800000), 0xEA))
+    _mm512_castsi512_ps(_mm512_ternarylogic_epi32(f32_bits(a), _mm512_set1_epi32(0x007FFFFF),      \
+                                                  _mm512_set1_epi32(0x3F800000), 0xEA))
 #define f32_copysign(magnitude, sign)                                                              \
     _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)))
 #define f32_not_below(a) ((uint16_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NLE_UQ))
@@ -173,9 +173,8 @@ f16_keep(v_f16 a, uint32_t bits)
 FD_INLINE v_f16
 f16_select(v_f16 a, v_f16 b, uint32_t bits)
 {
-    const v_f16 result = {
-        _mm256_mask_blend_epi16((__mmask16)bits, b.first, a.first),
-        _mm256_mask_blend_epi16((__mmask16)(bits >> 16), b.second, a.second)};
+    const v_f16 result = {_mm256_mask_blend_epi16((__mmask16)bits, b.first, a.first),
+                          _mm256_mask_blend_epi16((__mmask16)(bits >> 16), b.second, a.second)};
     return result;
 }
 

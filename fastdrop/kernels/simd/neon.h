@@ -21,10 +21,8 @@ typedef float64x2_t r_f64;
 #define r_sub64(a, b) vsubq_u64(a, b)
 #define r_or(a, b) vorrq_u64(a, b)
 #define r_and(a, b) vandq_u64(a, b)
-#define r_shl32(a, n)                                                                              \
-    vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(n)))
-#define r_shr32(a, n)                                                                              \
-    vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(-(n))))
+#define r_shl32(a, n) vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(n)))
+#define r_shr32(a, n) vreinterpretq_u64_u32(vshlq_u32(vreinterpretq_u32_u64(a), vdupq_n_s32(-(n))))
 #define r_xor(a, b) veorq_u64(a, b)
 #define r_shl64(a, n) vshlq_u64(a, vdupq_n_s64(n))
 #define r_shr64(a, n) vshlq_u64(a, vdupq_n_s64(-(n)))
@@ -107,8 +105,7 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_choose(a, b, set) vbslq_f32(set, a, b)
 #define r_f32_load_half(from) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)))
 #define r_f32_store_half(to, v) vst1_u16(to, vreinterpret_u16_f16(vcvt_f16_f32(v)))
-#define r_f32_to_halves(low, high)                                                                 \
-    vreinterpretq_u64_f16(vcvt_high_f16_f32(vcvt_f16_f32(low), high))
+#define r_f32_to_halves(low, high) vreinterpretq_u64_f16(vcvt_high_f16_f32(vcvt_f16_f32(low), high))
 #define r_f32_load_bfloat(from) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16))
 
 /* The table is 64 bytes; float j has those from 4 j on. */

@@ -59,16 +59,13 @@ typedef __m128d r_f64;
 #define r_f32_sub(a, b) _mm_sub_ps(a, b)
 #define r_f32_max(a, b) _mm_max_ps(a, b)
 #define r_f32_power(a)                                                                             \
-    _mm_castsi128_ps(                                                                              \
-        _mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))
+    _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))
 #define r_f32_from_i32(a) _mm_cvtepi32_ps(a)
 #define r_f32_from_bits(a) _mm_castsi128_ps(a)
 #define r_f32_bits(a) _mm_castps_si128(a)
 #define r_bit32(a, n) _mm_movemask_ps(_mm_castsi128_ps(_mm_slli_epi32(a, 31 - (n))))
-#define r_f32_mantissa(a)                                                                          \
-    _mm_or_ps(r_f32_and(a, _mm_set1_epi32(0x007FFFFF)), _mm_set1_ps(1.0f))
-#define r_f32_copysign(magnitude, sign)                                                            \
-    _mm_or_ps(magnitude, _mm_and_ps(sign, _mm_set1_ps(-0.0f)))
+#define r_f32_mantissa(a) _mm_or_ps(r_f32_and(a, _mm_set1_epi32(0x007FFFFF)), _mm_set1_ps(1.0f))
+#define r_f32_copysign(magnitude, sign) _mm_or_ps(magnitude, _mm_and_ps(sign, _mm_set1_ps(-0.0f)))
 #define r_f32_not_below(a) _mm_movemask_ps(_mm_cmpnle_ps(a, _mm_setzero_ps()))
 #define r_set32(all, own) _mm_cmpeq_epi32(_mm_and_si128(all, own), own)
 #define r_f32_and(a, set) _mm_and_ps(a, _mm_castsi128_ps(set))
@@ -145,8 +142,7 @@ r_f32_store_bfloat(uint16_t *to, r_f32 v)
 #define r_f64_div(a, b) _mm_div_pd(a, b)
 #define r_f64_max(a, b) _mm_max_pd(a, b)
 #define r_f64_power(a)                                                                             \
-    _mm_castsi128_pd(                                                                              \
-        _mm_slli_epi64(_mm_add_epi64(_mm_castpd_si128(a), _mm_set1_epi64x(1023)), 52))
+    _mm_castsi128_pd(_mm_slli_epi64(_mm_add_epi64(_mm_castpd_si128(a), _mm_set1_epi64x(1023)), 52))
 #define r_f64_not_below(a) _mm_movemask_pd(_mm_cmpnle_pd(a, _mm_setzero_pd()))
 #define r_f64_and(a, set) _mm_and_pd(a, _mm_castsi128_pd(set))
 #define r_f64_choose(a, b, set)                                                                    \

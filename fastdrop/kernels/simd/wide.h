@@ -315,8 +315,7 @@ FD_INLINE v_f32
 f32_select(v_f32 a, v_f32 b, uint16_t bits)
 {
     const r_u64 all = r_set1_32(bits);
-    FD_RESULT(v_f32,
-              r_f32_choose(a.r[i], b.r[i], r_set32(all, r_load(f32_own + FD_R_FLOATS * i))));
+    FD_RESULT(v_f32, r_f32_choose(a.r[i], b.r[i], r_set32(all, r_load(f32_own + FD_R_FLOATS * i))));
 }
 
 FD_INLINE v_u16
@@ -543,8 +542,7 @@ FD_INLINE v_f64
 f64_select(v_f64 a, v_f64 b, uint8_t bits)
 {
     const r_u64 all = r_set1_32(bits);
-    FD_RESULT(v_f64,
-              r_f64_choose(a.r[i], b.r[i], r_set32(all, r_load(f64_own + FD_R_FLOATS * i))));
+    FD_RESULT(v_f64, r_f64_choose(a.r[i], b.r[i], r_set32(all, r_load(f64_own + FD_R_FLOATS * i))));
 }
 
 #endif

@@ -48,8 +48,7 @@ philox_batch(const philox_keys *keys, v_u64 low, v_u64 high, v_u64 *first, v_u64
 
 /* Blocks counter + 0 .. counter + 7 in the order that v_zip_even and v_zip_odd undo. */
 FD_INLINE void
-philox_consecutive(const philox_keys *keys, const uint64_t counter[2], v_u64 *first,
-                   v_u64 *second)
+philox_consecutive(const philox_keys *keys, const uint64_t counter[2], v_u64 *first, v_u64 *second)
 {
     static const FD_ALIGN64 uint64_t order[8] = {0, 4, 1, 5, 2, 6, 3, 7};
     if (counter[0] <= UINT64_MAX - 7) {

@@ -14,11 +14,9 @@
 #define FD_STRING(x) FD_STRING_(x)
 
 #define FD_ALL_SOURCES(STAGE)                                                                      \
-    {                                                                                              \
-        [FD_PHILOX4X32] = philox4x32_##STAGE,                                                      \
-        [FD_XOSHIRO256PLUSPLUS] = xoshiro256plusplus_##STAGE,                                      \
-        [FD_XORSHIFT128PLUS] = xorshift128plus_##STAGE                                             \
-    }
+    {[FD_PHILOX4X32] = philox4x32_##STAGE,                                                         \
+     [FD_XOSHIRO256PLUSPLUS] = xoshiro256plusplus_##STAGE,                                         \
+     [FD_XORSHIFT128PLUS] = xorshift128plus_##STAGE}
 
 const fd_kernels FD_TABLE = {
     .name = FD_STRING(FD_TARGET),
@@ -29,8 +27,10 @@ const fd_kernels FD_TABLE = {
     .heads = heads_of_values,
     .compare = compare_bytes,
     .digits = digits_of_ties,
-    .factors = {[FD_FLOAT16] = factors_float32, [FD_BFLOAT16] = factors_float32,
-                [FD_FLOAT32] = factors_float32, [FD_FLOAT64] = factors_float64},
+    .factors = {[FD_FLOAT16] = factors_float32,
+                [FD_BFLOAT16] = factors_float32,
+                [FD_FLOAT32] = factors_float32,
+                [FD_FLOAT64] = factors_float64},
     .apply = FD_ALL_OPERATIONS(),
     .apply_past_caches = FD_ALL_OPERATIONS(_past_caches),
     .normal = normal_factors,
