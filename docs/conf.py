@@ -28,7 +28,13 @@ extensions = [
     "hinted_signatures",
     "static_reference",
 ]
-exclude_patterns = ["_build", "gallery", "history-table.md", "performance-tables.md"]
+exclude_patterns = [
+    "_build",
+    "gallery",
+    "history-table.md",
+    "performance-family.md",
+    "performance-tables.md",
+]
 default_role = "autolink"
 
 # Markdown

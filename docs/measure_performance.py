@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Measure what `performance.md` shows, on the machine at hand.
 
-``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes
-``docs/performance-tables.md`` (included by the page) and ``docs/_static/speed.png`` (shown by the
-page and by the README). Install torch, jax and numba first, to have them in the tables, and leave
-the machine alone while it runs.
+``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
+includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (which the README shows
+too), and ``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install
+torch, jax and numba first, to have them in the tables, and leave the machine alone while it runs.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
+PLOT = DOCS / "_static" / "speed.png"
+LEVELS = ["--simd", "best", "--simd", "avx2"]
+PAGES = {
+    "tables": ["--rows", "core", "peers", "--full", *LEVELS, "--plot", str(PLOT)],
+    "family": ["--rows", "family"],
+}
 
 
 def main() -> None:
     """Run the benchmark and write its tables and its plot."""
-    command = [sys.executable, "-m", "fastdrop", "bench", "--rows", "all", "--full", "--markdown"]
-    levels = ["--simd", "best", "--simd", "avx2"]
-    plot = ["--plot", str(DOCS / "_static" / "speed.png")]
-    tables = subprocess.run([*command, *levels, *plot], check=True, stdout=subprocess.PIPE).stdout
-    (DOCS / "performance-tables.md").write_bytes(tables)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"{' or '.join(PAGES)}; both")
+    for page in parser.parse_args().pages or PAGES:
+        command = [sys.executable, "-m", "fastdrop", "bench", "--markdown", *PAGES[page]]
+        tables = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+        (DOCS / f"performance-{page}.md").write_bytes(tables)
 
 
 if __name__ == "__main__":

@@ -213,7 +213,7 @@ def test_every_function_of_the_family_is_beside_a_copy_and_beside_pytorch():
         tables[row.table].append(row.case)
     copies, _, fused, _, torch = tables.values()
     assert [*copies, "np.copyto, the limit"] == torch
-    assert set(fused) == {"relu_dropout", "dropout_add", "dropout_add with bias"}
+    assert set(fused) == {"relu_dropout", "dropout_add with bias"}
     names = {name for name in fd.functional.__all__ if "drop" in name or name == "zoneout"}
     names -= {name for name in names if name.endswith(("_backward", "_mask", "_rates"))}
     assert {case.removesuffix(" with bias") for case in copies} == names

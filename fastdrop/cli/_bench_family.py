@@ -21,7 +21,7 @@ FLAT, TABLE, LINES = "(-1,)", "(-1, 256)", "(-1, 16, 1024)"
 MAPS, VOLUMES = "(-1, 16, 32, 32)", "(-1, 16, 4, 16, 16)"
 
 FUSED_GOAL = Goal(1.15)  # copies of as many bytes as are read and written
-BARE_GOAL = Goal(1)  # the same step without dropout, unfused
+BARE_GOAL = Goal(1)  # steps without dropout, one after the other
 PEER_GOAL = Goal(10, faster=True)
 NO_GOAL = Goal(None, faster=True)
 
@@ -56,8 +56,10 @@ class Relative:
         What the statements need besides.
     arrays : int, default: 2
         How many arrays of x's size are read and written.
+    fused : bool, default: False
+        Whether it does more than dropout in one pass.
     bare : str, optional
-        The same step without dropout, one operation after the other, in NumPy.
+        The same without dropout, one operation after the other, in NumPy.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Relative:
     setup: str = ""
     peer_setup: str = ""
     arrays: int = 2
+    fused: bool = False
     bare: str = ""
 
     @property
@@ -161,7 +164,13 @@ FAMILY = (
         peer_setup=OTHER_TENSOR,
         arrays=3,
     ),
-    _relative("relu_dropout", FLAT, "F.dropout(F.relu(t), p)", bare="np.maximum(x, 0, out=y)"),
+    _relative(
+        "relu_dropout",
+        FLAT,
+        "F.dropout(F.relu(t), p)",
+        fused=True,
+        bare="np.maximum(x, 0, out=y)",
+    ),
     Relative(
         "dropout_add",
         "fd.dropout_add(x, other, p, rng=src, out=y)",
@@ -171,7 +180,7 @@ FAMILY = (
         setup=OTHER,
         peer_setup=OTHER_TENSOR,
         arrays=3,
-        bare="np.add(x, other, out=y)",
+        fused=True,
     ),
     Relative(
         "dropout_add",
@@ -182,6 +191,7 @@ FAMILY = (
         setup=OTHER + "bias, part = np.ones(256, np.float32), np.ones_like(x)\n",
         peer_setup=OTHER_TENSOR + "t_bias = torch.from_numpy(bias)\n",
         arrays=3,
+        fused=True,
         bare="np.add(x, bias, out=part)\nnp.add(part, other, out=y)",
     ),
 )
@@ -211,7 +221,7 @@ def beside_copy(relative: Relative, place: str, size: int) -> Row:
         case=relative.case,
         candidate=relative.candidate,
         baseline="np.copyto(after, before)",
-        goal=FUSED_GOAL if relative.bare else None,
+        goal=FUSED_GOAL if relative.fused else None,
         size=size,
         p=P,
         setup=relative.own_setup + dedent(setup),
@@ -220,7 +230,7 @@ def beside_copy(relative: Relative, place: str, size: int) -> Row:
 
 
 def beside_bare(relative: Relative, place: str, size: int) -> Row:
-    """Make the row of a fused function beside its step without dropout, one by one."""
+    """Make the row of a fused function beside its steps without dropout, one by one."""
     return Row(
         table=_title(f"Fused passes beside the same without dropout, {place}", size),
         case=relative.case,
@@ -266,13 +276,16 @@ def family_rows(levels: Iterable[str], sizes: dict[str, int], threads: int = 1) 
     list of Row
         The rows.
     """
-    fused = [relative for relative in FAMILY if relative.bare]
+    with_steps = [relative for relative in FAMILY if relative.bare]
     rows = [
         *(
             beside_copy(relative, place, sizes[place])
             for place, relative in product(PLACES, FAMILY)
         ),
-        *(beside_bare(relative, place, sizes[place]) for place, relative in product(PLACES, fused)),
+        *(
+            beside_bare(relative, place, sizes[place])
+            for place, relative in product(PLACES, with_steps)
+        ),
         *(beside_torch(relative, "LLC", sizes["LLC"]) for relative in (*FAMILY, LIMIT)),
     ]
     if threads != 1:
