@@ -8,8 +8,10 @@ medians rightly, and every statement that is timed in earnest runs once at a tin
 import argparse
 import io
 import json
+import re
 import sys
 import timeit
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +23,15 @@ from fastdrop.cli import (
     _bench_tables,
     _bench_timing,
     bench,
+    demo,
     info,
 )
 from fastdrop.cli._bench_timing import Comparison, Effort, Goal, Result, Row
 
 pytest.importorskip("rich")
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
+needs_page = pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not here")
 
 TINY = {"memory": 1 << 15, "LLC": 1 << 14, "L2": 64, "L1": 16}  # whole maps for the family
 BRIEF = Effort(sample=1e-9, budget=0, rounds=(2, 2))
@@ -140,13 +146,6 @@ def test_caches_are_read_from_the_system(tmp_path):
             (tmp_path / f"index{i}" / name).write_text(fact + "\n")
     assert _bench_timing.caches(tmp_path) == {1: 48 << 10, 3: 260 << 20}
     assert _bench_timing.caches(tmp_path / "nowhere") == {}
-
-
-def test_the_cpu_is_named(tmp_path):
-    file = tmp_path / "cpuinfo"
-    file.write_text("processor\t: 0\nmodel name\t: Abacus 9000\nmodel name\t: Abacus 9000\n")
-    assert _bench_timing.cpu_model(file) == "Abacus 9000"
-    assert isinstance(_bench_timing.cpu_model(tmp_path / "nowhere"), str)
 
 
 @pytest.mark.parametrize(
@@ -396,18 +395,22 @@ def test_the_level_in_use_is_measured_unless_others_are_asked_for(monkeypatch):
 # python -m fastdrop info
 
 
-def test_info_aligns_what_it_prints():
-    config = {"fastdrop": {"version": "1.0", "SIMD levels": ["sse2", "avx2"]}, "note": "none"}
-    assert list(info.lines(config)) == [
-        "fastdrop",
-        "  version      1.0",
-        "  SIMD levels  sse2, avx2",
-        "note      none",
-    ]
-
-
 def test_info_shows_the_version(capsys):
     parser = argparse.ArgumentParser()
     info.add_arguments(parser)
     assert info.main(parser.parse_args([])) == 0
     assert fd.__version__ in capsys.readouterr().out
+
+
+# The page of the command line
+
+
+@needs_page
+@pytest.mark.parametrize("module", [bench, demo])
+def test_every_option_is_explained(module):
+    parser = argparse.ArgumentParser(add_help=False)
+    module.add_arguments(parser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    section = PAGE.read_text(encoding="utf-8").split(f"## {module.__name__.split('.')[-1]}\n")[1]
+    explained = set(re.findall(r"^\| `(--[a-z]+)", section.split("\n## ")[0], re.MULTILINE))
+    assert explained == options

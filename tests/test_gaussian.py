@@ -143,6 +143,16 @@ def test_windows(window, make):
     assert pickle.loads(pickle.dumps(part)) == part
 
 
+def test_windows_make_no_more_than_what_they_span():
+    mask = mask_of(1 << 16)
+    rebuild, (_, *rest) = mask.__reduce__()
+    larger_than_memory = rebuild((1 << 22, 1 << 20), *rest)
+    window = larger_than_memory[0, 5 : 1 << 16 : 3]
+    assert np.array_equal(np.asarray(window), np.asarray(mask)[5::3])
+    assert larger_than_memory[-2:, 10:20:-1].shape == (2, 0)
+    assert larger_than_memory[1 << 21, ::-1][:3].shape == (3,)
+
+
 def test_contiguous_windows_take_no_memory():
     mask = mask_of((6, 11))
     assert mask[2:4].nbytes == mask[3].nbytes == mask[3, 2:5].nbytes == 0

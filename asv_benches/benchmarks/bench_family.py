@@ -32,7 +32,10 @@ FAMILY = [
 
 
 class Relatives(Benchmark):
-    """Base class: a function beside what `make`, of the command, puts beside it."""
+    """Base class: a function beside what `make`, of the command, puts beside it.
+
+    When the meaning of a statement there changes, this class gets the next `version`.
+    """
 
     params = [FAMILY, PLACES]
     param_names = ["function", "size"]

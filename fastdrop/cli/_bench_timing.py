@@ -7,8 +7,6 @@ candidate, baseline, ... Each turn gives a ratio, and the median of the ratios i
 """
 
 import math
-import os
-import platform
 import statistics
 import timeit
 from collections.abc import Callable, Iterator
@@ -320,16 +318,6 @@ def measure(row: Row, effort: Effort, clock: Callable[[], float] = perf_counter)
         return Result(row, compare(candidate, baseline, effort))
 
 
-def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Name the CPU."""
-    try:
-        text = cpuinfo.read_text()
-    except OSError:
-        text = ""
-    models = (line.partition(":")[2] for line in text.splitlines() if line.startswith("model name"))
-    return next(models, "").strip() or platform.processor() or platform.machine()
-
-
 def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[int, int]:
     """Read the sizes of the data caches of the first CPU.
 
@@ -357,11 +345,6 @@ def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[in
     return dict(sorted(sizes.items()))
 
 
-def usable_cpus() -> int:
-    """Count the CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _installed(package: str) -> str | None:
     try:
         return f"{package} {metadata.version(package)}"
@@ -381,12 +364,13 @@ def machine() -> dict[str, str]:
         f"L{level} {size // MIB} MiB" if size >= MIB else f"L{level} {size // KIB} KiB"
         for level, size in caches().items()
     )
+    config = fd.show_config(mode="dicts")
     packages = (_installed(name) for name in ("numpy", "ml_dtypes", "torch", "jax", "numba"))
     return {
-        "CPU": cpu_model(),
+        "CPU": config["machine"]["processor"],
         "caches": ", ".join(levels) or "unknown",
-        "CPUs usable": str(usable_cpus()),
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "CPUs usable": config["threads"]["CPUs"],
+        "system": f"{config['machine']['system']}, Python {config['version']['python']}",
         "fastdrop": fd.__version__,
         "others": ", ".join(filter(None, packages)),
     }

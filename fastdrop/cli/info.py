@@ -2,8 +2,6 @@
 """``python -m fastdrop info``: the versions, the CPU, and how this copy was built."""
 
 import argparse
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 import fastdrop as fd
 
@@ -25,30 +23,5 @@ def main(args: argparse.Namespace) -> int:
     int
         Exit status, 0.
     """
-    print("\n".join(lines(fd.show_config(mode="dicts"))))
+    fd.show_config()
     return 0
-
-
-def lines(config: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Lay out nested dicts as indented text, the values of each dict aligned.
-
-    Parameters
-    ----------
-    config : mapping
-        Strings, lists, and mappings of them.
-    indent : str, optional
-        What each line starts with.
-
-    Yields
-    ------
-    str
-        A line.
-    """
-    width = max((len(str(key)) for key in config), default=0)
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield f"{indent}{key}"
-            yield from lines(value, indent + "  ")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            yield f"{indent}{key:<{width}}  {text}"

@@ -63,8 +63,10 @@ cdef extern from *:
     """
     #if defined(_MSC_VER) && !defined(__clang__)
     #define FD_COMPILER "MSVC"
-    #else
+    #elif defined(__clang__)
     #define FD_COMPILER __VERSION__
+    #else
+    #define FD_COMPILER "GCC " __VERSION__
     #endif
     """
     const char *FD_COMPILER

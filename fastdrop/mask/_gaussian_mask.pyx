@@ -211,17 +211,30 @@ cdef class GaussianMask:
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
-        cdef fd_seeded first
         entries = window_entries(window)
+        if self.factors is not None:
+            factors = self.factors[entries].copy()
+            return gaussian_mask(factors.shape, self.p, &self.seeded, factors)
         whole = virtual_array(self.shape, contiguous_strides(self.shape))
         part = whole[entries]
-        if self.factors is not None or not part.flags.c_contiguous:
-            factors = np.ascontiguousarray(np.asarray(self)[entries])
-            return gaussian_mask(part.shape, self.p, &self.seeded, factors)
         offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-        first = self.seeded
-        first.position += 4 * <uint64_t>(offset if part.size else 0)
-        return gaussian_mask(part.shape, self.p, &first, None)
+        if part.flags.c_contiguous:
+            return self.stretch(offset if part.size else 0, part.shape)
+        reach = [
+            (length - 1) * stride for length, stride in zip(part.shape, part.strides, strict=True)
+        ]
+        low = offset + sum(min(step, 0) for step in reach)
+        high = offset + sum(max(step, 0) for step in reach)
+        spanned = np.asarray(self.stretch(low, (high - low + 1,)))
+        strides = [4 * stride for stride in part.strides]
+        factors = np.lib.stride_tricks.as_strided(spanned[offset - low :], part.shape, strides)
+        return gaussian_mask(part.shape, self.p, &self.seeded, factors.copy())
+
+    cdef GaussianMask stretch(self, uint64_t offset, tuple shape):
+        # Return the mask of consecutive elements of a seeded one.
+        cdef fd_seeded first = self.seeded
+        first.position += 4 * offset
+        return gaussian_mask(shape, self.p, &first, None)
 
     def __len__(self):
         if not self.shape:
