@@ -43,23 +43,24 @@ TABLE_FLAGS = [] if os.environ.get("FASTDROP_BUILD_DEBUG") == "1" else ["-g0"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 
 
-def architecture():
-    """Return the key of LEVELS for the machine that is built for, or None."""
-    platform = sysconfig.get_platform()
-    archflags = os.environ.get("ARCHFLAGS", "")
-    target = archflags or platform
-    if target.count("-arch") > 1 or (platform.endswith("universal2") and not archflags):
-        target = os.uname().machine
-    if any(name in target for name in ("x86_64", "amd64", "x86-64")):
-        return "x86_64"
-    if any(name in target for name in ("arm64", "aarch64")):
-        return "arm64"
-    return None
+def architectures():
+    """Return the keys of LEVELS that are built for: two of them for macOS's universal binaries."""
+    target = os.environ.get("ARCHFLAGS") or sysconfig.get_platform()
+    if target.endswith("universal2"):
+        return ["x86_64", "arm64"]
+    spellings = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch64")}
+    return [name for name, known in spellings.items() if any(word in target for word in known)]
 
 
 def levels():
     """Return the instruction sets to compile: name -> (GCC flags, MSVC flags)."""
-    available = LEVELS.get(architecture(), {"scalar": ([], [])})
+    built_for = architectures()
+    available = {"scalar": ([], [])}
+    for name in built_for:
+        for level, (gcc_flags, msvc_flags) in LEVELS[name].items():
+            if len(built_for) > 1:  # each file is compiled for both, and empty for one of them
+                gcc_flags = [part for flag in gcc_flags for part in (f"-Xarch_{name}", flag)]
+            available[level] = gcc_flags, msvc_flags
     wanted = os.environ.get("FASTDROP_BUILD_LEVELS")
     if wanted is None:
         return available

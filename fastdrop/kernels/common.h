@@ -34,6 +34,10 @@
 #define fd_store_fence() ((void)0)
 #endif
 
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define FD_ARM64 1
+#endif
+
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define FD_LE64(x) FD_BSWAP64(x)
 #else

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.autograd import Function, forward_ad
 
-from fastdrop.torch._apply import apply, apply_add, apply_in_place, apply_relu
+from fastdrop.torch._apply import apply, apply_add, apply_in_place, apply_relu, is_plain
 from fastdrop.torch._tensor import TensorMask
 
 __all__ = ["check_in_place", "drop", "drop_add", "drop_in_place", "drop_relu"]
@@ -139,7 +139,7 @@ def check_in_place(x: torch.Tensor) -> None:
                 f"a {'' if base is None else 'view of a '}leaf Variable that requires grad is "
                 "being used in an in-place operation."
             )
-    if torch._debug_has_internal_overlap(x) == 1:
+    if is_plain(x) and torch._debug_has_internal_overlap(x) == 1:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation."

@@ -7,6 +7,15 @@
 #include <unistd.h>
 #endif
 
+/* A build for two architectures compiles this file for each, with the levels of both. */
+#ifdef FD_X86_64
+#undef FD_HAVE_NEON
+#else
+#undef FD_HAVE_SSE2
+#undef FD_HAVE_AVX2
+#undef FD_HAVE_AVX512
+#endif
+
 #ifdef FD_X86_64
 
 typedef struct {
