@@ -4,8 +4,9 @@
 # Checks the C kernels where the tests cannot: all tables of this machine under the address and
 # undefined-behaviour sanitizers; those of AArch64 and of s390x, which is big-endian, under
 # qemu-user; and, compiled only, with other compilers that are installed. Results are compared with
-# those of the NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c). What is not installed
-# is skipped, with a line that says so. Needs a Python with NumPy: $PYTHON, else python or python3.
+# those of the NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c); of attention, with
+# those of other blocks and of the formula (emulate/check_attention.c). What is not installed is
+# skipped, with a line that says so. Needs a Python with NumPy: $PYTHON, else python or python3.
 #
 # Debian has it all: gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu
 # libc6-dev-s390x-cross qemu-user clang gcc-mingw-w64-x86-64
@@ -63,15 +64,16 @@ compile() {
 
 # run NAME RUNNER LEVELS COMPILER [FLAG...]: compiles, links, runs; RUNNER may be empty.
 run() {
-    local name=$1 runner=$2 levels=$3
+    local name=$1 runner=$2 levels=$3 check
     shift 3
     local out=$work/$name
-    # shellcheck disable=SC2086
-    if compile "$out" "$levels" "$@" &&
-        "$@" -std=c11 $warnings -I "$kernels" -pthread tools/emulate/check_kernels.c "$out"/*.o \
-            -lm -o "$out/check"; then
-        printf '%s: ' "$name"
-        $runner "$out/check" "$work/vectors" || failures=$((failures + 1))
+    if compile "$out" "$levels" "$@"; then
+        for check in kernels attention; do
+            # shellcheck disable=SC2086
+            "$@" -std=c11 $warnings -I "$kernels" -pthread "tools/emulate/check_$check.c" \
+                "$out"/*.o -lm -o "$out/$check" && printf '%s: ' "$name" &&
+                $runner "$out/$check" "$work/vectors" || failures=$((failures + 1))
+        done
     else
         echo "$name: FAILED to compile"
         failures=$((failures + 1))
