@@ -28,6 +28,7 @@ __all__ = [
     "check_keep_prob",
     "check_noise_lengths",
     "check_noise_shape",
+    "check_one_way_to_share",
     "check_p",
     "check_position",
     "check_positive",
@@ -216,6 +217,15 @@ def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
         raise TypeError(
             f"noise_shape is {shown(value)}; allowed is a sequence of integers and None"
         ) from None
+
+
+def check_one_way_to_share(noise_shape: Any, broadcast_axes: Any) -> None:
+    """Check that one of the two is given at most."""
+    if noise_shape is not None and broadcast_axes is not None:
+        raise TypeError(
+            f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
+            "allowed is one of the two"
+        )
 
 
 def check_noise_shape(value: Any, shape: Shape) -> Shape:

@@ -16,6 +16,7 @@ from fastdrop._checks import (
     check_channel_axis,
     check_choice,
     check_noise_lengths,
+    check_one_way_to_share,
     check_p,
     check_positive,
     check_probabilities,
@@ -293,11 +294,7 @@ class Dropout(ArrayLayer):
         rng: RNGLike = None,
     ) -> None:
         check_choice("scale", scale, SCALES)
-        if noise_shape is not None and broadcast_axes is not None:
-            raise TypeError(
-                f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
-                "allowed is one of the two"
-            )
+        check_one_way_to_share(noise_shape, broadcast_axes)
         super().__init__(p, rng)
         self.scale = scale
         self.noise_shape = None if noise_shape is None else check_noise_lengths(noise_shape)

@@ -12,6 +12,7 @@ from fastdrop._checks import (
     check_axes,
     check_broadcast,
     check_choice,
+    check_one_way_to_share,
     check_shape,
     check_switch,
 )
@@ -227,11 +228,7 @@ def _shared(
     """Return the noise_shape with one decision along each of ``broadcast_axes``."""
     if mask is not None:
         raise TypeError(f"broadcast_axes is {broadcast_axes!r} beside a mask, which has a shape")
-    if noise_shape is not None:
-        raise TypeError(
-            f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
-            "allowed is one of the two"
-        )
+    check_one_way_to_share(noise_shape, broadcast_axes)
     shape = as_array("x", x).shape
     axes = check_axes("broadcast_axes", broadcast_axes, shape)
     return tuple(1 if axis in axes else length for axis, length in enumerate(shape))

@@ -311,9 +311,8 @@ cdef class Xorshift128Plus(Source):
     Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
 
     The smallest and oldest of the family: to repeat what was done with it, and the fastest by a
-    little. Bit 0 of its 64-bit
-    words is a linear sequence and fails the binary-rank test, as is known of xorshift128+; the
-    kept bits of masks do not show it.
+    little. Bit 0 of its 64-bit words is a linear sequence and fails the binary-rank test, as is
+    known of xorshift128+; the kept bits of masks do not show it.
 
     Parameters
     ----------

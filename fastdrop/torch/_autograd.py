@@ -99,7 +99,10 @@ class _DropAdd(Function):
     ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None, None]:
         needs_x, _, needs_bias, _ = ctx.needs_input_grad
         dx = drop(dy, ctx.mask) if needs_x or needs_bias else None
-        dbias = dx.sum_to_size(dx.shape[-1:]) if needs_bias and dx is not None else None
+        dbias = None
+        if needs_bias and dx is not None:
+            axes = tuple(range(dx.dim() - 1))
+            dbias = dx.sum(axes) if axes else dx
         return dx, dy, dbias, None
 
 

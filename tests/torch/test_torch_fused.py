@@ -151,6 +151,13 @@ def test_gradients_of_a_bias():
         assert torch.autograd.gradcheck(run, (x, bias), check_batched_grad=True)
 
 
+def test_gradients_have_memory_of_their_own():
+    x, residual, bias = (torch.ones(4, requires_grad=True) for _ in range(3))
+    ft.dropout_add(x, residual, 0.5, bias=bias, seed=1).sum().backward()
+    places = {tensor.grad.data_ptr() for tensor in (x, residual, bias)}
+    assert len(places) == 3
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_width_sums_do_not_depend_on_the_layout(dtype):
     x, residual = made((64, 48), dtype), made((64, 48), dtype, 1)
