@@ -55,7 +55,7 @@ KERNEL_ROOMS = {
     "mask": {"apply", "kernels.h", "source"},
     "apply": {"kernels.h"},
     "attention": {"kernels.h"},
-    "targets": {"simd", "source", "mask", "apply", "attention"},
+    "targets": {"common.h", "simd", "source", "mask", "apply", "attention"},
     "engine": {"kernels.h", "numpy/random/bitgen.h"},
 }
 SYSTEM_HEADERS = {
