@@ -513,3 +513,12 @@ def test_bad_schedules(depth, p, error, words):
     with pytest.raises(error) as caught:
         fd.drop_path_rates(depth, p)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 31, 56, 63, 64, 65, 100, 129])
+@pytest.mark.parametrize("rows", [1, 3, 200])
+def test_runs_of_one_decision(rows, length):
+    x = np.random.default_rng(1).standard_normal((33, rows, length), np.float32)
+    y, mask = fd.dropout(x, p=0.5, rng=length, noise_shape=(None, None, 1))
+    assert np.array_equal(y, np.where(np.asarray(mask), 2 * x, 0))
+    assert np.array_equal(mask.packed()[5:].apply(x[5:]), y[5:])

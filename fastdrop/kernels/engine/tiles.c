@@ -186,8 +186,40 @@ bits_repeat(uint8_t *to, size_t at, const uint8_t *from, uint64_t from_at, size_
     bits_go_on(to, at, count, part + 8 * bytes, n);
 }
 
-/* Runs along the last axis, copied where they lie side by side and filled where they are one, and
- * repeated where the axis before has one decision. */
+/* `count` bits, each of them `length` times, from bit `at` on; what is there is 0 so far. */
+static void
+bits_stretch(uint8_t *to, size_t at, const uint8_t *from, uint64_t from_at, size_t count,
+             size_t length)
+{
+    if (length > 64) {
+        for (size_t i = 0; i < count; i++, at += length) {
+            if (bits_read(from, from_at + i) & 1) {
+                bits_fill(to, at, length);
+            }
+        }
+        return;
+    }
+    size_t begun = at % 64; /* bits of the word that are there */
+    uint64_t word = 0;
+    to += at / 64 * 8;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t run = (0 - (bits_read(from, from_at + i) & 1)) & fd_low_bits(length);
+        word |= run << begun;
+        begun += length;
+        if (begun >= 64) {
+            begun -= 64;
+            fd_store_le64(to, fd_load_le64(to) | word);
+            to += 8;
+            word = begun ? run >> (length - begun) : 0;
+        }
+    }
+    if (begun) {
+        fd_store_le64(to, fd_load_le64(to) | word);
+    }
+}
+
+/* Runs along the last axis: copied where they lie side by side, and repeated where the axis before
+ * has one decision; stretched where they are one. */
 static void
 broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t first, size_t n,
                tile_bits *kept)
@@ -198,12 +230,12 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
     for (size_t done = 0, run; done < n; done += run) {
         const uint64_t at = (uint64_t)walk.at;
         const size_t length = fd_walk_run(&walk, n - done);
-        run = length;
+        const size_t rows = fd_walk_rows(&walk, length, walk.step ? 0 : 1, n - done);
+        run = length * rows;
         if (walk.step) {
-            run *= fd_walk_rows(&walk, length, 0, n - done);
             bits_repeat(kept->bits, done, packed, at, length, run);
-        } else if (bits_read(packed, at) & 1) {
-            bits_fill(kept->bits, done, run);
+        } else {
+            bits_stretch(kept->bits, done, packed, at, rows, length);
         }
         fd_walk_on(&walk, length);
     }
