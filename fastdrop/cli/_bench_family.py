@@ -206,39 +206,29 @@ LIMIT = Relative(
 )
 
 
-def _title(of: str, size: int) -> str:
-    return f"{of}: {power_of_two(size)} float32, p = {P}"
+def _row(relative: Relative, title: str, place: str, size: int, **fields: Any) -> Row:
+    title = f"{title}, {place}: {power_of_two(size)} float32, p = {P}"
+    return Row(title, relative.case, relative.candidate, size=size, p=P, **fields)
 
 
 def beside_copy(relative: Relative, place: str, size: int) -> Row:
     """Make the row of a function beside a copy of as many bytes as it reads and writes."""
-    setup = f"""
-    before = np.ones({relative.arrays} * n // 2, np.float32)
-    after = np.ones_like(before)
-    """
-    return Row(
-        table=_title(f"The family beside a copy, {place}", size),
-        case=relative.case,
-        candidate=relative.candidate,
+    copied = f"before = np.ones({relative.arrays} * n // 2, np.float32)\n"
+    return _row(
+        *(relative, "The family beside a copy", place, size),
         baseline="np.copyto(after, before)",
         goal=FUSED_GOAL if relative.fused else None,
-        size=size,
-        p=P,
-        setup=relative.own_setup + dedent(setup),
+        setup=relative.own_setup + copied + "after = np.ones_like(before)\n",
         note=f"{relative.arrays} arrays",
     )
 
 
 def beside_bare(relative: Relative, place: str, size: int) -> Row:
     """Make the row of a fused function beside its steps without dropout, one by one."""
-    return Row(
-        table=_title(f"Fused passes beside the same without dropout, {place}", size),
-        case=relative.case,
-        candidate=relative.candidate,
+    return _row(
+        *(relative, "Fused passes beside the same without dropout", place, size),
         baseline=relative.bare,
         goal=BARE_GOAL,
-        size=size,
-        p=P,
         setup=relative.own_setup,
         note=relative.bare.replace("\n", "; "),
     )
@@ -246,14 +236,10 @@ def beside_bare(relative: Relative, place: str, size: int) -> Row:
 
 def beside_torch(relative: Relative, place: str, size: int) -> Row:
     """Make the row of a function beside what programs do in PyTorch."""
-    return Row(
-        table=_title(f"The family beside PyTorch, {place}", size),
-        case=relative.case,
-        candidate=relative.candidate,
+    return _row(
+        *(relative, "The family beside PyTorch", place, size),
         baseline=relative.peer,
         goal=PEER_GOAL if relative.decides in ("elements", "blocks") else NO_GOAL,
-        size=size,
-        p=P,
         setup=relative.own_setup + TORCH + relative.peer_setup,
         note=relative.peer_name,
     )

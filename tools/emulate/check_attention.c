@@ -8,9 +8,8 @@
  * Every tensor is memory of its own, so that a sanitizer sees what goes past it.
  */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
+#include "allocate.h"
 #include "engine/attention.h"
 #include "engine/cpu.h"
 
@@ -33,17 +32,6 @@ enum { MOST_HEADS = 6 };
 
 /* What a run computes: out, and the gradients of query, key and value, as doubles. */
 static const int results[] = {OUT, D_QUERY, D_KEY, D_VALUE};
-
-static void *
-allocate(size_t bytes)
-{
-    void *memory = malloc(bytes ? bytes : 1);
-    if (memory == NULL) {
-        perror("allocate");
-        exit(2);
-    }
-    return memory;
-}
 
 /* ---- tensors ---------------------------------------------------------------------------- */
 

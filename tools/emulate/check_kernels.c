@@ -7,9 +7,7 @@
  *
  * Buffers end where the kernels' contracts say, so that a sanitizer sees what goes past them.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "allocate.h"
 #include "engine/cpu.h"
 #include "engine/stream.h"
 #include "engine/tiles.h"
@@ -59,18 +57,7 @@ typedef struct {
     blob kept, given, wanted;
 } vector;
 
-/* ---- memory and bytes ------------------------------------------------------------------- */
-
-static void *
-allocate(size_t bytes)
-{
-    void *memory = malloc(bytes ? bytes : 1);
-    if (memory == NULL) {
-        perror("allocate");
-        exit(2);
-    }
-    return memory;
-}
+/* ---- bytes ------------------------------------------------------------------------------ */
 
 /* Numbers of `size` bytes from the file's order to the machine's, or back. */
 static void
