@@ -11,9 +11,10 @@ enum { ELEMENTS_A_THREAD = 1 << 16 };
  * fewer where there are factors too. */
 enum { TILE = 4096, TILE_OF_FACTORS = 2048 };
 
-/* Elements of x that are prefetched for every 64 whose bits are made: together the first three
- * quarters of a tile. The rest comes while these are applied: to ask for all costs up to a third of
- * the whole time. From memory the fast sources would wait even for as many. */
+/* Elements of x, and of what is added to it, that are prefetched for every 64 whose bits are made:
+ * together the first three quarters of a tile. The rest comes while these are applied: to ask for
+ * all costs up to a third of the whole time. From memory the fast sources would wait even for as
+ * many. */
 enum { PREFETCHED = 48, PREFETCHED_PAST_CACHES = 32 };
 
 /* Elements that are taken in ascending order: four blocks of the stream. */

@@ -45,7 +45,7 @@ typedef struct {
     const fd_any_mask *mask;
     fd_dtype dtype;
     int components;
-    int past_caches; /* the arrays do not fit into the caches together, and y is none of the others */
+    int past_caches; /* the arrays do not fit into the caches together; y is none of the others */
     fd_operation operation;
     double scale, shift, dropped;
     const fd_numbers *each; /* of FD_SCALE_EACH, to make the factors of */

@@ -14,8 +14,9 @@
 #include "ties.h"
 
 /* Kept bits are written as soon as they are known, eight bytes at once, and later read by loads
- * that are no wider: so these are served by the stores themselves, and need not wait until the cache
- * has the bits, behind all stores before. The steps of the stream may start before the first element, `skipped` bits, and end after the last. */
+ * that are no wider: so these are served by the stores themselves, and need not wait until the
+ * cache has the bits, behind all stores before. The steps of the stream may start before the first
+ * element, `skipped` bits, and end after the last. */
 typedef struct {
     v_u64 top;
     uint8_t *kept;
@@ -26,20 +27,24 @@ typedef struct {
     fd_prefetch soon;
 } deciding;
 
+/* Asks for `bytes` bytes, `ahead` of `from`: an address, no pointer, for it may be past the end. */
+FD_INLINE void
+prefetch_lines(const char *from, size_t ahead, size_t bytes)
+{
+    for (size_t line = 0; line < bytes; line += 64) {
+        v_prefetch((const void *)((uintptr_t)from + ahead + line));
+    }
+}
+
 /* As sinks: without and with ties. The first step has no word yet: what it writes is replaced. */
 FD_INLINE void
 decide_heads(void *to, size_t step, v_u64 bytes)
 {
     deciding *by = (deciding *)to;
     const uint64_t bits = v_bytes_ge(bytes, by->top);
-    const size_t ahead = step * by->soon.step; /* may be past the end: an address, no pointer */
-    for (size_t line = 0; line < by->soon.step; line += 64) {
-        v_prefetch((const void *)((uintptr_t)by->soon.x + ahead + line));
-    }
+    prefetch_lines(by->soon.x, step * by->soon.step, by->soon.step);
     if (by->soon.other != NULL) {
-        for (size_t line = 0; line < by->soon.step; line += 64) {
-            v_prefetch((const void *)((uintptr_t)by->soon.other + ahead + line));
-        }
+        prefetch_lines(by->soon.other, step * by->soon.step, by->soon.step);
     }
     fd_store_le64(by->kept + 8 * (step - (step != 0)),
                   by->last >> by->skipped | bits << 1 << (63 - by->skipped));
