@@ -19,15 +19,19 @@ from fastdrop._typing import NDArray, Shape
 __all__ = [
     "as_array",
     "check_axes",
+    "check_booleans",
     "check_broadcast",
     "check_channel_axis",
     "check_choice",
+    "check_entries",
+    "check_gaussian_p",
     "check_index",
     "check_integer",
     "check_jumps",
     "check_keep_prob",
     "check_noise_lengths",
     "check_noise_shape",
+    "check_numbers",
     "check_one_way_to_share",
     "check_p",
     "check_position",
@@ -56,21 +60,26 @@ def check_probability(name: str, value: Any) -> float:
         # Of NumPy's scalars and arrays without axes; V is that of bfloat16.
         kind = getattr(getattr(value, "dtype", None), "kind", "f")
         if (
-            isinstance(value, (bool, str, bytes))
+            isinstance(value, (bool, str, bytes, type))
             or kind not in "iufV"
             or not hasattr(value, "__float__")
         ):
             raise TypeError(
                 f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
             )
-    if not 0 <= value <= 1:  # before it is a float: integers may be larger than any; NaN too
-        raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
-    return float(value)
+    # As it is, since an integer may be larger than any float; and as a float, since a subclass may
+    # compare in its own way. NaN is neither.
+    if 0 <= value <= 1:
+        number = float.__float__(value) if isinstance(value, float) else float(value)
+        if 0.0 <= number <= 1.0:
+            return number
+    raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
 
 
 def is_array(value: Any) -> bool:
     """Tell an array from a number, which an array without axes is, too."""
-    return getattr(value, "ndim", 0) > 0
+    axes = getattr(value, "ndim", 0)  # of a class of arrays, no number
+    return isinstance(axes, int) and axes > 0
 
 
 def takes_array(name: str, value: Any) -> bool:
@@ -90,8 +99,29 @@ def shown(value: Any) -> str:
     return reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
 
 
+# Arrays of others, which NumPy would turn into its own without a word: what to do instead.
+FOREIGN = {
+    "torch": "fastdrop.torch has these functions for tensors",
+    "dask": "compute it first, by its method compute",
+}
+
+
+def _check_not_foreign(name: str, value: Any) -> None:
+    """Check that an array is not one of a framework whose users expect to get their own back."""
+    for base in type(value).__mro__:
+        advice = FOREIGN.get(base.__module__.partition(".")[0])
+        if advice is not None:
+            raise TypeError(
+                f"{name} is a {type(value).__name__} of {base.__module__.partition('.')[0]}; it "
+                f"must be an array of NumPy: {advice}"
+            )
+
+
 def as_array(name: str, value: Any) -> NDArray[Any]:
-    """Return ``value`` as an array that is no subclass."""
+    """Return ``value`` as an array that is no subclass.
+
+    A subclass may say anything of its shape, dtype or flags: what NumPy itself knows counts.
+    """
     if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ndarray):
@@ -108,6 +138,8 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
                 f"{name} is a {type(value).__name__} of parts that differ in length; allowed are "
                 "arrays"
             ) from None
+    else:
+        _check_not_foreign(name, value)
     return np.asarray(value)
 
 
@@ -128,6 +160,7 @@ def check_probabilities(name: str, value: Any) -> NDArray[np.float64]:
         raise TypeError(
             f"{name} has dtype {array.dtype}; allowed are floats and integers in [0, 1]"
         )
+    array = array.copy()  # checked is what is used, whoever writes to the caller's array meanwhile
     right = (array >= 0) & (array <= 1)  # not so NaN
     if not right.all():
         place = tuple(np.argwhere(~right)[0].tolist())
@@ -144,6 +177,14 @@ def check_p(value: Any) -> float:
     return check_probability("p", value)
 
 
+def check_gaussian_p(value: Any) -> float:
+    """Return the p of Gaussian dropout as a float in [0, 1)."""
+    p = check_probability("p", value)
+    if p == 1.0:
+        raise ValueError("p is 1.0; allowed are numbers in [0, 1): at 1 the variance is infinite")
+    return p
+
+
 def check_keep_prob(value: Any) -> float:
     """Return the probability of being present as a float in [0, 1]."""
     return check_probability("keep_prob", value)
@@ -152,7 +193,7 @@ def check_keep_prob(value: Any) -> float:
 def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
     """Return ``value``, one of the strings ``choices``."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} is {value!r}; allowed are {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name} is {shown(value)}; allowed are {', '.join(map(repr, choices))}")
     return value
 
 
@@ -186,6 +227,19 @@ def check_position(value: Any) -> int:
     return check_integer("position", value, 0, 2**64, "in [0, 2**64)")
 
 
+def check_booleans(out: Any, dtypes: Collection[np.dtype[Any]], shape: Shape) -> None:
+    """Check that ``out`` is an array of one of the dtypes, and of the shape, that is writeable."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
+    array = np.asarray(out)  # of subclasses, the array beneath, whatever they say of themselves
+    if array.dtype not in dtypes:
+        raise TypeError(f"out has dtype {array.dtype}; allowed is {' or '.join(map(str, dtypes))}")
+    if array.shape != shape:
+        raise ValueError(f"out has shape {array.shape}; allowed is {shape}")
+    if not array.flags.writeable:
+        raise ValueError("out is read-only; allowed are writeable arrays")
+
+
 def check_shape(value: Any, name: str = "shape") -> Shape:
     """Return a shape as a tuple of ints that are not negative; an int is one axis."""
     lengths: Shape
@@ -202,8 +256,10 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
         raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
     if len(lengths) > MOST_AXES:
         raise ValueError(f"{name} has {len(lengths)} axes; allowed are at most {MOST_AXES}")
-    if math.prod(lengths) >= 2**63:
-        raise ValueError(f"{name} is {value!r}; allowed are fewer than 2**63 elements")
+    if max(lengths, default=0) >= 2**63 or math.prod(lengths) >= 2**63:
+        raise ValueError(
+            f"{name} is {value!r}; allowed are fewer than 2**63 elements, and lengths below 2**63"
+        )
     return lengths
 
 
@@ -326,6 +382,26 @@ def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
         ) from None
 
 
+def check_entries(name: str, value: Any, wanted: Collection[str]) -> None:
+    """Check that what was pickled is a dict that has these entries."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is a {type(value).__name__}; it must be a dict")
+    missing = [entry for entry in wanted if entry not in value]
+    if missing:
+        raise ValueError(f"{name} has no {missing[0]!r}; it must have {', '.join(wanted)}")
+
+
+def check_numbers(name: str, value: Any, shape: Shape, most: float) -> float | NDArray[np.float64]:
+    """Return a number, or a copy of an array of them for a mask of ``shape``, in [0, most]."""
+    numbers = np.array(as_array(name, value), order="C")
+    if numbers.dtype != np.float64:
+        raise TypeError(f"{name} has dtype {numbers.dtype}; it must be float64")
+    if not ((numbers >= 0) & (numbers <= most)).all():  # not so NaN
+        raise ValueError(f"{name} is {shown(value)}; it must be in [0, {most:g}]")
+    check_broadcast(f"{name} shape", numbers.shape, shape, "the mask")
+    return numbers if numbers.ndim else float(numbers)
+
+
 def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
     """Return ``count`` 32-bit words from a sequence of them, or from one int, low word first."""
     try:
@@ -337,7 +413,7 @@ def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
             raise ValueError(f"{name} is {value!r}; allowed are integers in [0, 2**{32 * count})")
         return tuple(number >> 32 * i & 0xFFFFFFFF for i in range(count))
     try:
-        words = tuple(operator.index(word) for word in value)
+        words = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(
             f"{name} is {value!r}; allowed are an integer or a sequence of {count} integers"

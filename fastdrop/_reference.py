@@ -412,7 +412,7 @@ def scale_factor(p: float | None = None, keep_prob: float | None = None) -> floa
 
 
 @np.errstate(all="ignore")
-def finite_factors(
+def kept_factors(
     dtype: np.dtype[Any],
     p: NDArray[np.float64] | None = None,
     keep_prob: NDArray[np.float64] | None = None,
@@ -420,14 +420,14 @@ def finite_factors(
 ) -> NDArray[Any]:
     """Return the factors of kept elements of arrays of a dtype, in the dtype of their products.
 
-    They are 1 / (1 - p), 1 / keep_prob or what is given; 1 where these are infinite in double.
+    They are 1 / (1 - p), 1 / keep_prob or what is given; 1 where nothing is ever kept, at p = 1.
     """
     if p is not None:
         keep_prob = np.asarray(1.0 - p)
     if keep_prob is not None:
-        factor = np.asarray(1.0 / keep_prob)
+        factor = np.where(keep_prob > 0.0, 1.0 / keep_prob, 1.0)
     assert factor is not None
-    return np.where(np.isinf(factor), 1.0, factor).astype(_wide(np.empty(0, dtype)))
+    return factor.astype(_wide(np.empty(0, dtype)))
 
 
 def _wide(x: NDArray[Any]) -> np.dtype[Any]:
@@ -440,8 +440,8 @@ def apply(x: ArrayLike, kept: Decisions, factor: float | NDArray[np.float64]) ->
     """Multiply the kept elements by the factor and make the others +0.0, whatever they held.
 
     The factor is rounded to the dtype of x, the product once; complex numbers are multiplied by
-    component, float16 and bfloat16 in float32. An infinite factor multiplies nothing: kept
-    elements pass as they are.
+    component, float16 and bfloat16 in float32. (At p = 1 nothing is kept, unless a caller says
+    so of elements; these pass as they are, which is the factor 1.)
 
     Parameters
     ----------
@@ -460,7 +460,7 @@ def apply(x: ArrayLike, kept: Decisions, factor: float | NDArray[np.float64]) ->
         return y
     wide = _wide(x)
     product = (x.astype(wide) * np.asarray(factor, dtype=wide)).astype(x.dtype)
-    np.copyto(y, np.where(np.isinf(factor), x, product), where=kept)
+    np.copyto(y, product, where=kept)
     return y
 
 

@@ -7,6 +7,7 @@ its function, and those of its own attributes that go to it by keyword.
 
 import inspect
 from collections.abc import Callable
+from types import NoneType
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -15,12 +16,14 @@ from fastdrop._checks import (
     as_array,
     check_channel_axis,
     check_choice,
+    check_entries,
     check_noise_lengths,
     check_one_way_to_share,
     check_p,
     check_positive,
     check_probabilities,
     check_switch,
+    shown,
     takes_array,
 )
 from fastdrop._typing import (
@@ -146,6 +149,18 @@ class Layer:
             *arrays, self.p, rng=self.rng, training=self.training, **options, **given
         )
         return y
+
+    def __setstate__(self, state: Any) -> None:
+        """Take what was pickled, which may be anything: the constructor checks it again."""
+        # Subclasses of users may have another constructor.
+        ours = next(base for base in type(self).__mro__ if base.__module__ == __name__)
+        settings = list(inspect.signature(ours).parameters)
+        check_entries("the pickled layer", state, (*settings, "training", "mask"))
+        ours.__init__(self, **{name: state[name] for name in settings})  # type: ignore[misc]
+        self.training = check_switch("training", state["training"])
+        if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
+            raise TypeError(f"mask is {shown(state['mask'])}; it must be a mask or None")
+        self.__dict__.update({name: state[name] for name in state if name not in settings})
 
     def _last_mask(self) -> Any:
         if self.mask is None:

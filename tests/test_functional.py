@@ -4,6 +4,7 @@
 import fractions
 import inspect
 import math
+import pickle
 
 import ml_dtypes
 import numpy as np
@@ -54,7 +55,7 @@ def kept(mask):
         (
             fd.bernoulli,
             {"shape": inspect.Parameter.empty, "prob": inspect.Parameter.empty},
-            {"rng": None, "dtype": bool, "packed": False, "out": None},
+            {"rng": None, "dtype": None, "packed": False, "out": None},
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -695,10 +696,32 @@ def test_bool_arrays_of_every_layout():
         assert np.array_equal(fd.dropout(RANDOM, mask=mask)[0], expected)
 
 
-def test_nothing_is_multiplied_by_an_infinite_factor():
-    y, mask = fd.dropout(np.array([1.0, 2.0]), 1.0, mask=np.array([True, False]))
-    assert y.tolist() == [1.0, 0.0]
-    assert mask.scale == math.inf
+@pytest.mark.parametrize("probability", [{"p": 1.0}, {"keep_prob": 0.0}])
+@pytest.mark.parametrize("several", [False, True])
+def test_nothing_is_multiplied_where_nothing_is_kept(probability, several):
+    if several:
+        probability = {name: np.full((2, 1), p) for name, p in probability.items()}
+    x, kept = np.array([[1.0, 2.0], [0.0, 3.0]]), np.array([[True, False], [True, True]])
+    y, mask = fd.dropout(x, **probability, mask=kept)
+    assert y.tolist() == [[1.0, 0.0], [0.0, 3.0]]
+    assert np.all(mask.p == 1.0)
+    assert np.all(mask.scale == math.inf)
+    for again in (pickle.loads(pickle.dumps(mask)), mask[:, :], mask.packed()):
+        assert np.array_equal(again.apply(x), y)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_factor_that_overflows_multiplies(several):
+    x, kept = np.array([[1.0, 2.0], [0.0, -3.0]]), np.array([[True, False], [True, True]])
+    keep_prob = np.full((1, 2), 5e-309) if several else 5e-309
+    y, mask = fd.dropout(x, keep_prob=keep_prob, mask=kept)
+    expected = [[math.inf, 0.0], [math.nan, -math.inf]]  # x times 1 / keep_prob
+    np.testing.assert_array_equal(y, expected)
+    assert np.all(mask.p < 1.0)
+    assert np.all(mask.scale == math.inf)
+    for again in (pickle.loads(pickle.dumps(mask)), mask[:, :], mask.packed()):
+        np.testing.assert_array_equal(again.apply(x), expected)
+    assert not fd.dropout(np.ones(100), keep_prob=5e-309, rng=1)[0].any()
 
 
 # ---- shared decisions ----------------------------------------------------------------------------

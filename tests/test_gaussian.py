@@ -174,6 +174,47 @@ def test_copies(make, how):
         assert (other.shape, other.p, other.nbytes) == (mask.shape, mask.p, mask.nbytes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"shape": (10**7,)}, ValueError, "factors has shape .* must be the mask's"),
+        ({"factors": np.ones((4, 5))}, TypeError, "factors has dtype float64"),
+        ({"factors": np.array([[None] * 5] * 4)}, TypeError, "factors has dtype object"),
+        ({"shape": (-4, 5)}, ValueError, "shape is"),
+        ({"shape": (4.5,)}, TypeError, "shape is"),
+        ({"p": 5.0}, ValueError, "p is 5.0"),
+        ({"p": 1.0}, ValueError, "p is 1.0"),
+        ({"factors": None}, ValueError, "a place in a stream or factors"),
+        ({"place": {}}, ValueError, "a place in a stream or factors"),
+        ({"place": {}, "factors": None}, ValueError, "the place of the mask has no"),
+        ({"place": 3, "factors": None}, TypeError, "the place of the mask is a int"),
+    ],
+)
+def test_pickles_are_checked(changes, error, words):
+    _, mask = fd.gaussian_dropout(np.ones((4, 5), np.float32), 0.3, rng=np.random.default_rng(1))
+    rebuild, state = mask.__reduce__()
+    state = dict(zip(("shape", "p", "place", "factors"), state, strict=True))
+    assert rebuild(**state) == mask
+    with pytest.raises(error, match=words):
+        rebuild(**state | changes)
+
+
+def test_pickles_end_before_the_stream_does():
+    rebuild, (shape, p, place, _) = mask_of(20).__reduce__()
+    place["position"] = 2**64 - 80
+    assert rebuild(shape, p, place, None).size == 20
+    place["position"] += 1
+    with pytest.raises(ValueError, match="they must end before"):
+        rebuild(shape, p, place, None)
+
+
+def test_factors_of_a_pickle_are_not_the_masks_own():
+    _, mask = fd.gaussian_dropout(np.ones(5), 0.5, rng=np.random.default_rng(1))
+    before = np.asarray(mask)
+    mask.__reduce__()[1][3][:] = 7.0
+    assert np.array_equal(np.asarray(mask), before)
+
+
 def test_pickles_of_seeded_masks_are_small():
     assert len(pickle.dumps(mask_of(10_000_000))) < 500
 

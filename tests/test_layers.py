@@ -306,6 +306,44 @@ def test_rng(which):
 
 
 @every_layer
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"p": 5.0}, ValueError, "p is 5.0"),
+        ({"p": "half"}, TypeError, "p is 'half'"),
+        ({"rng": object()}, TypeError, "rng is"),
+        ({"training": "no"}, TypeError, "training is 'no'"),
+        ({"mask": np.ones(3)}, TypeError, "mask is a ndarray of shape .* must be a mask or None"),
+    ],
+)
+def test_pickles_are_checked(which, changes, error, words):
+    layer, arrays = make(which)
+    layer(*arrays)
+    other = object.__new__(type(layer))
+    with pytest.raises(error, match=words):
+        other.__setstate__(layer.__dict__ | changes)
+    with pytest.raises(ValueError, match="the pickled layer has no 'rng'"):
+        other.__setstate__({name: value for name, value in layer.__dict__.items() if name != "rng"})
+    with pytest.raises(TypeError, match="the pickled layer is a list"):
+        other.__setstate__([])
+
+
+class Own(fd.Dropout):
+    """A user's, with another constructor."""
+
+    def __init__(self, name):
+        super().__init__(0.25, rng=1)
+        self.name = name
+
+
+def test_layers_of_users_are_pickled():
+    layer = Own("first")
+    again = copy.deepcopy(layer)
+    assert (again.name, again.p) == ("first", 0.25)
+    assert np.array_equal(again(np.ones(20)), layer(np.ones(20)))
+
+
+@every_layer
 @pytest.mark.parametrize("state", ["new", "used", "in evaluation"])
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
 def test_copies_go_on_alike(which, state, how):

@@ -227,6 +227,35 @@ def test_bits_are_read_only():
             mask.bits.flags.writeable = True
 
 
+def test_arrays_of_a_mask_are_the_callers_to_change():
+    x = np.arange(1.0, 13.0).reshape(3, 4)
+    p = np.linspace(0.1, 0.6, 12).reshape(3, 4)
+    mask = fd.dropout_mask((3, 4), p, rng=1)
+    whole, first = mask.apply(x), mask[1].apply(x[1])
+    for name in ("p", "scale", "bits"):
+        array = getattr(mask, name)
+        array.shape = (array.size, 1)
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+        while isinstance(array, np.ndarray):  # nor is there a way to what the mask reads
+            array.shape = (1, array.size)
+            array = array.base
+        assert array is mask
+        assert getattr(mask, name).ndim == (1 if name == "bits" else 2)
+    assert np.array_equal(mask.apply(x), whole)
+    assert np.array_equal(mask[1].apply(x[1]), first)
+    held = fd.dropout_mask(5, np.full(5, 0.25), rng=1).scale  # outlives its mask
+    assert held.tolist() == [4 / 3] * 5
+
+
+def test_probabilities_are_those_that_were_checked():
+    p = np.full(12, 0.5)
+    mask, layer = fd.dropout_mask(12, p, rng=1), fd.Dropout(p, rng=1)
+    p[:] = 7.0
+    assert (mask.p == 0.5).all()
+    assert layer(np.ones(12)).max() == 2.0
+
+
 # ---- windows -------------------------------------------------------------------------------------
 
 masks = st.builds(
@@ -383,6 +412,22 @@ def test_windows_outside_the_mask(store, window):
         draw(store=store)[window]
     with pytest.raises(ValueError, match="zero"):
         draw(store=store)[::0]
+
+
+@pytest.mark.parametrize("store", ["seed", "bits"])
+def test_masks_without_axes_have_a_truth_and_no_parts(store):
+    mask = fd.dropout_mask((2, 2), rng=1, store=store)
+    for index in np.ndindex(2, 2):
+        assert bool(mask[index]) == np.asarray(mask)[index]
+        with pytest.raises(TypeError, match="iteration over a mask without axes"):
+            iter(mask[index])
+    _, gaussian = fd.gaussian_dropout(np.ones((2, 2)), 0.5, rng=1)
+    assert bool(gaussian[0, 0]) == bool(np.asarray(gaussian)[0, 0])
+    with pytest.raises(TypeError, match="iteration over a mask without axes"):
+        iter(gaussian[0, 0])
+    for several in (mask, mask[:0], gaussian, gaussian[:0]):
+        with pytest.raises(ValueError, match=r"the truth of a mask of shape .* is ambiguous"):
+            bool(several)
 
 
 def test_iteration_goes_over_the_first_axis():
@@ -559,6 +604,83 @@ def test_pickles(mask, protocol):
 @pytest.mark.parametrize("mask", [draw(), draw(store="bits"), draw()[::2, 1]], ids=repr)
 def test_copies(mask):
     assert copy.copy(mask) == copy.deepcopy(mask) == mask
+
+
+def altered(mask, **changes):
+    """What unpickling a changed pickle of the mask gives."""
+    rebuild, (entries,) = mask.__reduce__()
+    entries = {**entries, **changes}
+    return rebuild({name: value for name, value in entries.items() if value is not LOST})
+
+
+LOST = object()
+SEEDED, PACKED = (fd.dropout_mask((4, 5), 0.3, rng=1, store=store) for store in ("seed", "bits"))
+MANY = fd.dropout_mask((4, 5), np.full((4, 1), 0.3), rng=1)
+
+
+@pytest.mark.parametrize(
+    ("mask", "changes", "error", "words"),
+    [
+        (PACKED, {"shape": (10**7,)}, ValueError, "bits has 3 bytes; a mask of shape"),
+        (
+            PACKED,
+            {"bits": b"\xff\xff\xff"},
+            ValueError,
+            "the bits after those of the mask must be 0",
+        ),
+        (PACKED, {"bits": [1, 2, 3]}, TypeError, "bits is a list; it must be bytes"),
+        (PACKED, {"bits": LOST}, ValueError, "the pickled mask has no 'bits'"),
+        (SEEDED, {"shape": (2**62, 4)}, ValueError, "shape is .* fewer than"),
+        (SEEDED, {"threshold": 2**64 + 1}, ValueError, "threshold is"),
+        (SEEDED, {"threshold": 0.5}, TypeError, "threshold is 0.5, a float"),
+        (SEEDED, {"strides": (1,)}, ValueError, "strides is .* one for each axis"),
+        (SEEDED, {"strides": (2**62, 2**62)}, ValueError, "the mask goes from position"),
+        (SEEDED, {"strides": (-1, 1)}, ValueError, "the mask goes from position -3"),
+        (SEEDED, {"position": 2**64 - 3}, ValueError, "the mask goes from position"),
+        (SEEDED, {"position": -1}, ValueError, "position is -1"),
+        (SEEDED, {"source": "Philox2x32"}, ValueError, "the mask is of source 'Philox2x32'"),
+        (SEEDED, {"source": "NumPySource"}, ValueError, "the mask is of source 'NumPySource'"),
+        (SEEDED, {"key": (1, 2**32)}, ValueError, "key is"),
+        (SEEDED, {"counter": (1, 2**64)}, ValueError, "counter is"),
+        (SEEDED, {"counter": (1, 2, 3)}, ValueError, "counter is"),
+        (SEEDED, {"key": LOST}, ValueError, "the place of the mask has no 'key'"),
+        *[
+            (mask, changes, error, words)
+            for mask in (SEEDED, PACKED, MANY)
+            for changes, error, words in [
+                ({"shape": (-4, 5)}, ValueError, "shape is"),
+                ({"shape": (4.5,)}, TypeError, "shape is"),
+                ({"shape": "45"}, TypeError, "shape is"),
+                ({"p": 5.0}, ValueError, "p is 5.0; it must be in"),
+                ({"p": math.nan}, ValueError, "p is nan"),
+                ({"p": "0.5"}, TypeError, "p has dtype <U3"),
+                ({"p": np.full((4, 1), 0.5, np.float32)}, TypeError, "p has dtype float32"),
+                ({"p": np.full((5, 1), 0.5)}, ValueError, "p shape .* does not broadcast"),
+                ({"scale": np.ones(3)}, ValueError, "scale shape .* does not broadcast"),
+                ({"scale": np.ones((4, 5), object)}, TypeError, "scale has dtype object"),
+                ({"scale": -1.0}, ValueError, "scale is -1.0"),
+                ({"scale": LOST}, ValueError, "has no 'scale'"),
+            ]
+        ],
+    ],
+)
+def test_pickles_are_checked(mask, changes, error, words):
+    with pytest.raises(error, match=words):
+        altered(mask, **changes)
+
+
+@pytest.mark.parametrize("mask", [SEEDED, PACKED, MANY])
+def test_pickles_are_dicts(mask):
+    with pytest.raises(TypeError, match="the pickled mask is a list; it must be a dict"):
+        mask.__reduce__()[0]([])
+
+
+def test_what_was_unpickled_is_the_masks_own():
+    entries = MANY.__reduce__()[1][0]
+    scale = np.array(entries["scale"])
+    again = altered(MANY, scale=scale)
+    scale[:] = 7.0
+    assert again == MANY
 
 
 def test_pickles_of_seeded_masks_are_small():

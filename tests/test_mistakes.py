@@ -83,6 +83,114 @@ def test_errors_name_the_array(function, arrays, name, wrong, error, words):
     assert source.position == 0
 
 
+class Once:
+    """Something that becomes an array once; the second time, another thread has changed it."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        array, self.array = self.array, None
+        assert array is not None, "it was converted twice"
+        return array
+
+
+@pytest.mark.parametrize(("function", "arrays", "name"), ARRAYS)
+@pytest.mark.parametrize("training", [True, False])
+def test_arguments_become_arrays_once(function, arrays, name, training):
+    _, options = drawing(function)
+    options |= {"training": training} if options else {}
+    function(**(arrays | {name: Once(arrays[name])}), **options)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_arrays_of_dropout_become_arrays_once(training):
+    for options in (
+        {"broadcast_axes": 0, "scale": "test"},
+        {"noise_shape": (None, 1)},
+        {"p": 0.5, "mask": Once(np.ones((1, 4), bool))},
+        {"mask": mask},
+    ):
+        fd.dropout(Once(x), **options, training=training)
+
+
+class Lying(np.ndarray):
+    """An array that says of itself what is not so."""
+
+    said = (10**8,)
+    shape = property(lambda self: self.said)
+    size = property(lambda self: self.said[0])
+    strides = property(lambda self: (8,))
+    ndim = property(lambda self: 1)
+    dtype = property(lambda self: np.dtype(np.int64))
+    flags = property(lambda self: np.ones(3).flags)
+
+    def reshape(self, *shape):
+        return np.ones(10**8)
+
+    view = copy = astype = reshape
+
+
+def lying(array):
+    return np.ndarray.view(array, Lying)
+
+
+@pytest.mark.parametrize(("function", "arrays", "name"), ARRAYS)
+def test_subclasses_are_the_arrays_beneath_them(function, arrays, name):
+    _, options = drawing(function)
+    expected = function(**arrays, **options)
+    _, options = drawing(function)
+    result = function(**(arrays | {name: lying(arrays[name].copy())}), **options)
+    if isinstance(expected, tuple):
+        expected, result = expected[0], result[0]
+    assert np.array_equal(result, expected)
+
+
+@pytest.mark.parametrize(("function", "arrays"), DRAWING)
+def test_outputs_of_a_subclass_are_the_arrays_beneath_them(function, arrays):
+    if function is fd.drop_connect:  # has none
+        return
+    _, options = drawing(function)
+    expected, _ = function(**arrays, **options)
+    source, options = drawing(function)
+    out = np.zeros_like(expected)
+    y, _ = function(**arrays, **options, out=(given := lying(out)))
+    assert y is given
+    assert np.array_equal(out, expected)
+    out = np.zeros_like(expected)
+    out.flags.writeable = False
+    position = source.position
+    with pytest.raises(ValueError, match="out is read-only"):
+        function(**arrays, **options, out=lying(out))
+    assert not out.any()
+    assert source.position == position
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_outputs_of_bernoulli_are_the_arrays_beneath_a_subclass(packed):
+    out = np.zeros(2, np.uint8 if packed else bool)
+    n = 16 if packed else 2
+    y = fd.bernoulli(n, 0.5, rng=1, packed=packed, out=(given := lying(out)))
+    assert y is given
+    assert np.array_equal(out, fd.bernoulli(n, 0.5, rng=1, packed=packed))
+    with pytest.raises(ValueError, match=r"out has shape \(2,\)"):
+        fd.bernoulli(10**8, 0.5, packed=packed, out=lying(out))
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        fd.bernoulli(n, 0.5, packed=packed, out=lying(out))
+
+
+@pytest.mark.parametrize("framework", ["torch", "dask"])
+@pytest.mark.parametrize(("function", "arrays", "name"), ARRAYS)
+def test_arrays_of_frameworks_do_not_become_others_silently(function, arrays, name, framework):
+    made_there = type("Made", (), {"__module__": f"{framework}.array", "__array__": None})
+    foreign = type("Mine", (made_there,), {})()  # a user's subclass
+    source, options = drawing(function)
+    with pytest.raises(TypeError, match=f"^{name} is a Mine of {framework}; it must be an array"):
+        function(**(arrays | {name: foreign}), **options)
+    assert source.position == 0
+
+
 def test_every_function_that_draws_is_here():
     public = {name: getattr(fd, name) for name in fd.__all__}
     named = {
@@ -191,6 +299,18 @@ def test_sequences_may_be_arrays():
         assert same == fd.dropout(x, rng=1, broadcast_axes=axes.tolist())[1]
 
 
+class Biased(float):
+    """A number with comparisons of its own: between any two."""
+
+    __le__ = __ge__ = __lt__ = __gt__ = lambda self, other: True
+
+
+class BiasedInteger(int):
+    """Likewise."""
+
+    __le__ = __ge__ = __lt__ = __gt__ = lambda self, other: True
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -198,6 +318,33 @@ def test_sequences_may_be_arrays():
         (lambda: fd.bernoulli((3, 4), np.full(5, 0.5)), ValueError, "the result's shape"),
         (lambda: fd.bernoulli(3, 0.5, packed="no"), TypeError, "packed is 'no'; allowed"),
         (lambda: fd.bernoulli(3, 0.5, dtype="x"), TypeError, "dtype is 'x'; allowed"),
+        (
+            lambda: fd.bernoulli(3, 0.5, dtype=bool, packed=True),
+            TypeError,
+            "dtype is bool with packed=True; it must be uint8",
+        ),
+        (
+            lambda: fd.bernoulli(3, 0.5, dtype=bool, out=np.zeros(3, np.uint8)),
+            TypeError,
+            "out has dtype uint8; allowed is bool",
+        ),
+        (
+            lambda: fd.dropout(x, scale=x),
+            ValueError,
+            r"scale is a ndarray of shape .*; allowed",
+        ),
+        (lambda: fd.dropout(x, float), TypeError, "p is <class 'float'>, a type; allowed"),
+        (lambda: fd.dropout(x, np.float64), TypeError, "p is <class 'numpy.float64'>, a type"),
+        (lambda: fd.bernoulli(np.uint8, 0.5), TypeError, "shape is <class 'numpy.uint8'>; allowed"),
+        (lambda: fd.dropout_mask((2**63, 0)), ValueError, "lengths below"),
+        (lambda: fd.bernoulli((0, 2**63), 0.5), ValueError, "lengths below"),
+        (lambda: fd.dropout_mask(3, Biased(5.0)), ValueError, "p is 5.0; allowed"),
+        (lambda: fd.dropout_mask(3, Biased("nan")), ValueError, "p is nan; allowed"),
+        (lambda: fd.dropout_mask(3, BiasedInteger(5)), ValueError, "p is 5; allowed"),
+        (lambda: fd.bernoulli(3, Biased(5.0)), ValueError, "prob is 5.0; allowed"),
+        (lambda: fd.gaussian_dropout(x, Biased(5.0)), ValueError, "p is 5.0; allowed"),
+        (lambda: fd.Dropout(Biased(5.0)), ValueError, "p is 5.0; allowed"),
+        (lambda: fd.dropout_mask(BiasedInteger(-5)), ValueError, "shape is -5; allowed"),
         (
             lambda: fd.bernoulli(3, 0.5, dtype=np.uint8, out=np.zeros(3, bool)),
             TypeError,

@@ -18,6 +18,9 @@ cdef ndarray as_input(object x, str name=*)
 cdef ndarray as_other(str name, object other, ndarray x, str of=*)
 cdef ndarray as_output(ndarray x, object out, str of=*)
 
+# x, or a copy of it where writing y would overwrite what is still to be read of x.
+cdef ndarray apart(ndarray x, ndarray y)
+
 # Do elements that are neighbours in C order lie farther apart than others, in a large array?
 cdef bint is_out_of_order(ndarray y)
 
@@ -30,7 +33,13 @@ cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) e
 # What is to be done: the rest is empty, and for the caller to fill in.
 cdef fd_application application_of(fd_operation operation, double scale) noexcept nogil
 
-# Does it to whole arrays. The mask has the shape `mask_shape`, which broadcasts to x's; `cursor` is
-# where a seeded mask starts and becomes where it ends; `other` is None where it is not read.
+# Does it to whole arrays, which are apart from y. The mask has the shape `mask_shape`, which
+# broadcasts to x's; `cursor` is where a seeded mask starts and becomes where it ends; `other` is
+# None where it is not read.
 cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1
+
+# Is that better done in the order of memory, given the dropped elements as bools? Then does it.
+cdef bint goes_out_of_order(const fd_application *application, ndarray x, ndarray y)
+cdef int apply_out_of_order(fd_application *application, ndarray dropped, ndarray x,
+                            ndarray y) except -1

@@ -2,7 +2,7 @@
 # Design: contiguous arrays go to the engine as they are, on all threads. Everything else
 # (strides, orders, byte orders) is NumPy's business: np.nditer hands out contiguous pieces in
 # C order, and the engine takes those one by one.
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -23,7 +23,6 @@ from fastdrop.kernels._kernels cimport (
     apply_all,
     apply_part,
     are_past_caches,
-    draw_all,
     fd_any_mask,
     fd_application,
     fd_arrays,
@@ -31,7 +30,6 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_dtype,
     fd_operation,
-    thread_count,
 )
 
 cnp.import_array()
@@ -65,9 +63,19 @@ cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1:
         dtype[0] = FD_FLOAT64
     elif number == cnp.NPY_FLOAT16:
         dtype[0] = FD_FLOAT16
-    else:
+    elif is_bfloat16(x.dtype):
         dtype[0] = FD_BFLOAT16
+    else:
+        raise TypeError(f"there are no kernels for arrays of dtype {x.dtype}")
     return 0
+
+
+cdef ndarray with_dtype_of(ndarray x, ndarray array):
+    # The same array, where it has an equal dtype of another number: longdouble is float64 on some
+    # systems.
+    if cnp.PyArray_TYPE(array) == cnp.PyArray_TYPE(x):
+        return array
+    return array.view(x.dtype)
 
 
 cdef ndarray as_input(object x, str name="x"):
@@ -103,7 +111,7 @@ cdef ndarray as_other(str name, object other, ndarray x, str of="x"):
             f"{name} has shape {(<object>array).shape}; allowed is {of}'s shape, "
             f"{(<object>x).shape}"
         )
-    return array
+    return with_dtype_of(x, array)
 
 
 cdef ndarray as_output(ndarray x, object out, str of="x"):
@@ -112,18 +120,19 @@ cdef ndarray as_output(ndarray x, object out, str of="x"):
         return PyArray_NewLikeArray(x, cnp.NPY_KEEPORDER, NULL, False)
     if not isinstance(out, ndarray):
         raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
-    y = out
+    # Of a subclass, the array beneath, whatever it says of itself.
+    y = out if type(out) is ndarray else np.asarray(out)
     if y is x:
         pass
     elif cnp.PyArray_DESCR(y) is not cnp.PyArray_DESCR(x) and y.dtype != x.dtype:
         raise TypeError(f"out has dtype {y.dtype}; allowed is {of}'s dtype, {x.dtype}")
     elif not same_shape(x, y):
         raise ValueError(
-            f"out has shape {out.shape}; allowed is {of}'s shape, {(<object>x).shape}"
+            f"out has shape {(<object>y).shape}; allowed is {of}'s shape, {(<object>x).shape}"
         )
     if not cnp.PyArray_ISWRITEABLE(y):
         raise ValueError("out is read-only; allowed are writeable arrays")
-    return y
+    return with_dtype_of(x, y)
 
 
 def check_arrays(x, out, noise_shape, str name="x"):
@@ -135,6 +144,12 @@ def check_arrays(x, out, noise_shape, str name="x"):
     if out is not None:
         as_output(array, out, name)
     return array, shape
+
+
+def settled(ndarray x, out):
+    """Return x as it is to be read, and where to write, of checked arguments."""
+    cdef ndarray y = as_output(x, out)
+    return apart(x, y), y
 
 
 cdef bint is_plain(ndarray x):
@@ -165,6 +180,9 @@ cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) e
     for axis in range(len(shape) - 1, -1, -1):
         length = shape[axis]
         mask_length = mask_shape[axis - missing] if axis >= missing else 1
+        if missing < 0 or mask_length not in (1, length):
+            # It was checked; since then, another thread or a method of an argument changed it.
+            raise ValueError(f"shape {mask_shape} does not broadcast to {shape} any more")
         axis_stride = stride if mask_length > 1 else 0
         stride *= mask_length
         if length == 1:
@@ -193,9 +211,17 @@ cdef fd_application application_of(fd_operation operation, double scale) noexcep
     return application
 
 
-cdef ndarray apart_from(ndarray y, ndarray x):
-    # x, or a copy where y would overwrite what is still to be read.
+cdef ndarray apart(ndarray x, ndarray y):
     return x.copy() if x is not y and overlap_partly(x, y) else x
+
+
+cdef int set_application(fd_application *application, fd_any_mask *mask, tuple mask_shape,
+                         ndarray x) except -1:
+    application.kernels = active_kernels()
+    application.mask = mask
+    set_dtype(x, &application.dtype, &application.components)
+    set_broadcast(&mask.broadcast, mask_shape, (<object>x).shape)
+    return 0
 
 
 cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
@@ -204,16 +230,10 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
     cdef size_t n = cnp.PyArray_SIZE(x)
     if n == 0:
         return 0
-    application.kernels = active_kernels()
-    application.mask = mask
-    set_dtype(x, &application.dtype, &application.components)
-    set_broadcast(&mask.broadcast, mask_shape, (<object>x).shape)
-    x = apart_from(y, x)
-    if other is not None:
-        other = apart_from(y, other)
+    set_application(application, mask, mask_shape, x)
+    if not (same_shape(x, y) and (other is None or same_shape(x, other))):
+        raise ValueError("the arrays have different shapes now")
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
-        if application.operation == FD_SCALE and is_out_of_order(y):
-            return apply_out_of_order(application, mask_shape, cursor, x, y)
         return apply_pieces(application, cursor, x, other, y, "C")
     arrays.x = <const char *>cnp.PyArray_DATA(x)
     arrays.other = NULL
@@ -239,30 +259,23 @@ cdef bint is_out_of_order(ndarray y):
     return steps != sorted(steps, reverse=True)
 
 
-cdef int apply_out_of_order(fd_application *application, tuple mask_shape, fd_cursor *cursor,
-                            ndarray x, ndarray y) except -1:
+cdef bint goes_out_of_order(const fd_application *application, ndarray x, ndarray y):
+    return (
+        application.operation == FD_SCALE
+        and not (is_plain(x) and is_plain(y))
+        and is_out_of_order(y)
+    )
+
+
+cdef int apply_out_of_order(fd_application *application, ndarray dropped, ndarray x,
+                            ndarray y) except -1:
     # Both arrays in the order of memory, as if everything were kept; then what is dropped. Reading
     # them in C order would fetch a line of the cache for every element.
     cdef fd_any_mask everything
     cdef fd_cursor nowhere
-    cdef const fd_any_mask *mask = application.mask
-    cdef ndarray dropped
-    cdef void *to
-    cdef size_t n = 1
-    for length in mask_shape:
-        n *= <size_t>length
-    if mask.packed == NULL:
-        dropped = np.empty(mask_shape, bool)
-        to = cnp.PyArray_DATA(dropped)
-        with nogil:
-            draw_all(&mask.seeded, NULL, True, True, to, cursor, n, thread_count())
-    else:
-        bits = np.asarray(<const uint8_t[:(n + 7) // 8]>mask.packed)
-        kept = np.unpackbits(bits, count=n, bitorder="little").view(bool)
-        dropped = np.logical_not(kept, kept).reshape(mask_shape)
     memset(&everything, 0, sizeof(everything))
     memset(&nowhere, 0, sizeof(nowhere))
-    application.mask = &everything
+    set_application(application, &everything, (<object>x).shape, x)
     apply_pieces(application, &nowhere, x, None, y, "K")
     np.copyto(y, np.zeros((), y.dtype), where=dropped)
     return 0

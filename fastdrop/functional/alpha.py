@@ -135,7 +135,7 @@ def feature_alpha_dropout(
             [ 1.67,  1.67],
             [-0.78, -0.78]]])
     """
-    _, shape = check_arrays(x, None, None)
+    x, shape = check_arrays(x, None, None)
     if len(shape) < 2:
         raise ValueError(f"x has shape {shape}; allowed are shapes (N, C, ...)")
     noise_shape = (*shape[:2], *(1,) * (len(shape) - 2))

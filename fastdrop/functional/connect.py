@@ -90,12 +90,24 @@ def drop_connect(
     """
     x, weight = _check_map(x, weight)
     if bias is not None:
-        bias = _check_beside("bias", bias, x, weight.shape[:1])
-    dropped, mask = dropout(weight, p, rng=rng, training=training)
-    y = widened(x) @ widened(dropped).T
+        bias = widened(_check_beside("bias", bias, x, weight.shape[:1]))
+    # All memory is taken before anything is drawn.
+    weight = weight.astype(weight.dtype.newbyteorder("="), copy=False)
+    room = None if training is False else np.empty(weight.shape, weight.dtype)
+    wide = None if weight.dtype.itemsize > 2 else np.empty(weight.shape, np.float32)
+    read = np.require(x, weight.dtype if wide is None else wide.dtype, ["C", "A"])
+    product = np.empty((*x.shape[:-1], weight.shape[0]), read.dtype)
+    y = product if product.dtype == x.dtype else np.empty(product.shape, x.dtype)
+    dropped, mask = dropout(weight, p, rng=rng, training=training, out=room)
+    if wide is not None:
+        wide[...] = dropped
+        dropped = wide
+    np.matmul(read, dropped.T, out=product)
     if bias is not None:
-        y = y + widened(bias)
-    return y.astype(x.dtype, copy=False), mask
+        product += bias
+    if y is not product:
+        y[...] = product
+    return y, mask
 
 
 def drop_connect_backward(

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from fastdrop._checks import (
     as_array,
     check_axes,
+    check_booleans,
     check_broadcast,
     check_choice,
     check_one_way_to_share,
@@ -26,6 +27,7 @@ from fastdrop._typing import (
     RNGLike,
     ScalarT,
     Scale,
+    Shape,
     ShapeLike,
     Store,
 )
@@ -48,6 +50,9 @@ from fastdrop.source.default import as_source
 __all__ = ["bernoulli", "dropout", "dropout_backward", "dropout_mask"]
 
 SCALES = ("train", "test", "none")
+
+# The types of booleans.
+BYTES, BITS = np.dtype(bool), np.dtype(np.uint8)
 
 
 @overload
@@ -204,8 +209,8 @@ def dropout(
     array([ 1.,  2.,  4., inf])
     """
     if broadcast_axes is not None:
-        noise_shape = _shared(x, noise_shape, mask, broadcast_axes)
-    if scale not in SCALES:
+        x, noise_shape = _shared(x, noise_shape, mask, broadcast_axes)
+    if scale is not SCALES[0]:
         check_choice("scale", scale, SCALES)
     if training is not True:
         training = check_switch("training", training)
@@ -224,14 +229,14 @@ def _shared(
     noise_shape: NoiseShapeLike | None,
     mask: Mask | ArrayLike | None,
     broadcast_axes: AxesLike,
-) -> NoiseShapeLike:
-    """Return the noise_shape with one decision along each of ``broadcast_axes``."""
+) -> tuple[NDArray[Any], Shape]:
+    """Return x as an array, and its noise_shape: one decision along each of ``broadcast_axes``."""
     if mask is not None:
         raise TypeError(f"broadcast_axes is {broadcast_axes!r} beside a mask, which has a shape")
     check_one_way_to_share(noise_shape, broadcast_axes)
-    shape = as_array("x", x).shape
-    axes = check_axes("broadcast_axes", broadcast_axes, shape)
-    return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+    x = as_array("x", x)
+    axes = check_axes("broadcast_axes", broadcast_axes, x.shape)
+    return x, tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
 
 
 def _evaluate(
@@ -286,7 +291,8 @@ def _with_mask(
         mask = mask_from_array(kept, probability, None if scale == "train" else 1.0)
     if training:
         return mask.apply(x, out), mask
-    check_broadcast("mask shape", mask.shape, np.shape(x))
+    x = as_array("x", x)
+    check_broadcast("mask shape", mask.shape, x.shape)
     return _evaluate(x, keep, scale, mask.shape, out, "p")
 
 
@@ -412,7 +418,7 @@ def bernoulli(
     prob: ProbabilityLike,
     *,
     rng: RNGLike = ...,
-    dtype: type[bool] = ...,
+    dtype: type[bool] | None = ...,
     packed: Literal[False] = ...,
     out: None = ...,
 ) -> BoolArray: ...
@@ -424,7 +430,7 @@ def bernoulli(
     prob: ProbabilityLike,
     *,
     rng: RNGLike = ...,
-    dtype: DTypeLike = ...,
+    dtype: DTypeLike | None = ...,
     packed: bool = ...,
     out: NDArray[Any] | None = ...,
 ) -> NDArray[Any]: ...
@@ -435,7 +441,7 @@ def bernoulli(
     prob: ProbabilityLike,
     *,
     rng: RNGLike = None,
-    dtype: DTypeLike = bool,
+    dtype: DTypeLike | None = None,
     packed: bool = False,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
@@ -453,13 +459,13 @@ def bernoulli(
         each element, broadcasts to the result's.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where the bits come from, as of `dropout`.
-    dtype : {bool, uint8}, default bool
-        Type of the result; 0 and 1 for uint8.
+    dtype : {bool, uint8}, optional
+        Type of the result; 0 and 1 for uint8. None is bool, or what ``out`` has; bits are uint8.
     packed : bool, default False
         Return bits: a flat uint8 array of ``ceil(n / 8)`` bytes, C order, lowest bit first, pad
         bits 0, as ``np.packbits(bitorder="little")`` makes.
     out : ndarray, optional
-        Where to write: of that shape, and of bool or uint8.
+        Where to write: of that shape and dtype.
 
     Returns
     -------
@@ -489,24 +495,22 @@ def bernoulli(
     probability = probability_of(prob, name="prob")
     source = as_source(rng)
     packed = check_switch("packed", packed)
+    allowed = _dtypes_of_booleans(dtype, packed)
+    if out is not None:
+        check_booleans(out, allowed, (-(-math.prod(shape) // 8),) if packed else shape)
+    return draw_bernoulli(shape, probability, source, packed, out, allowed[0])
+
+
+def _dtypes_of_booleans(dtype: DTypeLike | None, packed: bool) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes that the result may have; the first is that of a new array."""
+    if dtype is None:
+        return (BITS,) if packed else (BYTES, BITS)
     try:
-        dtype = np.dtype(dtype)
+        wanted = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype is {dtype!r}; allowed are bool and uint8") from None
-    if dtype.char not in "?B":
-        raise TypeError(f"dtype is {dtype}; allowed are bool and uint8")
-    wanted = (-(-math.prod(shape) // 8),) if packed else shape
-    if out is not None:
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
-        allowed = (np.uint8,) if packed or dtype == np.uint8 else (np.bool_, np.uint8)
-        if out.dtype not in allowed:
-            raise TypeError(
-                f"out has dtype {out.dtype}; allowed is "
-                f"{' or '.join(np.dtype(kind).name for kind in allowed)}"
-            )
-        if out.shape != wanted:
-            raise ValueError(f"out has shape {out.shape}; allowed is {wanted}")
-        if not out.flags.writeable:
-            raise ValueError("out is read-only; allowed are writeable arrays")
-    return draw_bernoulli(shape, probability, source, packed, out, np.uint8 if packed else dtype)
+    if wanted not in (BYTES, BITS):
+        raise TypeError(f"dtype is {wanted}; allowed are bool and uint8")
+    if packed and wanted != BITS:
+        raise TypeError(f"dtype is {wanted} with packed=True; it must be uint8, the type of bits")
+    return (wanted,)

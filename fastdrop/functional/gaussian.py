@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from fastdrop._checks import check_p, check_switch
+from fastdrop._checks import check_gaussian_p, check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional.dropout import dropout
 from fastdrop.mask._gaussian_mask import GaussianMask, gaussian
@@ -80,9 +80,7 @@ def gaussian_dropout(
     >>> np.array_equal(fd.dropout_backward(np.ones(100_000), mask), y)
     True
     """
-    p = check_p(p)
-    if p == 1.0:
-        raise ValueError("p is 1.0; allowed are numbers in [0, 1): at 1 the variance is infinite")
+    p = check_gaussian_p(p)
     source = as_source(rng)
     if not check_switch("training", training):
         return dropout(x, 0.0, training=False, out=out)

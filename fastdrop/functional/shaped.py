@@ -7,10 +7,10 @@ import numpy as np
 
 from fastdrop._checks import check_channel_axis, check_positive, check_switch
 from fastdrop._typing import ArrayLike, BoolArray, NDArray, ProbabilityLike, RNGLike, Scale, Shape
-from fastdrop.apply._apply import check_arrays
+from fastdrop.apply._apply import check_arrays, settled
 from fastdrop.functional._probability import HALF
 from fastdrop.functional.dropout import bernoulli, dropout
-from fastdrop.mask._mask import Mask, Probability, mask_from_array
+from fastdrop.mask._mask import Mask, Probability, apply_drawn, padded_room
 from fastdrop.source.default import as_source
 
 __all__ = [
@@ -84,7 +84,7 @@ def dropout1d(
     >>> mask.shape
     (1, 3, 1)
     """
-    noise_shape = _channels(x, 1, channel_axis)
+    x, noise_shape = _channels(x, 1, channel_axis)
     return dropout(
         x, p, keep_prob=keep_prob, rng=rng, training=training, noise_shape=noise_shape, out=out
     )
@@ -138,7 +138,7 @@ def dropout2d(
     >>> y[0, :2, :2].tolist()
     [[[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]], [[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]]]
     """
-    noise_shape = _channels(x, 2, channel_axis)
+    x, noise_shape = _channels(x, 2, channel_axis)
     return dropout(
         x, p, keep_prob=keep_prob, rng=rng, training=training, noise_shape=noise_shape, out=out
     )
@@ -189,15 +189,15 @@ def dropout3d(
     array([[  0., 128.,   0.],
            [128.,   0., 128.]])
     """
-    noise_shape = _channels(x, 3, channel_axis)
+    x, noise_shape = _channels(x, 3, channel_axis)
     return dropout(
         x, p, keep_prob=keep_prob, rng=rng, training=training, noise_shape=noise_shape, out=out
     )
 
 
-def _channels(x: ArrayLike, inner: int, channel_axis: int) -> Shape:
-    """Return the noise shape of one decision a channel, which has ``inner`` axes."""
-    _, shape = check_arrays(x, None, None)
+def _channels(x: ArrayLike, inner: int, channel_axis: int) -> tuple[NDArray[Any], Shape]:
+    """Return x as an array, and its noise shape: one decision a channel of ``inner`` axes."""
+    x, shape = check_arrays(x, None, None)
     axes = inner + 2
     if len(shape) not in (axes - 1, axes):
         raise ValueError(
@@ -205,7 +205,7 @@ def _channels(x: ArrayLike, inner: int, channel_axis: int) -> Shape:
         )
     missing = axes - len(shape)
     decided = (check_channel_axis(channel_axis, axes) - missing, *(() if missing else (0,)))
-    return tuple(length if index in decided else 1 for index, length in enumerate(shape))
+    return x, tuple(length if index in decided else 1 for index, length in enumerate(shape))
 
 
 def drop_path(
@@ -267,7 +267,7 @@ def drop_path(
            [0., 0.],
            [2., 2.]])
     """
-    _, shape = check_arrays(x, None, None)
+    x, shape = check_arrays(x, None, None)
     if not shape:
         raise ValueError("x has shape (); allowed are shapes (N, ...), of N samples")
     noise_shape = (shape[0], *(1,) * (len(shape) - 1))
@@ -422,23 +422,29 @@ def drop_block2d(
     block = max(1, min(block, height, width))
     rows, columns = height - block + 1, width - block + 1
     gamma = probability.p * (height * width / max(1, block * block * rows * columns))
-    corners = bernoulli((*maps, rows, columns), gamma, rng=source)
-    kept = ~_blocks(corners, shape, block)
+    # All memory is taken before anything is drawn.
+    read, y = settled(array, out)
+    kept, spare, bits = np.empty(shape, bool), np.empty(shape, bool), padded_room(array.size)
+    corners = np.empty((*maps, rows, columns), bool)
+    bernoulli(corners.shape, gamma, rng=source, out=corners)
+    np.logical_not(_blocks(corners, block, kept, spare), kept)
     count = int(np.count_nonzero(kept))  # newer NumPy gives a scalar of its own
-    mask = mask_from_array(kept, probability, kept.size / count if count else 1.0)
-    return mask.apply(array, out), mask
+    scale = kept.size / count if count else 1.0
+    mask = apply_drawn(kept, bits, spare, probability, scale, read, y)
+    return y if out is None else out, mask
 
 
-def _blocks(corners: BoolArray, shape: Shape, block: int) -> BoolArray:
-    """Return, in maps of ``shape``, the elements of all blocks that begin at ``corners``."""
-    dropped = np.zeros(shape, bool)
+def _blocks(corners: BoolArray, block: int, dropped: BoolArray, spare: BoolArray) -> BoolArray:
+    """Write to ``dropped`` the elements of all blocks that begin at ``corners``; return it."""
+    dropped[...] = False
     dropped[..., : corners.shape[-2], : corners.shape[-1]] = corners
     # A block ends before its row and its map do: so shifts may go through the flat array.
-    flat = dropped.reshape(-1)
-    for stride in (1, shape[-1]):
+    flat, before = dropped.reshape(-1), spare.reshape(-1)
+    for stride in (1, dropped.shape[-1]):
         reached = 1
         while reached < block:
             step = min(reached, block - reached)
-            flat[step * stride :] |= flat[: -step * stride]
+            before[:] = flat
+            flat[step * stride :] |= before[: -step * stride]
             reached += step
     return dropped

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastdrop._checks import check_switch, shown
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout_backward
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask, Probability
@@ -131,7 +132,8 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
             f"mask scales what it keeps by {shown(mask.scale)}; allowed is the Mask that zoneout "
             "returned, which scales nothing"
         )
+    dy, shape = check_arrays(dy, None, None, "dy")
     dnew = dropout_backward(dy, mask)
-    if mask.shape != dnew.shape:
-        raise ValueError(f"mask has shape {mask.shape}; allowed is dy's shape, {dnew.shape}")
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {mask.shape}; allowed is dy's shape, {shape}")
     return dnew, _operations.zoneout_rest(dy, mask)

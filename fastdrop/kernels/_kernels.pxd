@@ -95,7 +95,7 @@ cdef extern from "kernels.h" nogil:
         void (*multiply[4])(const float *factors, const void *x, size_t n, void *y) noexcept
         void (*multiply_normal[4])(const uint8_t *bytes, float deviation, const void *x, size_t n,
                                    void *y) noexcept
-        void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept
+        void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept nogil
         void (*softmax[4])(void *scores, size_t n, const uint8_t *kept, size_t at,
                            fd_softmax *row) noexcept
         void (*softmax_backward[4])(void *scores, void *gradients, size_t n, const uint8_t *kept,

@@ -124,8 +124,8 @@ typedef struct {
     void (*digits)(const fd_identity *ties, uint64_t position, const uint16_t *FD_RESTRICT index,
                    size_t n, uint64_t *FD_RESTRICT digits);
 
-    /* The factors of kept elements, rounded to the type that x is computed in. Infinite ones, of
-     * elements that are never kept, become 1. */
+    /* The factors of kept elements, rounded to the type that x is computed in. Those of elements
+     * that are never kept, at p = 1, are 1. */
     void (*factors[FD_DTYPES])(const double *values, size_t n, fd_meaning meaning, void *factors);
 
     /* Elements 0 ... n - 1 of an operation; y is x or `other`, or does not overlap them. Only

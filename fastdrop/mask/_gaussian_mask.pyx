@@ -11,6 +11,8 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
+from fastdrop._checks import as_array, check_gaussian_p, check_shape
+
 from fastdrop.apply._apply cimport as_input, as_output, set_dtype
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
@@ -23,7 +25,7 @@ from fastdrop.kernels._kernels cimport (
     gaussian_all,
 )
 from fastdrop.mask._mask cimport place_of, seeded_at
-from fastdrop.mask._mask import contiguous_strides, virtual_array, window_entries
+from fastdrop.mask._mask import contiguous_strides, is_contiguous, window_entries, window_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -160,19 +162,14 @@ cdef class GaussianMask:
             )
         to = as_output(from_, out, name)
         memset(&cursor, 0, sizeof(cursor))
-        self.run(from_, to, &cursor)
-        return to
+        self.run(from_, to, plain_room(from_, to), &cursor)
+        return to if out is None else out
 
-    cdef int run(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
-        """Apply to checked arrays, of whatever strides; ``cursor`` moves to the mask's end."""
-        cdef ndarray from_, to
-        if cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y) and (
-            x is y or not np.may_share_memory(x, y)
-        ):
+    cdef int run(self, ndarray x, ndarray y, tuple room, fd_cursor *cursor) except -1:
+        """Apply to checked arrays in their room; ``cursor`` moves to the mask's end."""
+        if room is None:
             return self.run_plain(x, y, cursor)
-        native = x.dtype.newbyteorder("=")
-        from_ = np.array(x, dtype=native, order="C", copy=None)
-        to = np.empty((<object>x).shape, native)
+        from_, to = room
         self.run_plain(from_, to, cursor)
         y[...] = to
         return 0
@@ -182,6 +179,11 @@ cdef class GaussianMask:
         cdef fd_gaussian gaussian
         cdef fd_arrays arrays
         cdef size_t n = self.size
+        if <size_t>cnp.PyArray_SIZE(y) != n or (
+            x is not None and <size_t>cnp.PyArray_SIZE(x) != n
+        ):
+            # They were checked; since then, another thread changed them.
+            raise ValueError(f"the arrays do not have {n} elements any more")
         gaussian.kernels = active_kernels()
         gaussian.seeded = &self.seeded
         gaussian.factors = NULL
@@ -211,24 +213,20 @@ cdef class GaussianMask:
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
-        entries = window_entries(window)
+        entries = window_entries(window, self.shape)
         if self.factors is not None:
-            factors = self.factors[entries].copy()
+            factors = self.factors[(*entries, ...)].copy()
             return gaussian_mask(factors.shape, self.p, &self.seeded, factors)
-        whole = virtual_array(self.shape, contiguous_strides(self.shape))
-        part = whole[entries]
-        offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-        if part.flags.c_contiguous:
-            return self.stretch(offset if part.size else 0, part.shape)
-        reach = [
-            (length - 1) * stride for length, stride in zip(part.shape, part.strides, strict=True)
-        ]
+        offset, shape, strides = window_of(self.shape, contiguous_strides(self.shape), entries)
+        if 0 in shape or is_contiguous(shape, strides):
+            return self.stretch(0 if 0 in shape else offset, shape)
+        reach = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
         low = offset + sum(min(step, 0) for step in reach)
         high = offset + sum(max(step, 0) for step in reach)
         spanned = np.asarray(self.stretch(low, (high - low + 1,)))
-        strides = [4 * stride for stride in part.strides]
-        factors = np.lib.stride_tricks.as_strided(spanned[offset - low :], part.shape, strides)
-        return gaussian_mask(part.shape, self.p, &self.seeded, factors.copy())
+        strides = [4 * stride for stride in strides]
+        factors = np.lib.stride_tricks.as_strided(spanned[offset - low :], shape, strides)
+        return gaussian_mask(shape, self.p, &self.seeded, factors.copy())
 
     cdef GaussianMask stretch(self, uint64_t offset, tuple shape):
         # Return the mask of consecutive elements of a seeded one.
@@ -241,6 +239,19 @@ cdef class GaussianMask:
             raise TypeError("len() of a mask without axes")
         return self.shape[0]
 
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("iteration over a mask without axes")
+        return map(self.__getitem__, range(self.shape[0]))
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError(
+                f"the truth of a mask of shape {self.shape} is ambiguous; it must have one "
+                "element, or ask np.asarray(mask).any() or all()"
+            )
+        return bool(np.asarray(self).item())
+
     def __eq__(self, other):
         if not isinstance(other, GaussianMask):
             return NotImplemented
@@ -251,8 +262,9 @@ cdef class GaussianMask:
     __hash__ = None
 
     def __reduce__(self):
-        place = None if self.factors is not None else place_of(&self.seeded)
-        return rebuild, (self.shape, self.p, place, self.factors)
+        if self.factors is None:
+            return rebuild, (self.shape, self.p, place_of(&self.seeded), None)
+        return rebuild, (self.shape, self.p, None, self.factors.copy())
 
     def __repr__(self):
         stored = "seeded" if self.factors is None else "stored"
@@ -274,12 +286,40 @@ cdef GaussianMask gaussian_mask(tuple shape, double p, const fd_seeded *seeded, 
 
 
 def rebuild(shape, p, place, factors):
-    """Return the Gaussian mask that was pickled."""
+    """Return the Gaussian mask that was pickled; a pickle may hold anything: all is checked."""
     cdef fd_seeded seeded
+    cdef GaussianMask mask
     memset(&seeded, 0, sizeof(seeded))
-    if place is not None:
+    shape = check_shape(shape)
+    p = check_gaussian_p(p)
+    if (place is None) == (factors is None):
+        raise ValueError("a Gaussian mask must have a place in a stream or factors, one of the two")
+    if factors is None:
         seeded = seeded_at(place)
+        mask = gaussian_mask(shape, p, &seeded, None)
+        if mask.size > (2**64 - seeded.position) // 4:
+            raise ValueError(
+                f"the mask has {mask.size} elements from position {seeded.position} on; they must "
+                "end before 2**64"
+            )
+        return mask
+    factors = np.array(as_array("factors", factors), order="C")
+    if factors.dtype != np.float32:
+        raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
+    if factors.shape != shape:
+        raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
     return gaussian_mask(shape, p, &seeded, factors)
+
+
+cdef tuple plain_room(ndarray x, ndarray y):
+    # x and y for the kernels, where they cannot take those that are given: copies in C order,
+    # aligned, of the machine's byte order; else None.
+    if cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y) and (
+        x is y or not np.may_share_memory(x, y)
+    ):
+        return None
+    native = x.dtype.newbyteorder("=")
+    return np.require(x, native, "CA"), np.empty((<object>x).shape, native)
 
 
 cdef ndarray drawn_factors(NumPySource source, tuple shape, double deviation):
@@ -305,6 +345,7 @@ def gaussian(x, out, double p, source):
     """Return (y, mask) of a newly drawn Gaussian mask; all checks come before the draw."""
     cdef ndarray from_ = as_input(x)
     cdef ndarray to = as_output(from_, out)
+    cdef tuple room = plain_room(from_, to)
     cdef GaussianMask mask
     cdef fd_seeded seeded
     cdef fd_cursor cursor
@@ -315,7 +356,7 @@ def gaussian(x, out, double p, source):
         (<Source>source).reserve(4 * <uint64_t>mask.size, &mask.seeded, &cursor)
     else:
         mask.factors = drawn_factors(source, mask.shape, mask.deviation)
-    mask.run(from_, to, &cursor)
+    mask.run(from_, to, room, &cursor)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)
-    return to, mask
+    return to if out is None else out, mask

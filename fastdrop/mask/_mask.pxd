@@ -21,7 +21,6 @@ cdef class Probabilities(Probability):
     cdef ndarray values
     cdef bint keeps
     cdef str name
-    cdef Probabilities transposed(self, object axes)
     cdef int lay(self, tuple shape, fd_numbers *laid) except -1
 
 
@@ -30,6 +29,7 @@ cdef class Mask:
     cdef double drop, factor  # p and scale, or in their place:
     cdef ndarray drops, factors  # None, or read-only, or, when asked for, made of:
     cdef Probabilities drops_of, factors_of  # or None
+    cdef ndarray finite  # the factors that multiply: 1 where p is 1
     cdef readonly Py_ssize_t size
     cdef fd_seeded seeded
     cdef fd_cursor start  # the lanes at its first element: a cache
@@ -37,15 +37,19 @@ cdef class Mask:
     cdef ndarray padded  # None of seeded masks
 
     cdef object applied(self, object x, object out, str name)
+    cdef int scale_all(self, ndarray x, ndarray y) except -1
+    cdef int scale_each(self, ndarray x, ndarray y) except -1
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
-                 fd_cursor *cursor) except -1
-    cdef ndarray draw_bits(self, fd_cursor *cursor)
-    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
+                 fd_cursor *cursor, ndarray room) except -1
+    cdef int write_dropped(self, ndarray dropped, fd_cursor *cursor) except -1
+    cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room)
+    cdef int draw_contiguous(self, ndarray out, bint dropped, bint bytes_,
+                             fd_cursor *cursor) except -1
     cdef int draw_window(self, object out, int64_t offset, object strides) except -1
     cdef fd_seeded later(self, int64_t offset)
     cdef Mask with_numbers(self, object p, object scale)
     cdef Mask with_probability(self, Probability probability, object scale)
-    cdef Mask transposed(self, object axes)
+    cdef int make_factors(self) except -1
     cdef int lay_factors(self, tuple shape, fd_numbers *laid) except -1
     cdef Mask with_bits(self, ndarray padded)
     cdef Mask packed_window(self, int64_t offset, object shape, object strides)
@@ -54,13 +58,12 @@ cdef class Mask:
 
 # A place in a stream, for pickles and back.
 cdef dict place_of(const fd_seeded *seeded)
-cdef fd_seeded seeded_at(dict place) except *
+cdef fd_seeded seeded_at(object place) except *
 
 # Room for n bits, and for the whole words that kernels read and write.
 cdef ndarray padded_bits(size_t n)
 
-# Draws a mask of one probability: a range of an addressable source, the bits of a sequential one.
-# Then does something with it to checked arrays.
-cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale)
-cdef int run_first(Mask mask, object source, fd_application *application, ndarray x, ndarray other,
-                   ndarray y) except -1
+# Draws a mask of one probability (a range of an addressable source, the bits of a sequential one)
+# and does something with it to checked arrays. All memory is taken before the source advances.
+cdef Mask run_first(fd_application *application, ndarray x, ndarray other, ndarray y, object source,
+                    tuple shape, Probability probability, double scale)

@@ -6,11 +6,12 @@
 #
 # `strides` (in decisions) is None unless a window of a seeded mask skipped some: whatever is not
 # one contiguous range of decisions is packed before it is applied.
-from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint64_t
+from libc.math cimport isinf
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 import math
+import operator
 
 import numpy as np
 
@@ -19,19 +20,27 @@ from numpy cimport ndarray
 
 from fastdrop._checks import (
     check_broadcast,
+    check_entries,
     check_index,
+    check_integer,
     check_keep_prob,
     check_noise_shape,
+    check_numbers,
+    check_position,
     check_probabilities,
     check_probability,
+    check_shape,
     takes_array,
 )
 
 from fastdrop.apply._apply cimport (
+    apart,
     application_of,
     apply_mask,
+    apply_out_of_order,
     as_input,
     as_output,
+    goes_out_of_order,
     is_out_of_order,
     set_broadcast,
 )
@@ -67,6 +76,11 @@ cnp.import_array()
 
 # ---- probabilities ---------------------------------------------------------------------------
 
+# The largest p below 1: that of a keep_prob which is not 0, but whose inverse is infinite. So p = 1
+# says by itself that nothing is kept, and an infinite scale beside another p that it multiplies.
+cdef double BELOW_ONE = 1.0 - 2.0 ** -53
+
+
 cdef class Probability:
     """p or keep_prob, checked: the threshold, the factor of kept elements, and p as shown."""
 
@@ -85,6 +99,8 @@ cdef class Probability:
             self.drop = 1.0 - number
             self.keep = number
         self.factor = 1.0 / self.keep if self.keep > 0.0 else math.inf
+        if isinf(self.factor) and self.keep > 0.0:
+            self.drop = BELOW_ONE
 
     @property
     def p(self):
@@ -111,7 +127,11 @@ cdef class Probabilities(Probability):
 
     @property
     def p(self):
-        return 1.0 - self.values if self.keeps else self.values
+        if not self.keeps:
+            return self.values
+        p = 1.0 - self.values
+        p[(self.values > 0.0) & np.isinf(self.scale)] = BELOW_ONE
+        return p
 
     @property
     def keep_prob(self):
@@ -122,23 +142,11 @@ cdef class Probabilities(Probability):
         with np.errstate(divide="ignore", over="ignore"):
             return 1.0 / self.keep_prob
 
-    cdef Probabilities transposed(self, axes):
-        """Return those for arrays whose axes are permuted."""
-        cdef Probabilities same = Probabilities.__new__(Probabilities)
-        same.values = np.ascontiguousarray(with_axes(self.values, axes))
-        same.keeps, same.name = self.keeps, self.name
-        return same
-
     cdef int lay(self, tuple shape, fd_numbers *laid) except -1:
         """Lay them over a mask of that shape, or say that they do not fit."""
         of = "the result" if self.name == "prob" else "the mask"
         check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, of)
         return lay_numbers(self.values, FD_KEEP_PROB if self.keeps else FD_P, shape, laid)
-
-
-cdef object with_axes(object values, object axes):
-    """Return an array with those axes, in that order; of the ones that it lacks, length 1."""
-    return values.reshape((1,) * (len(axes) - values.ndim) + values.shape).transpose(axes)
 
 
 cdef ndarray copied_probabilities(object value):
@@ -186,6 +194,19 @@ cdef ndarray read_only(ndarray values):
     return values
 
 
+cdef ndarray lent(ndarray values, Mask mask):
+    """Return a read-only view of what the mask owns, as an array that is the caller's.
+
+    Its base is the mask, not the array: whatever the caller does to it, ours keeps its shape.
+    """
+    cdef ndarray view = cnp.PyArray_SimpleNewFromData(
+        cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values), cnp.PyArray_TYPE(values),
+        cnp.PyArray_DATA(values),
+    )
+    cnp.set_array_base(view, mask)
+    return read_only(view)
+
+
 cdef bint same_numbers(a, b, shape):
     """Are they the same for every element of a mask?"""
     if type(a) is float and type(b) is float:
@@ -197,7 +218,7 @@ cdef object numbers_of_window(values, shape, entries):
     """Return the numbers of a window of a mask: an array no larger than it must be, or a float."""
     if type(values) is float:
         return values
-    part = np.broadcast_to(values, shape)[entries]
+    part = np.broadcast_to(values, shape)[(*entries, ...)]
     part = part[tuple(slice(None) if stride else slice(1) for stride in part.strides)]
     return float(part) if part.ndim == 0 else part.copy()
 
@@ -212,8 +233,8 @@ SOURCE_NAMES = {
 }
 SOURCE_CODES = {name: code for code, name in SOURCE_NAMES.items()}
 
-# Elements of a window's span that are drawn at once.
-cdef int64_t SPAN = 1 << 22
+# Elements of a window's span that are drawn at once, and of a bool array that are packed at once.
+cdef int64_t SPAN = 1 << 22, PACKED = 1 << 20
 
 
 cdef ndarray padded_bits(size_t n):
@@ -221,12 +242,23 @@ cdef ndarray padded_bits(size_t n):
     return np.empty((n + 7) // 8 + FD_PADDING, np.uint8)
 
 
-cdef ndarray pack(kept):
-    """Return the padded bits of a bool array, in C order."""
-    bits = np.packbits(kept, axis=None, bitorder="little")
-    padded = padded_bits(kept.size)
-    padded[: bits.size] = bits
-    padded[bits.size :] = 0
+def padded_room(n):
+    """Return the same for functions of Python."""
+    return padded_bits(n)
+
+
+cdef ndarray pack(kept, ndarray padded=None):
+    """Return the padded bits of a bool array, in C order; in the room for them, where it is given.
+
+    Given that and a contiguous array, it allocates nothing that is large.
+    """
+    if padded is None:
+        padded = padded_bits(kept.size)
+    flat = kept.reshape(-1)
+    for first in range(0, flat.size, PACKED):
+        part = np.packbits(flat[first : first + PACKED], bitorder="little")
+        padded[first // 8 : first // 8 + part.size] = part
+    padded[(flat.size + 7) // 8 :] = 0
     return padded
 
 
@@ -237,21 +269,53 @@ cdef int64_t size_of(tuple shape):
     return size
 
 
-def virtual_array(shape, strides):
-    """Return an array that is never read: NumPy's indexing then tells offsets and strides."""
-    return np.lib.stride_tricks.as_strided(np.empty(0, np.uint8), shape, strides)
-
-
 def contiguous_strides(shape):
     """Return the strides of C order, in elements."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def window_entries(window):
-    """Return the checked entries of an index, with which NumPy gives a view, never an element."""
+def is_contiguous(shape, strides):
+    """Tell whether elements of those strides follow each other in C order."""
+    return all(
+        length <= 1 or stride == full
+        for length, stride, full in zip(shape, strides, contiguous_strides(shape), strict=True)
+    )
+
+
+def window_entries(window, shape):
+    """Return the checked entries of an index, one for each axis of a mask of that shape."""
     entries = window if isinstance(window, tuple) else (window,)
-    entries = tuple(map(check_index, entries))
-    return entries if ... in entries else (*entries, ...)
+    entries = list(map(check_index, entries))
+    missing = len(shape) - len(entries)
+    if ... in entries:
+        place = entries.index(...)
+        entries[place : place + 1] = [slice(None)] * (missing + 1)
+    else:
+        entries += [slice(None)] * missing
+    if ... in entries:
+        raise IndexError("an index of a mask has more than one ellipsis; one is the most")
+    if len(entries) > len(shape):
+        raise IndexError(
+            f"an index of a mask has {len(entries)} entries; the mask has {len(shape)} axes"
+        )
+    return tuple(entries)
+
+
+def window_of(shape, strides, entries):
+    """Return (offset, shape, strides), in elements, of what those entries take of an array."""
+    offset = 0
+    window_shape, window_strides = [], []
+    for axis, (entry, length, stride) in enumerate(zip(entries, shape, strides, strict=True)):
+        if isinstance(entry, slice):
+            places = range(*entry.indices(length))
+            window_shape.append(len(places))
+            window_strides.append(places.step * stride)
+            offset += places.start * stride if places else 0
+        elif -length <= entry < length:
+            offset += entry % length * stride
+        else:
+            raise IndexError(f"index {entry} is out of bounds for axis {axis} of length {length}")
+    return offset, tuple(window_shape), tuple(window_strides)
 
 
 cdef class Mask:
@@ -299,23 +363,27 @@ cdef class Mask:
     @property
     def p(self):
         if self.drops is None and self.drops_of is not None:
-            self.drops = read_only(self.drops_of.p)
-        return self.drop if self.drops is None else self.drops
+            self.drops = self.drops_of.p
+        return self.drop if self.drops is None else lent(self.drops, self)
 
     @property
     def scale(self):
+        self.make_factors()
+        return self.factor if self.factors is None else lent(self.factors, self)
+
+    cdef int make_factors(self) except -1:
         if self.factors is None and self.factors_of is not None:
-            self.factors = read_only(self.factors_of.scale)
-        return self.factor if self.factors is None else self.factors
+            self.factors = self.factors_of.scale
+        return 0
 
     cdef Mask with_numbers(self, p, scale):
-        # Return itself, with these: floats, or arrays that are nobody else's to write to.
+        # Return itself, with these: floats, or arrays in C order that are nobody else's.
         if isinstance(p, ndarray):
-            self.drops = read_only(p)
+            self.drops = p
         else:
             self.drop = p
         if isinstance(scale, ndarray):
-            self.factors = read_only(scale)
+            self.factors = scale
         else:
             self.factor = scale
         return self
@@ -350,7 +418,7 @@ cdef class Mask:
     def bits(self):
         if self.padded is None:
             return None
-        return read_only(self.padded)[: self.nbytes]
+        return lent(self.padded, self)[: self.nbytes]
 
     def apply(self, x, out=None):
         """Return ``x * scale`` where kept, 0 where dropped.
@@ -416,70 +484,98 @@ cdef class Mask:
     cdef object applied(self, object x, object out, str name):
         """Return x under the mask; errors call it by that name."""
         cdef ndarray from_ = as_input(x, name)
-        cdef fd_application application = application_of(FD_SCALE, self.factor)
-        cdef fd_numbers laid
-        cdef fd_cursor cursor = self.start
+        cdef ndarray to
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
-        y = as_output(from_, out, name)
-        if self.factors is not None or self.factors_of is not None:
-            if is_out_of_order(y):
-                steps = np.abs((<object>y).strides)
-                axes = np.argsort(-steps, kind="stable").tolist()
-                self.transposed(axes).apply(from_.transpose(axes), y.transpose(axes))
-                return y if out is None else out
-            self.lay_factors((<object>from_).shape, &laid)
-            application.operation, application.each = FD_SCALE_EACH, &laid
-        self.run(&application, from_, None, y, &cursor)
-        return y if out is None else out
-
-    cdef Mask transposed(self, axes):
-        """Return the bits and factors for arrays whose axes are permuted."""
-        kept = with_axes(np.asarray(self), axes)
-        cdef Mask mask = packed_mask(kept.shape, pack(kept))
-        if self.factors is None:
-            mask.factors_of = self.factors_of.transposed(axes)
+        to = as_output(from_, out, name)
+        if self.factors is None and self.factors_of is None:
+            self.scale_all(from_, to)
         else:
-            mask.factors = np.ascontiguousarray(with_axes(self.factors, axes))
-        return mask
+            self.scale_each(from_, to)
+        return to if out is None else out
+
+    cdef int scale_all(self, ndarray x, ndarray y) except -1:
+        """Write x under the mask to y: one factor for all."""
+        cdef fd_application application = application_of(FD_SCALE, self.factor)
+        cdef fd_cursor cursor = self.start
+        return self.run(&application, apart(x, y), None, y, &cursor, None)
+
+    cdef int scale_each(self, ndarray x, ndarray y) except -1:
+        """Write x under the mask to y: factors of the elements' own."""
+        cdef fd_application application = application_of(FD_SCALE_EACH, 1.0)
+        cdef fd_numbers laid
+        cdef fd_cursor cursor = self.start
+        cdef ndarray from_ = in_order(x, y), to = room_in_order(y)
+        self.lay_factors((<object>from_).shape, &laid)
+        application.each = &laid
+        self.run(&application, from_, None, to, &cursor, None)
+        if to is not y:
+            y[...] = to
+        return 0
 
     cdef int lay_factors(self, tuple shape, fd_numbers *laid) except -1:
         """Lay factors of their own over the elements of arrays of that shape."""
         if self.factors is None and 2 * self.factors_of.values.size > size_of(shape):
             return self.factors_of.lay(shape, laid)
         # Shared by so many elements that to make them first pays.
-        return lay_numbers(self.scale, FD_FACTOR, shape, laid)
+        self.make_factors()
+        if self.finite is None:
+            self.finite = self.factors
+            if np.isinf(self.factors).any():  # as in `run`
+                self.finite = np.where(self.p == 1.0, 1.0, self.factors)
+        return lay_numbers(self.finite, FD_FACTOR, shape, laid)
 
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
-                 fd_cursor *cursor) except -1:
-        """Do something with it to checked arrays; ``cursor`` moves to the end of the mask."""
+                 fd_cursor *cursor, ndarray room) except -1:
+        """Do something with it to checked arrays; ``cursor`` moves to the end of the mask.
+
+        ``room`` is that of `room_for`, or None: then it is made now, where it is needed.
+        """
         cdef fd_any_mask mask
         cdef ndarray padded = self.padded
+        if isinf(application.scale) and self.drop == 1.0:
+            # Nothing is kept; or a caller's mask says otherwise, and keeps it as it is.
+            application.scale = 1.0
+        if goes_out_of_order(application, x, y):
+            if room is None:
+                room = np.empty(self.shape, bool)
+            self.write_dropped(room, cursor)
+            return apply_out_of_order(application, room, x, y)
         mask.packed = NULL
-        if padded is None and (self.strides is not None or self.size != x.size):
-            padded = self.draw_bits(cursor)
+        if padded is None and (self.strides is not None or self.size != cnp.PyArray_SIZE(x)):
+            padded = self.draw_bits(cursor, room)
         if padded is None:
             mask.seeded = self.seeded
         else:
-            mask.packed = <cnp.uint8_t *>cnp.PyArray_DATA(padded)
-        if not isfinite(application.scale):  # nothing is kept, or a caller's mask says otherwise
-            application.scale = 1.0
+            mask.packed = <uint8_t *>cnp.PyArray_DATA(padded)
         return apply_mask(application, &mask, self.shape, cursor, x, other, y)
 
-    cdef ndarray draw_bits(self, fd_cursor *cursor):
-        """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
-        cdef ndarray padded
-        if self.strides is not None:
-            return pack(np.asarray(self))
-        padded = padded_bits(self.size)
-        self.draw_contiguous(padded, False, cursor)
-        return padded
+    cdef int write_dropped(self, ndarray dropped, fd_cursor *cursor) except -1:
+        """Write True where dropped; ``cursor`` moves to the end of the mask."""
+        if self.padded is not None:
+            unpack(self.padded, self.size, dropped)
+            np.logical_not(dropped, dropped)
+        elif self.strides is None:
+            self.draw_contiguous(dropped, True, True, cursor)
+        else:
+            np.logical_not(self, dropped)
+        return 0
 
-    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
+    cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room):
+        """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
+        if self.strides is not None:
+            return pack(np.asarray(self), room)
+        if room is None:
+            room = padded_bits(self.size)
+        self.draw_contiguous(room, False, False, cursor)
+        return room
+
+    cdef int draw_contiguous(self, ndarray out, bint dropped, bint bytes_,
+                             fd_cursor *cursor) except -1:
         cdef size_t n = self.size
         cdef void *to = cnp.PyArray_DATA(out)
         with nogil:
-            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, thread_count())
+            draw_all(&self.seeded, NULL, dropped, bytes_, to, cursor, n, thread_count())
         return 0
 
     def packed(self):
@@ -500,19 +596,18 @@ cdef class Mask:
         cdef fd_cursor cursor = self.start
         if self.padded is not None:
             return self
-        return self.with_bits(self.draw_bits(&cursor))
+        return self.with_bits(self.draw_bits(&cursor, None))
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
         cdef fd_cursor cursor = self.start
         if self.padded is not None:
-            bits = self.padded
-            kept = np.unpackbits(bits, count=self.size, bitorder="little").view(bool)
-            kept = kept.reshape(self.shape)
+            kept = np.empty(self.shape, bool)
+            unpack(self.padded, self.size, kept)
         elif self.strides is None:
             kept = np.empty(self.shape, bool)
-            self.draw_contiguous(kept, True, &cursor)
+            self.draw_contiguous(kept, False, True, &cursor)
         else:
             kept = np.empty(self.shape, bool)
             self.draw_window(kept, 0, self.strides)
@@ -543,23 +638,16 @@ cdef class Mask:
         return seeded
 
     def __getitem__(self, window):
-        entries = window_entries(window)
+        entries = window_entries(window, self.shape)
         strides = self.strides or contiguous_strides(self.shape)
-        whole = virtual_array(self.shape, strides)
-        part = whole[entries]
+        offset, shape, strides = window_of(self.shape, strides, entries)
         p = numbers_of_window(self.p, self.shape, entries)
         scale = numbers_of_window(self.scale, self.shape, entries)
-        offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-        shape, strides = part.shape, part.strides
         if self.padded is not None:
             return self.packed_window(offset, shape, strides).with_numbers(p, scale)
-        cdef fd_seeded first = self.later(offset if part.size else 0)
+        cdef fd_seeded first = self.later(0 if 0 in shape else offset)
         cdef Mask mask = seeded_mask(shape, first).with_numbers(p, scale)
-        if part.size and any(
-            stride != full
-            for length, stride, full in zip(shape, strides, contiguous_strides(shape), strict=True)
-            if length > 1
-        ):
+        if mask.size and not is_contiguous(shape, strides):
             mask.strides = strides
         return mask
 
@@ -577,6 +665,19 @@ cdef class Mask:
         if not self.shape:
             raise TypeError("len() of a mask without axes")
         return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("iteration over a mask without axes")
+        return map(self.__getitem__, range(self.shape[0]))
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError(
+                f"the truth of a mask of shape {self.shape} is ambiguous; it must have one "
+                "element, or ask np.asarray(mask).any() or all()"
+            )
+        return bool(np.asarray(self).item())
 
     def __eq__(self, other):
         if not isinstance(other, Mask):
@@ -613,6 +714,35 @@ cdef class Mask:
         return f"<Mask of shape {self.shape}, p={p}, {stored}>"
 
 
+# What a mask needs to be applied, apart from the arrays, or None. It is made before a source
+# advances, so that nothing is lost where memory is short.
+cdef ndarray room_for(tuple shape, bint seeded, const fd_application *application, ndarray x,
+                      ndarray y):
+    if goes_out_of_order(application, x, y):
+        return np.empty(shape, bool)
+    if seeded and size_of(shape) != cnp.PyArray_SIZE(x):
+        return padded_bits(size_of(shape))
+    return None
+
+
+# x and y for a pass that must go in C order, where y is large and in another: a copy, and room.
+cdef ndarray in_order(ndarray x, ndarray y):
+    return np.ascontiguousarray(x) if is_out_of_order(y) else apart(x, y)
+
+
+cdef ndarray room_in_order(ndarray y):
+    return np.empty((<object>y).shape, y.dtype) if is_out_of_order(y) else y
+
+
+cdef int unpack(ndarray padded, size_t n, ndarray out) except -1:
+    """Write packed bits as bytes of 0 and 1."""
+    cdef const fd_kernels *kernels = active_kernels()
+    with nogil:
+        kernels.unpack(<const uint8_t *>cnp.PyArray_DATA(padded), n,
+                       <uint8_t *>cnp.PyArray_DATA(out))
+    return 0
+
+
 # Masks whose numbers are yet to be set.
 
 cdef Mask seeded_mask(tuple shape, fd_seeded seeded):
@@ -631,24 +761,58 @@ cdef Mask packed_mask(tuple shape, ndarray padded):
     return mask
 
 
+# A pickle may hold anything: all of it is checked.
+
 def rebuild_packed(entries):
     """Return the packed mask that was pickled."""
-    bits = np.frombuffer(entries["bits"], np.uint8)
-    padded = padded_bits(8 * bits.size)
-    padded[: bits.size] = bits
-    padded[bits.size :] = 0
-    return packed_mask(entries["shape"], padded).with_numbers(entries["p"], entries["scale"])
+    check_entries("the pickled mask", entries, ("shape", "p", "scale", "bits"))
+    shape = check_shape(entries["shape"])
+    size, bits = size_of(shape), entries["bits"]
+    if not isinstance(bits, bytes):
+        raise TypeError(f"bits is a {type(bits).__name__}; it must be bytes")
+    if len(bits) != -(-size // 8):
+        raise ValueError(f"bits has {len(bits)} bytes; a mask of shape {shape} has {-(-size // 8)}")
+    if size % 8 and bits[size // 8] >> size % 8:
+        raise ValueError(
+            f"bits ends in {bits[size // 8]:#04x}; the bits after those of the mask must be 0"
+        )
+    padded = padded_bits(size)
+    padded[: len(bits)] = np.frombuffer(bits, np.uint8)
+    padded[len(bits) :] = 0
+    return rebuilt(packed_mask(shape, padded), entries)
 
 
 def rebuild_seeded(entries):
     """Return the seeded mask that was pickled."""
+    check_entries("the pickled mask", entries, ("shape", "p", "scale", "threshold", "strides"))
     cdef fd_seeded seeded = seeded_at(entries)
-    seeded.threshold.drops_all = entries["threshold"] == 2**64
-    seeded.threshold.value = entries["threshold"] % 2**64
-    cdef Mask mask = seeded_mask(entries["shape"], seeded)
-    mask.with_numbers(entries["p"], entries["scale"])
-    mask.strides = entries["strides"]
-    return mask
+    threshold = check_integer("threshold", entries["threshold"], 0, 2**64 + 1, "in [0, 2**64]")
+    seeded.threshold.drops_all = threshold == 2**64
+    seeded.threshold.value = threshold % 2**64
+    cdef Mask mask = seeded_mask(check_shape(entries["shape"]), seeded)
+    mask.strides = check_strides(entries["strides"], mask.shape, seeded.position)
+    return rebuilt(mask, entries)
+
+
+cdef Mask rebuilt(Mask mask, dict entries):
+    p = check_numbers("p", entries["p"], mask.shape, 1.0)
+    return mask.with_numbers(p, check_numbers("scale", entries["scale"], mask.shape, math.inf))
+
+
+cdef tuple check_strides(strides, tuple shape, uint64_t position):
+    """Return the strides of a seeded mask whose decisions are all at positions of a source."""
+    steps = contiguous_strides(shape) if strides is None else tuple(map(operator.index, strides))
+    if len(steps) != len(shape):
+        raise ValueError(f"strides is {strides!r}; there must be one for each axis of {shape}")
+    reach = [(length - 1) * step for length, step in zip(shape, steps, strict=True)]
+    first = position + sum(min(step, 0) for step in reach)
+    last = position + sum(max(step, 0) for step in reach)
+    if 0 not in shape and not 0 <= first <= last < 2**64:
+        raise ValueError(
+            f"the mask goes from position {first} to {last} of its source; they must be in "
+            "[0, 2**64)"
+        )
+    return None if strides is None else steps
 
 
 cdef dict place_of(const fd_seeded *seeded):
@@ -661,19 +825,32 @@ cdef dict place_of(const fd_seeded *seeded):
     }
 
 
-cdef fd_seeded seeded_at(dict place) except *:
+cdef fd_seeded seeded_at(place) except *:
+    check_entries(
+        "the place of the mask", place, ("stream_version", "source", "key", "counter", "position")
+    )
     if place["stream_version"] != STREAM_VERSION:
         raise ValueError(
-            f"the mask is of stream version {place['stream_version']}; "
+            f"the mask is of stream version {place['stream_version']!r}; "
             f"allowed is version {STREAM_VERSION}"
+        )
+    if place["source"] not in SOURCE_NAMES.values():
+        raise ValueError(
+            f"the mask is of source {place['source']!r}; it must be of "
+            f"{', '.join(SOURCE_NAMES.values())}"
         )
     from fastdrop import source as sources
 
-    low, high = place["counter"]
+    halves = place["counter"]
+    if not isinstance(halves, tuple) or len(halves) != 2:
+        raise ValueError(f"counter is {halves!r}; it must be a pair of integers")
+    low, high = (
+        check_integer("counter", half, 0, 2**64, "in [0, 2**64)") for half in halves
+    )
     cdef Source source = getattr(sources, place["source"])(
         key=place["key"], counter=low | high << 64
     )
-    return source.at(place["position"])
+    return source.at(check_position(place["position"]))
 
 
 # ---- drawing ---------------------------------------------------------------------------------
@@ -702,6 +879,21 @@ def mask_from_array(kept, Probability probability, scale):
     if isinstance(probability, Probabilities):
         (<Probabilities>probability).lay(kept.shape, &laid)
     return packed_mask(kept.shape, pack(kept)).with_probability(probability, scale)
+
+
+def apply_drawn(ndarray kept, ndarray padded, ndarray spare, Probability probability, double scale,
+                ndarray x, ndarray y):
+    """Write x to y under a bool array, True where kept, and return that as a mask.
+
+    It takes room that was made before the array was drawn: for the mask's bits, ``padded``, and
+    for another such array, ``spare``; x is apart from y.
+    """
+    cdef Mask mask = packed_mask((<object>kept).shape, pack(kept, padded))
+    cdef fd_application application = application_of(FD_SCALE, scale)
+    cdef fd_cursor cursor
+    mask.with_probability(probability, scale)
+    mask.run(&application, x, None, y, &cursor, spare)
+    return mask
 
 
 cdef Mask reserve_mask(object source, tuple shape, Probability probability, double scale):
@@ -775,41 +967,71 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
         shape = check_noise_shape(noise_shape, shape)
     to = as_output(from_, out)
     if isinstance(probability, Probabilities):
-        mask = packed_draw(source, shape, probability, None if scaled else 1.0)
-        return mask.apply(from_, to), mask
-    mask = reserve_mask(source, shape, probability, probability.factor if scaled else 1.0)
-    application = application_of(FD_SCALE, mask.factor)
-    run_first(mask, source, &application, from_, None, to)
-    return to, mask
+        mask = forward_each(from_, to, probability, source, shape, scaled)
+    else:
+        application = application_of(FD_SCALE, probability.factor if scaled else 1.0)
+        mask = run_first(&application, from_, None, to, source, shape, probability,
+                         application.scale)
+    return to if out is None else out, mask
 
 
-cdef int run_first(Mask mask, object source, fd_application *application, ndarray x, ndarray other,
-                   ndarray y) except -1:
-    cdef fd_cursor cursor = mask.start
-    mask.run(application, x, other, y, &cursor)
+cdef Mask forward_each(ndarray x, ndarray y, Probabilities probability, source, tuple shape,
+                       bint scaled):
+    """Write x to y under a newly drawn mask of several probabilities, and return that."""
+    cdef Mask mask = packed_mask(shape, padded_bits(size_of(shape)))
+    cdef fd_numbers laid
+    cdef ndarray from_ = in_order(x, y), to = room_in_order(y)
+    probability.lay(shape, &laid)
+    mask.with_probability(probability, None if scaled else 1.0)
+    if scaled:
+        mask.lay_factors((<object>x).shape, &laid)  # they are made before anything is drawn
+    draw_decisions(source, shape, probability, False, False, mask.padded)
+    mask.applied(from_, to, "x")
+    if to is not y:
+        y[...] = to
+    return mask
+
+
+cdef Mask run_first(fd_application *application, ndarray x, ndarray other, ndarray y, source,
+                    tuple shape, Probability probability, double scale):
+    """Draw a mask of one probability and do something with it to checked arrays.
+
+    All memory is taken before the source advances.
+    """
+    cdef ndarray room = room_for(shape, isinstance(source, Source), application, x, y)
+    cdef Mask mask
+    cdef fd_cursor cursor
+    x = apart(x, y)
+    if other is not None:
+        other = apart(other, y)
+    mask = reserve_mask(source, shape, probability, scale)
+    cursor = mask.start
+    mask.run(application, x, other, y, &cursor, room)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)
-    return 0
+    return mask
 
 
 def draw_bernoulli(tuple shape, Probability probability, source, bint packed, out, dtype):
     """Return booleans that are True where dropout would drop, as bytes or as bits."""
     cdef size_t n = size_of(shape)
-    cdef ndarray target
-    wanted = ((n + 7) // 8,) if packed else shape
-    if out is None:
-        out = np.empty(wanted, dtype)
-    direct = out.flags.c_contiguous and out.flags.aligned
-    target = out if direct else np.empty(wanted, dtype)
+    cdef tuple wanted = ((n + 7) // 8,) if packed else shape
+    cdef ndarray given = np.empty(wanted, dtype) if out is None else np.asarray(out)
+    cdef bint direct = cnp.PyArray_ISCARRAY_RO(given)
+    cdef ndarray target = given if direct else np.empty(wanted, dtype)
+    cdef ndarray bits
     if isinstance(source, NumPySource):
         bits = padded_bits(n)
         draw_decisions(source, shape, probability, False, False, bits)
-        dropped = ~np.unpackbits(bits, count=n, bitorder="little").view(bool)
-        out[...] = (
-            np.packbits(dropped, bitorder="little") if packed else dropped.reshape(shape)
-        )
-        return out
-    draw_decisions(source, shape, probability, True, not packed, target)
+        np.invert(bits, bits)
+        if packed:
+            target[:] = bits[: target.size]
+            if n % 8:
+                target[n // 8] &= (1 << n % 8) - 1
+        else:
+            unpack(bits, n, target)
+    else:
+        draw_decisions(source, shape, probability, True, not packed, target)
     if not direct:
-        out[...] = target
-    return out
+        given[...] = target
+    return given if out is None else out

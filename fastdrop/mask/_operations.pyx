@@ -8,7 +8,7 @@ from numpy cimport ndarray
 
 from fastdrop._checks import as_array, check_noise_shape
 
-from fastdrop.apply._apply cimport application_of, as_input, as_other, as_output
+from fastdrop.apply._apply cimport apart, application_of, as_input, as_other, as_output
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
@@ -20,13 +20,7 @@ from fastdrop.kernels._kernels cimport (
     fd_application,
     fd_cursor,
 )
-from fastdrop.mask._mask cimport (
-    Mask,
-    Probability,
-    padded_bits,
-    reserve_mask,
-    run_first,
-)
+from fastdrop.mask._mask cimport Mask, Probability, padded_bits, run_first
 from fastdrop.mask._mask import kept_mask
 
 cnp.import_array()
@@ -57,11 +51,20 @@ cdef ndarray repeated_bias(object bias, ndarray x):
     return rows
 
 
-cdef Mask drawn(object source, tuple shape, Probability probability, double scale):
-    # No source: nothing is drawn, and everything kept.
-    if source is None:
-        return kept_mask(shape, 1.0)
-    return reserve_mask(source, shape, probability, scale)
+cdef Mask run_all(fd_application *application, ndarray x, ndarray other, ndarray y, object source,
+                  tuple shape, Probability probability, double scale):
+    # As `run_first`; without a source nothing is drawn, and everything kept.
+    cdef Mask mask
+    cdef fd_cursor cursor
+    if source is not None:
+        return run_first(application, x, other, y, source, shape, probability, scale)
+    mask = kept_mask(shape, 1.0)
+    cursor = mask.start
+    x = apart(x, y)
+    if other is not None:
+        other = apart(other, y)
+    mask.run(application, x, other, y, &cursor, None)
+    return mask
 
 
 def affine(x, out, Probability probability, source, noise_shape, double scale, double shift,
@@ -77,12 +80,11 @@ def affine(x, out, Probability probability, source, noise_shape, double scale, d
     if source is None and out is None:
         return from_, kept_mask(shape, 1.0)
     to = as_output(from_, out)
-    mask = drawn(source, shape, probability, scale)
     if source is None:
         application = application_of(FD_SCALE, 1.0)
     application.shift, application.dropped = shift, dropped
-    run_first(mask, source, &application, from_, None, to)
-    return to, mask
+    mask = run_all(&application, from_, None, to, source, shape, probability, scale)
+    return to if out is None else out, mask
 
 
 def add(x, residual, bias, out, Probability probability, source):
@@ -92,13 +94,14 @@ def add(x, residual, bias, out, Probability probability, source):
     cdef ndarray beside = as_other("residual", residual, from_)
     cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
     cdef ndarray to = as_output(from_, out)
-    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.factor)
-    application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, mask.factor)
+    cdef double scale = 1.0 if source is None else probability.factor
+    application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, scale)
     if rows is not None:
         application.bias = <const char *>cnp.PyArray_DATA(rows)
         application.bias_period = cnp.PyArray_DIM(rows, 1)
-    run_first(mask, source, &application, from_, beside, to)
-    return to, mask
+    mask = run_all(&application, from_, beside, to, source, (<object>from_).shape, probability,
+                   scale)
+    return to if out is None else out, mask
 
 
 def zoneout(new, old, out, Probability probability, source):
@@ -107,16 +110,16 @@ def zoneout(new, old, out, Probability probability, source):
     cdef ndarray from_ = as_input(new, "new")
     cdef ndarray beside = as_other("old", old, from_, "new")
     cdef ndarray to = as_output(from_, out, "new")
-    cdef Mask mask
+    cdef tuple shape = (<object>from_).shape
     if source is None:
-        mask = kept_mask((<object>from_).shape, probability.keep)
-        application = application_of(FD_ADD, mask.factor)
-        beside = kept_mask(mask.shape, probability.drop).apply(beside)
+        application = application_of(FD_ADD, probability.keep)
+        beside = kept_mask(shape, probability.drop).apply(beside)
+        run_all(&application, from_, beside, to, source, shape, probability, 1.0)
+        mask = kept_mask(shape, probability.keep)
     else:
-        mask = reserve_mask(source, (<object>from_).shape, probability, 1.0)
         application = application_of(FD_SELECT, 1.0)
-    run_first(mask, source, &application, from_, beside, to)
-    return to, mask
+        mask = run_first(&application, from_, beside, to, source, shape, probability, 1.0)
+    return to if out is None else out, mask
 
 
 def zoneout_rest(dy, Mask mask):
@@ -128,7 +131,7 @@ def zoneout_rest(dy, Mask mask):
     if mask.scale != 1.0:  # of evaluation, where everything is kept
         return kept_mask(mask.shape, 1.0 - mask.scale).apply(from_)
     to = as_output(from_, None)
-    mask.run(&application, np.zeros_like(from_), from_, to, &cursor)
+    mask.run(&application, np.zeros_like(from_), from_, to, &cursor, None)
     return to
 
 
@@ -137,10 +140,12 @@ def relu(x, out, Probability probability, source):
     cdef fd_application application
     cdef ndarray from_ = as_real(x)
     cdef ndarray to = as_output(from_, out)
-    cdef Mask mask = drawn(source, (<object>from_).shape, probability, probability.factor)
-    cdef ndarray bits = padded_bits(mask.size)
+    cdef tuple shape = (<object>from_).shape
+    cdef double scale = 1.0 if source is None else probability.factor
+    cdef Mask mask
+    cdef ndarray bits = padded_bits(from_.size)
     bits[:] = 0
-    application = application_of(FD_RELU, mask.factor)
+    application = application_of(FD_RELU, scale)
     application.changed = <cnp.uint8_t *>cnp.PyArray_DATA(bits)
-    run_first(mask, source, &application, from_, None, to)
-    return to, mask.with_bits(bits)
+    mask = run_all(&application, from_, None, to, source, shape, probability, scale)
+    return to if out is None else out, mask.with_bits(bits)

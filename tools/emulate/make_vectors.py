@@ -245,7 +245,7 @@ def numbers():
         enumerate(("f4", "f4", "f4", "f8")), enumerate(MEANINGS)
     ):
         for n in (3, 16, given.size - 3 * (meaning != "factor")):
-            factors = twin.finite_factors(np.dtype(number), **{meaning: given[:n]})
+            factors = twin.kept_factors(np.dtype(number), **{meaning: given[:n]})
             wanted = factors.astype("<" + number).tobytes()
             yield record(FACTORS, which, n, value=value, given=given[:n].tobytes(), wanted=wanted)
     for (which, dtype), n in itertools.product(enumerate(DTYPES), (*LENGTHS, 4096)):

@@ -92,17 +92,14 @@ digits_of_ties(const fd_identity *ties, uint64_t position, const uint16_t *FD_RE
 FD_INLINE v_f64
 factors_of_eight(const double *values, const fd_meaning meaning)
 {
-    const v_f64 one = f64_set1(1.0);
-    v_f64 factors = f64_load(values);
-    if (meaning == FD_P) {
-        factors = f64_sub(one, factors);
+    const v_f64 one = f64_set1(1.0), numbers = f64_load(values);
+    if (meaning == FD_FACTOR) {
+        return numbers;
     }
-    if (meaning != FD_FACTOR) {
-        factors = f64_div(one, factors);
-    }
-    const v_f64 beyond = f64_sub(factors, f64_set1(0x1.fffffffffffffp1023));
-    const uint8_t infinite = f64_not_below(beyond);
-    return infinite ? f64_select(one, factors, infinite) : factors;
+    const v_f64 keep = meaning == FD_P ? f64_sub(one, numbers) : numbers;
+    const v_f64 factors = f64_div(one, keep);
+    const uint8_t ever = f64_not_below(keep); /* above 0 */
+    return ever == 0xFF ? factors : f64_select(factors, one, ever);
 }
 
 /* `meaning` is a constant where this is inlined. */
