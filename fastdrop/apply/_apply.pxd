@@ -8,6 +8,7 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_dtype,
     fd_operation,
+    fd_view,
 )
 
 
@@ -21,8 +22,16 @@ cdef ndarray as_output(ndarray x, object out, str of=*)
 # x, or a copy of it where writing y would overwrite what is still to be read of x.
 cdef ndarray apart(ndarray x, ndarray y)
 
-# Do elements that are neighbours in C order lie farther apart than others, in a large array?
-cdef bint is_out_of_order(ndarray y)
+# The axes of a large array by their strides, largest first; None where they are in that order. Then
+# reading it in C order would fetch a line of the cache for every element.
+cdef tuple order_of_memory(ndarray y)
+
+# The elements of a C-contiguous array of that shape in another order of its axes; such an array,
+# written to another; and copies of any array to C order and back.
+cdef fd_view view_of(tuple shape, object axes)
+cdef int transpose_into(ndarray x, object axes, ndarray to) except -1
+cdef ndarray in_c_order(ndarray x)
+cdef int copy_from_c_order(ndarray x, ndarray y) except -1
 
 # The numbers that an array of floats consists of, and how many of them an element is.
 cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1
@@ -38,8 +47,3 @@ cdef fd_application application_of(fd_operation operation, double scale) noexcep
 # None where it is not read.
 cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1
-
-# Is that better done in the order of memory, given the dropped elements as bools? Then does it.
-cdef bint goes_out_of_order(const fd_application *application, ndarray x, ndarray y)
-cdef int apply_out_of_order(fd_application *application, ndarray dropped, ndarray x,
-                            ndarray y) except -1

@@ -17,7 +17,6 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT16,
     FD_FLOAT32,
     FD_FLOAT64,
-    FD_SCALE,
     FD_TILE,
     active_kernels,
     apply_all,
@@ -30,6 +29,8 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_dtype,
     fd_operation,
+    fd_view,
+    gather_items,
 )
 
 cnp.import_array()
@@ -215,26 +216,20 @@ cdef ndarray apart(ndarray x, ndarray y):
     return x.copy() if x is not y and overlap_partly(x, y) else x
 
 
-cdef int set_application(fd_application *application, fd_any_mask *mask, tuple mask_shape,
-                         ndarray x) except -1:
-    application.kernels = active_kernels()
-    application.mask = mask
-    set_dtype(x, &application.dtype, &application.components)
-    set_broadcast(&mask.broadcast, mask_shape, (<object>x).shape)
-    return 0
-
-
 cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1:
     cdef fd_arrays arrays
     cdef size_t n = cnp.PyArray_SIZE(x)
     if n == 0:
         return 0
-    set_application(application, mask, mask_shape, x)
+    application.kernels = active_kernels()
+    application.mask = mask
+    set_dtype(x, &application.dtype, &application.components)
+    set_broadcast(&mask.broadcast, mask_shape, (<object>x).shape)
     if not (same_shape(x, y) and (other is None or same_shape(x, other))):
         raise ValueError("the arrays have different shapes now")
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
-        return apply_pieces(application, cursor, x, other, y, "C")
+        return apply_pieces(application, cursor, x, other, y)
     arrays.x = <const char *>cnp.PyArray_DATA(x)
     arrays.other = NULL
     if other is not None:
@@ -249,40 +244,71 @@ cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_s
     return 0
 
 
-cdef bint is_out_of_order(ndarray y):
-    if y.size <= PIECE:  # which fits in the caches
-        return False
-    steps = [
-        abs(step) for step, length in zip((<object>y).strides, (<object>y).shape, strict=True)
-        if length > 1
-    ]
-    return steps != sorted(steps, reverse=True)
+cdef tuple order_of_memory(ndarray y):
+    cdef int axis
+    cdef object steps = []
+    if is_plain(y) or y.size <= PIECE:  # which fits in the caches
+        return None
+    for axis in range(cnp.PyArray_NDIM(y)):
+        steps.append(-abs(cnp.PyArray_STRIDE(y, axis)) if cnp.PyArray_DIM(y, axis) > 1 else 0)
+    axes = tuple(sorted(range(len(steps)), key=steps.__getitem__))
+    return None if [steps[axis] for axis in axes if steps[axis]] == [
+        step for step in steps if step
+    ] else axes
 
 
-cdef bint goes_out_of_order(const fd_application *application, ndarray x, ndarray y):
-    return (
-        application.operation == FD_SCALE
-        and not (is_plain(x) and is_plain(y))
-        and is_out_of_order(y)
-    )
+cdef fd_view view_of(tuple shape, object axes):
+    # The elements of a C-contiguous array of that shape in another order of its axes.
+    cdef fd_view view
+    cdef int64_t stride = 1
+    strides = {}
+    for axis in range(len(shape) - 1, -1, -1):
+        strides[axis] = stride
+        stride *= shape[axis]
+    view.offset, view.ndim = 0, len(shape)
+    for i, axis in enumerate(axes):
+        view.shape[i], view.stride[i] = shape[axis], strides[axis]
+    return view
 
 
-cdef int apply_out_of_order(fd_application *application, ndarray dropped, ndarray x,
-                            ndarray y) except -1:
-    # Both arrays in the order of memory, as if everything were kept; then what is dropped. Reading
-    # them in C order would fetch a line of the cache for every element.
-    cdef fd_any_mask everything
-    cdef fd_cursor nowhere
-    memset(&everything, 0, sizeof(everything))
-    memset(&nowhere, 0, sizeof(nowhere))
-    set_application(application, &everything, (<object>x).shape, x)
-    apply_pieces(application, &nowhere, x, None, y, "K")
-    np.copyto(y, np.zeros((), y.dtype), where=dropped)
+cdef int transpose_into(ndarray x, object axes, ndarray to) except -1:
+    cdef fd_view view = view_of((<object>x).shape, axes)
+    cdef const char *from_ = <const char *>cnp.PyArray_DATA(x)
+    cdef char *target = <char *>cnp.PyArray_DATA(to)
+    cdef size_t item = cnp.PyArray_ITEMSIZE(x)
+    with nogil:
+        gather_items(&view, item, from_, target)
+    return 0
+
+
+cdef ndarray in_c_order(ndarray x):
+    # A copy that is plain.
+    cdef ndarray there, copy
+    cdef tuple axes = order_of_memory(x)
+    native = x.dtype.newbyteorder("=")
+    if axes is not None:
+        there = x.transpose(axes)
+        if is_plain(there):
+            copy = np.empty((<object>x).shape, native)
+            transpose_into(there, np.argsort(axes).tolist(), copy)
+            return copy
+    return np.array(x, native, order="C")
+
+
+cdef int copy_from_c_order(ndarray x, ndarray y) except -1:
+    # y[...] = x, of a plain x.
+    cdef ndarray there
+    cdef tuple axes = order_of_memory(y)
+    if axes is not None:
+        there = y.transpose(axes)
+        if is_plain(there):
+            return transpose_into(x, axes, there)
+    y[...] = x
     return 0
 
 
 cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x, ndarray other,
-                      ndarray y, str order) except -1:
+                      ndarray y) except -1:
     cdef uint64_t first = 0
     cdef fd_arrays arrays
     cdef size_t n
@@ -304,7 +330,7 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
         op_flags=[*reads, ["writeonly", "contig", "aligned", "nbo"]],
         op_dtypes=[operand.dtype.newbyteorder("=") for operand in operands],
         casting="equiv",
-        order=order,
+        order="C",
         buffersize=PIECE,
     ) as pieces:
         for part in pieces:

@@ -424,13 +424,14 @@ def drop_block2d(
     gamma = probability.p * (height * width / max(1, block * block * rows * columns))
     # All memory is taken before anything is drawn.
     read, y = settled(array, out)
-    kept, spare, bits = np.empty(shape, bool), np.empty(shape, bool), padded_room(array.size)
+    bits, spare_bits = padded_room(array.size), padded_room(array.size)
+    kept, spare = np.empty(shape, bool), np.empty(shape, bool)
     corners = np.empty((*maps, rows, columns), bool)
     bernoulli(corners.shape, gamma, rng=source, out=corners)
     np.logical_not(_blocks(corners, block, kept, spare), kept)
     count = int(np.count_nonzero(kept))  # newer NumPy gives a scalar of its own
     scale = kept.size / count if count else 1.0
-    mask = apply_drawn(kept, bits, spare, probability, scale, read, y)
+    mask = apply_drawn(kept, bits, spare_bits, probability, scale, read, y)
     return y if out is None else out, mask
 
 

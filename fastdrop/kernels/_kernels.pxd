@@ -216,6 +216,14 @@ cdef extern from "engine/attention.h" nogil:
         bint split
 
 
+cdef extern from "engine/gather.h" nogil:
+    ctypedef struct fd_view:
+        int64_t offset
+        int ndim
+        int64_t shape[64]
+        int64_t stride[64]
+
+
 cdef extern from "engine/stream.h" nogil:
     ctypedef struct fd_stream:
         fd_source source
@@ -239,6 +247,10 @@ cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
 # the dropped elements as ones, as bits or as bytes.
 cdef void draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
                    void *out, fd_cursor *cursor, size_t n, size_t most_threads) noexcept nogil
+# Packed bits or numbers in another order, or some of them: see gather.h.
+cdef void gather_bits(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil
+cdef void gather_items(const fd_view *view, size_t item, const char *items,
+                       char *to) noexcept nogil
 cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil
 cdef void numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                       uint8_t *kept) noexcept nogil

@@ -44,6 +44,11 @@ cdef extern from "engine/attention.h" nogil:
     void fd_attention_backward(const fd_attention *attention, size_t part, void *scratch)
 
 
+cdef extern from "engine/gather.h" nogil:
+    void fd_gather_bits(const fd_view *view, const uint8_t *bits, uint8_t *to)
+    void fd_gather_items(const fd_view *view, size_t item, const char *items, char *to)
+
+
 cdef extern from "engine/threads.h" nogil:
     void fd_parallel_handle_fork()
 
@@ -120,6 +125,15 @@ cdef void draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped
     drawing.seeded, drawing.each = seeded, each
     drawing.dropped, drawing.bytes, drawing.out = dropped, bytes, out
     fd_draw(&drawing, cursor, n, most_threads)
+
+
+cdef void gather_bits(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil:
+    fd_gather_bits(view, bits, to)
+
+
+cdef void gather_items(const fd_view *view, size_t item, const char *items,
+                       char *to) noexcept nogil:
+    fd_gather_items(view, item, items, to)
 
 
 cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil:

@@ -13,7 +13,13 @@ from numpy cimport ndarray
 
 from fastdrop._checks import as_array, check_gaussian_p, check_shape
 
-from fastdrop.apply._apply cimport as_input, as_output, set_dtype
+from fastdrop.apply._apply cimport (
+    as_input,
+    as_output,
+    copy_from_c_order,
+    in_c_order,
+    set_dtype,
+)
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
     active_kernels,
@@ -171,8 +177,7 @@ cdef class GaussianMask:
             return self.run_plain(x, y, cursor)
         from_, to = room
         self.run_plain(from_, to, cursor)
-        y[...] = to
-        return 0
+        return copy_from_c_order(to, y)
 
     cdef int run_plain(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
         """The same on C-contiguous arrays; where x is None, y becomes the float32 factors."""
@@ -312,14 +317,13 @@ def rebuild(shape, p, place, factors):
 
 
 cdef tuple plain_room(ndarray x, ndarray y):
-    # x and y for the kernels, where they cannot take those that are given: copies in C order,
-    # aligned, of the machine's byte order; else None.
+    # What the kernels read and write, where they cannot take x and y themselves; else None.
     if cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y) and (
         x is y or not np.may_share_memory(x, y)
     ):
         return None
-    native = x.dtype.newbyteorder("=")
-    return np.require(x, native, "CA"), np.empty((<object>x).shape, native)
+    copy = in_c_order(x)
+    return copy, copy
 
 
 cdef ndarray drawn_factors(NumPySource source, tuple shape, double deviation):

@@ -40,17 +40,18 @@ cdef class Mask:
     cdef int scale_all(self, ndarray x, ndarray y) except -1
     cdef int scale_each(self, ndarray x, ndarray y) except -1
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
-                 fd_cursor *cursor, ndarray room) except -1
-    cdef int write_dropped(self, ndarray dropped, fd_cursor *cursor) except -1
+                 fd_cursor *cursor, tuple room) except -1
+    cdef int run_reordered(self, fd_application *application, tuple axes, ndarray x, ndarray other,
+                           ndarray y, ndarray padded, tuple room) except -1
+    cdef ndarray finite_factors(self)
     cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room)
-    cdef int draw_contiguous(self, ndarray out, bint dropped, bint bytes_,
-                             fd_cursor *cursor) except -1
+    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
     cdef int draw_window(self, object out, int64_t offset, object strides) except -1
     cdef fd_seeded later(self, int64_t offset)
     cdef Mask with_numbers(self, object p, object scale)
     cdef Mask with_probability(self, Probability probability, object scale)
     cdef int make_factors(self) except -1
-    cdef int lay_factors(self, tuple shape, fd_numbers *laid) except -1
+    cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid)
     cdef Mask with_bits(self, ndarray padded)
     cdef Mask packed_window(self, int64_t offset, object shape, object strides)
     cdef dict place(self)

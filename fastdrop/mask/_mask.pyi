@@ -112,7 +112,7 @@ def mask_from_array(kept: BoolArray, probability: Probability, scale: float | No
 def apply_drawn(
     kept: BoolArray,
     padded: NDArray[np.uint8],
-    spare: BoolArray,
+    spare: NDArray[np.uint8],
     probability: Probability,
     scale: float,
     x: NDArray[Any],

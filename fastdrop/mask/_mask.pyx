@@ -37,12 +37,12 @@ from fastdrop.apply._apply cimport (
     apart,
     application_of,
     apply_mask,
-    apply_out_of_order,
     as_input,
     as_output,
-    goes_out_of_order,
-    is_out_of_order,
+    order_of_memory,
     set_broadcast,
+    transpose_into,
+    view_of,
 )
 from fastdrop.kernels._kernels cimport (
     FD_FACTOR,
@@ -66,6 +66,8 @@ from fastdrop.kernels._kernels cimport (
     fd_numbers,
     fd_numpy_limit,
     fd_seeded,
+    fd_view,
+    gather_bits,
     thread_count,
 )
 from fastdrop.source._numpy_source cimport NumPySource
@@ -504,61 +506,85 @@ cdef class Mask:
         """Write x under the mask to y: factors of the elements' own."""
         cdef fd_application application = application_of(FD_SCALE_EACH, 1.0)
         cdef fd_numbers laid
+        cdef ndarray _held = self.lay_factors(y, &laid)
         cdef fd_cursor cursor = self.start
-        cdef ndarray from_ = in_order(x, y), to = room_in_order(y)
-        self.lay_factors((<object>from_).shape, &laid)
         application.each = &laid
-        self.run(&application, from_, None, to, &cursor, None)
-        if to is not y:
-            y[...] = to
-        return 0
+        return self.run(&application, apart(x, y), None, y, &cursor, None)
 
-    cdef int lay_factors(self, tuple shape, fd_numbers *laid) except -1:
-        """Lay factors of their own over the elements of arrays of that shape."""
+    cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid):
+        """Lay factors of their own over the elements of y, in the order of its memory.
+
+        They are those of the array that is returned.
+        """
+        cdef tuple shape = (<object>y).shape, axes = order_of_memory(y)
+        cdef ndarray values
+        cdef fd_meaning meaning
         if self.factors is None and 2 * self.factors_of.values.size > size_of(shape):
-            return self.factors_of.lay(shape, laid)
-        # Shared by so many elements that to make them first pays.
-        self.make_factors()
+            values = self.factors_of.values
+            meaning = FD_KEEP_PROB if self.factors_of.keeps else FD_P
+        else:  # shared by so many elements that to make them first pays
+            values, meaning = self.finite_factors(), FD_FACTOR
+        if axes is not None:
+            values = transposed(values, axes)
+            shape = permuted(shape, axes)
+        lay_numbers(values, meaning, shape, laid)
+        return values
+
+    cdef ndarray finite_factors(self):
+        """Return the factors that multiply: 1 where p is 1, as in `run`."""
         if self.finite is None:
+            self.make_factors()
             self.finite = self.factors
-            if np.isinf(self.factors).any():  # as in `run`
+            if np.isinf(self.factors).any():
                 self.finite = np.where(self.p == 1.0, 1.0, self.factors)
-        return lay_numbers(self.finite, FD_FACTOR, shape, laid)
+        return self.finite
 
     cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
-                 fd_cursor *cursor, ndarray room) except -1:
+                 fd_cursor *cursor, tuple room) except -1:
         """Do something with it to checked arrays; ``cursor`` moves to the end of the mask.
 
         ``room`` is that of `room_for`, or None: then it is made now, where it is needed.
         """
         cdef fd_any_mask mask
         cdef ndarray padded = self.padded
+        cdef tuple axes = order_of_memory(y)
         if isinf(application.scale) and self.drop == 1.0:
             # Nothing is kept; or a caller's mask says otherwise, and keeps it as it is.
             application.scale = 1.0
-        if goes_out_of_order(application, x, y):
-            if room is None:
-                room = np.empty(self.shape, bool)
-            self.write_dropped(room, cursor)
-            return apply_out_of_order(application, room, x, y)
+        if padded is None and (
+            axes is not None or self.strides is not None or self.size != cnp.PyArray_SIZE(x)
+        ):
+            padded = self.draw_bits(cursor, None if room is None else room[0])
+        if axes is not None:
+            return self.run_reordered(application, axes, x, other, y, padded, room)
         mask.packed = NULL
-        if padded is None and (self.strides is not None or self.size != cnp.PyArray_SIZE(x)):
-            padded = self.draw_bits(cursor, room)
         if padded is None:
             mask.seeded = self.seeded
         else:
             mask.packed = <uint8_t *>cnp.PyArray_DATA(padded)
         return apply_mask(application, &mask, self.shape, cursor, x, other, y)
 
-    cdef int write_dropped(self, ndarray dropped, fd_cursor *cursor) except -1:
-        """Write True where dropped; ``cursor`` moves to the end of the mask."""
-        if self.padded is not None:
-            unpack(self.padded, self.size, dropped)
-            np.logical_not(dropped, dropped)
-        elif self.strides is None:
-            self.draw_contiguous(dropped, True, True, cursor)
-        else:
-            np.logical_not(self, dropped)
+    cdef int run_reordered(self, fd_application *application, tuple axes, ndarray x, ndarray other,
+                           ndarray y, ndarray padded, tuple room) except -1:
+        """Do it in the order of y's memory, to which the bits are brought."""
+        cdef fd_any_mask mask
+        cdef fd_cursor unused = self.start
+        cdef uint8_t *changed = application.changed
+        cdef ndarray changed_there
+        cdef ndarray reordered = padded_bits(self.size) if room is None else room[1]
+        cdef tuple shape = (1,) * (y.ndim - len(self.shape)) + self.shape
+        gather(padded, shape, axes, <uint8_t *>cnp.PyArray_DATA(reordered))
+        mask.packed = <uint8_t *>cnp.PyArray_DATA(reordered)
+        if changed != NULL:  # relu: as many bits, to be brought back
+            changed_there = padded_bits(self.size) if room is None else room[2]
+            changed_there[:] = 0
+            application.changed = <uint8_t *>cnp.PyArray_DATA(changed_there)
+        apply_mask(
+            application, &mask, permuted(shape, axes), &unused, x.transpose(axes),
+            None if other is None else other.transpose(axes), y.transpose(axes),
+        )
+        if changed != NULL:
+            gather(changed_there, permuted(shape, axes), np.argsort(axes).tolist(), changed)
         return 0
 
     cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room):
@@ -567,15 +593,14 @@ cdef class Mask:
             return pack(np.asarray(self), room)
         if room is None:
             room = padded_bits(self.size)
-        self.draw_contiguous(room, False, False, cursor)
+        self.draw_contiguous(room, False, cursor)
         return room
 
-    cdef int draw_contiguous(self, ndarray out, bint dropped, bint bytes_,
-                             fd_cursor *cursor) except -1:
+    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
         cdef size_t n = self.size
         cdef void *to = cnp.PyArray_DATA(out)
         with nogil:
-            draw_all(&self.seeded, NULL, dropped, bytes_, to, cursor, n, thread_count())
+            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, thread_count())
         return 0
 
     def packed(self):
@@ -607,7 +632,7 @@ cdef class Mask:
             unpack(self.padded, self.size, kept)
         elif self.strides is None:
             kept = np.empty(self.shape, bool)
-            self.draw_contiguous(kept, False, True, &cursor)
+            self.draw_contiguous(kept, True, &cursor)
         else:
             kept = np.empty(self.shape, bool)
             self.draw_window(kept, 0, self.strides)
@@ -716,22 +741,41 @@ cdef class Mask:
 
 # What a mask needs to be applied, apart from the arrays, or None. It is made before a source
 # advances, so that nothing is lost where memory is short.
-cdef ndarray room_for(tuple shape, bint seeded, const fd_application *application, ndarray x,
-                      ndarray y):
-    if goes_out_of_order(application, x, y):
-        return np.empty(shape, bool)
+cdef tuple room_for(tuple shape, bint seeded, ndarray x, ndarray y, bint changes=False):
+    cdef size_t size
+    if order_of_memory(y) is not None:
+        size = size_of(shape)
+        return (
+            padded_bits(size) if seeded else None,
+            padded_bits(size),
+            padded_bits(size) if changes else None,
+        )
     if seeded and size_of(shape) != cnp.PyArray_SIZE(x):
-        return padded_bits(size_of(shape))
+        return (padded_bits(size_of(shape)),)
     return None
 
 
-# x and y for a pass that must go in C order, where y is large and in another: a copy, and room.
-cdef ndarray in_order(ndarray x, ndarray y):
-    return np.ascontiguousarray(x) if is_out_of_order(y) else apart(x, y)
+# Arrays and shapes whose axes are permuted; an array lacks axes of length 1.
+cdef ndarray transposed(ndarray values, tuple axes):
+    cdef ndarray whole = (<object>values).reshape(
+        (1,) * (len(axes) - values.ndim) + (<object>values).shape
+    )
+    cdef ndarray copy = np.empty(permuted((<object>whole).shape, axes))
+    transpose_into(whole, axes, copy)
+    return copy
 
 
-cdef ndarray room_in_order(ndarray y):
-    return np.empty((<object>y).shape, y.dtype) if is_out_of_order(y) else y
+cdef tuple permuted(tuple shape, axes):
+    return tuple([shape[axis] for axis in axes])
+
+
+cdef int gather(ndarray padded, tuple shape, axes, uint8_t *to) except -1:
+    """Write the bits of an array of that shape in another order of its axes."""
+    cdef const uint8_t *bits = <const uint8_t *>cnp.PyArray_DATA(padded)
+    cdef fd_view view = view_of(shape, axes)
+    with nogil:
+        gather_bits(&view, bits, to)
+    return 0
 
 
 cdef int unpack(ndarray padded, size_t n, ndarray out) except -1:
@@ -886,13 +930,13 @@ def apply_drawn(ndarray kept, ndarray padded, ndarray spare, Probability probabi
     """Write x to y under a bool array, True where kept, and return that as a mask.
 
     It takes room that was made before the array was drawn: for the mask's bits, ``padded``, and
-    for another such array, ``spare``; x is apart from y.
+    for as many, ``spare``; x is apart from y.
     """
     cdef Mask mask = packed_mask((<object>kept).shape, pack(kept, padded))
     cdef fd_application application = application_of(FD_SCALE, scale)
     cdef fd_cursor cursor
     mask.with_probability(probability, scale)
-    mask.run(&application, x, None, y, &cursor, spare)
+    mask.run(&application, x, None, y, &cursor, (None, spare))
     return mask
 
 
@@ -978,17 +1022,20 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
 cdef Mask forward_each(ndarray x, ndarray y, Probabilities probability, source, tuple shape,
                        bint scaled):
     """Write x to y under a newly drawn mask of several probabilities, and return that."""
+    cdef fd_application application = application_of(FD_SCALE, 1.0)
     cdef Mask mask = packed_mask(shape, padded_bits(size_of(shape)))
+    cdef tuple room = room_for(shape, False, x, y)
     cdef fd_numbers laid
-    cdef ndarray from_ = in_order(x, y), to = room_in_order(y)
+    cdef fd_cursor cursor = mask.start
+    cdef ndarray _held
     probability.lay(shape, &laid)
     mask.with_probability(probability, None if scaled else 1.0)
     if scaled:
-        mask.lay_factors((<object>x).shape, &laid)  # they are made before anything is drawn
+        _held = mask.lay_factors(y, &laid)
+        application.operation, application.each = FD_SCALE_EACH, &laid
+    x = apart(x, y)
     draw_decisions(source, shape, probability, False, False, mask.padded)
-    mask.applied(from_, to, "x")
-    if to is not y:
-        y[...] = to
+    mask.run(&application, x, None, y, &cursor, room)
     return mask
 
 
@@ -998,7 +1045,7 @@ cdef Mask run_first(fd_application *application, ndarray x, ndarray other, ndarr
 
     All memory is taken before the source advances.
     """
-    cdef ndarray room = room_for(shape, isinstance(source, Source), application, x, y)
+    cdef tuple room = room_for(shape, isinstance(source, Source), x, y, application.changed != NULL)
     cdef Mask mask
     cdef fd_cursor cursor
     x = apart(x, y)

@@ -8,7 +8,16 @@ from numpy cimport ndarray
 
 from fastdrop._checks import as_array, check_noise_shape
 
-from fastdrop.apply._apply cimport apart, application_of, as_input, as_other, as_output
+from fastdrop.apply._apply cimport (
+    apart,
+    application_of,
+    as_input,
+    as_other,
+    as_output,
+    copy_from_c_order,
+    in_c_order,
+    order_of_memory,
+)
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
@@ -93,14 +102,19 @@ def add(x, residual, bias, out, Probability probability, source):
     cdef ndarray from_ = as_input(x)
     cdef ndarray beside = as_other("residual", residual, from_)
     cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
-    cdef ndarray to = as_output(from_, out)
+    cdef ndarray to = as_output(from_, out), room = to
     cdef double scale = 1.0 if source is None else probability.factor
     application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, scale)
     if rows is not None:
         application.bias = <const char *>cnp.PyArray_DATA(rows)
         application.bias_period = cnp.PyArray_DIM(rows, 1)
-    mask = run_all(&application, from_, beside, to, source, (<object>from_).shape, probability,
+        if order_of_memory(to) is not None:  # the bias follows the last axis, not the memory
+            from_, beside = in_c_order(from_), in_c_order(beside)
+            room = from_
+    mask = run_all(&application, from_, beside, room, source, (<object>from_).shape, probability,
                    scale)
+    if room is not to:
+        copy_from_c_order(room, to)
     return to if out is None else out, mask
 
 
