@@ -5,12 +5,14 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterator
+import threading
 from typing import Literal, SupportsIndex, overload
 
 import numpy as np
 
 from fastdrop._checks import check_positive
+from fastdrop._cpus import usable_cpus
+from fastdrop._fork import renew_in_children
 from fastdrop.kernels import _kernels
 
 __all__ = ["get_num_threads", "set_num_threads", "show_config", "simd_levels", "use_simd"]
@@ -20,7 +22,8 @@ def set_num_threads(n: SupportsIndex) -> None:
     """Set the most threads that one call uses.
 
     Results do not depend on it. The default is ``FASTDROP_NUM_THREADS``, else
-    ``OMP_NUM_THREADS``, else the number of CPUs that the process may run on.
+    ``OMP_NUM_THREADS``, else the number of CPUs that the process may use: those that Python
+    counts (``os.process_cpu_count``), but no more than the quota of its control group.
 
     Parameters
     ----------
@@ -78,16 +81,46 @@ def simd_levels() -> tuple[str, ...]:
     return _kernels.get_levels()
 
 
-@contextlib.contextmanager
-def use_simd(level: str) -> Iterator[None]:
+class _Block(contextlib.ContextDecorator):
+    """What `use_simd` returns. It may be opened several times, one in another too."""
+
+    def __init__(self, level: str) -> None:
+        self.level = level
+
+    def __enter__(self) -> None:
+        with _switching:
+            _open_blocks.append(self)
+            _kernels.set_level(self.level)
+
+    def __exit__(self, *exception: object) -> None:
+        with _switching:
+            last = len(_open_blocks) - 1 - _open_blocks[::-1].index(self)
+            del _open_blocks[last]
+            _kernels.set_level(_open_blocks[-1].level if _open_blocks else _base_level)
+
+
+_base_level = "scalar"  # while no block is open; see _from_environment
+_open_blocks: list[_Block] = []  # the latest last, of all threads
+_switching = threading.Lock()
+renew_in_children(_switching)
+
+
+def use_simd(level: str) -> _Block:
     """Use the kernels of one instruction set inside a ``with`` block.
 
-    Results do not depend on it. It acts on all threads of the process.
+    Results do not depend on it. It acts on all threads of the process: where blocks overlap, be
+    they one in another or in several threads, the one that was opened last and is still open
+    decides. When none is open, the level is that of ``FASTDROP_SIMD``, or the fastest.
 
     Parameters
     ----------
     level : str
         One of `simd_levels`, or "auto" for the fastest.
+
+    Returns
+    -------
+    block : context manager
+        It decorates functions, too. By itself the call changes nothing.
 
     Raises
     ------
@@ -103,13 +136,7 @@ def use_simd(level: str) -> Iterator[None]:
     >>> np.array_equal(slow, fd.bernoulli(100, 0.3, rng=1))
     True
     """
-    level = _check_level("level", level)
-    before = _kernels.get_level()
-    _kernels.set_level(level)
-    try:
-        yield
-    finally:
-        _kernels.set_level(before)
+    return _Block(_check_level("level", level))
 
 
 @overload
@@ -168,7 +195,7 @@ def show_config(
         },
         "threads": {
             "most a call": str(get_num_threads()),
-            "CPUs": str(_usable_cpus()),
+            "CPUs": str(usable_cpus()),
         },
         "build": {
             "compiler": build["compiler"],
@@ -195,13 +222,6 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable_cpus() -> int:
-    """Return the number of CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _check_level(name: str, level: str) -> str:
     """Return the level to use for ``level``, which may be "auto"."""
     levels = simd_levels()
@@ -216,18 +236,21 @@ def _check_level(name: str, level: str) -> str:
 
 
 def _from_environment() -> None:
-    """Set level and threads as the environment says."""
-    _kernels.set_level(_check_level("FASTDROP_SIMD", os.environ.get("FASTDROP_SIMD", "auto")))
-    threads = os.environ.get("FASTDROP_NUM_THREADS")
-    if threads is not None:
-        if not threads.strip().isdecimal():
+    """Set level and threads as the environment says; an empty variable says nothing."""
+    global _base_level
+    level = os.environ.get("FASTDROP_SIMD", "").strip()
+    _base_level = _check_level("FASTDROP_SIMD", level or "auto")
+    _kernels.set_level(_base_level)
+    threads = os.environ.get("FASTDROP_NUM_THREADS", "").strip()
+    if threads:
+        if not threads.isdecimal():
             raise ValueError(
                 f"FASTDROP_NUM_THREADS is {threads!r}; allowed are integers of at least 1"
             )
         set_num_threads(check_positive("FASTDROP_NUM_THREADS", int(threads)))
         return
-    openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    set_num_threads(int(openmp) if openmp.isdecimal() and int(openmp) else _usable_cpus())
+    openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    set_num_threads(int(openmp) if openmp.isdecimal() and int(openmp) else usable_cpus())
 
 
 _from_environment()
