@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A forked child neither hangs nor repeats its parent's random masks."""
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import threading
@@ -181,3 +183,147 @@ def test_masks_travel_between_processes():
         ):
             assert half == mask[::2]
             assert kept == np.asarray(mask).tobytes()
+
+
+# ---- locks that another thread of the parent holds ----------------------------------------------
+
+
+class Paused:
+    """A bit generator whose draw begins and does not end until it is told to."""
+
+    def __init__(self):
+        self.inner = np.random.PCG64(1)
+        self.lock = self.inner.lock
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        words = self.inner.ctypes.next_uint64, self.inner.ctypes.state
+
+        @ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)
+        def next_uint64(_):
+            self.begun.set()
+            self.go_on.wait(PATIENCE)
+            return words[0](words[1])
+
+        self.struct = (ctypes.c_void_p * 5).from_buffer_copy(
+            (ctypes.c_void_p * 5).from_address(self.inner.ctypes.bit_generator.value)
+        )
+        self.struct[1] = ctypes.cast(next_uint64, ctypes.c_void_p)
+        self.kept_alive = next_uint64
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = (
+            ctypes.py_object,
+            [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p],
+        )
+        self.name = ctypes.c_char_p(b"BitGenerator")
+        self.capsule = new(ctypes.addressof(self.struct), self.name, None)
+
+
+@contextlib.contextmanager
+def held_by_another_thread(lock):
+    """Have a thread hold a lock, as if it were drawing numbers without the GIL."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            taken.set()
+            done.wait(PATIENCE)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("make", [fd.Xoshiro256PlusPlus, fd.Philox4x32])
+def test_a_source_that_a_generator_was_drawing_from(make):
+    """The child goes on where the fork caught it, with masks and with NumPy's numbers."""
+    source = make(1)
+    rng = np.random.Generator(source)
+    rng.random(3)
+    twin = make(1)
+    twin.position = source.position
+
+    def draw():
+        return (
+            fd.bernoulli(100, 0.3, rng=source, packed=True).tobytes(),
+            rng.random(3).tobytes(),
+            source.spawn(1)[0].key,
+            source.position,
+        )
+
+    with held_by_another_thread(source.lock):
+        (child,) = in_children(draw)
+        assert not source.lock.acquire(blocking=False), "it is still the other thread's"
+    source, rng = twin, np.random.Generator(twin)
+    assert child == draw()
+
+
+def test_a_generator_of_numpy_that_a_draw_had():
+    """Its lock is that of NumPy's Generators, too."""
+    paused = Paused()
+    source = fd.NumPySource(paused)
+    n = 9000
+    thread = threading.Thread(target=lambda: fd.dropout_mask(n, rng=source))
+    thread.start()
+    assert paused.begun.wait(PATIENCE)
+
+    def draw():
+        paused.go_on.set()
+        return fd.dropout_mask(n, rng=source).bits.tobytes()
+
+    try:
+        (child,) = in_children(draw)
+    finally:
+        paused.go_on.set()
+        thread.join(PATIENCE)
+    assert len(child) == n // 8
+
+
+def test_the_thread_that_forks_keeps_its_locks():
+    source = fd.Xoshiro256PlusPlus(1)
+
+    def draw():
+        fd.dropout(X, rng=source)
+        source.lock.release()
+        source.lock.acquire()
+        return source.position
+
+    with source.lock:
+        assert in_children(draw) == [X.size]
+        fd.dropout(X, rng=source)
+    assert source.position == X.size
+
+
+def test_levels_are_chosen_in_children_though_another_thread_was_at_it():
+    def level():
+        with fd.use_simd("scalar"):
+            return fd.show_config(mode="dicts")["kernels"]["level"]
+
+    with held_by_another_thread(fd.config._switching):
+        assert in_children(level) == ["scalar"]
+
+
+# ---- children that Python knows nothing of -------------------------------------------------------
+
+
+def test_children_of_c_do_not_repeat_their_parents_masks():
+    """Nobody calls Python's handlers: the C library's fork, as some servers use it."""
+    fork = ctypes.CDLL(None).fork
+    fork.restype = ctypes.c_int
+    fd.dropout_mask(256)
+    ours, theirs = os.pipe()
+    child = fork()
+    if child == 0:
+        try:
+            os.write(theirs, b"".join(unseeded_masks()))
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as end:
+        drawn = end.read()
+    assert os.waitpid(child, 0)[1] == 0
+    masks = [drawn[256 * i : 256 * (i + 1)] for i in range(3)] + unseeded_masks()
+    assert len(set(masks)) == 6

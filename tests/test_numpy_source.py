@@ -363,6 +363,101 @@ def test_other_objects_are_refused_as_rng(stranger):
         fd.dropout_mask(10, rng=stranger)
 
 
+class InPython(np.random.BitGenerator):
+    """A bit generator without functions: NumPy's interface is for compiled ones."""
+
+    def __init__(self):
+        super().__init__(1)
+
+    def random_raw(self, size=None, output=True):
+        return 4
+
+
+class WithAnotherLock:
+    def __init__(self, lock):
+        self.capsule = np.random.PCG64(4).capsule
+        self.lock = lock
+
+
+@pytest.mark.parametrize(
+    "rng",
+    [
+        InPython(),
+        np.random.Generator(InPython()),
+        *map(WithAnotherLock, (None, 1, threading.Event(), threading.Lock)),
+    ],
+    ids=lambda rng: f"{type(rng).__name__} {type(getattr(rng, 'lock', rng)).__name__}",
+)
+def test_capsules_and_locks_that_are_none_are_refused(rng):
+    for call in (
+        lambda: fd.NumPySource(rng),
+        lambda: fd.dropout(np.ones(3), rng=rng),
+        lambda: fd.dropout_mask(3, rng=rng),
+        lambda: fd.bernoulli(3, 0.5, rng=rng),
+        lambda: fd.gaussian_dropout(np.ones(3), rng=rng),
+    ):
+        with pytest.raises(TypeError, match="allowed are NumPy's BitGenerator"):
+            call()
+
+
+def test_a_capsule_and_a_lock_that_change_are_taken_once():
+    """They belong together, and those of the beginning are kept alive."""
+
+    class Changing:
+        def __init__(self):
+            self.seed = 3
+
+        @property
+        def capsule(self):
+            self.seed += 1
+            self.generator = np.random.PCG64(self.seed)
+            return self.generator.capsule
+
+        @property
+        def lock(self):
+            return self.generator.lock
+
+    stranger = Changing()
+    source = fd.NumPySource(stranger)
+    first = stranger.generator  # its memory is that of the capsule
+    expected = kept(5000, 0.3, np.random.PCG64(4))
+    stranger.generator = np.random.PCG64(77)
+    np.testing.assert_array_equal(kept(5000, 0.3, source), expected)
+    assert not same_state(first.state, np.random.PCG64(4).state)
+    assert same_state(stranger.generator.state, np.random.PCG64(77).state)
+
+
+class Forgetful(fd.NumPySource):
+    def __init__(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    "source", [Forgetful(), fd.NumPySource.__new__(fd.NumPySource)], ids=["subclass", "new"]
+)
+def test_a_source_that_was_not_made_draws_nothing(source):
+    out = np.full(3, 7.0)
+    for call in (
+        lambda: fd.dropout(np.ones(3), rng=source, out=out),
+        lambda: fd.dropout(np.ones(3), np.full(3, 0.5), rng=source, out=out),
+        lambda: fd.dropout_mask(3, rng=source),
+        lambda: fd.bernoulli(3, 0.5, rng=source),
+        lambda: fd.gaussian_dropout(np.ones(3), rng=source, out=out),
+    ):
+        with pytest.raises(TypeError, match=r"does not call NumPySource\.__init__"):
+            call()
+    assert np.all(out == 7.0)
+    assert "draws=None" in repr(source)
+
+
+def test_a_source_is_made_once():
+    """Another thread may be drawing from what it has."""
+    source = fd.NumPySource(np.random.PCG64(4))
+    with pytest.raises(TypeError, match="again"):
+        source.__init__(np.random.PCG64(5))
+    np.testing.assert_array_equal(kept(50, 0.3, source), kept(50, 0.3, np.random.PCG64(4)))
+
+
 @pytest.mark.parametrize("draws", ["word", "", "Bytes", None, 8])
 def test_other_draws_are_refused(draws):
     with pytest.raises(ValueError, match="draws is"):

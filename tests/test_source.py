@@ -3,6 +3,7 @@
 
 import copy
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -263,6 +264,50 @@ def test_repr(source_class):
     assert repr(source) == f"{name}(key=(1, 2), counter=(3, 4, 5, 6)) at position 77"
 
 
+class Forgetful(fd.Xoshiro256PlusPlus):
+    def __init__(self):
+        pass
+
+
+def test_a_source_that_was_not_made_gives_nothing(source_class):
+    calls = (
+        lambda source, out: fd.dropout(np.ones(3), rng=source, out=out),
+        lambda source, out: fd.dropout_mask(3, rng=source),
+        lambda source, out: fd.bernoulli(3, 0.5, rng=source),
+        lambda source, out: fd.gaussian_dropout(np.ones(3), rng=source, out=out),
+        lambda source, out: source.state,
+        lambda source, out: source.position,
+        lambda source, out: source.key,
+        lambda source, out: source.counter,
+        lambda source, out: setattr(source, "position", 3),
+        lambda source, out: setattr(source, "state", source_class(1).state),
+        lambda source, out: source.jumped(),
+        lambda source, out: pickle.dumps(source),
+        lambda source, out: repr(source),
+        lambda source, out: source.random_raw(),
+        lambda source, out: source.spawn(1),
+        lambda source, out: np.random.Generator(source),
+    )
+    for source in (Forgetful(), source_class.__new__(source_class), Source.__new__(Source)):
+        out = np.full(3, 7.0)
+        for index, call in enumerate(calls):
+            with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
+                call(source, out)
+            if index < 9:
+                assert "__init__ was not called" in str(caught.value)
+        assert np.all(out == 7.0)
+
+
+def test_a_source_is_made_once(source_class):
+    """Another thread may be drawing from it, and NumPy's Generators know its lock."""
+    source = source_class(4)
+    lock = source.lock
+    with pytest.raises(TypeError, match="again"):
+        source.__init__(5)
+    assert source.lock is lock
+    assert same_state(source.state, source_class(4).state)
+
+
 # --- position and state --------------------------------------------------------------------------
 
 
@@ -342,6 +387,18 @@ def test_state_without_lanes_is_enough(source_class):
     other = source_class(4)
     other.state = state
     assert same_state(other.state, source.state)
+
+
+def test_random_states_give_and_take_states(source_class):
+    """NumPy's RandomState adds a Gaussian of its own, and wants an entry `state`."""
+    rng = np.random.RandomState(source_class(3))
+    rng.standard_normal(3)
+    twins = [pickle.loads(pickle.dumps(rng)), copy.deepcopy(rng)]
+    twins.append(np.random.RandomState(source_class(4)))
+    twins[-1].set_state(rng.get_state(legacy=False))
+    expected = rng.standard_normal(5)
+    for twin in twins:
+        np.testing.assert_array_equal(twin.standard_normal(5), expected)
 
 
 def test_state_of_plain_lists(source_class):
@@ -711,6 +768,76 @@ def test_a_state_that_is_set_holds_after_a_mask_that_was_under_way(source_class)
     source.state = other.state
     thread.join()
     assert fd.dropout_mask(200, 0.3, rng=source) == fd.dropout_mask(200, 0.3, rng=other)
+
+
+def test_spawn_in_threads_gives_no_twins(source_class):
+    """Also where sources share a seed sequence, as copies do."""
+    source = source_class(1)
+    parents = [source, source, copy.copy(source), source.jumped()]
+    assert parents[2].seed_seq is source.seed_seq
+    children, barrier = [], threading.Barrier(4)
+
+    def spawn(parent):
+        barrier.wait()
+        for _ in range(100):
+            children.extend(parent.spawn(1))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=spawn, args=(parent,)) for parent in parents]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len({child.key for child in children}) == len(children) == 400
+
+
+@pytest.mark.parametrize(
+    ("count", "error"), [(-1, ValueError), (2**31, ValueError), (1.0, TypeError), ("2", TypeError)]
+)
+def test_other_numbers_of_children_are_refused(source_class, count, error):
+    source = source_class(1)
+    with pytest.raises(error, match="n_children is"):
+        source.spawn(count)
+    assert source.spawn(0) == []
+    assert source.seed_seq.n_children_spawned == 0
+
+
+def test_what_is_read_of_a_source_is_of_one_moment(source_class):
+    """While another thread sets one state after the other."""
+    source, done, wrong = source_class(key=0), threading.Event(), []
+    states = [source_class(key=word, counter=word).state | {"position": word} for word in (1, 2)]
+    states = [{name: state[name] for name in state if name != "s"} for state in states]
+
+    def change():
+        while not done.is_set():
+            for state in states:
+                source.state = state
+
+    source.state = states[0]
+    thread = threading.Thread(target=change)
+    thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(1000):
+            state, text = source.state, repr(source)
+            words = [(state["key"][0], state["counter"][0], state["position"])]
+            _, (_, _, key, counter, position) = source.__reduce__()
+            words.append((key[0], counter[0], position))
+            words.append(tuple(word for word in (1, 2) if f"key=({word}," in text) * 3)
+            there = source.jumped()
+            words.append((there.key[0], there.counter[0], there.position))
+            if not all(a == b == c for a, b, c in words) or f"position {words[2][0]}" not in text:
+                wrong.append(words)
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+    assert not wrong
 
 
 # --- advancing -----------------------------------------------------------------------------------

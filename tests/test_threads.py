@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Threads change nothing but the time: not results, not sources, and settings are as asked for."""
+"""Threads change nothing but the time: not results, not sources, not the threads of others."""
 
 import itertools
 import os
+import platform
+import signal
 import subprocess
 import sys
 import threading
@@ -11,8 +13,6 @@ import numpy as np
 import pytest
 
 import fastdrop as fd
-from fastdrop import config
-from fastdrop.kernels import _kernels
 
 LARGE = 300_001  # enough for several threads, and no whole tile
 PATIENCE = 60  # seconds until something that should have ended is taken to hang
@@ -283,158 +283,162 @@ def test_other_threads_run_during_a_call(call):
     assert during
 
 
-# ---- settings ------------------------------------------------------------------------------------
-
-REPORT = (
-    "import fastdrop as fd; from fastdrop.kernels import _kernels; "
-    "print(fd.get_num_threads(), _kernels.get_level())"
-)
-VARIABLES = ("FASTDROP_NUM_THREADS", "OMP_NUM_THREADS", "FASTDROP_SIMD")
+# ---- workers are guests --------------------------------------------------------------------------
 
 
-def python(code, **variables):
-    """Run Python with these of the variables and no others."""
-    env = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=env | variables,
+def program(code, *arguments):
+    """Run Python, with no other threads of NumPy's; give the words that it prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
+    assert result.returncode == 0, f"{result.returncode}: {result.stderr}"
+    return result.stdout.split()
 
 
-@pytest.mark.parametrize(
-    ("variables", "threads", "level"),
-    [
-        ({}, None, "auto"),
-        ({"FASTDROP_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, 3, "auto"),
-        ({"OMP_NUM_THREADS": "5,2", "FASTDROP_SIMD": "scalar"}, 5, "scalar"),
-        ({"FASTDROP_NUM_THREADS": "100", "FASTDROP_SIMD": "auto"}, 100, "auto"),
-    ],
+# Where the floating-point mode is in fenv_t, and bits of it: subnormals are zero; round upwards.
+FLOAT_MODES = {
+    "x86_64": (28, {"flush": 0x8040, "upward": 0x4000}),
+    "aarch64": (0, {"flush": 1 << 24, "upward": 1 << 22}),
+}
+IN_A_MODE = """
+import ctypes, sys, threading
+import numpy as np, fastdrop as fd
+
+offset, bits, starts = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+environment = (ctypes.c_uint8 * 64)()
+fegetenv, fesetenv = ctypes.CDLL(None).fegetenv, ctypes.CDLL(None).fesetenv
+x = np.full(1_000_000, 1e-40, np.float32)
+x[::2] = 0.1
+
+def switch():
+    fegetenv(environment)
+    mode = ctypes.c_uint32.from_buffer(environment, offset)
+    mode.value ^= bits
+    fesetenv(environment)
+
+def results(threads):
+    fd.set_num_threads(threads)
+    y, mask = fd.dropout(x, 1 / 3, rng=1)
+    z, _ = fd.gaussian_dropout(x, 1 / 3, rng=1)
+    return y.tobytes() + z.tobytes() + mask.backward(x).tobytes()
+
+plain = results(1)
+if starts == "caller":
+    results(4)
+else:
+    def start():
+        switch()
+        results(4)
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+same = results(4) == plain
+switch()
+one, many = results(1), results(4)
+switch()
+print(same, one != plain, many == one, results(4) == plain)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in FLOAT_MODES,
+    reason="the floating-point modes of this machine are not known here",
 )
-def test_environment(variables, threads, level):
-    result = python(REPORT, **variables)
-    assert result.returncode == 0, result.stderr
-    levels = fd.simd_levels()
-    assert result.stdout.split() == [
-        str(config._usable_cpus() if threads is None else threads),
-        levels[-1] if level == "auto" else level,
+@pytest.mark.parametrize("starts", ["caller", "another thread in that mode"])
+@pytest.mark.parametrize("mode", ["flush", "upward"])
+def test_workers_compute_in_the_callers_mode(mode, starts):
+    """Whoever starts the pool, results do not depend on the number of threads."""
+    offset, bits = FLOAT_MODES[platform.machine()]
+    assert program(IN_A_MODE, offset, bits[mode], starts) == ["True"] * 4
+
+
+BLOCKED = """
+import os, signal
+import numpy as np, fastdrop as fd
+
+def tasks():
+    return set(os.listdir("/proc/self/task"))
+
+before, own = tasks(), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+fd.set_num_threads(3)
+fd.dropout(np.ones(1_000_000, np.float32))
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
+for task in tasks() - before:
+    with open(f"/proc/self/task/{task}/status") as status:
+        print(*(line.split()[1] for line in status if line.startswith("SigBlk")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what threads block")
+def test_workers_block_signals():
+    """All but those that say what the thread did itself."""
+    words = program(BLOCKED)
+    assert len(words) == 2
+    for word in words:
+        blocked = {number for number in signal.Signals if int(word, 16) >> (number - 1) & 1}
+        assert blocked >= {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD}
+        assert not blocked & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+
+
+WAITS = """
+import os, signal
+import numpy as np, fastdrop as fd
+fd.set_num_threads(3)
+fd.dropout(np.ones(1_000_000, np.float32))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+os.kill(os.getpid(), signal.SIGUSR1)
+print(signal.sigtimedwait({signal.SIGUSR1}, 60).si_signo == signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigtimedwait"), reason="this system has no sigtimedwait")
+def test_workers_leave_signals_to_the_program():
+    """One that the program waits for does not end it in a worker."""
+    assert program(WAITS) == ["True"]
+
+
+SMALL_STACK = """
+import sys, threading
+import numpy as np, fastdrop as fd
+
+x, p = np.ones((97, 101)), np.full(101, 0.3)
+sources = [fd.Xoshiro256PlusPlus(1), fd.Philox4x32(1)]
+for draws in ("bytes", "double", "float"):
+    sources.append(fd.NumPySource(np.random.PCG64(1), draws=draws))
+pairs = [(q, source) for q in (0.1, p) for source in sources]
+kinds = (np.float16, np.float32, np.float64, np.complex64, np.complex128)
+calls = [
+    lambda: [fd.dropout(x.astype(kind), q, rng=s) for kind in kinds for q, s in pairs],
+    lambda: [fd.dropout(x.T[::-2].T, 0.1, rng=s) for s in sources],
+    lambda: [fd.gaussian_dropout(x.astype(kind), 0.1, rng=s) for kind in kinds for s in sources],
+    lambda: [fd.bernoulli(x.shape, q, rng=s) for q, s in pairs],
+    lambda: fd.dropout2d(np.ones((3, 4, 50, 60)), 0.1, rng=1),
+    lambda: fd.drop_block2d(np.ones((3, 4, 25, 26)), 0.1, block_size=5, rng=1),
+    lambda: np.asarray(fd.dropout_mask(x.shape, 0.1, rng=1)[::2, ::-3]),
+    lambda: fd.relu_dropout(x, 0.1, rng=1),
+    lambda: fd.alpha_dropout(x, 0.1, rng=1),
+    lambda: fd.dropout_add(x, x, 0.1, bias=p, rng=1),
+]
+fd.set_num_threads(1)
+for call in calls:
+    call()  # what is imported or made once is not what is asked about
+threading.stack_size(32768)
+for call in calls:
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other smallest stacks")
+def test_threads_with_the_smallest_stack(level):
+    """32 KiB: Python makes no smaller ones."""
+    assert program(f"import fastdrop\nfastdrop.use_simd({level!r}).__enter__()" + SMALL_STACK) == [
+        "done"
     ]
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "words"),
-    [
-        ("FASTDROP_NUM_THREADS", "many", ["'many'", "at least 1"]),
-        ("FASTDROP_SIMD", "mmx", ["'mmx'", "'scalar'", "'auto'"]),
-    ],
-)
-def test_a_bad_environment_is_an_error_at_import(variable, value, words):
-    result = python(REPORT, **{variable: value})
-    assert result.returncode == 1
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("ValueError: ")
-    assert all(word in last for word in (variable, *words))
-
-
-@pytest.fixture
-def environment(monkeypatch):
-    """Set variables and read them again; level and threads are then as before."""
-    level = _kernels.get_level()
-
-    def read(**variables):
-        for name in VARIABLES:
-            monkeypatch.delenv(name, raising=False)
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        config._from_environment()
-        return fd.get_num_threads(), _kernels.get_level()
-
-    yield read
-    _kernels.set_level(level)
-
-
-def test_environment_variables_that_are_obeyed(environment):
-    fastest, cpus = fd.simd_levels()[-1], config._usable_cpus()
-    assert environment() == (cpus, fastest)
-    for level in fd.simd_levels():
-        assert environment(FASTDROP_SIMD=level) == (cpus, level)
-    assert environment(OMP_NUM_THREADS="7") == (7, fastest)
-    assert environment(OMP_NUM_THREADS="7", FASTDROP_NUM_THREADS="2") == (2, fastest)
-    for other in ("", "0", "many", "-2"):  # another package's variable: not ours to refuse
-        assert environment(OMP_NUM_THREADS=other) == (cpus, fastest)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("FASTDROP_NUM_THREADS", "0"),
-        ("FASTDROP_NUM_THREADS", "-1"),
-        ("FASTDROP_NUM_THREADS", "2.5"),
-        ("FASTDROP_NUM_THREADS", "two"),
-        ("FASTDROP_SIMD", "AVX-512"),
-        ("FASTDROP_SIMD", "avx2,sse2"),
-        ("FASTDROP_SIMD", "altivec"),
-    ],
-)
-def test_environment_variables_that_are_refused(environment, variable, value):
-    before = fd.get_num_threads(), _kernels.get_level()
-    with pytest.raises(ValueError, match=variable) as caught:
-        environment(**{variable: value})
-    assert value in str(caught.value)
-    assert "allowed" in str(caught.value)
-    if variable == "FASTDROP_SIMD":
-        assert (fd.get_num_threads(), _kernels.get_level()) == before
-
-
-def test_levels_are_used_inside_their_block_only():
-    outer = _kernels.get_level()
-    for level in fd.simd_levels():
-        with fd.use_simd(level):
-            assert _kernels.get_level() == level
-            with fd.use_simd("auto"):
-                assert _kernels.get_level() == fd.simd_levels()[-1]
-            assert _kernels.get_level() == level
-        assert _kernels.get_level() == outer
-        with pytest.raises(RuntimeError), fd.use_simd(level):
-            raise RuntimeError
-        assert _kernels.get_level() == outer
-
-
-@pytest.mark.parametrize("level", ["", "AVX2", "mmx", "scalar ", "all", None, 2])
-def test_levels_that_are_refused(level):
-    before = _kernels.get_level()
-    with pytest.raises((ValueError, TypeError)) as caught, fd.use_simd(level):
-        pass
-    message = str(caught.value)
-    assert repr(level) in message
-    assert all(repr(name) in message for name in (*fd.simd_levels(), "auto"))
-    assert _kernels.get_level() == before
-
-
-def test_levels():
-    levels = fd.simd_levels()
-    assert isinstance(levels, tuple)
-    assert levels[0] == "scalar"
-    order = ("scalar", "sse2", "avx2", "avx512", "neon")
-    assert levels == tuple(level for level in order if level in levels)
-
-
-def test_show_config(capsys):
-    shown = fd.show_config(mode="dicts")
-    assert capsys.readouterr().out == ""
-    assert shown["version"]["fastdrop"] == fd.__version__
-    assert shown["version"]["numpy"] == np.__version__
-    assert shown["threads"]["most a call"] == str(fd.get_num_threads())
-    assert shown["kernels"]["level"] in fd.simd_levels()
-    assert fd.show_config() is None
-    printed = capsys.readouterr().out
-    for section, entries in shown.items():
-        assert section in printed
-        for entry, value in entries.items():
-            assert entry in printed
-            assert str(value) in printed
-    with pytest.raises(ValueError, match="'json'"):
-        fd.show_config(mode="json")

@@ -2,6 +2,7 @@
 # Design: contiguous arrays go to the engine as they are, on all threads. Everything else
 # (strides, orders, byte orders) is NumPy's business: np.nditer hands out contiguous pieces in
 # C order, and the engine takes those one by one.
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
@@ -334,6 +335,7 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
         buffersize=PIECE,
     ) as pieces:
         for part in pieces:
+            PyErr_CheckSignals()
             piece = part[0]
             n = cnp.PyArray_SIZE(piece)
             arrays.x = <const char *>cnp.PyArray_DATA(piece)

@@ -6,9 +6,9 @@ cdef extern from "numpy/random/bitgen.h" nogil:
     ctypedef struct bitgen_t:
         void *state
         uint64_t (*next_uint64)(void *state) noexcept nogil
-        uint32_t (*next_uint32)(void *state)
-        double (*next_double)(void *state)
-        uint64_t (*next_raw)(void *state)
+        uint32_t (*next_uint32)(void *state) noexcept nogil
+        double (*next_double)(void *state) noexcept nogil
+        uint64_t (*next_raw)(void *state) noexcept nogil
 
 
 cdef extern from "kernels.h" nogil:
@@ -224,6 +224,12 @@ cdef extern from "engine/gather.h" nogil:
         int64_t stride[64]
 
 
+cdef extern from "engine/shared.h" nogil:
+    size_t fd_shared_read(const size_t *number)
+    void fd_shared_write(size_t *number, size_t value)
+    bint fd_shared_take(size_t *flag)
+
+
 cdef extern from "engine/stream.h" nogil:
     ctypedef struct fd_stream:
         fd_source source
@@ -234,30 +240,36 @@ cdef extern from "engine/stream.h" nogil:
 # The engine, for the other compiled modules: they hold no machine code of their own.
 cdef const fd_kernels *active_kernels() noexcept nogil
 cdef size_t thread_count() noexcept nogil
+# The forks between the process that imported this and this one, those without Python's help too.
+cdef size_t fork_count() noexcept nogil
 # Whether arrays of `size` bytes do not fit into the last-level cache together, and y is none of
 # the others.
 cdef bint are_past_caches(const fd_arrays *arrays, size_t size) noexcept nogil
 cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
                      size_t n, fd_arrays arrays) noexcept nogil
-cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
-                    fd_arrays arrays) noexcept nogil
-cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
-                       fd_arrays arrays) noexcept nogil
+# These, and the next ones that are `except -1`, look for signals in long calls of Python's main
+# thread. They raise what the handler raises, when a part of the work is done.
+cdef int apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
+                   fd_arrays arrays) except -1 nogil
+cdef int gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
+                      fd_arrays arrays) except -1 nogil
 # Writes out the decisions of a seeded mask, or of one with a probability for `each`: the kept or
 # the dropped elements as ones, as bits or as bytes.
-cdef void draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
-                   void *out, fd_cursor *cursor, size_t n, size_t most_threads) noexcept nogil
+cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
+                  void *out, fd_cursor *cursor, size_t n, size_t most_threads) except -1 nogil
+cdef int numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                     uint8_t *kept) except -1 nogil
+cdef int numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                       uint8_t *kept) except -1 nogil
+cdef int numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                      uint8_t *kept) except -1 nogil
+cdef int numpy_normals(bitgen_t *bitgen, size_t n, float deviation,
+                       float *factors) except -1 nogil
 # Packed bits or numbers in another order, or some of them: see gather.h.
 cdef void gather_bits(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil
 cdef void gather_items(const fd_view *view, size_t item, const char *items,
                        char *to) noexcept nogil
 cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil
-cdef void numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                      uint8_t *kept) noexcept nogil
-cdef void numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                        uint8_t *kept) noexcept nogil
-cdef void numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                       uint8_t *kept) noexcept nogil
 cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil
 cdef size_t attention_parts(const fd_attention *attention, bint backward) noexcept nogil
 cdef void attention_part(const fd_attention *attention, bint backward, size_t part,

@@ -3,8 +3,12 @@
 # instruction set), the table in use, the number of threads and the engine; the other compiled
 # modules reach all of it by the cdef functions of the .pxd. The Python functions at the end run
 # single kernels, so that each can be held against its NumPy twin.
+from cpython.exc cimport PyErr_SetString
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memset
+
+import os
+import threading
 
 import numpy as np
 
@@ -18,13 +22,28 @@ cdef extern from "engine/cpu.h" nogil:
     size_t fd_cpu_last_level_cache()
 
 
+cdef extern from "Python.h" nogil:
+    int PyErr_CheckSignals()
+    unsigned long PyThread_get_thread_ident()
+
+
+cdef extern from "engine/interrupt.h" nogil:
+    enum:
+        FD_LONG_CALL
+
+    ctypedef struct fd_interrupt:
+        pass
+
+    fd_interrupt fd_interrupt_of(int (*ask)() noexcept nogil)
+
+
 cdef extern from "engine/tiles.h" nogil:
     void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
                        size_t n, fd_arrays arrays)
-    void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n,
-                  fd_arrays arrays, size_t threads)
-    void fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
-                         fd_arrays arrays, size_t threads)
+    bint fd_apply(const fd_application *application, fd_cursor *cursor, size_t n,
+                  fd_arrays arrays, size_t threads, fd_interrupt *interrupt)
+    bint fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
+                         fd_arrays arrays, size_t threads, fd_interrupt *interrupt)
 
     ctypedef struct fd_drawing:
         const fd_kernels *kernels
@@ -34,7 +53,8 @@ cdef extern from "engine/tiles.h" nogil:
         int bytes
         void *out
 
-    void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
+    bint fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads,
+                 fd_interrupt *interrupt)
 
 
 cdef extern from "engine/attention.h" nogil:
@@ -51,6 +71,7 @@ cdef extern from "engine/gather.h" nogil:
 
 cdef extern from "engine/threads.h" nogil:
     void fd_parallel_handle_fork()
+    size_t fd_fork_count()
 
 
 cdef extern from "engine/stream.h" nogil:
@@ -58,10 +79,14 @@ cdef extern from "engine/stream.h" nogil:
 
 
 cdef extern from "engine/numpy_words.h" nogil:
-    void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
-                        const fd_numpy_limit *limit, uint8_t *kept)
-    void fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept)
-    void fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept)
+    bint fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
+                        const fd_numpy_limit *limit, uint8_t *kept, fd_interrupt *interrupt)
+    bint fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
+                          fd_interrupt *interrupt)
+    bint fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
+                         fd_interrupt *interrupt)
+    bint fd_numpy_normals(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, float deviation,
+                          float *factors, fd_interrupt *interrupt)
 
 
 cdef extern from *:
@@ -80,20 +105,26 @@ cdef extern from *:
 
 cdef const fd_kernels *tables[8]
 cdef int table_count = fd_cpu_tables(tables)
-cdef const fd_kernels *in_use = tables[table_count - 1]
-cdef size_t threads = 1
 cdef size_t last_level_cache = fd_cpu_last_level_cache()
+
+# Read and written by any thread, by fd_shared_read and fd_shared_write only.
+cdef size_t table_in_use = table_count - 1
+cdef size_t most_threads = 1
 
 
 fd_parallel_handle_fork()
 
 
 cdef const fd_kernels *active_kernels() noexcept nogil:
-    return in_use
+    return tables[fd_shared_read(&table_in_use)]
 
 
 cdef size_t thread_count() noexcept nogil:
-    return threads
+    return fd_shared_read(&most_threads)
+
+
+cdef size_t fork_count() noexcept nogil:
+    return fd_fork_count()
 
 
 cdef bint are_past_caches(const fd_arrays *arrays, size_t size) noexcept nogil:
@@ -103,28 +134,98 @@ cdef bint are_past_caches(const fd_arrays *arrays, size_t size) noexcept nogil:
     )
 
 
+# ---- long calls ------------------------------------------------------------------------------
+
+# Python handles signals on its main thread alone. In a forked child that is the one that forked.
+cdef unsigned long main_thread = threading.main_thread().ident
+
+
+def _after_fork_in_child():
+    global main_thread
+    main_thread = PyThread_get_thread_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+cdef int signals_raise() noexcept with gil:
+    """Let Python handle the signals that have come in; return whether a handler raised."""
+    cdef size_t forks = fd_fork_count()
+    if PyErr_CheckSignals():
+        return True
+    if fd_fork_count() != forks:
+        PyErr_SetString(RuntimeError, "a signal handler forked, and the child lacks the threads "
+                                      "that had a part of the call that was interrupted")
+        return True
+    return False
+
+
+cdef fd_interrupt *interrupt_of(fd_interrupt *interrupt, size_t n) noexcept nogil:
+    """Return what a call of ``n`` elements can be interrupted by, or NULL."""
+    if n < FD_LONG_CALL or PyThread_get_thread_ident() != main_thread:
+        return NULL
+    interrupt[0] = fd_interrupt_of(signals_raise)
+    return interrupt
+
+
 cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
                      size_t n, fd_arrays arrays) noexcept nogil:
     fd_apply_part(application, cursor, first, n, arrays)
 
 
-cdef void apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
-                    fd_arrays arrays) noexcept nogil:
-    fd_apply(application, cursor, n, arrays, threads)
+cdef int apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
+                   fd_arrays arrays) except -1 nogil:
+    cdef fd_interrupt interrupt
+    return -fd_apply(application, cursor, n, arrays, thread_count(), interrupt_of(&interrupt, n))
 
 
-cdef void gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
-                       fd_arrays arrays) noexcept nogil:
-    fd_gaussian_all(gaussian, cursor, n, arrays, threads)
+cdef int gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
+                      fd_arrays arrays) except -1 nogil:
+    cdef fd_interrupt interrupt
+    return -fd_gaussian_all(
+        gaussian, cursor, n, arrays, thread_count(), interrupt_of(&interrupt, n)
+    )
 
 
-cdef void draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
-                   void *out, fd_cursor *cursor, size_t n, size_t most_threads) noexcept nogil:
+cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
+                  void *out, fd_cursor *cursor, size_t n, size_t most_threads) except -1 nogil:
+    cdef fd_interrupt interrupt
     cdef fd_drawing drawing
-    drawing.kernels = in_use
+    drawing.kernels = active_kernels()
     drawing.seeded, drawing.each = seeded, each
     drawing.dropped, drawing.bytes, drawing.out = dropped, bytes, out
-    fd_draw(&drawing, cursor, n, most_threads)
+    return -fd_draw(&drawing, cursor, n, most_threads, interrupt_of(&interrupt, n))
+
+
+cdef int numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                     uint8_t *kept) except -1 nogil:
+    cdef fd_interrupt interrupt
+    return -fd_numpy_bytes(active_kernels(), bitgen, n, limit, kept, interrupt_of(&interrupt, n))
+
+
+cdef int numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                       uint8_t *kept) except -1 nogil:
+    cdef fd_interrupt interrupt
+    return -fd_numpy_doubles(bitgen, n, limit, kept, interrupt_of(&interrupt, n))
+
+
+cdef int numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                      uint8_t *kept) except -1 nogil:
+    cdef fd_interrupt interrupt
+    return -fd_numpy_floats(bitgen, n, limit, kept, interrupt_of(&interrupt, n))
+
+
+cdef int numpy_normals(bitgen_t *bitgen, size_t n, float deviation,
+                       float *factors) except -1 nogil:
+    cdef fd_interrupt interrupt
+    return -fd_numpy_normals(
+        active_kernels(), bitgen, n, deviation, factors, interrupt_of(&interrupt, n)
+    )
+
+
+cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil:
+    return fd_stream_next(active_kernels(), stream, n)
 
 
 cdef void gather_bits(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil:
@@ -152,25 +253,6 @@ cdef void attention_part(const fd_attention *attention, bint backward, size_t pa
         fd_attention_forward(attention, part, scratch)
 
 
-cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil:
-    return fd_stream_next(in_use, stream, n)
-
-
-cdef void numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                      uint8_t *kept) noexcept nogil:
-    fd_numpy_bytes(in_use, bitgen, n, limit, kept)
-
-
-cdef void numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                        uint8_t *kept) noexcept nogil:
-    fd_numpy_doubles(bitgen, n, limit, kept)
-
-
-cdef void numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                       uint8_t *kept) noexcept nogil:
-    fd_numpy_floats(bitgen, n, limit, kept)
-
-
 # ---- settings --------------------------------------------------------------------------------
 
 def get_levels():
@@ -180,24 +262,22 @@ def get_levels():
 
 def get_level():
     """Return the name of the table in use."""
-    return in_use.name.decode()
+    return active_kernels().name.decode()
 
 
 def set_level(str level):
     """Use the table of that name, one of ``get_levels()``, from now on in every thread."""
-    global in_use
-    in_use = tables[get_levels().index(level)]
+    fd_shared_write(&table_in_use, get_levels().index(level))
 
 
 def get_threads():
     """Return the most threads that one call uses."""
-    return threads
+    return thread_count()
 
 
 def set_threads(size_t n):
     """Use at most ``n`` >= 1 threads in one call."""
-    global threads
-    threads = n
+    fd_shared_write(&most_threads, n)
 
 
 def get_build():
@@ -248,7 +328,7 @@ def fill(str source, key, counter, uint64_t step, size_t steps):
     cdef fd_lanes lanes
     cdef cnp.ndarray out = np.empty(64 * steps, np.uint8)
     memset(&lanes, 0, sizeof(lanes))
-    in_use.fill[<int>SOURCES[source]](
+    active_kernels().fill[<int>SOURCES[source]](
         &identity, &lanes, step, steps, <uint8_t *>cnp.PyArray_DATA(out)
     )
     return out
@@ -269,7 +349,7 @@ def decide(str source, key, counter, uint64_t position, lengths, uint64_t value,
         if n > FD_TILE:
             raise ValueError("at most 8192 elements")
         kept = np.zeros(FD_TILE // 8 + FD_PADDING, np.uint8)
-        in_use.decide[<int>SOURCES[source]](
+        active_kernels().decide[<int>SOURCES[source]](
             &identity, &lanes, position, n, value, &ties, <uint8_t *>cnp.PyArray_DATA(kept), NULL
         )
         position += n
@@ -284,15 +364,17 @@ def threshold(bytes stream, size_t n, uint64_t value, key, counter, uint64_t pos
     cdef cnp.ndarray out = np.zeros(FD_TILE // 8 + FD_PADDING, np.uint8)
     if n > FD_TILE or <size_t>len(stream) < n:
         raise ValueError("at most 8192 elements, with a byte for each")
-    in_use.threshold(<const uint8_t *><char *>padded, n, value, &identity, position,
-                     <uint8_t *>cnp.PyArray_DATA(out))
+    active_kernels().threshold(
+        <const uint8_t *><char *>padded, n, value, &identity, position,
+        <uint8_t *>cnp.PyArray_DATA(out)
+    )
     return out[: (n + 7) // 8]
 
 
 def probabilities(cnp.ndarray values):
     """Return a copy of float64 numbers, and whether all are in [0, 1]."""
     cdef cnp.ndarray out = np.empty(values.size)
-    cdef bint right = in_use.probabilities(
+    cdef bint right = active_kernels().probabilities(
         <const double *>cnp.PyArray_DATA(values), <size_t>values.size,
         <double *>cnp.PyArray_DATA(out)
     )
@@ -302,8 +384,10 @@ def probabilities(cnp.ndarray values):
 def heads(cnp.ndarray values, str meaning):
     """Return the bytes that decide about the elements with these p or keep_prob."""
     cdef cnp.ndarray out = np.empty(values.size, np.uint8)
-    in_use.heads(<const double *>cnp.PyArray_DATA(values), <size_t>values.size,
-                 <fd_meaning><int>MEANINGS[meaning], <uint8_t *>cnp.PyArray_DATA(out))
+    active_kernels().heads(
+        <const double *>cnp.PyArray_DATA(values), <size_t>values.size,
+        <fd_meaning><int>MEANINGS[meaning], <uint8_t *>cnp.PyArray_DATA(out)
+    )
     return out
 
 
@@ -314,8 +398,10 @@ def compare(bytes stream, bytes heads):
     cdef cnp.ndarray kept = np.empty(n // 8 + 8, np.uint8), equal = np.empty(n // 8 + 8, np.uint8)
     if <size_t>len(heads) != n:
         raise ValueError("a head for each byte")
-    in_use.compare(<const uint8_t *><char *>padded_stream, <const uint8_t *><char *>padded_heads, n,
-                   <uint8_t *>cnp.PyArray_DATA(kept), <uint8_t *>cnp.PyArray_DATA(equal))
+    active_kernels().compare(
+        <const uint8_t *><char *>padded_stream, <const uint8_t *><char *>padded_heads, n,
+        <uint8_t *>cnp.PyArray_DATA(kept), <uint8_t *>cnp.PyArray_DATA(equal)
+    )
     return kept[: (n + 7) // 8], equal[: (n + 7) // 8]
 
 
@@ -325,8 +411,10 @@ def digits(key, counter, uint64_t position, cnp.ndarray index):
     cdef size_t n = index.size
     cdef cnp.ndarray padded = np.zeros(n + 8, np.uint16), out = np.empty(n + 8, np.uint64)
     padded[:n] = index
-    in_use.digits(&identity, position, <const uint16_t *>cnp.PyArray_DATA(padded), n,
-                  <uint64_t *>cnp.PyArray_DATA(out))
+    active_kernels().digits(
+        &identity, position, <const uint16_t *>cnp.PyArray_DATA(padded), n,
+        <uint64_t *>cnp.PyArray_DATA(out)
+    )
     return out[:n]
 
 
@@ -334,7 +422,7 @@ def factors(cnp.ndarray values, str meaning, str dtype):
     """Return the factors that p, keep_prob or factors are to arrays of ``dtype``."""
     wide = np.float64 if dtype == "float64" else np.float32
     cdef cnp.ndarray out = np.empty(values.size, wide)
-    in_use.factors[<int>DTYPES[dtype]](
+    active_kernels().factors[<int>DTYPES[dtype]](
         <const double *>cnp.PyArray_DATA(values), <size_t>values.size,
         <fd_meaning><int>MEANINGS[meaning], cnp.PyArray_DATA(out)
     )
@@ -355,7 +443,8 @@ def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndar
     operands.other = NULL if other is None else cnp.PyArray_DATA(other)
     operands.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
     operands.factors = NULL if factors is None else cnp.PyArray_DATA(factors)
-    (in_use.apply_past_caches[code][dtype] if past_caches else in_use.apply[code][dtype])(
+    cdef const fd_kernels *kernels = active_kernels()
+    (kernels.apply_past_caches[code][dtype] if past_caches else kernels.apply[code][dtype])(
         <uint8_t *>cnp.PyArray_DATA(kept), cnp.PyArray_DATA(x), &operands, <size_t>x.size,
         cnp.PyArray_DATA(out)
     )
@@ -372,13 +461,15 @@ def normal(bytes stream, size_t n, float deviation):
     """Return the float32 factors of ``n`` elements, from the first ``4 * n`` bytes."""
     cdef bytes padded = padded_words(stream, n)
     cdef cnp.ndarray out = np.empty(n + FD_NORMALS, np.float32)
-    in_use.normal(<const uint8_t *><char *>padded, n, deviation, <float *>cnp.PyArray_DATA(out))
+    active_kernels().normal(
+        <const uint8_t *><char *>padded, n, deviation, <float *>cnp.PyArray_DATA(out)
+    )
     return out[:n]
 
 
 def multiply(cnp.ndarray factors, cnp.ndarray x, cnp.ndarray out):
     """Write ``x * factors``; all are flat and contiguous, and ``out`` may be ``x``."""
-    in_use.multiply[<int>DTYPES[x.dtype.name]](
+    active_kernels().multiply[<int>DTYPES[x.dtype.name]](
         <const float *>cnp.PyArray_DATA(factors), cnp.PyArray_DATA(x), <size_t>x.size,
         cnp.PyArray_DATA(out)
     )
@@ -387,7 +478,7 @@ def multiply(cnp.ndarray factors, cnp.ndarray x, cnp.ndarray out):
 def multiply_normal(bytes stream, float deviation, cnp.ndarray x, cnp.ndarray out):
     """Write x times the factors of the first ``4 * x.size`` bytes; otherwise as `multiply`."""
     cdef bytes padded = padded_words(stream, x.size)
-    in_use.multiply_normal[<int>DTYPES[x.dtype.name]](
+    active_kernels().multiply_normal[<int>DTYPES[x.dtype.name]](
         <const uint8_t *><char *>padded, deviation, cnp.PyArray_DATA(x), <size_t>x.size,
         cnp.PyArray_DATA(out)
     )
@@ -396,7 +487,9 @@ def multiply_normal(bytes stream, float deviation, cnp.ndarray x, cnp.ndarray ou
 def unpack(cnp.ndarray bits, size_t n):
     """Return ``n`` bytes of 0 or 1 from packed bits."""
     cdef cnp.ndarray out = np.empty(n, np.uint8)
-    in_use.unpack(<const uint8_t *>cnp.PyArray_DATA(bits), n, <uint8_t *>cnp.PyArray_DATA(out))
+    active_kernels().unpack(
+        <const uint8_t *>cnp.PyArray_DATA(bits), n, <uint8_t *>cnp.PyArray_DATA(out)
+    )
     return out
 
 
@@ -406,7 +499,7 @@ def softmax(cnp.ndarray scores, cnp.ndarray kept, size_t at):
     Their number is a multiple of 16; the packed ``kept`` has 2 bytes more than bits.
     """
     cdef fd_softmax row
-    in_use.softmax[<int>DTYPES[scores.dtype.name]](
+    active_kernels().softmax[<int>DTYPES[scores.dtype.name]](
         cnp.PyArray_DATA(scores), <size_t>scores.size, <const uint8_t *>cnp.PyArray_DATA(kept),
         at, &row
     )
@@ -419,7 +512,7 @@ def softmax_backward(cnp.ndarray scores, cnp.ndarray gradients, cnp.ndarray kept
     cdef fd_softmax row
     row.largest, row.inverse, row.factor = largest, inverse, factor
     row.scale, row.delta = scale, delta
-    in_use.softmax_backward[<int>DTYPES[scores.dtype.name]](
+    active_kernels().softmax_backward[<int>DTYPES[scores.dtype.name]](
         cnp.PyArray_DATA(scores), cnp.PyArray_DATA(gradients), <size_t>scores.size,
         <const uint8_t *>cnp.PyArray_DATA(kept), at, &row
     )

@@ -3,8 +3,8 @@
 # one is a place in a stream, of which an element takes four bytes; its factors are made again
 # whenever they are needed. A stored one has its factors.
 from libc.math cimport sqrt
-from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint64_t
+from libc.string cimport memset
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from fastdrop.kernels._kernels cimport (
     fd_arrays,
     fd_cursor,
     fd_gaussian,
-    fd_kernels,
     fd_seeded,
     gaussian_all,
 )
@@ -36,15 +35,6 @@ from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
-
-
-cdef extern from "common.h" nogil:
-    uint64_t little_endian "FD_LE64"(uint64_t word)
-
-
-# Words of a sequential source that are turned into factors at once.
-cdef enum:
-    CHUNK = 1024
 
 
 cdef class GaussianMask:
@@ -326,25 +316,6 @@ cdef tuple plain_room(ndarray x, ndarray y):
     return copy, copy
 
 
-cdef ndarray drawn_factors(NumPySource source, tuple shape, double deviation):
-    """Return the factors of a sequential source: two elements a word, the low half first."""
-    cdef ndarray factors = np.empty(shape, np.float32)
-    cdef size_t done = 0, count, i, n = factors.size
-    cdef const fd_kernels *kernels = active_kernels()
-    cdef float *to = <float *>cnp.PyArray_DATA(factors)
-    cdef uint64_t[CHUNK] words
-    cdef float[2 * CHUNK] made
-    with source.bit_generator.lock, nogil:
-        while done < n:
-            count = min(<size_t>(2 * CHUNK), n - done)
-            for i in range((count + 1) // 2):
-                words[i] = little_endian(source.bitgen.next_uint64(source.bitgen.state))
-            kernels.normal(<const uint8_t *>words, count, <float>deviation, made)
-            memcpy(to + done, made, count * sizeof(float))
-            done += count
-    return factors
-
-
 def gaussian(x, out, double p, source):
     """Return (y, mask) of a newly drawn Gaussian mask; all checks come before the draw."""
     cdef ndarray from_ = as_input(x)
@@ -359,7 +330,9 @@ def gaussian(x, out, double p, source):
     if isinstance(source, Source):
         (<Source>source).reserve(4 * <uint64_t>mask.size, &mask.seeded, &cursor)
     else:
-        mask.factors = drawn_factors(source, mask.shape, mask.deviation)
+        factors = np.empty(mask.shape, np.float32)
+        (<NumPySource>source).draw_normals(factors.size, <float>mask.deviation, factors)
+        mask.factors = factors
     mask.run(from_, to, room, &cursor)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)

@@ -6,6 +6,7 @@
 #
 # `strides` (in decisions) is None unless a window of a seeded mask skipped some: whatever is not
 # one contiguous range of decisions is packed before it is applied.
+from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isinf
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
@@ -644,6 +645,7 @@ cdef class Mask:
         reach = [(length - 1) * stride for length, stride in zip(out.shape, strides, strict=True)]
         if out.size == 0:
             return 0
+        PyErr_CheckSignals()
         low = offset + sum(min(step, 0) for step in reach)
         span = 1 + sum(abs(step) for step in reach)
         if span <= SPAN:

@@ -3,14 +3,57 @@
 # its own lock, through the C interface, and stored as bits.
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
+import threading
+
 from fastdrop._checks import check_choice
+from fastdrop._fork import renew_in_children
 
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop.kernels._kernels cimport numpy_bytes, numpy_doubles, numpy_floats
+from fastdrop.kernels._kernels cimport (
+    FD_TILE,
+    numpy_bytes,
+    numpy_doubles,
+    numpy_floats,
+    numpy_normals,
+)
 
 cnp.import_array()
+
+
+cdef tuple LOCKS = (type(threading.RLock()), type(threading.Lock()))  # of NumPy, new and old
+
+
+cdef bint is_lock(lock):
+    return type(lock) in LOCKS or (
+        hasattr(type(lock), "__enter__") and hasattr(type(lock), "__exit__")
+    )
+
+
+cdef bitgen_t *bitgen_of(capsule) except? NULL:
+    """Return the C interface that is in a capsule, NULL if a part of it is missing."""
+    cdef bitgen_t *bitgen
+    if not PyCapsule_IsValid(capsule, "BitGenerator"):
+        return NULL
+    bitgen = <bitgen_t *>PyCapsule_GetPointer(capsule, "BitGenerator")
+    if bitgen.next_uint64 == NULL or bitgen.next_uint32 == NULL or bitgen.next_double == NULL:
+        return NULL
+    return bitgen
+
+
+cdef int draw_bits(bitgen_t *bitgen, int kind, size_t n, const fd_numpy_limit *limit,
+                   cnp.uint8_t *bits) except -1 nogil:
+    if kind == 0:
+        return numpy_bytes(bitgen, n, limit, bits)
+    if kind == 1:
+        return numpy_doubles(bitgen, n, limit, bits)
+    return numpy_floats(bitgen, n, limit, bits)
+
+
+# A draw of so few elements is done sooner than the GIL is given and taken.
+cdef enum:
+    SHORT = FD_TILE
 
 
 cdef class NumPySource:
@@ -43,14 +86,21 @@ cdef class NumPySource:
     Raises
     ------
     TypeError
-        If ``bit_generator`` has no capsule and lock.
+        If ``bit_generator`` has no capsule and lock, or no function of NumPy's C interface in its
+        capsule, as one that is written in Python.
     ValueError
         If ``draws`` is another word.
 
     Notes
     -----
     The bit generator's lock is held while a mask is drawn. Its position is the user's: drawing
-    numbers from the same generator between two masks moves it.
+    numbers from the same generator between two masks moves it. Capsule and lock are those that it
+    has when the source is made.
+
+    Ctrl-C ends a long draw in the middle: the bit generator has then given a part of the words.
+
+    A forked child can draw even if another thread of its parent was drawing at the fork. Its bit
+    generator is then in the middle of that draw.
 
     Examples
     --------
@@ -65,31 +115,57 @@ cdef class NumPySource:
     """
 
     def __init__(self, bit_generator, draws="bytes"):
+        if self.bitgen != NULL:  # another thread may be drawing
+            raise TypeError("__init__ was called again, but a NumPySource cannot be changed")
         for attribute in ("bit_generator", "_bit_generator"):  # Generator, RandomState
             bit_generator = getattr(bit_generator, attribute, bit_generator)
         capsule = getattr(bit_generator, "capsule", None)
-        if not PyCapsule_IsValid(capsule, "BitGenerator") or not hasattr(bit_generator, "lock"):
+        lock = getattr(bit_generator, "lock", None)
+        cdef bitgen_t *bitgen = bitgen_of(capsule)
+        if bitgen == NULL or not is_lock(lock):
             raise TypeError(
                 f"bit_generator is a {type(bit_generator).__name__}; allowed are NumPy's "
                 "BitGenerator, Generator, RandomState and objects with their capsule and lock"
             )
         self.draws = check_choice("draws", draws, ("bytes", "double", "float"))
-        self.bit_generator = bit_generator
-        self.bitgen = <bitgen_t *>PyCapsule_GetPointer(capsule, "BitGenerator")
+        self.bit_generator, self.capsule, self.lock = bit_generator, capsule, lock
+        self.bitgen = bitgen
+
+    cdef int prepare(self, size_t n) except -1:
+        """Check that the source was made, before ``n`` elements are drawn."""
+        if self.bitgen == NULL:
+            raise TypeError(
+                f"{type(self).__name__}.__init__ was not called, or does not call "
+                "NumPySource.__init__; it must"
+            )
+        if n > SHORT:  # other threads may fork meanwhile
+            renew_in_children(self.lock)
+        return 0
 
     cdef int draw(self, size_t n, const fd_numpy_limit *limit, ndarray kept) except -1:
         """Write the ``n`` packed kept bits that come next."""
         cdef cnp.uint8_t *bits = <cnp.uint8_t *>cnp.PyArray_DATA(kept)
-        cdef bitgen_t *bitgen = self.bitgen
-        cdef int kind = "bdf".index(self.draws[0])
-        with self.bit_generator.lock:
-            with nogil:
-                if kind == 0:
-                    numpy_bytes(bitgen, n, limit, bits)
-                elif kind == 1:
-                    numpy_doubles(bitgen, n, limit, bits)
-                else:
-                    numpy_floats(bitgen, n, limit, bits)
+        cdef int kind
+        self.prepare(n)
+        kind = "bdf".index(self.draws[0])
+        with self.lock:
+            if n <= SHORT:
+                draw_bits(self.bitgen, kind, n, limit, bits)
+            else:
+                with nogil:
+                    draw_bits(self.bitgen, kind, n, limit, bits)
+        return 0
+
+    cdef int draw_normals(self, size_t n, float deviation, ndarray factors) except -1:
+        """Write the ``n`` factors of Gaussian dropout that come next, of two elements a word."""
+        cdef float *to = <float *>cnp.PyArray_DATA(factors)
+        self.prepare(n)
+        with self.lock:
+            if n <= SHORT:
+                numpy_normals(self.bitgen, n, deviation, to)
+            else:
+                with nogil:
+                    numpy_normals(self.bitgen, n, deviation, to)
         return 0
 
     def __reduce__(self):

@@ -3,14 +3,26 @@
 # functions of these three, made by the kernels. A mask is drawn in two steps: under the lock its
 # range of positions is reserved, and then its bytes are made without the lock, so that threads
 # that share a source do not wait for each other's masks.
+#
+# The cursor saves the next mask the way to where the last one ended. It is a cache: a thread that
+# would have to wait for it does without.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
+
+import threading
 
 import numpy as np
 
 from numpy.random.bit_generator cimport BitGenerator
 
-from fastdrop._checks import check_jumps, check_position, check_seed, check_words
+from fastdrop._checks import (
+    check_integer,
+    check_jumps,
+    check_position,
+    check_seed,
+    check_words,
+)
+from fastdrop._fork import renew_in_children
 
 from fastdrop.kernels._kernels cimport (
     FD_PHILOX4X32,
@@ -19,10 +31,19 @@ from fastdrop.kernels._kernels cimport (
     active_kernels,
     fd_identity,
     fd_lanes,
+    fd_shared_take,
+    fd_shared_write,
     fd_stream,
     fd_tagged,
+    fork_count,
     stream_next,
 )
+
+cdef object ReentrantLock = type(threading.RLock())
+
+# Of all sources, for several may have one SeedSequence, which counts its children without a lock.
+cdef object spawning = ReentrantLock()
+renew_in_children(spawning)
 
 
 # NumPy's bit-generator interface. Its callers hold the lock.
@@ -39,8 +60,30 @@ cdef double next_double(void *stream) noexcept nogil:
     return <double>(stream_next(<fd_stream *>stream, 8) >> 11) * (1.0 / 9007199254740992.0)
 
 
-cdef object words_of(const uint64_t *halves):
-    return tuple(int(halves[i // 2] >> 32 * (i % 2) & 0xFFFFFFFF) for i in range(4))
+cdef tuple key_of(const fd_identity *identity):
+    return (identity.key[0], identity.key[1])
+
+
+cdef tuple counter_of(const fd_identity *identity):
+    return tuple(int(identity.counter[i // 2] >> 32 * (i % 2) & 0xFFFFFFFF) for i in range(4))
+
+
+cdef object lane_states(const fd_seeded *at):
+    """Return the states of the lanes before the step that contains the position."""
+    cdef fd_lanes lanes
+    cdef int words = 4 if at.source == FD_XOSHIRO256PLUSPLUS else 2
+    memset(&lanes, 0, sizeof(lanes))
+    active_kernels().fill[<int>at.source](&at.identity, &lanes, at.position // 64, 0, NULL)
+    return np.array(
+        [[lanes.word[word][lane] for word in range(words)] for lane in range(8)], np.uint64
+    )
+
+
+def new_in_children():
+    """Return a source of which each forked child has another: its key is then changed."""
+    cdef Source source = Xoshiro256PlusPlus()
+    source.key_ends = fork_count() + 1
+    return source
 
 
 def rebuild(cls, seed_seq, key, counter, position):
@@ -58,6 +101,8 @@ cdef class Source(BitGenerator):
     """
 
     def __init__(self, seed=None, *, key=None, counter=None):
+        if self.acquire is not None:  # another thread may be drawing
+            raise TypeError("__init__ was called again; a source is changed by its state")
         if key is None and counter is None:
             seed_seq = check_seed(seed)
             words = [int(word) for word in seed_seq.generate_state(4)]
@@ -71,8 +116,9 @@ cdef class Source(BitGenerator):
             counter_words = check_words("counter", 0 if counter is None else counter, 4)
             seed_seq = np.random.SeedSequence([*key_words, *counter_words])
         BitGenerator.__init__(self, seed_seq)
-        memset(&self.stream, 0, sizeof(self.stream))
-        memset(&self.cursor, 0, sizeof(self.cursor))
+        if type(self.lock) is not ReentrantLock:  # before NumPy 2.4
+            self.lock = ReentrantLock()
+        renew_in_children(self.lock)
         for i in range(2):
             self.stream.identity.key[i] = key_words[i]
             self.stream.identity.counter[i] = (
@@ -100,29 +146,62 @@ cdef class Source(BitGenerator):
         self.acquire = self.lock.acquire
         self.release = self.lock.release
 
+    cdef object made_lock(self):
+        """Return the lock, after a check that there is one."""
+        if self.acquire is None:
+            raise TypeError(
+                f"{type(self).__name__}.__init__ was not called, or does not call "
+                "Source.__init__; it must"
+            )
+        return self.lock
+
     cdef int reserve(self, uint64_t n, fd_seeded *seeded, fd_cursor *cursor) except -1:
         """Take the next ``n`` positions: where they start, as a seeded mask and a cursor."""
-        cdef uint64_t position
+        if self.acquire is None:
+            self.made_lock()
+        if self.key_ends and self.key_ends <= fork_count():
+            self.change_key()
         self.acquire()
-        position = self.stream.position
-        if n > <uint64_t>0xFFFFFFFFFFFFFFFF - position:
+        seeded[0] = self.at(self.stream.position)
+        if n > <uint64_t>0xFFFFFFFFFFFFFFFF - seeded.position:
             self.release()
             raise OverflowError(
-                f"{n} positions from {position} on would pass the end of the source; "
+                f"{n} positions from {seeded.position} on would pass the end of the source; "
                 "allowed are positions below 2**64"
             )
-        self.stream.position = position + n
+        self.stream.position += n
         self.release()
-        seeded[0] = self.at(position)
-        cursor[0] = self.cursor
+        if not self.resume(&seeded.identity, cursor):
+            memset(cursor, 0, sizeof(fd_cursor))
         return 0
 
-    cdef void leave(self, const fd_seeded *seeded, const fd_cursor *cursor) noexcept:
-        """Keep where a mask ended, unless the source is another by now."""
-        if memcmp(&seeded.identity, &self.stream.identity, sizeof(fd_identity)) == 0:
-            self.cursor = cursor[0]
+    cdef int change_key(self) except -1:
+        """Take a key from the operating system, and another one after the next fork."""
+        cdef Source other = type(self)()
+        self.acquire()
+        self.stream, self.ties = other.stream, other.ties
+        self.key_ends = fork_count() + 1
+        self.release()
+        return 0
 
-    cdef fd_seeded at(self, uint64_t position):
+    cdef bint resume(self, const fd_identity *identity, fd_cursor *cursor) noexcept:
+        """Give the cursor where the last mask ended, if it is of that stream and free."""
+        cdef bint fits
+        if not fd_shared_take(&self.cursor_taken):
+            return False
+        fits = memcmp(&self.cursor_of, identity, sizeof(fd_identity)) == 0
+        if fits:
+            cursor[0] = self.cursor
+        fd_shared_write(&self.cursor_taken, 0)
+        return fits
+
+    cdef void leave(self, const fd_seeded *seeded, const fd_cursor *cursor) noexcept:
+        """Keep where a mask ended, for the next one."""
+        if fd_shared_take(&self.cursor_taken):
+            self.cursor, self.cursor_of = cursor[0], seeded.identity
+            fd_shared_write(&self.cursor_taken, 0)
+
+    cdef fd_seeded at(self, uint64_t position) noexcept:
         """Return the seeded mask that starts there; its threshold is yet to be set."""
         cdef fd_seeded seeded
         memset(&seeded, 0, sizeof(seeded))
@@ -132,37 +211,37 @@ cdef class Source(BitGenerator):
         seeded.position = position
         return seeded
 
+    cdef fd_seeded here(self) except *:
+        """Return the one that would come next, when no other thread is drawing."""
+        cdef fd_seeded seeded
+        self.made_lock()
+        self.acquire()
+        seeded = self.at(self.stream.position)
+        self.release()
+        return seeded
+
     @property
     def key(self):
         """The two 32-bit words of the key, as a tuple of ints."""
-        return (self.stream.identity.key[0], self.stream.identity.key[1])
+        cdef fd_seeded here = self.here()
+        return key_of(&here.identity)
 
     @property
     def counter(self):
         """The four 32-bit words of the counter, lowest first, as a tuple of ints."""
-        return words_of(self.stream.identity.counter)
+        cdef fd_seeded here = self.here()
+        return counter_of(&here.identity)
 
     @property
     def position(self):
         """Position in the stream, in bytes, which are elements: an int in [0, 2**64). Settable."""
-        return self.stream.position
+        return self.here().position
 
     @position.setter
     def position(self, value):
         position = check_position(value)
-        with self.lock:
+        with self.made_lock():
             self.stream.position = position
-
-    cdef object lane_states(self, uint64_t position):
-        cdef fd_lanes lanes
-        cdef int words = 4 if self.stream.source == FD_XOSHIRO256PLUSPLUS else 2
-        memset(&lanes, 0, sizeof(lanes))
-        active_kernels().fill[<int>self.stream.source](
-            &self.stream.identity, &lanes, position // 64, 0, NULL
-        )
-        return np.array(
-            [[lanes.word[word][lane] for word in range(words)] for lane in range(8)], np.uint64
-        )
 
     @property
     def state(self):
@@ -170,23 +249,25 @@ cdef class Source(BitGenerator):
 
         The xorshift family adds ``s``, the (8, k) uint64 array of the states of its lanes before
         the 64-byte step that contains the position. It is derived from the others: setting a
-        state whose ``s`` contradicts them is a ValueError.
+        state whose ``s`` contradicts them is a ValueError. NumPy's RandomState takes no state
+        without an entry ``state``, which is an empty dict here. Both may be left out.
         """
-        with self.lock:  # a Generator may be drawing from it, without the GIL
-            position = self.stream.position
+        cdef fd_seeded here = self.here()
         state = {
             "bit_generator": type(self).__name__,
-            "key": self.key,
-            "counter": self.counter,
-            "position": position,
+            "key": key_of(&here.identity),
+            "counter": counter_of(&here.identity),
+            "position": here.position,
+            "state": {},
         }
-        if self.stream.source != FD_PHILOX4X32:
-            state["s"] = self.lane_states(position)
+        if here.source != FD_PHILOX4X32:
+            state["s"] = lane_states(&here)
         return state
 
     @state.setter
     def state(self, value):
         cdef Source other
+        cdef fd_seeded there
         if not isinstance(value, dict):
             raise TypeError(f"state is a {type(value).__name__}; allowed are dicts")
         name = type(self).__name__
@@ -202,16 +283,47 @@ cdef class Source(BitGenerator):
             )
         other = type(self)(key=value["key"], counter=value["counter"])
         other.position = value["position"]
-        if "s" in value and other.stream.source != FD_PHILOX4X32:
-            if not np.array_equal(value["s"], other.lane_states(other.stream.position)):
+        there = other.here()
+        if "s" in value and there.source != FD_PHILOX4X32:
+            if not np.array_equal(value["s"], lane_states(&there)):
                 raise ValueError(
                     "state['s'] contradicts key, counter and position; allowed are the lane "
                     "states that these three give, or no 's'"
                 )
-        with self.lock:
+        with self.made_lock():
             self.stream = other.stream
             self.ties = other.ties
-            memset(&self.cursor, 0, sizeof(self.cursor))
+
+    def spawn(self, n_children):
+        """Return new sources of the same class, from children of the seed sequence.
+
+        Parameters
+        ----------
+        n_children : int
+            How many; spawning again gives others, in whatever thread.
+
+        Returns
+        -------
+        sources : list of Source
+            Independent of this one, and of each other.
+
+        Raises
+        ------
+        TypeError
+            If the seed sequence cannot spawn, or ``n_children`` is not an integer.
+        ValueError
+            If it is negative.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> a, b = fd.Xoshiro256PlusPlus(1).spawn(2)
+        >>> a.key == b.key
+        False
+        """
+        count = check_integer("n_children", n_children, 0, 2**31, "in [0, 2**31)")
+        with spawning:
+            return BitGenerator.spawn(self, count)
 
     def jumped(self, jumps=1):
         """Return a new source whose counter is ``jumps`` * 2**64 further on.
@@ -235,22 +347,24 @@ cdef class Source(BitGenerator):
         (0, 0, 2, 0)
         """
         jumps = check_jumps(jumps)
+        cdef fd_seeded here = self.here()
+        counter = sum(word << 32 * i for i, word in enumerate(counter_of(&here.identity)))
         cdef Source source = type(self)(
-            key=self.key,
-            counter=sum(word << 32 * i for i, word in enumerate(self.counter))
-            + (jumps << 64)
-            & (1 << 128) - 1,
+            key=key_of(&here.identity), counter=counter + (jumps << 64) & (1 << 128) - 1
         )
-        source.stream.position = self.stream.position
+        source.stream.position = here.position
         return source
 
     def __reduce__(self):
-        return rebuild, (type(self), self._seed_seq, self.key, self.counter, self.position)
+        cdef fd_seeded here = self.here()
+        words = key_of(&here.identity), counter_of(&here.identity)
+        return rebuild, (type(self), self._seed_seq, *words, here.position)
 
     def __repr__(self):
+        cdef fd_seeded here = self.here()
         return (
-            f"{type(self).__name__}(key={self.key}, counter={self.counter}) "
-            f"at position {self.position}"
+            f"{type(self).__name__}(key={key_of(&here.identity)}, "
+            f"counter={counter_of(&here.identity)}) at position {here.position}"
         )
 
 

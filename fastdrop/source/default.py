@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From the ``rng`` argument to a source."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,21 +9,11 @@ from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_seed
 from fastdrop.source._numpy_source import NumPySource
-from fastdrop.source._source import Source, Xoshiro256PlusPlus
+from fastdrop.source._source import Source, Xoshiro256PlusPlus, new_in_children
 
 __all__ = ["as_source"]
 
-_default = Xoshiro256PlusPlus()
-
-
-def _rekey() -> None:
-    """Give a forked child a default source of its own."""
-    global _default
-    _default = Xoshiro256PlusPlus()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_rekey)
+_default = new_in_children()
 
 
 def as_source(rng: Any = None) -> Source | NumPySource:

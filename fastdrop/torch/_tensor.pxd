@@ -23,4 +23,4 @@ cdef class TensorMask:
     cdef int run(self, fd_application *application, size_t x, size_t other, size_t y, size_t n,
                  int code, size_t threads) except -1
     cdef ndarray draw_bits(self)
-    cdef void draw(self, void *out, size_t n, bint bytes_) noexcept
+    cdef int draw(self, void *out, size_t n, bint bytes_) except -1

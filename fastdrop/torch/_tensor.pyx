@@ -243,12 +243,13 @@ cdef class TensorMask:
         """Write the ``n`` decisions as bytes, 1 where kept, to the address ``out``."""
         self.draw(<void *>out, n, True)
 
-    cdef void draw(self, void *out, size_t n, bint bytes_) noexcept:
+    cdef int draw(self, void *out, size_t n, bint bytes_) except -1:
         # On this thread: the pool of the package would fight PyTorch's for the cores.
         cdef fd_cursor cursor
         memset(&cursor, 0, sizeof(cursor))
         with nogil:
             draw_all(&self.seeded, NULL, False, bytes_, out, &cursor, n, 1)
+        return 0
 
 
 cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple broadcast):

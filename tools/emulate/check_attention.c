@@ -256,7 +256,7 @@ is_the_formula(const problem *of, const fd_kernels *kernels, const void *all)
     const fd_drawing drawing = {.kernels = kernels, .seeded = &seeded, .out = kept};
     fd_cursor cursor = {.has_last = 0};
     int same = 1;
-    fd_draw(&drawing, &cursor, n, 1);
+    fd_draw(&drawing, &cursor, n, 1, NULL);
     for (int i = 0; i < TENSORS; i++) {
         tensors[i] = allocate(size_of(of, i) * size);
         fill(of, tensors[i], size_of(of, i), (uint32_t)i);

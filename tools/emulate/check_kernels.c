@@ -331,7 +331,7 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
         }
         drawing.each = &probabilities;
     }
-    fd_draw(&drawing, &cursor, v->n, 3);
+    fd_draw(&drawing, &cursor, v->n, 3, NULL);
     free(values);
 }
 

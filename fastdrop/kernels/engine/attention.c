@@ -122,7 +122,7 @@ draw_kept(const fd_attention *attention, const block *part, uint8_t *kept)
     fd_cursor cursor = {.has_last = 0};
     const fd_drawing drawing = {.kernels = attention->kernels, .seeded = &seeded, .out = kept};
     seeded.position += first * attention->keys;
-    fd_draw(&drawing, &cursor, (part->rows - 1) * attention->keys + part->columns, 1);
+    fd_draw(&drawing, &cursor, (part->rows - 1) * attention->keys + part->columns, 1, NULL);
 }
 
 /* scale * query key^T + bias. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Masks whose every bit comes from a NumPy bit generator, through its C interface. The caller
- * holds the generator's lock.
+ * holds the generator's lock. All return whether they were told to stop; the generator has then
+ * given a part of the words.
  */
 #ifndef FD_NUMPY_WORDS_H
 #define FD_NUMPY_WORDS_H
@@ -20,11 +21,17 @@ typedef struct {
 
 /* draws="bytes": 1 + ceil(n / 8) words, the first of which keys the tie digits. `kept` has
  * FD_PADDING bytes to spare. */
-void fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
-                    const fd_numpy_limit *limit, uint8_t *kept);
+int fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n,
+                   const fd_numpy_limit *limit, uint8_t *kept, fd_interrupt *interrupt);
 
 /* draws="double" and "float": kept[i] = (next uniform) >= p, as the NumPy idiom decides. */
-void fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept);
-void fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept);
+int fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
+                     fd_interrupt *interrupt);
+int fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
+                    fd_interrupt *interrupt);
+
+/* Factors of Gaussian dropout: two of a word, the low half first. */
+int fd_numpy_normals(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, float deviation,
+                     float *factors, fd_interrupt *interrupt);
 
 #endif

@@ -9,14 +9,15 @@
 
 enum { FD_STREAM_CHUNK_STEPS = 16, FD_STREAM_CHUNK = FD_STREAM_CHUNK_STEPS * FD_STEP };
 
-/* The chunk of bytes around the position is a cache: no part of the value. */
+/* The chunk of bytes around the position is a cache: no part of the value. A fork may find it half
+ * made by another thread, whose work the child does not go on with. */
 typedef struct {
     fd_source source;
     fd_identity identity;
     uint64_t position;
     fd_lanes lanes;
-    uint64_t chunk; /* its bytes start at chunk * FD_STREAM_CHUNK */
-    uint64_t has_chunk;
+    uint64_t made; /* the bytes start at (made - 1) * FD_STREAM_CHUNK; 0: they and the lanes are
+                      worth nothing */
     uint8_t bytes[FD_STREAM_CHUNK];
 } fd_stream;
 

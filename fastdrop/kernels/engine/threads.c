@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L
+
 #include "threads.h"
 
-#include <stdint.h>
+#include "float_mode.h"
 
 #ifdef _WIN32
 
@@ -15,12 +17,15 @@ typedef CONDITION_VARIABLE signal_type;
 #define lock_take(lock) AcquireSRWLockExclusive(lock)
 #define lock_give(lock) ReleaseSRWLockExclusive(lock)
 #define signal_wait(signal, lock) SleepConditionVariableSRW(signal, lock, INFINITE, 0)
+#define signal_wait_shortly(signal, lock) SleepConditionVariableSRW(signal, lock, FD_ASK_EVERY, 0)
 #define signal_one(signal) WakeConditionVariable(signal)
 #define signal_all(signal) WakeAllConditionVariable(signal)
 
 #else
 
 #include <pthread.h>
+#include <signal.h>
+#include <time.h>
 
 typedef pthread_mutex_t lock_type;
 typedef pthread_cond_t signal_type;
@@ -31,6 +36,18 @@ typedef pthread_cond_t signal_type;
 #define signal_wait(signal, lock) pthread_cond_wait(signal, lock)
 #define signal_one(signal) pthread_cond_signal(signal)
 #define signal_all(signal) pthread_cond_broadcast(signal)
+
+/* Waits, but not for much longer than FD_ASK_EVERY. */
+static void
+signal_wait_shortly(signal_type *signal, lock_type *lock)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += FD_ASK_EVERY * 1000000L;
+    end.tv_sec += end.tv_nsec / 1000000000L;
+    end.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(signal, lock, &end);
+}
 
 #endif
 
@@ -45,19 +62,35 @@ static struct {
     int busy;       /* a job is under way */
     fd_task run;
     void *context;
+    fd_float_mode mode; /* the caller's */
     size_t tasks, next, unfinished;
 } pool = {.lock = LOCK_INIT, .work = SIGNAL_INIT, .done = SIGNAL_INIT};
 
+/* On a worker: the mode is the caller's, and then the thread's own again. */
+static void
+run_as_guest(fd_task run, void *context, size_t index, fd_float_mode mode)
+{
+    const fd_float_mode own = fd_float_mode_read();
+    fd_float_mode_write(mode);
+    run(context, index, 0);
+    fd_float_mode_write(own);
+}
+
 /* Takes tasks until none is left. Called, and returns, with the lock held. */
 static void
-work_off(void)
+work_off(int by_caller)
 {
     while (pool.next < pool.tasks) {
         const size_t index = pool.next++;
         const fd_task run = pool.run;
         void *const context = pool.context;
+        const fd_float_mode mode = pool.mode;
         lock_give(&pool.lock);
-        run(context, index);
+        if (by_caller) {
+            run(context, index, 1);
+        } else {
+            run_as_guest(run, context, index, mode);
+        }
         lock_take(&pool.lock);
         if (--pool.unfinished == 0) {
             signal_all(&pool.done);
@@ -70,7 +103,7 @@ worker_loop(void)
 {
     lock_take(&pool.lock);
     for (;;) {
-        work_off();
+        work_off(0);
         signal_wait(&pool.work, &pool.lock);
     }
 }
@@ -101,6 +134,12 @@ fd_parallel_handle_fork(void)
 {
 }
 
+size_t
+fd_fork_count(void)
+{
+    return 0;
+}
+
 #else
 
 static void *
@@ -111,16 +150,35 @@ worker(void *unused)
     return NULL;
 }
 
+/* The signals that a worker does not take: all but those that say what it did itself. A thread
+ * starts with the signals blocked that its maker has blocked. */
+static void
+signals_of_others(sigset_t *signals)
+{
+    const int own[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+    sigfillset(signals);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        sigdelset(signals, own[i]);
+    }
+}
+
 static int
 worker_start(void)
 {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, worker, NULL) != 0) {
+    sigset_t others, before;
+    signals_of_others(&others);
+    pthread_sigmask(SIG_BLOCK, &others, &before);
+    const int failed = pthread_create(&thread, NULL, worker, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
         return 0;
     }
     pthread_detach(thread);
     return 1;
 }
+
+static size_t forks; /* shared */
 
 /* In a forked child only the forking thread is left, and the lock may have been another's. */
 static void
@@ -132,6 +190,7 @@ after_fork_in_child(void)
     pool.workers = 0;
     pool.busy = 0;
     pool.tasks = pool.next = pool.unfinished = 0;
+    fd_shared_write(&forks, forks + 1);
 }
 
 void
@@ -140,20 +199,38 @@ fd_parallel_handle_fork(void)
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 
+size_t
+fd_fork_count(void)
+{
+    return fd_shared_read(&forks);
+}
+
 #endif
 
-void
-fd_parallel(size_t tasks, fd_task run, void *context)
+/* Until the workers are done. Called, and returns, with the lock held. */
+static void
+wait_for_workers(fd_interrupt *interrupt)
 {
-    if (tasks == 1) {
-        run(context, 0);
-        return;
+    while (pool.unfinished) {
+        if (interrupt == NULL) {
+            signal_wait(&pool.done, &pool.lock);
+            continue;
+        }
+        signal_wait_shortly(&pool.done, &pool.lock);
+        lock_give(&pool.lock);
+        fd_interrupt_ask(interrupt);
+        lock_take(&pool.lock);
     }
+}
+
+void
+fd_parallel(size_t tasks, fd_task run, void *context, fd_interrupt *interrupt)
+{
     lock_take(&pool.lock);
     if (pool.busy) {
         lock_give(&pool.lock);
         for (size_t index = 0; index < tasks; index++) {
-            run(context, index);
+            run(context, index, 1);
         }
         return;
     }
@@ -163,15 +240,14 @@ fd_parallel(size_t tasks, fd_task run, void *context)
     }
     pool.run = run;
     pool.context = context;
+    pool.mode = fd_float_mode_read();
     pool.next = 0;
     pool.tasks = pool.unfinished = tasks;
     for (size_t asked = 1; asked < tasks && asked <= pool.workers; asked++) {
         signal_one(&pool.work);
     }
-    work_off();
-    while (pool.unfinished) {
-        signal_wait(&pool.done, &pool.lock);
-    }
+    work_off(1);
+    wait_for_workers(interrupt);
     pool.busy = 0;
     lock_give(&pool.lock);
 }

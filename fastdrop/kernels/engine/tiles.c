@@ -332,13 +332,13 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
 
 static void
 apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-          fd_arrays arrays)
+          fd_arrays arrays, fd_watch *watch)
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const size_t head = unaligned_head(arrays.y, size, n);
     const size_t most = application->operation == FD_SCALE_EACH ? TILE_OF_FACTORS : TILE;
     size_t count;
-    for (size_t done = 0; done < n; done += count) {
+    for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
         count = done == 0 && head ? head : fd_min(most, n - done);
         apply_tile(application, cursor, first + done, count, arrays_at(arrays, done * size));
     }
@@ -350,7 +350,7 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
  * Runs start with blocks of the stream, whose lanes are seeded anyway. */
 static void
 apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-                fd_arrays arrays)
+                fd_arrays arrays, fd_watch *watch)
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const fd_any_mask *mask = application->mask;
@@ -364,7 +364,8 @@ apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t f
         if (start == 0) {
             own = *cursor;
         }
-        apply_run(application, &own, first + start, end - start, arrays_at(arrays, start * size));
+        apply_run(application, &own, first + start, end - start, arrays_at(arrays, start * size),
+                  watch);
         if (end == n) {
             last = own;
         }
@@ -374,15 +375,23 @@ apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t f
     fd_store_fence();
 }
 
+static void
+apply_watched(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
+              fd_arrays arrays, fd_watch *watch)
+{
+    if (application->past_caches) {
+        apply_backwards(application, cursor, first, n, arrays, watch);
+    } else {
+        apply_run(application, cursor, first, n, arrays, watch);
+    }
+}
+
 void
 fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
               fd_arrays arrays)
 {
-    if (application->past_caches) {
-        apply_backwards(application, cursor, first, n, arrays);
-    } else {
-        apply_run(application, cursor, first, n, arrays);
-    }
+    fd_watch nobody = {.interrupt = NULL};
+    apply_watched(application, cursor, first, n, arrays, &nobody);
 }
 
 /* The words of a tile take a small part of L1: more were slower. */
@@ -434,13 +443,13 @@ multiply_tile(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, si
 
 static void
 gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-              fd_arrays arrays)
+              fd_arrays arrays, fd_watch *watch)
 {
     const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
     const int from_words =
         gaussian->factors == NULL && arrays.x != NULL && gaussian->components == 1;
     size_t count;
-    for (size_t done = 0; done < n; done += count) {
+    for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
         count = fd_min(GAUSSIAN_TILE, n - done);
         const fd_arrays at = arrays_at(arrays, done * size);
         if (from_words) {
@@ -456,11 +465,11 @@ gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, si
 
 /* Writes out elements [first, first + n); `first` is a multiple of 8. */
 static void
-draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n)
+draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
 {
     uint8_t *out = (uint8_t *)drawing->out;
     tile_bits tile;
-    for (const uint64_t end = first + n; first < end; first += FD_TILE) {
+    for (const uint64_t end = first + n; first < end && !fd_stops(watch); first += FD_TILE) {
         const size_t count = fd_min(FD_TILE, (size_t)(end - first)), bytes = (count + 7) / 8;
         if (drawing->each != NULL) {
             varying_tile(drawing, cursor, first, count, &tile);
@@ -486,7 +495,8 @@ draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n
 /* ---- on threads ------------------------------------------------------------------------- */
 
 /* What each thread does to its own elements [first, first + n). */
-typedef void (*part_function)(const void *call, fd_cursor *cursor, uint64_t first, size_t n);
+typedef void (*part_function)(const void *call, fd_cursor *cursor, uint64_t first, size_t n,
+                              fd_watch *watch);
 
 /* Whole tiles for each thread, as even as can be. The first part starts at the caller's cursor,
  * and where the last one ends becomes the caller's. */
@@ -495,6 +505,7 @@ typedef struct {
     const void *call;
     size_t n, parts;
     fd_cursor start, *end;
+    fd_interrupt *interrupt;
 } division;
 
 static size_t
@@ -506,30 +517,34 @@ part_start(const division *whole, size_t index)
 }
 
 static void
-run_part(void *context, size_t index)
+run_part(void *context, size_t index, int by_caller)
 {
     const division *whole = (const division *)context;
     const size_t first = part_start(whole, index), end = part_start(whole, index + 1);
     fd_cursor cursor = {.has_last = 0};
+    fd_watch watch = {whole->interrupt, by_caller, 0};
     if (index == 0) {
         cursor = whole->start;
     }
-    whole->run(whole->call, &cursor, first, end - first);
+    whole->run(whole->call, &cursor, first, end - first, &watch);
     if (index + 1 == whole->parts) {
         *whole->end = cursor;
     }
 }
 
-static void
-run_parts(part_function run, const void *call, fd_cursor *cursor, size_t n, size_t threads)
+static int
+run_parts(part_function run, const void *call, fd_cursor *cursor, size_t n, size_t threads,
+          fd_interrupt *interrupt)
 {
     const size_t parts = fd_min(threads, n / ELEMENTS_A_THREAD);
     if (parts < 2) {
-        run(call, cursor, 0, n);
-        return;
+        fd_watch watch = {interrupt, 1, 0};
+        run(call, cursor, 0, n, &watch);
+    } else {
+        division whole = {run, call, n, parts, *cursor, cursor, interrupt};
+        fd_parallel(parts, run_part, &whole, interrupt);
     }
-    division whole = {run, call, n, parts, *cursor, cursor};
-    fd_parallel(parts, run_part, &whole);
+    return interrupt != NULL && interrupt->stopped;
 }
 
 typedef struct {
@@ -538,20 +553,20 @@ typedef struct {
 } apply_call;
 
 static void
-apply_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
+apply_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
 {
     const apply_call *call = (const apply_call *)context;
     const fd_application *application = call->application;
     const size_t size = number_size[application->dtype] * (size_t)application->components;
-    fd_apply_part(application, cursor, first, n, arrays_at(call->arrays, first * size));
+    apply_watched(application, cursor, first, n, arrays_at(call->arrays, first * size), watch);
 }
 
-void
+int
 fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, fd_arrays arrays,
-         size_t threads)
+         size_t threads, fd_interrupt *interrupt)
 {
     const apply_call call = {application, arrays};
-    run_parts(apply_elements, &call, cursor, n, threads);
+    return run_parts(apply_elements, &call, cursor, n, threads, interrupt);
 }
 
 typedef struct {
@@ -560,30 +575,31 @@ typedef struct {
 } gaussian_call;
 
 static void
-gaussian_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
+gaussian_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
 {
     const gaussian_call *call = (const gaussian_call *)context;
     const fd_gaussian *gaussian = call->gaussian;
     const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
-    gaussian_part(gaussian, cursor, first, n, arrays_at(call->arrays, first * size));
+    gaussian_part(gaussian, cursor, first, n, arrays_at(call->arrays, first * size), watch);
 }
 
-void
+int
 fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arrays arrays,
-                size_t threads)
+                size_t threads, fd_interrupt *interrupt)
 {
     const gaussian_call call = {gaussian, arrays};
-    run_parts(gaussian_elements, &call, cursor, n, threads);
+    return run_parts(gaussian_elements, &call, cursor, n, threads, interrupt);
 }
 
 static void
-draw_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n)
+draw_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
 {
-    draw_part((const fd_drawing *)context, cursor, first, n);
+    draw_part((const fd_drawing *)context, cursor, first, n, watch);
 }
 
-void
-fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads)
+int
+fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads,
+        fd_interrupt *interrupt)
 {
-    run_parts(draw_elements, drawing, cursor, n, threads);
+    return run_parts(draw_elements, drawing, cursor, n, threads, interrupt);
 }

@@ -6,6 +6,7 @@
 #define FD_TILES_H
 
 #include "each.h"
+#include "interrupt.h"
 
 enum { FD_PADDING = 8 }; /* bytes past its end that a packed mask may be read and written */
 
@@ -81,15 +82,17 @@ void fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_
                    fd_arrays arrays);
 
 /* All n elements on up to `threads` threads. `cursor` is where the mask starts and becomes where
- * it ends. */
-void fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, fd_arrays arrays,
-              size_t threads);
+ * it ends. Returns whether it was told to stop; some elements are then not written, and the cursor
+ * is worth nothing. `interrupt` may be NULL. */
+int fd_apply(const fd_application *application, fd_cursor *cursor, size_t n, fd_arrays arrays,
+             size_t threads, fd_interrupt *interrupt);
 
 /* The same for Gaussian dropout, whose arrays have no `other`. */
-void fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arrays arrays,
-                     size_t threads);
+int fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arrays arrays,
+                    size_t threads, fd_interrupt *interrupt);
 
 /* Writes out all n elements. Bits are written up to the last whole byte, pad bits 0. */
-void fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads);
+int fd_draw(const fd_drawing *drawing, fd_cursor *cursor, size_t n, size_t threads,
+            fd_interrupt *interrupt);
 
 #endif

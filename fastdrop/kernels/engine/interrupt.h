@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Long calls that may be told to stop. The thread that made the call asks now and then whether it
+ * has to; its answer stops all threads of the call, each after its tile.
+ */
+#ifndef FD_INTERRUPT_H
+#define FD_INTERRUPT_H
+
+#include "shared.h"
+
+enum {
+    FD_LONG_CALL = 1 << 20, /* elements: a call of fewer is over before it would ask */
+    FD_ASK_EVERY = 50,      /* milliseconds */
+    FD_ASK_TILES = 64       /* between two looks at the clock */
+};
+
+/* Of one call. */
+typedef struct {
+    int (*ask)(void); /* whether to stop */
+    uint64_t due;     /* when to ask next; of the thread that made the call */
+    size_t stopped;   /* shared */
+} fd_interrupt;
+
+/* Of one of its threads. */
+typedef struct {
+    fd_interrupt *interrupt; /* NULL: nobody tells it to stop */
+    int asks;                /* this thread made the call */
+    unsigned tiles;
+} fd_watch;
+
+fd_interrupt fd_interrupt_of(int (*ask)(void));
+
+/* Asks if it is time to. Only the thread that made the call does so, while it holds no lock. */
+void fd_interrupt_ask(fd_interrupt *interrupt);
+
+/* Whether the call has been told to stop; asked before every tile. */
+FD_INLINE int
+fd_stops(fd_watch *watch)
+{
+    if (watch->interrupt == NULL) {
+        return 0;
+    }
+    if (watch->asks && ++watch->tiles % FD_ASK_TILES == 0) {
+        fd_interrupt_ask(watch->interrupt);
+    }
+    return fd_shared_read(&watch->interrupt->stopped) != 0;
+}
+
+#endif
