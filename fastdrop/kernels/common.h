@@ -18,11 +18,13 @@
 #define FD_RESTRICT __restrict
 #define FD_ALIGN64 __declspec(align(64))
 #define FD_INLINE static __forceinline
+#define FD_APART static __declspec(noinline)
 #define FD_BSWAP64(x) _byteswap_uint64(x)
 #else
 #define FD_RESTRICT restrict
 #define FD_ALIGN64 _Alignas(64)
 #define FD_INLINE static inline __attribute__((always_inline, unused))
+#define FD_APART static __attribute__((noinline)) /* its stack is taken where it is called only */
 #define FD_BSWAP64(x) __builtin_bswap64(x)
 #endif
 

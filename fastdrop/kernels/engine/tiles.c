@@ -8,8 +8,8 @@
 enum { ELEMENTS_A_THREAD = 1 << 16 };
 
 /* Elements of a tile: few enough for what is prefetched of x to stay in L1 until it is applied;
- * fewer where there are factors too. */
-enum { TILE = 4096, TILE_OF_FACTORS = 2048 };
+ * fewer where there are factors too, which take the stack. */
+enum { TILE = 4096, TILE_OF_FACTORS = 2048, BYTES_OF_FACTORS = 16384 };
 
 /* Elements of x, and of what is added to it, that are prefetched for every 64 whose bits are made:
  * together the first three quarters of a tile. The rest comes while these are applied: to ask for
@@ -291,7 +291,31 @@ prefetch_of(const fd_application *application, fd_arrays arrays, size_t size)
     return soon;
 }
 
-/* The elements [first, first + n) of one tile, n <= FD_TILE. */
+/* Elements of a tile of this application. */
+static size_t
+tile_of(const fd_application *application)
+{
+    const size_t size = application->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
+    if (application->operation != FD_SCALE_EACH) {
+        return TILE;
+    }
+    return fd_min(TILE_OF_FACTORS, BYTES_OF_FACTORS / (size * (size_t)application->components));
+}
+
+/* The last step of a tile of FD_SCALE_EACH. */
+FD_APART void
+apply_factors(const fd_application *application, fd_apply_kernel apply, uint8_t *kept,
+              fd_operands *operands, uint64_t first, size_t n, fd_arrays arrays)
+{
+    const size_t components = (size_t)application->components;
+    FD_ALIGN64 char factors[BYTES_OF_FACTORS];
+    fd_factors(application->kernels, application->each, application->dtype, components, first, n,
+               factors);
+    operands->factors = factors;
+    apply(kept, arrays.x, operands, n * components, arrays.y);
+}
+
+/* The elements [first, first + n) of one tile, n <= tile_of(application). */
 static void
 apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
            fd_arrays arrays)
@@ -305,7 +329,6 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
                      : kernels->apply)[application->operation][application->dtype];
     fd_operands operands = {
         application->scale, application->shift, application->dropped, arrays.other, NULL, NULL};
-    FD_ALIGN64 double factors[2 * TILE_OF_FACTORS];
     tile_bits tile;
     uint8_t doubled[FD_TILE / 4 + 2];
     const fd_prefetch soon = prefetch_of(application, arrays, size);
@@ -318,8 +341,8 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
         operands.bias = application->bias + first % application->bias_period * size;
     }
     if (application->operation == FD_SCALE_EACH) {
-        fd_factors(kernels, application->each, application->dtype, components, first, n, factors);
-        operands.factors = factors;
+        apply_factors(application, apply, kept, &operands, first, n, arrays);
+        return;
     }
     if (application->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
         kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);
@@ -336,7 +359,7 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const size_t head = unaligned_head(arrays.y, size, n);
-    const size_t most = application->operation == FD_SCALE_EACH ? TILE_OF_FACTORS : TILE;
+    const size_t most = tile_of(application);
     size_t count;
     for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
         count = done == 0 && head ? head : fd_min(most, n - done);

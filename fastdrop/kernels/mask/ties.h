@@ -10,7 +10,10 @@
 
 #include "digits.h"
 
-enum { FD_TILE_STEPS = FD_TILE / FD_STEP + 1 }; /* a tile may start inside of a step */
+enum {
+    FD_TILE_STEPS = FD_TILE / FD_STEP + 1, /* a tile may start inside of a step */
+    FD_LISTED = 4 * FD_TILE_STEPS          /* most ties that are hashed at once: a tile has 32 */
+};
 
 /* Words that have a bit for each tie: those of them that are not 0, one in five, and their indices.
  * One more is written, and not kept. */
@@ -28,13 +31,13 @@ ties_add(fd_ties *ties, size_t length, size_t index, uint64_t bits)
     return length + (bits != 0);
 }
 
-/* Lists the ties as indices of bits, round by round: the first of each word, then of those that
- * have another. Destroys `ties`; returns how many. */
+/* Lists ties as indices of bits, round by round: the first of each word, then of those that have
+ * another, as long as there is room for a round. Removes them from `ties`; returns how many. */
 FD_INLINE size_t
-ties_list(fd_ties *ties, size_t length, uint16_t *FD_RESTRICT list)
+ties_list(fd_ties *ties, size_t *left, uint16_t *FD_RESTRICT list)
 {
-    size_t count = 0, again;
-    for (; length; length = again) {
+    size_t count = 0, length = *left, again;
+    for (; length && count + length <= FD_LISTED; length = again) {
         again = 0;
         for (size_t i = 0; i < length; i++) {
             const uint64_t bits = ties->bits[i];
@@ -43,6 +46,7 @@ ties_list(fd_ties *ties, size_t length, uint16_t *FD_RESTRICT list)
             again = ties_add(ties, again, index, bits & (bits - 1));
         }
     }
+    *left = length;
     return count;
 }
 
@@ -52,25 +56,27 @@ FD_INLINE void
 ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *identity,
             uint64_t position, size_t skipped, size_t n, uint8_t *FD_RESTRICT kept)
 {
-    uint16_t list[FD_STEP * FD_TILE_STEPS + 8];
-    const size_t count = ties_list(ties, length, list);
+    uint16_t list[FD_LISTED + 8];
     const philox_keys keys = philox_schedule(identity->key);
     const v_u64 limit = v_set1(digits);
     uint64_t counter[2] = {identity->counter[0], identity->counter[1]};
     fd_counter_add(counter, position);
-    for (size_t i = 0; i < 7; i++) {
-        list[count + i] = list[0]; /* a whole group of 8, in which the first is settled again */
-    }
-    for (const uint16_t *group = list; group < list + count; group += 8) {
-        FD_ALIGN64 uint64_t dropped[8];
-        const v_u64 own = digits_at(&keys, counter, group);
-        v_store_words(dropped, v_shr64(v_sub64(own, limit), 63));
-        for (size_t i = 0; i < 8; i++) {
-            const size_t bit = group[i] - skipped, inside = bit < n, at = bit & (0 - inside);
-            uint8_t *const word = kept + at / 64 * 8;
-            fd_store_le64(word, fd_load_le64(word) & ~((dropped[i] & inside) << at % 64));
+    do {
+        const size_t count = ties_list(ties, &length, list);
+        for (size_t i = 0; i < 7; i++) {
+            list[count + i] = list[0]; /* a whole group of 8, in which the first is settled again */
         }
-    }
+        for (const uint16_t *group = list; group < list + count; group += 8) {
+            FD_ALIGN64 uint64_t dropped[8];
+            const v_u64 own = digits_at(&keys, counter, group);
+            v_store_words(dropped, v_shr64(v_sub64(own, limit), 63));
+            for (size_t i = 0; i < 8; i++) {
+                const size_t bit = group[i] - skipped, inside = bit < n, at = bit & (0 - inside);
+                uint8_t *const word = kept + at / 64 * 8;
+                fd_store_le64(word, fd_load_le64(word) & ~((dropped[i] & inside) << at % 64));
+            }
+        }
+    } while (length);
 }
 
 #endif
