@@ -10,12 +10,11 @@ Environment: ``FASTDROP_BUILD_LEVELS`` (for example ``sse2,avx2``) limits the in
 """
 
 import os
+import re
 import sys
-import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -36,25 +35,43 @@ LEVELS = {
     "arm64": {"scalar": ([], []), "neon": ([], [])},
 }
 
+# How platforms spell an architecture.
+SPELLINGS = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch64")}
+
+# These come after the user's flags and cancel -ffast-math and -Ofast, when linking too: linked with
+# one of them, a library turns subnormal numbers off for the whole process that loads it.
+PRECISE = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
 # -ffp-contract=off: a fused multiply-add would give other floats than a product and a sum.
-GCC_FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-ffp-contract=off"]
+GCC_FLAGS = ["-std=c11", *PRECISE, "-fvisibility=hidden", "-ffp-contract=off"]
 # What debuggers need is a third of the time that a table takes to compile.
 TABLE_FLAGS = [] if os.environ.get("FASTDROP_BUILD_DEBUG") == "1" else ["-g0"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 
+NOTICE = f"""
+{"!" * 100}
+fastdrop is built WITHOUT the kernels for {{}}: this compiler cannot compile them, see above.
+Results are the same, but slow. "python -m fastdrop info" tells which kernels a build has.
+{"!" * 100}
+"""
 
-def architectures():
+
+def architectures(plat_name):
     """Return the keys of LEVELS that are built for: two of them for macOS's universal binaries."""
-    target = os.environ.get("ARCHFLAGS") or sysconfig.get_platform()
-    if target.endswith("universal2"):
-        return ["x86_64", "arm64"]
-    spellings = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch64")}
-    return [name for name, known in spellings.items() if any(word in target for word in known)]
+    targets = [plat_name]
+    if plat_name.startswith("macosx"):
+        targets = re.findall(r"-arch\s+(\S+)", os.environ.get("ARCHFLAGS", "")) or targets
+    if plat_name in targets and plat_name.endswith("universal2"):
+        return list(LEVELS)
+    return [
+        name
+        for name, spellings in SPELLINGS.items()
+        if any(spelling in target.lower() for spelling in spellings for target in targets)
+    ]
 
 
-def levels():
+def levels(plat_name):
     """Return the instruction sets to compile: name -> (GCC flags, MSVC flags)."""
-    built_for = architectures()
+    built_for = architectures(plat_name)
     available = {"scalar": ([], [])}
     for name in built_for:
         for level, (gcc_flags, msvc_flags) in LEVELS[name].items():
@@ -69,7 +86,7 @@ def levels():
     if unknown:
         raise SystemExit(
             f"FASTDROP_BUILD_LEVELS names {', '.join(sorted(unknown))}; "
-            f"this machine has {', '.join(available)}"
+            f"{plat_name} has {', '.join(available)}"
         )
     return {name: flags for name, flags in available.items() if name in names}
 
@@ -79,11 +96,21 @@ class BuildKernels(build_ext):
 
     def finalize_options(self):
         super().finalize_options()
+        self.left_out = []
         self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        # MSVC's object does this at its first use, which here would be in several threads at once.
+        if not getattr(self.compiler, "initialized", True):
+            self.compiler.initialize(self.plat_name)
+        super().build_extensions()
+        if self.left_out:
+            print(NOTICE.format(", ".join(self.left_out)), file=sys.stderr)
 
     def build_extension(self, ext):
         msvc = self.compiler.compiler_type == "msvc"
         ext.extra_compile_args = MSVC_FLAGS if msvc else GCC_FLAGS
+        ext.extra_link_args = [] if msvc else PRECISE
         ext.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"))
         if ext.name.endswith("._kernels"):
             self.add_tables(ext, msvc)
@@ -105,17 +132,16 @@ class BuildKernels(build_ext):
             except CompileError:
                 if level == "scalar":
                     raise
-                self.warn(f"this compiler cannot build the {level} kernels: left out")
                 return None
 
-        wanted = levels()
+        wanted = levels(self.plat_name)
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the compiler's processes do the work
             objects = dict(zip(wanted, pool.map(compile_table, wanted), strict=True))
-        compiled = [level for level in wanted if objects[level] is not None]
-        for level in compiled:
-            ext.extra_objects += objects[level]
-            ext.define_macros.append((f"FD_HAVE_{level.upper()}", "1"))
-        ext.define_macros.append(("FD_BUILD_LEVELS", '"' + ",".join(compiled) + '"'))
+        self.left_out = [level for level in wanted if objects[level] is None]
+        for level in wanted:
+            if level not in self.left_out:
+                ext.extra_objects += objects[level]
+                ext.define_macros.append((f"FD_HAVE_{level.upper()}", "1"))
 
     def run(self):
         super().run()
@@ -127,6 +153,8 @@ class BuildKernels(build_ext):
 
 def extension(name):
     """Return the extension for a dotted module name."""
+    import numpy
+
     path = Path(*name.split(".")).with_suffix(".pyx")
     headers = [str(header) for header in Path(KERNELS).rglob("*.h")]
     sources = [str(path)]
@@ -152,27 +180,30 @@ def directives():
     }
 
 
-if sys.maxsize < 2**32:
-    raise SystemExit("fastdrop needs a 64-bit Python")
+def main():
+    """Build; first of all, and before NumPy is imported, refuse what cannot be built for."""
+    if sys.maxsize < 2**32:
+        raise SystemExit("fastdrop needs a 64-bit Python")
+    names = (
+        "kernels._kernels",
+        "apply._apply",
+        "source._source",
+        "source._numpy_source",
+        "mask._gaussian_mask",
+        "mask._mask",
+        "mask._operations",
+        "torch._tensor",
+        "torch._attention",
+    )
+    setup(
+        ext_modules=cythonize(
+            [extension(f"fastdrop.{name}") for name in names],
+            build_dir="build/cython",
+            compiler_directives=directives(),
+        ),
+        cmdclass={"build_ext": BuildKernels},
+    )
 
-setup(
-    ext_modules=cythonize(
-        [
-            extension(f"fastdrop.{name}")
-            for name in (
-                "kernels._kernels",
-                "apply._apply",
-                "source._source",
-                "source._numpy_source",
-                "mask._gaussian_mask",
-                "mask._mask",
-                "mask._operations",
-                "torch._tensor",
-                "torch._attention",
-            )
-        ],
-        build_dir="build/cython",
-        compiler_directives=directives(),
-    ),
-    cmdclass={"build_ext": BuildKernels},
-)
+
+if __name__ == "__main__":
+    main()

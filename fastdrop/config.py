@@ -199,7 +199,8 @@ def show_config(
         },
         "build": {
             "compiler": build["compiler"],
-            "levels": build["levels"].replace(",", ", "),
+            "levels": ", ".join(build["levels"]),
+            "left out": ", ".join(build["left_out"]) or "none",
         },
     }
     if mode == "dicts":

@@ -71,6 +71,7 @@ SYSTEM_HEADERS = {
     "signal.h",
     "stddef.h",
     "stdint.h",
+    "stdio.h",
     "stdlib.h",
     "string.h",
     "sys/sysctl.h",

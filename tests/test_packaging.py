@@ -2,7 +2,6 @@
 """What is shipped is complete and nothing more: stubs, metadata, symbols, sdist and wheel."""
 
 import os
-import platform
 import re
 import runpy
 import shutil
@@ -26,21 +25,6 @@ SOURCES = {".pyx", ".pxd", ".h", ".c"}
 needs_tree = pytest.mark.skipif(
     not (ROOT / "fastdrop" / "mask" / "_mask.pyx").exists(), reason="the sources are not here"
 )
-
-
-LEVELS = {
-    **dict.fromkeys(("x86_64", "amd64"), "scalar,sse2,avx2,avx512"),
-    **dict.fromkeys(("aarch64", "arm64"), "scalar,neon"),
-}
-
-
-@pytest.mark.skipif("FASTDROP_BUILD_LEVELS" in os.environ, reason="some were left out on purpose")
-def test_no_table_was_left_out():
-    """One that a compiler cannot build is left out with a warning, which is easily missed."""
-    machine = platform.machine().lower()
-    if machine not in LEVELS:
-        pytest.skip(f"{machine} has no tables of its own")
-    assert fd.kernels._kernels.get_build()["levels"] == LEVELS[machine]
 
 
 @pytest.fixture(scope="module")

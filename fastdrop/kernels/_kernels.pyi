@@ -9,7 +9,8 @@ from fastdrop._typing import NDArray, ScalarT
 @type_check_only
 class Build(TypedDict):
     compiler: str
-    levels: str
+    levels: list[str]
+    left_out: list[str]
     last_level_cache: int
 
 __pyx_capi__: dict[str, Any]

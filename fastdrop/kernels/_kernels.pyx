@@ -20,6 +20,8 @@ cnp.import_array()
 cdef extern from "engine/cpu.h" nogil:
     int fd_cpu_tables(const fd_kernels **tables)
     size_t fd_cpu_last_level_cache()
+    const char[] fd_cpu_built
+    const char[] fd_cpu_left_out
 
 
 cdef extern from "Python.h" nogil:
@@ -100,7 +102,6 @@ cdef extern from *:
     #endif
     """
     const char *FD_COMPILER
-    const char *FD_BUILD_LEVELS
 
 
 cdef const fd_kernels *tables[8]
@@ -281,10 +282,13 @@ def set_threads(size_t n):
 
 
 def get_build():
-    """Return the compiler and the tables that were compiled, as strings."""
+    """Return the compiler, the tables that were compiled or left out, and the size of the cache."""
+    cdef const char *built = fd_cpu_built
+    cdef const char *left_out = fd_cpu_left_out
     return {
         "compiler": FD_COMPILER.decode(),
-        "levels": FD_BUILD_LEVELS.decode(),
+        "levels": built.decode().split(","),
+        "left_out": left_out.decode().split(",")[1:],
         "last_level_cache": last_level_cache,
     }
 

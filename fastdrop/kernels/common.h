@@ -10,6 +10,16 @@
 #include <stdint.h>
 #include <string.h>
 
+/* setup.py cancels these options; here is what it could not cancel. */
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || defined(__RECIPROCAL_MATH__) ||               \
+    defined(__ASSOCIATIVE_MATH__) || defined(__NO_SIGNED_ZEROS__) ||                               \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "fastdrop cannot be compiled with -ffast-math, -Ofast or /fp:fast, nor with a part of them"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 2 || __FLT_EVAL_METHOD__ < 0)
+#error "fastdrop cannot be compiled for x87, which computes in other types: use -mfpmath=sse -msse2"
+#endif
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #define FD_MSVC 1
 #include <intrin.h>

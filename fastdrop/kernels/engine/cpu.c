@@ -3,8 +3,15 @@
 
 #if defined(FD_X86_64) && !defined(FD_MSVC)
 #include <cpuid.h>
-#elif !defined(_WIN32)
-#include <unistd.h>
+#endif
+#ifdef __APPLE__
+#include <stdlib.h>
+#include <sys/sysctl.h>
+#elif defined(_WIN32) && !defined(FD_X86_64)
+#include <stdlib.h>
+#include <windows.h>
+#elif defined(__linux__) && !defined(FD_X86_64)
+#include <stdio.h>
 #endif
 
 /* A build for two architectures compiles this file for each, with the levels of both. */
@@ -14,6 +21,47 @@
 #undef FD_HAVE_SSE2
 #undef FD_HAVE_AVX2
 #undef FD_HAVE_AVX512
+#endif
+
+const char fd_cpu_built[] = "scalar"
+#ifdef FD_HAVE_SSE2
+                            ",sse2"
+#endif
+#ifdef FD_HAVE_AVX2
+                            ",avx2"
+#endif
+#ifdef FD_HAVE_AVX512
+                            ",avx512"
+#endif
+#ifdef FD_HAVE_NEON
+                            ",neon"
+#endif
+    ;
+
+const char fd_cpu_left_out[] = ""
+#if defined(FD_X86_64) && !defined(FD_HAVE_SSE2)
+                               ",sse2"
+#endif
+#if defined(FD_X86_64) && !defined(FD_HAVE_AVX2)
+                               ",avx2"
+#endif
+#if defined(FD_X86_64) && !defined(FD_HAVE_AVX512)
+                               ",avx512"
+#endif
+#if defined(FD_ARM64) && !defined(FD_HAVE_NEON)
+                               ",neon"
+#endif
+    ;
+
+#ifdef __APPLE__
+/* A number that the system knows by this name, or 0. */
+static uint64_t
+system_number(const char *name)
+{
+    uint64_t number = 0; /* some of them have 4 bytes: the low ones */
+    size_t size = sizeof number;
+    return sysctlbyname(name, &number, &size, NULL, 0) == 0 ? number : 0;
+}
 #endif
 
 #ifdef FD_X86_64
@@ -78,14 +126,36 @@ has_avx2(void)
 #endif
 
 #ifdef FD_HAVE_AVX512
+
+/* Whether the operating system saves the registers of AVX-512. */
+static int
+saves_avx512(void)
+{
+#ifdef __APPLE__
+    /* macOS turns them on when a thread first uses one, so XCR0 does not tell. Kernels before 21.3
+     * could lose mask registers in a signal handler. */
+    char release[32] = "";
+    size_t size = sizeof release - 1;
+    if (sysctlbyname("kern.osrelease", release, &size, NULL, 0) != 0) {
+        return 0;
+    }
+    char *rest;
+    const long major = strtol(release, &rest, 10);
+    const long minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
+    return system_number("hw.optional.avx512f") != 0 && (major > 21 || (major == 21 && minor >= 3));
+#else
+    const uint64_t opmask_state = BIT(5), zmm_states = BIT(6) | BIT(7);
+    return has_bits(xcr0(), opmask_state | zmm_states);
+#endif
+}
+
 static int
 has_avx512(void)
 {
     const uint64_t f = BIT(16), dq = BIT(17), bw = BIT(30), vl = BIT(31);
-    const uint64_t opmask_state = BIT(5), zmm_states = BIT(6) | BIT(7);
-    return has_avx2() && has_bits(xcr0(), opmask_state | zmm_states) &&
-           has_bits(cpuid(7, 0).ebx, f | dq | bw | vl);
+    return has_avx2() && saves_avx512() && has_bits(cpuid(7, 0).ebx, f | dq | bw | vl);
 }
+
 #endif
 
 #endif
@@ -114,8 +184,9 @@ fd_cpu_tables(const fd_kernels *tables[FD_MAX_TABLES])
     return count;
 }
 
-size_t
-fd_cpu_last_level_cache(void)
+/* Size of the largest cache that this machine tells of, or 0. */
+static size_t
+largest_cache(void)
 {
     size_t largest = 0;
 #ifdef FD_X86_64
@@ -133,9 +204,49 @@ fd_cpu_last_level_cache(void)
             largest = size > largest ? size : largest;
         }
     }
-#elif defined(_SC_LEVEL3_CACHE_SIZE)
-    const long size = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    largest = size > 0 ? (size_t)size : 0;
+#elif defined(__APPLE__)
+    /* perflevel0 are the fast cores. */
+    const char *const names[] = {"hw.l3cachesize", "hw.perflevel0.l2cachesize", "hw.l2cachesize"};
+    for (int i = 0; i < 3; i++) {
+        const size_t size = (size_t)system_number(names[i]);
+        largest = size > largest ? size : largest;
+    }
+#elif defined(_WIN32)
+    DWORD bytes = 0;
+    GetLogicalProcessorInformation(NULL, &bytes);
+    SYSTEM_LOGICAL_PROCESSOR_INFORMATION *parts = malloc(bytes);
+    if (parts != NULL && GetLogicalProcessorInformation(parts, &bytes)) {
+        for (size_t i = 0; i < bytes / sizeof *parts; i++) {
+            if (parts[i].Relationship == RelationCache && parts[i].Cache.Size > largest) {
+                largest = parts[i].Cache.Size;
+            }
+        }
+    }
+    free(parts);
+#elif defined(__linux__)
+    /* sysconf does not know it on every architecture, nor with every C library. */
+    for (int index = 0; index < 8; index++) {
+        char path[64];
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", index);
+        FILE *const file = fopen(path, "r");
+        if (file == NULL) {
+            break;
+        }
+        size_t size = 0;
+        char unit = ' ';
+        if (fscanf(file, "%zu%c", &size, &unit) == 2) {
+            size <<= unit == 'K' ? 10 : unit == 'M' ? 20 : 0;
+        }
+        largest = size > largest ? size : largest;
+        fclose(file);
+    }
 #endif
+    return largest;
+}
+
+size_t
+fd_cpu_last_level_cache(void)
+{
+    const size_t largest = largest_cache();
     return largest ? largest : (size_t)16 << 20;
 }
