@@ -38,11 +38,11 @@ LEVELS = {
 # How platforms spell an architecture.
 SPELLINGS = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch64")}
 
-# These come after the user's flags and cancel -ffast-math and -Ofast, when linking too: linked with
-# one of them, a library turns subnormal numbers off for the whole process that loads it.
-PRECISE = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
+# After the user's flags, these cancel -ffast-math, and -O3 cancels -Ofast, when linking too: linked
+# with one of them, a library turns subnormal numbers off for the whole process that loads it.
+PRECISE = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]
 # -ffp-contract=off: a fused multiply-add would give other floats than a product and a sum.
-GCC_FLAGS = ["-std=c11", *PRECISE, "-fvisibility=hidden", "-ffp-contract=off"]
+GCC_FLAGS = ["-std=c11", "-O3", *PRECISE, "-fvisibility=hidden", "-ffp-contract=off"]
 # What debuggers need is a third of the time that a table takes to compile.
 TABLE_FLAGS = [] if os.environ.get("FASTDROP_BUILD_DEBUG") == "1" else ["-g0"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
@@ -110,7 +110,7 @@ class BuildKernels(build_ext):
     def build_extension(self, ext):
         msvc = self.compiler.compiler_type == "msvc"
         ext.extra_compile_args = MSVC_FLAGS if msvc else GCC_FLAGS
-        ext.extra_link_args = [] if msvc else PRECISE
+        ext.extra_link_args = [] if msvc else ["-O3", *PRECISE]
         ext.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"))
         if ext.name.endswith("._kernels"):
             self.add_tables(ext, msvc)

@@ -65,13 +65,14 @@ try:
     from fastdrop.mask import GaussianMask, Mask
     from fastdrop.monte_carlo import mc_predict
     from fastdrop.source import NumPySource, Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
-except ModuleNotFoundError as _error:
-    if _error.name is None or not _error.name.startswith("fastdrop."):
+except ImportError as _error:
+    from pathlib import Path
+
+    from fastdrop._incomplete import reason
+
+    if (_sentence := reason(Path(__path__[0]), _error.name)) is None:
         raise
-    raise ImportError(
-        f"fastdrop is imported from its source folder ({__path__[0]}), whose compiled modules "
-        'are missing; run "pip install ." there, or leave that folder'
-    ) from _error
+    raise ImportError(_sentence, name=_error.name) from _error
 
 try:
     __version__ = version("fastdrop")

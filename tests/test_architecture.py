@@ -27,6 +27,7 @@ ROOMS = {
     "_cpus": set(),
     "_fork": set(),
     "_reference": set(),
+    "_incomplete": set(),
     "kernels": {"_typing"},
     "apply": {"kernels", "_checks", "_typing"},
     "source": {"kernels", "_checks", "_fork", "_typing"},
@@ -35,7 +36,7 @@ ROOMS = {
     "layers": {"functional", "mask", "source", "_checks", "_typing"},
     "monte_carlo": {"_checks", "_typing"},
     "config": {"kernels", "_checks", "_cpus", "_fork", "_typing"},
-    "__init__": {"functional", "layers", "monte_carlo", "mask", "source", "config"},
+    "__init__": {"functional", "layers", "monte_carlo", "mask", "source", "config", "_incomplete"},
     "__main__": {"cli"},
     "cli": {"__init__", "kernels", "_reference", "_typing"},
 }

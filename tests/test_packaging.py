@@ -28,10 +28,15 @@ needs_tree = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def project():
+def pyproject():
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("pyproject.toml is not here")
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def project(pyproject):
+    return pyproject["project"]
 
 
 def tree(*suffixes):
@@ -105,6 +110,49 @@ def test_metadata_of_the_installed_package(project):
     assert required == ["numpy"]
 
 
+@needs_tree
+def test_the_packages_are_named(pyproject):
+    """Whatever else lies in a clone, such as the folder of the demo, is none of them."""
+    found = {path.parent for path in (ROOT / "fastdrop").rglob("__init__.py")}
+    names = {".".join(path.relative_to(ROOT).parts) for path in found}
+    assert set(pyproject["tool"]["setuptools"]["packages"]) == names
+
+
+@pytest.fixture
+def python_alone(tmp_path, pyproject):
+    """A clone in which there is nothing to compile, and folders that other things left there."""
+    pytest.importorskip("setuptools")
+    for name in ("pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(ROOT / name, tmp_path)
+    packages = (name.replace(".", "/") for name in pyproject["tool"]["setuptools"]["packages"])
+    for folder in (*packages, "fastdrop-demo", "fastdrop_bench", "scratch"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+    return tmp_path
+
+
+def names_in_wheel(clone, function):
+    """Build a wheel by this function of setuptools' backend and return the names in it."""
+    code = f"from setuptools import build_meta; build_meta.{function}('dist')"
+    subprocess.run([sys.executable, "-c", code], cwd=clone, capture_output=True, check=True)
+    (wheel,) = (clone / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+@needs_tree
+def test_folders_beside_the_package_are_no_packages(python_alone):
+    names = names_in_wheel(python_alone, "build_wheel")
+    assert {name.partition("/")[0] for name in names} == {"fastdrop"}
+
+
+@needs_tree
+def test_an_editable_install_is_a_path(python_alone):
+    """Type checkers do not follow the hooks that it could be instead."""
+    (name,) = names_in_wheel(python_alone, "build_editable")
+    assert name.endswith(".pth")
+
+
 # ---- symbols -------------------------------------------------------------------------------------
 
 
@@ -118,6 +166,101 @@ def test_compiled_modules_export_their_init_function_alone(path):
     exported = {line.split()[-1].partition("@")[0] for line in listing.stdout.splitlines()}
     exported -= {"_init", "_fini", "_edata", "_end", "__bss_start"}
     assert exported == {f"PyInit_{module_of(path).rpartition('.')[2]}"}
+
+
+# ---- what is said where a file is missing --------------------------------------------------------
+
+
+def is_compiled(path):
+    return path.suffix in (".so", ".pyd")
+
+
+@pytest.fixture(params=["source folder", "installed"])
+def copied(request, tmp_path):
+    """A copy of the package that may be damaged, in a folder of its own."""
+    ignored = ["__pycache__", "*.c", "*.h"]
+    if request.param == "installed":
+        ignored += ["*.pyx", "*.pxd"]
+    elif not (PACKAGE / "kernels" / "_kernels.pyx").exists():
+        pytest.skip("the sources are not here")
+    copy = tmp_path / "fastdrop"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns(*ignored))
+    return copy
+
+
+def what_an_import_says(copy):
+    """Return the last line of `import fastdrop`, from the folder of the copy."""
+    run = subprocess.run(
+        [sys.executable, "-c", "import fastdrop; print(fastdrop.__file__)"],
+        cwd=copy.parent,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        capture_output=True,
+        text=True,
+    )
+    return (run.stdout if run.returncode == 0 else run.stderr).splitlines()[-1]
+
+
+def cure_of(copy):
+    if (copy / "kernels" / "_kernels.pyx").exists():
+        return 'run "pip install ." there, or leave that folder'
+    return "install it again"
+
+
+def test_a_whole_copy_is_imported(copied):
+    assert what_an_import_says(copied) == str(copied / "__init__.py")
+
+
+def test_not_compiled(copied):
+    for path in filter(is_compiled, list(copied.rglob("*"))):
+        path.unlink()
+    if (copied / "kernels" / "_kernels.pyx").exists():
+        expected = (
+            f"ImportError: fastdrop is imported from its source folder ({copied}), whose compiled "
+            f"modules are missing; {cure_of(copied)}"
+        )
+    else:
+        expected = (
+            f"ImportError: fastdrop in {copied} has none of its compiled modules; {cure_of(copied)}"
+        )
+    assert what_an_import_says(copied) == expected
+
+
+def test_compiled_for_another_python(copied):
+    for path in filter(is_compiled, list(copied.rglob("*"))):
+        path.rename(path.with_name(f"{path.name.split('.')[0]}.cpython-39-sparc{path.suffix}"))
+    said = what_an_import_says(copied)
+    assert said.startswith(
+        f"ImportError: fastdrop in {copied} is compiled for another Python (cpython-39-sparc); "
+        "this one needs "
+    )
+    assert said.endswith(f"; {cure_of(copied)}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["kernels._kernels", "source._source", "mask._mask", "_checks", "config", "functional"],
+)
+def test_one_is_lost(copied, name):
+    for path in copied.glob(f"{name.replace('.', '/')}.*"):
+        if is_compiled(path) or path.suffix == ".py":
+            path.unlink()
+    shutil.rmtree(copied / name, ignore_errors=True)
+    assert what_an_import_says(copied) == (
+        f"ImportError: fastdrop in {copied} is incomplete: fastdrop.{name} is missing; "
+        f"{cure_of(copied)}"
+    )
+
+
+def test_what_is_not_missing_is_not_blamed(copied):
+    """A package that fastdrop needs; a file that is there, but is no library."""
+    (copied.parent / "numpy.py").write_text("raise ModuleNotFoundError('no numpy', name='numpy')")
+    assert what_an_import_says(copied) == "ModuleNotFoundError: no numpy"
+    (copied.parent / "numpy.py").unlink()
+    (damaged,) = filter(is_compiled, (copied / "source").glob("_source.*"))
+    damaged.write_bytes(b"")
+    said = what_an_import_says(copied)
+    assert said.startswith("ImportError: ")
+    assert "is missing" not in said
 
 
 # ---- archives ------------------------------------------------------------------------------------
