@@ -57,6 +57,7 @@ from fastdrop.functional import (
 from fastdrop.functional.connect import widened
 from fastdrop.functional.dropout import SCALES
 from fastdrop.mask import GaussianMask, Mask
+from fastdrop.source import NumPySource, Source
 from fastdrop.source.default import as_source
 
 __all__ = [
@@ -92,8 +93,8 @@ class Layer:
         several = self._arrays and takes_array("p", p)
         self.p: Any = check_probabilities("p", p) if several else check_p(p)
         # None stays None: after a fork the process-wide source is another one.
-        self.rng = None if rng is None else as_source(rng)
-        self.training = True
+        self.rng: Source | NumPySource | None = None if rng is None else as_source(rng)
+        self.training: bool = True
         self.mask: Mask | GaussianMask | None = None
 
     def __call__(self, *arrays: ArrayLike, **options: Any) -> NDArray[Any]:
@@ -312,7 +313,9 @@ class Dropout(ArrayLayer):
         check_one_way_to_share(noise_shape, broadcast_axes)
         super().__init__(p, rng)
         self.scale = scale
-        self.noise_shape = None if noise_shape is None else check_noise_lengths(noise_shape)
+        self.noise_shape: tuple[int | None, ...] | None = (
+            None if noise_shape is None else check_noise_lengths(noise_shape)
+        )
         self.broadcast_axes = broadcast_axes
 
 
@@ -494,7 +497,7 @@ class DropBlock2d(ArrayLayer):
         self, p: ProbabilityLike = 0.5, *, block_size: int = 7, rng: RNGLike = None
     ) -> None:
         super().__init__(p, rng)
-        self.block_size = check_positive("block_size", block_size)
+        self.block_size: int = check_positive("block_size", block_size)
 
 
 class AlphaDropout(ArrayLayer):
@@ -527,7 +530,9 @@ class AlphaDropout(ArrayLayer):
         rng: RNGLike = None,
     ) -> None:
         super().__init__(p, rng)
-        self.noise_shape = None if noise_shape is None else check_noise_lengths(noise_shape)
+        self.noise_shape: tuple[int | None, ...] | None = (
+            None if noise_shape is None else check_noise_lengths(noise_shape)
+        )
 
 
 class FeatureAlphaDropout(_PlainLayer):
@@ -718,7 +723,7 @@ class DropoutAdd(Layer):
         self, p: ProbabilityLike = 0.5, *, bias: ArrayLike | None = None, rng: RNGLike = None
     ) -> None:
         super().__init__(p, rng)
-        self.bias = None if bias is None else as_array("bias", bias)
+        self.bias: NDArray[Any] | None = None if bias is None else as_array("bias", bias)
         self.dbias: NDArray[Any] | None = None
 
     def forward(
@@ -839,13 +844,13 @@ class DropConnect(Layer):
         rng: RNGLike = None,
     ) -> None:
         super().__init__(p, rng)
-        self.weight = as_array("weight", weight)
+        self.weight: NDArray[Any] = as_array("weight", weight)
         if self.weight.ndim != 2:
             raise ValueError(
                 f"weight has shape {self.weight.shape}; allowed are two axes, "
                 "(features_out, features_in)"
             )
-        self.bias = None if bias is None else as_array("bias", bias)
+        self.bias: NDArray[Any] | None = None if bias is None else as_array("bias", bias)
         self.x: NDArray[Any] | None = None
         self.dweight: NDArray[Any] | None = None
         self.dbias: NDArray[Any] | None = None

@@ -296,6 +296,10 @@ def test_evaluation_returns_x():
     x = np.ones((3, 4))
     y, mask = fd.gaussian_dropout(x, 0.3, training=False)
     assert y is x
+    assert isinstance(mask, fd.GaussianMask)
+    assert (mask.shape, mask.p, mask.nbytes) == (x.shape, 0.0, 0)
+    assert (np.asarray(mask) == 1).all()
+    assert pickle.loads(pickle.dumps(mask)) == mask
     assert np.array_equal(fd.dropout_backward(x, mask), x)
     out = np.empty_like(x)
     y, _ = fd.gaussian_dropout(x, 0.3, training=False, out=out)

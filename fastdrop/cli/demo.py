@@ -160,8 +160,8 @@ class TimedDropout(HiddenDropout):
 
     def __init__(self, keep: float, rng: Any) -> None:
         super().__init__(keep, rng)
-        self.idiom_rng = np.random.default_rng(0)
-        self.calls = 0
+        self.idiom_rng: np.random.Generator = np.random.default_rng(0)
+        self.calls: int = 0
         self.dropout_seconds: dict[str, list[float]] = {"forward": [], "backward": []}
         self.idiom_seconds: dict[str, list[float]] = {"forward": [], "backward": []}
 

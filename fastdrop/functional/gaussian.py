@@ -6,8 +6,7 @@ from typing import Any
 from fastdrop._checks import check_gaussian_p, check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional.dropout import dropout
-from fastdrop.mask._gaussian_mask import GaussianMask, gaussian
-from fastdrop.mask._mask import Mask
+from fastdrop.mask._gaussian_mask import GaussianMask, gaussian, without_noise
 from fastdrop.source.default import as_source
 
 __all__ = ["gaussian_dropout"]
@@ -20,7 +19,7 @@ def gaussian_dropout(
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
-) -> tuple[NDArray[Any], GaussianMask | Mask]:
+) -> tuple[NDArray[Any], GaussianMask]:
     """Multiply each element by a normal number of mean 1 and variance p / (1 - p).
 
     Those are mean and variance of what `dropout` multiplies with, 0 or 1 / (1 - p).
@@ -45,8 +44,8 @@ def gaussian_dropout(
     y : ndarray
         Of x's shape and dtype; ``out`` where that is given.
     mask : GaussianMask
-        For `dropout_backward`. From a source of the package it takes no memory. (In evaluation, a
-        Mask.)
+        For `dropout_backward`. From a source of the package it takes no memory. In evaluation, its
+        p is 0 and its factors are 1.
 
     Raises
     ------
@@ -83,5 +82,6 @@ def gaussian_dropout(
     p = check_gaussian_p(p)
     source = as_source(rng)
     if not check_switch("training", training):
-        return dropout(x, 0.0, training=False, out=out)
+        y, kept = dropout(x, 0.0, training=False, out=out)
+        return y, without_noise(kept.shape)
     return gaussian(x, out, p, source)

@@ -306,6 +306,13 @@ def rebuild(shape, p, place, factors):
     return gaussian_mask(shape, p, &seeded, factors)
 
 
+def without_noise(shape):
+    """Return the mask of evaluation, whose factors are all 1."""
+    cdef fd_seeded anywhere
+    memset(&anywhere, 0, sizeof(anywhere))
+    return gaussian_mask(shape, 0.0, &anywhere, None)
+
+
 cdef tuple plain_room(ndarray x, ndarray y):
     # What the kernels read and write, where they cannot take x and y themselves; else None.
     if cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y) and (

@@ -59,7 +59,7 @@ class Dropout(torch.nn.Dropout):
     tensor([1., 1., 1.])
     """
 
-    forward = _forward_by(functional.dropout)
+    forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout)
 
 
 class Dropout1d(torch.nn.Dropout1d):
@@ -74,7 +74,7 @@ class Dropout1d(torch.nn.Dropout1d):
     Dropout1d(p=0.2, inplace=False)
     """
 
-    forward = _forward_by(functional.dropout1d)
+    forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout1d)
 
 
 class Dropout2d(torch.nn.Dropout2d):
@@ -89,7 +89,7 @@ class Dropout2d(torch.nn.Dropout2d):
     Dropout2d(p=0.2, inplace=False)
     """
 
-    forward = _forward_by(functional.dropout2d)
+    forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout2d)
 
 
 class Dropout3d(torch.nn.Dropout3d):
@@ -104,7 +104,7 @@ class Dropout3d(torch.nn.Dropout3d):
     Dropout3d(p=0.2, inplace=False)
     """
 
-    forward = _forward_by(functional.dropout3d)
+    forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout3d)
 
 
 class AlphaDropout(torch.nn.AlphaDropout):
@@ -119,7 +119,7 @@ class AlphaDropout(torch.nn.AlphaDropout):
     AlphaDropout(p=0.2, inplace=False)
     """
 
-    forward = _forward_by(functional.alpha_dropout)
+    forward: Callable[..., torch.Tensor] = _forward_by(functional.alpha_dropout)
 
 
 class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
@@ -134,7 +134,7 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     FeatureAlphaDropout(p=0.2, inplace=False)
     """
 
-    forward = _forward_by(functional.feature_alpha_dropout)
+    forward: Callable[..., torch.Tensor] = _forward_by(functional.feature_alpha_dropout)
 
 
 class _FusedModule(torch.nn.Module):
@@ -142,7 +142,7 @@ class _FusedModule(torch.nn.Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        self.p = check_p(p)
+        self.p: float = check_p(p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
