@@ -15,6 +15,7 @@ import pytest
 
 import fastdrop as fd
 
+PACKAGE = Path(fd.__file__).parent
 TREE = Path(__file__).parents[1] / "fastdrop"
 needs_tree = pytest.mark.skipif(
     not (TREE / "mask" / "_mask.pyx").exists(), reason="the sources are not here"
@@ -236,6 +237,28 @@ print(*sorted(set(sys.modules) - before))
     assert "fastdrop.mask._mask" in imported
     for name in ("cli", "_reference", *INTEGRATIONS):
         assert f"fastdrop.{name}" not in imported
+
+
+def test_every_module_can_be_imported_with_numpy_alone():
+    """As by `pytest --doctest-modules`; the rooms for frameworks need theirs."""
+    code = f"""
+import importlib, pkgutil, sys
+
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in {{*sys.stdlib_module_names, "numpy", "fastdrop"}}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Nothing())
+names = [module.name for module in pkgutil.walk_packages(["{PACKAGE.as_posix()}"], "fastdrop.")]
+for name in names:
+    if name.split(".")[1] not in {INTEGRATIONS | {"__main__"}}:
+        importlib.import_module(name)
+        print(name)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr == ""
+    assert {"fastdrop.cli._bench_plot", "fastdrop.cli._demo_plots"} <= set(result.stdout.split())
 
 
 # ---- what is public ------------------------------------------------------------------------------

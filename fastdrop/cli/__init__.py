@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fastdrop import __version__
 from fastdrop.cli import bench, demo, info
+from fastdrop.cli._terminal import any_terminal
 
 __all__ = ["main"]
 
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=f"{summary}.".capitalize())
         module.add_arguments(command)
         command.set_defaults(run=module.main)
-    args = parser.parse_args(argv)
-    status: int = args.run(args)
+    with any_terminal():
+        args = parser.parse_args(argv)
+        status: int = args.run(args)
     return status

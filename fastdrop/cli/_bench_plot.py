@@ -2,13 +2,12 @@
 """Draw fastdrop beside its peers, in copies of the same bytes."""
 
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from typing import TYPE_CHECKING
 
 from fastdrop.cli._bench_timing import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 OURS, THEIRS, INK, FAINT, RULE = "#d9480f", "#b8c0c8", "#212529", "#6c757d", "#e9ecef"
 TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
@@ -27,6 +26,9 @@ def draw(results: list[Result], facts: dict[str, str], file: Path) -> None:
     file : pathlib.Path
         Where to write the picture; its suffix chooses the format.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     panels: dict[str, list[Result]] = {result.row.table: [] for result in results}
     for result in results:
         if result.row.candidate != result.row.baseline:  # a copy is the line at 1, not a bar
@@ -53,7 +55,9 @@ def draw(results: list[Result], facts: dict[str, str], file: Path) -> None:
     figure.savefig(file, dpi=200, facecolor="white")
 
 
-def _draw_panel(axis: Axes, title: str, results: list[Result]) -> None:
+def _draw_panel(axis: "Axes", title: str, results: list[Result]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     results = sorted(results, key=lambda result: result.times.ratio, reverse=True)
     several_levels = len({result.row.simd for result in results if result.row.simd}) > 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastdrop.cli._bench_rows import Footprint
 from fastdrop.cli._bench_timing import Result
+from fastdrop.cli._terminal import console
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -148,8 +149,6 @@ def show(tables: list[Table], notes: list[str], markdown: bool) -> None:
     if markdown:
         print(*(table.markdown() for table in tables), *notes, sep="\n")
         return
-    from rich.console import Console
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    terminal = console(width=None if sys.stdout.isatty() else 120)
     for item in (*tables, *notes):
-        console.print(item)
+        terminal.print(item)

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fastdrop.cli.demo import Results
 
 Array = NDArray[Any]
@@ -33,7 +32,6 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 2,
     "lines.solid_capstyle": "round",
-    "figure.constrained_layout.use": True,
     "savefig.dpi": 160,
 }
 
@@ -53,21 +51,17 @@ def save_plots(results: "Results", folder: Path) -> list[Path]:
     paths : list of Path
         The files.
     """
-    figures = {
-        "test_error.png": draw_test_error,
-        "learning_curves.png": draw_learning_curves,
-        "features.png": draw_features,
-        "activations.png": draw_activations,
-    }
+    from matplotlib import rc_context
+
     paths = []
     with rc_context(STYLE):
-        for name, draw in figures.items():
+        for name, draw in FIGURES.items():
             paths.append(folder / name)
             draw(results).savefig(paths[-1])
     return paths
 
 
-def draw_test_error(results: "Results") -> Figure:
+def draw_test_error(results: "Results") -> "Figure":
     """Draw the errors against the probability of being present, as the paper's figure 9."""
     keeps = np.array([setting.keep for setting in results.settings])
     test = np.array([setting.test_error for setting in results.settings])
@@ -84,7 +78,7 @@ def draw_test_error(results: "Results") -> Figure:
     else:
         title = f"No clear gain from dropout here: at 0.5 it is {gain} points"
 
-    figure = Figure(figsize=(7.2, 4.8))
+    figure = _figure(7.2, 4.8)
     axes = figure.add_subplot()
     axes.plot(keeps, test, "-o", color=DROPOUT_COLOR, alpha=0.25, lw=0.8, ms=3, mew=0)
     bars = axes.errorbar(
@@ -131,7 +125,7 @@ def draw_test_error(results: "Results") -> Figure:
     return figure
 
 
-def draw_learning_curves(results: "Results") -> Figure:
+def draw_learning_curves(results: "Results") -> "Figure":
     """Draw the errors against the epochs, with and without dropout."""
     without, half = results.without(), results.half()
     gain = results.gain(half)
@@ -144,7 +138,7 @@ def draw_learning_curves(results: "Results") -> Figure:
         f"without it {without.test_error.mean():.1f} %"
     )
 
-    figure = Figure(figsize=(7.2, 4.8))
+    figure = _figure(7.2, 4.8)
     axes = figure.add_subplot()
     for setting, color, name in (
         (without, WITHOUT_COLOR, "without dropout"),
@@ -176,13 +170,13 @@ def draw_learning_curves(results: "Results") -> Figure:
     return figure
 
 
-def draw_features(results: "Results", side: int = 8) -> Figure:
+def draw_features(results: "Results", side: int = 8) -> "Figure":
     """Draw the strongest first-layer features of one seed, as the paper's figure 7."""
     pixels = [_effective_pixels(each.features) for each in results.autoencoders]
     strongest = [_strongest(each.features[0], side**2) for each in results.autoencoders]
     limit = np.quantile(np.abs(strongest), 0.995)
 
-    figure = Figure(figsize=(9, 4.45), layout=ConstrainedLayoutEngine(wspace=0.06, w_pad=0.1))
+    figure = _figure(9, 4.45, wspace=0.06, w_pad=0.1)
     panels = figure.subplots(1, 2)
     for axes, features, count, name in zip(
         panels, strongest, pixels, ("Without dropout", "With dropout, 0.5"), strict=True
@@ -225,14 +219,14 @@ def _effective_pixels(features: Array) -> float:
     return float((squares.sum(axis=-1) ** 2 / (squares**2).sum(axis=-1)).mean())
 
 
-def draw_activations(results: "Results") -> Figure:
+def draw_activations(results: "Results") -> "Figure":
     """Draw the activations of the hidden layer, as the paper's figure 8."""
     activations = [each.activations for each in results.autoencoders]
     means = [each.mean(axis=1) for each in activations]
     end = np.quantile(activations[0], 0.9995)
     mean_end = max(each.max() for each in means)
 
-    figure = Figure(figsize=(9, 4.5), layout=ConstrainedLayoutEngine(wspace=0.06))
+    figure = _figure(9, 4.5, wspace=0.06)
     left, right = figure.subplots(1, 2)
     for each, unit_means, color, name in zip(
         activations,
@@ -271,3 +265,19 @@ def _shares(values: Array, end: float, bins: int = 40) -> tuple[Array, Array]:
     """Return the percentages of `values` in equal bins from 0 to `end`, and their edges."""
     counts, edges = np.histogram(values, bins=bins, range=(0, end))
     return 100 * counts / values.size, edges
+
+
+def _figure(width: float, height: float, **pads: float) -> "Figure":
+    """Return an empty figure; matplotlib is imported where it is used, so the module needs none."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**pads))
+
+
+FIGURES = {
+    "test_error.png": draw_test_error,
+    "learning_curves.png": draw_learning_curves,
+    "features.png": draw_features,
+    "activations.png": draw_activations,
+}

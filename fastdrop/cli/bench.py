@@ -7,6 +7,7 @@ dropout itself, `_bench_family` those of its relatives and `_bench_peers` those 
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -41,6 +42,7 @@ from fastdrop.cli._bench_timing import (
     machine,
     measure,
 )
+from fastdrop.cli._terminal import cannot_write, console
 
 PEER_SIZES = (1 << 20, 1 << 24)
 ROWS = ("core", "family", "peers")
@@ -103,9 +105,22 @@ def problem(args: argparse.Namespace) -> str | None:
     for level in simd_levels(args.simd):
         if level not in fd.simd_levels():
             return f"SIMD level {level!r} is not one of {', '.join(fd.simd_levels())}."
-    for file in filter(None, (args.json, args.plot)):
-        if not file.absolute().parent.is_dir():
-            return f"There is no folder {str(file.parent)!r} to write {file.name!r} to."
+    if args.json and args.plot and args.json.resolve() == args.plot.resolve():
+        return f"--json and --plot both name {str(args.json)!r}."
+    if args.plot and (sentence := cannot_draw(args.plot)):
+        return sentence
+    sentences = (cannot_write(file) for file in (args.json, args.plot) if file)
+    return next(filter(None, sentences), None)
+
+
+def cannot_draw(file: Path) -> str | None:
+    """Say why a picture cannot be drawn in the format of this file, or None: tries it."""
+    from matplotlib.figure import Figure
+
+    try:
+        Figure((1, 1)).savefig(io.BytesIO(), format=file.suffix.lower().removeprefix("."))
+    except Exception as error:  # an unknown format, or a program that a known one needs
+        return f"--plot cannot draw {file.name!r}: {error}"
     return None
 
 
@@ -126,13 +141,26 @@ def measure_all(rows: list[Row], effort: Effort) -> tuple[list[Result], list[str
     notes : list of str
         What was left out, and why.
     """
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
+    columns = (
+        TextColumn("{task.description}", style="progress.description", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     results: list[Result] = []
     notes: list[str] = []
     # Redrawn by hand between rows: a thread that does so would disturb what is timed.
-    with Progress(console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+    with Progress(
+        *columns, console=console(stderr=True), auto_refresh=False, transient=True
+    ) as progress:
         task = progress.add_task("", total=len(rows))
         for row in rows:
             progress.update(task, description=f"{row.table}, {row.case}", refresh=True)
@@ -196,7 +224,8 @@ def main(args: argparse.Namespace) -> int:
     show(tables, notes, args.markdown)
     if args.json:
         args.json.write_text(
-            json.dumps(report(facts, core, kept, family, peers, notes), indent=1) + "\n"
+            json.dumps(report(facts, core, kept, family, peers, notes), indent=1) + "\n",
+            encoding="utf-8",
         )
     if args.plot:
         from fastdrop.cli._bench_plot import draw

@@ -24,6 +24,8 @@ from fastdrop.cli._demo_network import (
     squared_error,
     train,
 )
+from fastdrop.cli._demo_plots import FIGURES, save_plots
+from fastdrop.cli._terminal import cannot_write, console, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -235,6 +237,10 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"The demo cannot write its plots: {error}", file=sys.stderr)
         return 2
+    for name in FIGURES:
+        if sentence := cannot_write(args.out / name):
+            print(sentence, file=sys.stderr)
+            return 2
     run(QUICK if args.quick else Plan(), args.out, args.seed)
     return 0
 
@@ -256,17 +262,14 @@ def run(plan: Plan, folder: Path, seed: int) -> Results:
     results : Results
         All that was found.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from sklearn.datasets import load_digits
 
-    from fastdrop.cli._demo_plots import save_plots
-
-    console = Console(highlight=False)
+    terminal = console()
     digits = load_digits()
-    console.print(_introduction(plan, len(digits.target)))
+    terminal.print(_introduction(plan, len(digits.target)))
     columns = (TextColumn("{task.description:<34}"), BarColumn(None), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=terminal, transient=True) as progress:
         task = progress.add_task("", total=plan.total_epochs())
 
         def tick(description: str) -> None:
@@ -278,12 +281,11 @@ def run(plan: Plan, folder: Path, seed: int) -> Results:
                 tuple(classify(digits, plan, seed, keep, tick) for keep in plan.keeps),
                 tuple(autoencode(digits, plan, seed, keep, tick) for keep in (WITHOUT, HALF)),
             )
-        progress.update(task, description="drawing")
-        paths = save_plots(results, folder)
-    console.print(_table(results))
+    terminal.print(_table(results))
     for sentence in _findings(results):
-        console.print(f"• {sentence}")
-    console.print(f"Plots in {folder.resolve()}:", *(path.name for path in paths), soft_wrap=True)
+        terminal.print(plain(f"• {sentence}"))
+    paths = save_plots(results, folder)
+    terminal.print(f"Plots in {folder.resolve()}:", *(path.name for path in paths), soft_wrap=True)
     return results
 
 
@@ -444,8 +446,10 @@ def _table(results: Results) -> "Table":
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="keep prob.: the probability of being present. ±: standard error over seeds. "
-        "Times: all dropout of one training step, forward and backward, on one thread.",
+        caption=plain(
+            "keep prob.: the probability of being present. ±: standard error over seeds. "
+            "Times: all dropout of one training step, forward and backward, on one thread."
+        ),
         caption_justify="left",
     )
     for header in (
@@ -465,7 +469,7 @@ def _table(results: Results) -> "Table":
             gain = str(results.gain(setting))
             dropout_ms = f"{setting.times.dropout:.3f}"
             idiom_ms = f"{setting.times.idiom:.3f}"
-        table.add_row(
+        cells = (
             f"{setting.keep:.1f}",
             f"{training:.1f} ± {training_se:.1f}",
             f"{test:.2f} ± {test_se:.2f}",
@@ -473,6 +477,7 @@ def _table(results: Results) -> "Table":
             dropout_ms,
             idiom_ms,
         )
+        table.add_row(*map(plain, cells))
     return table
 
 
