@@ -5,6 +5,7 @@ import fractions
 import inspect
 import math
 import pickle
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -134,7 +135,7 @@ RNGS = [
     ("1", TypeError, ["'1'", "str"]),
     (b"1", TypeError, ["b'1'", "bytes"]),
     (True, TypeError, ["True", "bool"]),
-    (object(), TypeError, ["object"]),
+    (SimpleNamespace(), TypeError, ["SimpleNamespace"]),
     (np.random, TypeError, ["module"]),
     (fd.Philox4x32, TypeError, ["rng", "type"]),
     (-1, ValueError, ["-1", "not negative"]),
@@ -205,7 +206,7 @@ BROADCAST_AXES = [
     (1.0, TypeError, ["1.0", "integer"]),
     ((0, 1.0), TypeError, ["1.0"]),
     ("0", TypeError, ["'0'"]),
-    (object(), TypeError, ["object"]),
+    (SimpleNamespace(), TypeError, ["namespace()"]),
 ]
 SCALES = [
     ("both", ValueError, ["'both'", "'train', 'test', 'none'"]),
@@ -221,7 +222,7 @@ MASKS = [
     (np.ones((2, 3), np.uint8), TypeError, ["uint8", "bool"]),
     (np.ones((2, 3)), TypeError, ["float64", "bool"]),
     ("kept", TypeError, ["<U4"]),
-    (object(), TypeError, ["object"]),
+    (SimpleNamespace(), TypeError, ["object"]),
 ]
 
 

@@ -263,6 +263,26 @@ def test_what_is_not_missing_is_not_blamed(copied):
     assert "is missing" not in said
 
 
+# ---- the tests -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_process_collects_the_same_tests():
+    """As pytest-xdist asks for, which runs them in several: no order of a set is in them."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", ROOT / "tests"]
+    first, second = (
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()[:-1]  # the last line has a time
+        for seed in ("1", "2")
+    )
+    assert first == second
+
+
 # ---- archives ------------------------------------------------------------------------------------
 
 
