@@ -3,6 +3,8 @@
 # products are those of the BLAS that PyTorch computes with, called through its address (see
 # `use_gemm`): so the products of a block need no Python. Heads and blocks run side by side on
 # PyTorch's threads; a product inside of one thread then takes that thread alone.
+import sys
+
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -99,6 +101,10 @@ def use_gemm(size_t single, size_t double):
     used : bool
     """
     global single_gemm, double_gemm
+    # Lengths go out as 64-bit integers, of which a BLAS with 32-bit ones reads the first half. On a
+    # big-endian machine that half is 0, and to try would end the process.
+    if sys.byteorder == "big":
+        return False
     if not (multiplies(<fd_gemm>single, False) and multiplies(<fd_gemm>double, True)):
         return False
     single_gemm, double_gemm = <fd_gemm>single, <fd_gemm>double

@@ -3,6 +3,7 @@
 
 import contextlib
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -765,3 +766,9 @@ def test_exported():
     program = torch.export.export(Model(), (x,))
     assert any("fastdrop.attend" in str(node.target) for node in program.graph.nodes)
     assert_close(program.module()(x), attention(x, x, x, dropout_p=0.5, seed=3), 1e-6)
+
+
+def test_a_big_endian_machine_does_not_try_the_blas(monkeypatch):
+    """Its integers may be of 32 bits; these addresses show that none is called."""
+    monkeypatch.setattr(sys, "byteorder", "big")
+    assert not _attention.use_gemm(1, 1)
