@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Checks the C kernels where the tests cannot: all tables of this machine under the address and
-# undefined-behaviour sanitizers; those of AArch64 and of s390x, which is big-endian, under
-# qemu-user; and, compiled only, with other compilers that are installed. Results are compared with
-# those of the NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c); of attention, with
-# those of other blocks and of the formula (emulate/check_attention.c). What is not installed is
-# skipped, with a line that says so. Needs a Python with NumPy: $PYTHON, else python or python3.
+# undefined-behaviour sanitizers, and with musl; those of Windows under Wine; those of AArch64, and
+# the portable ones of other machines, 32-bit and big-endian ones among them, under qemu-user; and,
+# compiled only, with other compilers that are installed. Results are compared with those of the
+# NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c); of attention, with those of other
+# blocks and of the formula (emulate/check_attention.c). What is not installed is skipped, with a
+# line that says so; arguments are the names of those to run, else all are. Needs a Python with
+# NumPy: $PYTHON, else python or python3.
 #
-# Debian has it all: gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu
-# libc6-dev-s390x-cross qemu-user clang gcc-mingw-w64-x86-64
+# Debian has it all:
+#   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+#   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross
+#   gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
+#   qemu-user clang musl-tools gcc-mingw-w64-x86-64 wine wine64
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
@@ -19,6 +24,8 @@ numpy=$("$python" -c "import numpy; print(numpy.get_include())")
 kernels=fastdrop/kernels
 warnings="-Wall -Wextra -Wpedantic -Wconversion"
 failures=0
+chosen=" $* "
+export WINEPREFIX=$work/wine WINEDEBUG=-all
 
 # The flags of an instruction set, as in setup.py.
 flags_of() {
@@ -29,10 +36,11 @@ flags_of() {
     esac
 }
 
-# skip NAME TOOL...: says so and succeeds if a tool is missing.
+# skip NAME TOOL...: succeeds if others are chosen or, and says so, if a tool is missing.
 skip() {
     local name=$1 tool
     shift
+    [[ $chosen == "  " || $chosen == *" $name "* ]] || return 0
     for tool in "$@"; do
         if ! command -v "$tool" >/dev/null; then
             echo "$name: SKIPPED, no $tool"
@@ -71,8 +79,8 @@ run() {
         for check in kernels attention; do
             # shellcheck disable=SC2086
             "$@" -std=c11 $warnings -I "$kernels" -pthread "tools/emulate/check_$check.c" \
-                "$out"/*.o -lm -o "$out/$check" && printf '%s: ' "$name" &&
-                $runner "$out/$check" "$work/vectors" || failures=$((failures + 1))
+                "$out"/*.o -lm -o "$out/$check.exe" && printf '%s: ' "$name" &&
+                $runner "$out/$check.exe" "$work/vectors" || failures=$((failures + 1))
         done
     else
         echo "$name: FAILED to compile"
@@ -103,8 +111,23 @@ skip sanitizers gcc ||
     run sanitizers "" "$native" \
         gcc -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
         -Wno-sign-conversion # the intrinsics themselves convert, where they are not inlined
+skip musl musl-gcc || run musl "" "$native" musl-gcc -O3 -static
+skip windows x86_64-w64-mingw32-gcc wine || {
+    wineboot --init >/dev/null 2>&1
+    run windows wine "scalar sse2 avx2 avx512" x86_64-w64-mingw32-gcc -O3 -static \
+        -D__USE_MINGW_ANSI_STDIO=1
+    wineserver --kill
+}
 skip aarch64 aarch64-linux-gnu-gcc qemu-aarch64 ||
     run aarch64 qemu-aarch64 "scalar neon" aarch64-linux-gnu-gcc -O3 -static
+skip armhf arm-linux-gnueabihf-gcc qemu-arm ||
+    run armhf qemu-arm "scalar" arm-linux-gnueabihf-gcc -O3 -static
+skip riscv64 riscv64-linux-gnu-gcc qemu-riscv64 ||
+    run riscv64 qemu-riscv64 "scalar" riscv64-linux-gnu-gcc -O3 -static
+skip ppc64le powerpc64le-linux-gnu-gcc qemu-ppc64le ||
+    run ppc64le qemu-ppc64le "scalar" powerpc64le-linux-gnu-gcc -O3 -static
+skip ppc64 powerpc64-linux-gnu-gcc qemu-ppc64 ||
+    run ppc64 qemu-ppc64 "scalar" powerpc64-linux-gnu-gcc -O3 -static
 skip s390x s390x-linux-gnu-gcc qemu-s390x ||
     run s390x qemu-s390x "scalar" s390x-linux-gnu-gcc -O3 -static
 
@@ -114,7 +137,5 @@ skip clang-x86_64 clang ||
 skip clang-aarch64 clang aarch64-linux-gnu-gcc ||
     only_compile clang-aarch64 "scalar neon" clang --target=aarch64-linux-gnu \
         -isystem /usr/aarch64-linux-gnu/include -O3
-skip mingw x86_64-w64-mingw32-gcc ||
-    only_compile mingw "scalar sse2 avx2 avx512" x86_64-w64-mingw32-gcc -O3
 
 exit "$((failures > 0))"
