@@ -12,6 +12,7 @@ Environment: ``FASTDROP_BUILD_LEVELS`` (for example ``sse2,avx2``) limits the in
 import os
 import re
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -180,6 +181,27 @@ def directives():
     }
 
 
+def readme(repository):
+    """Return README.md as it is shown where its folder is not, as on a package index.
+
+    Parameters
+    ----------
+    repository : str or None
+        The URL that relative links are made absolute with. Without one they become plain text.
+    """
+
+    def absolute(match):
+        picture, text, target = match.groups()
+        if re.match("[a-z]+:|#", target):
+            return match[0]
+        if repository:
+            return f"{picture}[{text}]({repository}/{'raw' if picture else 'blob'}/main/{target})"
+        return "" if picture else text
+
+    text = Path("README.md").read_text(encoding="utf-8")
+    return re.sub(r"(!?)\[([^]]*)\]\(([^)\s]+)\)", absolute, text)
+
+
 def main():
     """Build; first of all, and before NumPy is imported, refuse what cannot be built for."""
     if sys.maxsize < 2**32:
@@ -195,7 +217,10 @@ def main():
         "torch._tensor",
         "torch._attention",
     )
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     setup(
+        long_description=readme(project.get("urls", {}).get("Repository")),
+        long_description_content_type="text/markdown",
         ext_modules=cythonize(
             [extension(f"fastdrop.{name}") for name in names],
             build_dir="build/cython",

@@ -4,6 +4,7 @@
 import ctypes
 import os
 import platform
+import re
 import runpy
 import shlex
 import shutil
@@ -251,3 +252,29 @@ def test_x87_is_an_error(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode != 0
     assert "fastdrop cannot be compiled for x87" in run.stderr
+
+
+# ---- README.md -----------------------------------------------------------------------------------
+
+
+def relative_links(text):
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [link for link in links if not link.startswith(("https://", "#"))]
+
+
+def test_a_package_index_shows_no_link_that_is_relative(build, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "docs/_static/speed.png" in relative_links(text)
+    pages = build["readme"]("https://example.org/fastdrop")
+    assert not relative_links(pages)
+    assert "(https://example.org/fastdrop/raw/main/docs/_static/speed.png)" in pages
+    assert "[CONTRIBUTING.md](https://example.org/fastdrop/blob/main/CONTRIBUTING.md)" in pages
+    plain = build["readme"](None)
+    assert not relative_links(plain)
+    assert "![" not in plain
+    assert "How to contribute: CONTRIBUTING.md." in plain
+    code = re.compile("^```.*?^```$", re.MULTILINE | re.DOTALL)
+    assert code.findall(plain) == code.findall(pages) == code.findall(text)
+    for link in relative_links(text):
+        assert (ROOT / link).exists()

@@ -102,6 +102,8 @@ def test_metadata_of_the_installed_package(project):
     assert installed["Version"] == fd.__version__
     assert installed["Version"] == project["version"]
     assert installed["License-Expression"] == "BSD-3-Clause"
+    assert installed["Description-Content-Type"] == "text/markdown"
+    assert "](docs/" not in installed.get_payload()
     required = [
         name_of(requirement)
         for requirement in installed.get_all("Requires-Dist")
@@ -124,6 +126,7 @@ def python_alone(tmp_path, pyproject):
     pytest.importorskip("setuptools")
     for name in ("pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "setup.py").write_text("from setuptools import setup; setup(long_description='-')")
     packages = (name.replace(".", "/") for name in pyproject["tool"]["setuptools"]["packages"])
     for folder in (*packages, "fastdrop-demo", "fastdrop_bench", "scratch"):
         (tmp_path / folder).mkdir()
