@@ -87,9 +87,9 @@ def sanitizers(session: nox.Session) -> None:
 
 @nox.session
 def emulate(session: nox.Session) -> None:
-    """Run the NEON and the big-endian kernels under qemu-user (Linux with cross compilers)."""
+    """Run the kernels of other machines (Linux): qemu-user, Wine, musl; `-- s390x` chooses."""
     session.install(*BUILD_REQUIREMENTS)
-    session.run("bash", "tools/emulate.sh", external=True)
+    session.run("bash", "tools/emulate.sh", *session.posargs, external=True)
 
 
 @nox.session
@@ -161,3 +161,26 @@ def sdist(session: nox.Session) -> None:
     """Build the source distribution, and a wheel from it."""
     session.install("build")
     session.run("python", "-m", "build")
+
+
+@nox.session
+def public_types(session: nox.Session) -> None:
+    """Check with pyright that it knows the type of every public name."""
+    session.install(".[torch]", "pyright[nodejs]")
+    session.chdir(session.create_tmp())  # so that the installed package is the one looked at
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "fastdrop")
+
+
+@nox.session
+def doctest_modules(session: nox.Session) -> None:
+    """Run the examples of the installed package as its users may: by `pytest --pyargs`."""
+    session.install(".", "pytest", "torch")
+    session.chdir(session.create_tmp())
+    session.run("pytest", "--doctest-modules", "--pyargs", "fastdrop", *session.posargs)
+
+
+@nox.session
+def parallel(session: nox.Session) -> None:
+    """Run the tests in several processes, each of which has to collect the same ones."""
+    session.install(".[test]", "pytest-xdist")
+    session.run("pytest", "-n", "auto", *session.posargs)
