@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fixtures of all tests: every instruction set, every source, and settings left as they were."""
 
+import os
+from pathlib import Path
+
 import pytest
 from helpers import SOURCES
 from hypothesis import settings
@@ -11,6 +14,11 @@ import fastdrop as fd
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
 settings.register_profile("random", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("fixed")
+
+# Processes that tests start import the package that is tested here, and not a folder that lies
+# where they are started, such as that of an unpacked source distribution.
+_paths = (str(Path(fd.__file__).parents[1]), os.environ.get("PYTHONPATH"))
+os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, _paths))}
 
 
 def pytest_collection_modifyitems(items):
