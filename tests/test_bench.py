@@ -13,10 +13,13 @@ import sys
 import timeit
 from pathlib import Path
 
+import numpy as np
 import pytest
+from suite import arrays_in, start_of
 
 import fastdrop as fd
 from fastdrop.cli import (
+    _bench_arrays,
     _bench_family,
     _bench_peers,
     _bench_rows,
@@ -55,9 +58,11 @@ class FakeClock:
         return timeit.Timer(statement, timer=lambda: self.now)
 
 
-def result(goal=None, ratio=2.0, **fields):
-    row = Row("Title", "a case", "run()", "walk()", size=1000, goal=goal, p=0.1, **fields)
-    return Result(row, Comparison(ratio * 1e-6, 1e-6, ratio, (ratio, ratio), rounds=9))
+def result(goal=None, ratio=2.0, baseline_seconds=1e-6, **fields):
+    fields = {"size": 1000, "goal": goal, "p": 0.1} | fields
+    row = Row("Title", "a case", "run()", "walk()", **fields)
+    seconds = ratio * baseline_seconds, baseline_seconds
+    return Result(row, Comparison(*seconds, ratio, (ratio, ratio), rounds=9))
 
 
 def command(*options):
@@ -115,6 +120,14 @@ def test_a_machine_that_slows_down_leaves_the_ratio_alone():
     assert _bench_timing.compare(candidate, baseline, effort).ratio == 3.0
 
 
+def test_a_baseline_that_does_its_work_several_times_counts_once():
+    clock = FakeClock()
+    effort = Effort(sample=1e-3, budget=0, rounds=(3, 9))
+    times = _bench_timing.compare(clock.timer("A", 3e-6), clock.timer("B", 16e-6), effort, 8)
+    assert times.baseline_seconds == pytest.approx(2e-6)
+    assert times.ratio == pytest.approx(1.5)
+
+
 @pytest.mark.parametrize(("budget", "rounds"), [(0, 3), (14.0, 7), (1e6, 9)])
 def test_the_budget_sets_the_rounds_within_their_limits(budget, rounds):
     clock = FakeClock()
@@ -133,6 +146,53 @@ def test_a_goal_is_a_bound_on_the_cost_or_on_the_gain():
     assert gain.score(0.25) == 4
     shown_alone = Goal(None, faster=True)
     assert (str(shown_alone), shown_alone.met(0.25), shown_alone.score(0.25)) == ("", None, 4)
+
+
+# The unit
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "reversed", "every other"])
+def test_what_is_read_and_what_is_written_lie_half_a_page_apart(layout):
+    buffer = _bench_arrays.Buffer()
+    values = np.random.default_rng(1).random((100, 70), np.float32)
+    values = {
+        "C": values,
+        "F": np.asfortranarray(values),
+        "reversed": values[::-1, ::-1],
+        "every other": values[:, ::2],
+    }[layout]
+    for _ in range(300):  # more than a block
+        x = buffer.to_read(values)
+        y = buffer.to_write(values)
+        assert (x.ctypes.data % 4096, y.ctypes.data % 4096) == (2048, 0)
+        assert not np.shares_memory(x, y)
+        assert x.strides == y.strides == np.empty_like(values).strides
+    np.testing.assert_array_equal(x, values)
+    np.testing.assert_array_equal(y, 1)
+
+
+def test_what_is_read_into_new_arrays_lies_half_a_page_from_them():
+    values = np.ones(1 << 20, np.float32)
+    x = _bench_arrays.Buffer().to_read(values, into_new=True)
+    assert 1024 < (values.copy().ctypes.data - x.ctypes.data) % 4096 < 3072
+
+
+@pytest.mark.parametrize(
+    ("times", "slow"),
+    [
+        ({16: 2e-6, 256: 10e-6, 4096: 250e-6}, []),  # as usual: a call costs a little
+        ({16: 10e-6, 256: 10e-6, 4096: 250e-6}, ["10"]),  # 4 to 32 bytes past modulo a page
+        ({16: 2e-6, 256: 138e-6, 4096: 250e-6}, ["138"]),
+        ({256: 138e-6}, []),
+    ],
+)
+def test_a_baseline_slower_per_byte_than_with_larger_arrays_is_flagged(times, slow):
+    results = [result(size=size, baseline_seconds=seconds) for size, seconds in times.items()]
+    others = [result(size=size, baseline_seconds=1e-6, p=1 / 3) for size in times]
+    assert _bench_timing.slow_baselines([*reversed(results), *others]) == [
+        f"Slow baseline: Title, a case, p = 0.1: {time} us, so its ratio is too small."
+        for time in slow
+    ]
 
 
 # The machine
@@ -182,6 +242,29 @@ def test_statements_run(row):
             pytest.skip(str(reason))
         exec(row.candidate, names)
         exec(row.baseline, names)
+
+
+@pytest.mark.parametrize("row", every_row())
+def test_arrays_of_statements_are_placed(row):
+    if row.baseline == "x.copy()":
+        pytest.skip("whose x is placed by where new arrays are")
+    try:
+        names = _bench_timing.namespace(row)
+    except _bench_timing.Unavailable as reason:
+        pytest.skip(str(reason))
+    assert {start_of(array) for array in arrays_in(list(names.values()))} == {0, 2048}
+
+
+def test_the_copy_on_two_threads_is_one_of_many_that_python_starts_once():
+    (row,) = {
+        row.baseline: row for row in _bench_rows.core_rows("avx2", TINY) if row.threads == 2
+    }.values()
+    names = _bench_timing.namespace(row)
+    copies = []
+    names["np"] = argparse.Namespace(copyto=lambda y, x: copies.append((y.size, x.size)))
+    exec(row.baseline, names)
+    assert copies == [(row.size // 2, row.size // 2)] * 2 * row.baseline_runs
+    assert row.baseline_runs > 1
 
 
 def test_conditions_are_restored():
@@ -245,7 +328,7 @@ def test_a_table_of_promises():
         [
             result(Goal(1.5)),
             result(Goal(30, faster=True), ratio=1 / 40, simd="avx2"),
-            result(None, ratio=0.5),
+            result(None, ratio=0.5, p=1 / 3),
         ],
         _bench_tables.CORE_COLUMNS,
     )
@@ -256,9 +339,9 @@ def test_a_table_of_promises():
         "\n"
         "| case | p | SIMD | ns per element | baseline | ratio | goal | met? |\n"
         "| :-- | --: | :-- | --: | --: | --: | :-- | :-- |\n"
-        "| a case | 0.1 |  | 2 | 1 | 2 | <= 1.5 | no |\n"
-        "| a case | 0.1 | avx2 | 0.025 | 1 | 40 x faster | >= 30 x faster | yes |\n"
-        "| a case | 0.1 |  | 0.5 | 1 | 0.5 |  |  |\n"
+        "| a case | 0.1 |  | 2 | 1 | 2.00 | <= 1.5 | no |\n"
+        "| a case | 0.1 | avx2 | 0.025 | 1 | 40.0 x faster | >= 30 x faster | yes |\n"
+        "| a case | 1/3 |  | 0.5 | 1 | 0.500 |  |  |\n"
     )
 
 
@@ -271,7 +354,7 @@ def test_a_table_of_the_family():
     assert table.header == (
         "function", "SIMD", unit, "baseline", "ratio", "goal", "met?", "beside"
     )  # fmt: skip
-    assert table.cells[0][4:] == ("20 x faster", ">= 10 x faster", "yes", "F.dropout(t, p)")
+    assert table.cells[0][4:] == ("20.0 x faster", ">= 10 x faster", "yes", "F.dropout(t, p)")
     assert table.code == ""
 
 
@@ -336,6 +419,12 @@ def test_the_command_prints_tables_and_writes_json(tiny, tmp_path, capsys):
     assert all(record["candidate_seconds"] > 0 for record in records)
     assert {record["size"] for record in data["peers"]} == {64, 128}
     assert [record["case"] for record in data["kept"]] == ["seeded mask", "packed mask"]
+
+
+def test_slow_baselines_are_told(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "slow_baselines", lambda results: [f"{len(results)} looked at"])
+    assert command("--quick", "--rows", "peers", "--markdown") == 0
+    assert capsys.readouterr().out.endswith("6 looked at\n")
 
 
 def test_rows_can_be_chosen(tiny, capsys):

@@ -56,7 +56,7 @@ PEERS = (
         bits = np.random.SFC64(1)
         threshold = np.uint8(round(256 * p))
         scale = np.float32(1 / (1 - p))
-        kept = np.empty(n, bool)
+        kept = buffer.to_write(np.empty(n, bool))
         """,
         note="8 random bits an element, so p is rounded to 1/256",
     ),

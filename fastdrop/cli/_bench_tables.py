@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastdrop.cli._bench_rows import Footprint
-from fastdrop.cli._bench_timing import Result
+from fastdrop.cli._bench_timing import Result, shown_p
 from fastdrop.cli._terminal import console
 
 if TYPE_CHECKING:
@@ -63,9 +63,14 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
+def three_digits(ratio: float) -> str:
+    """Write a ratio with three digits, zeros at its end too."""
+    return f"{ratio:#.3g}" if ratio < 99.95 else f"{ratio:.0f}"
+
+
 def _ratio(result: Result) -> str:
     goal, ratio = result.row.goal, result.times.ratio
-    return _number(goal.score(ratio)) + goal.unit if goal else _number(ratio)
+    return three_digits(goal.score(ratio)) + goal.unit if goal else three_digits(ratio)
 
 
 def _verdict(met: bool | None) -> str:
@@ -74,7 +79,7 @@ def _verdict(met: bool | None) -> str:
 
 CORE_COLUMNS = {
     "case": lambda result: result.row.case,
-    "p": lambda result: f"{result.row.p:.3g}",
+    "p": lambda result: shown_p(result.row.p),
     "SIMD": lambda result: result.row.simd,
     "{unit}": lambda result: _number(result.row.shown(result.times.candidate_seconds)),
     "baseline": lambda result: _number(result.row.shown(result.times.baseline_seconds)),
@@ -93,7 +98,7 @@ PEER_COLUMNS = {
     "system": lambda result: result.row.case,
     "SIMD": lambda result: result.row.simd,
     "{unit}": lambda result: _number(result.row.shown(result.times.candidate_seconds)),
-    "times a copy": lambda result: _number(result.times.ratio),
+    "times a copy": lambda result: three_digits(result.times.ratio),
     "note": lambda result: result.row.note,
 }
 FOOTPRINT_COLUMNS = {

@@ -9,11 +9,12 @@ candidate, baseline, ... Each turn gives a ratio, and the median of the ratios i
 import math
 import statistics
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import fastdrop as fd
+from fastdrop.cli._bench_arrays import Buffer, is_slow
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -73,7 +75,8 @@ class Row:
 
     Statements and setup are Python source, so that a report can show exactly what was timed, and
     nothing but the statement is timed. They see `fd`, `np`, the float32 arrays `x` and `y` of `n`
-    elements, `p`, `threads`, and whatever the setup defines.
+    elements, the `buffer` that further arrays come from, `p`, `threads`, and whatever the setup
+    defines.
 
     Parameters
     ----------
@@ -97,6 +100,8 @@ class Row:
         Whether the time shown is one of a call rather than of an element.
     note : str, optional
         What a reader should know about the candidate.
+    baseline_runs : int, default: 1
+        How often the baseline does its work in one run. The time is divided by it.
     """
 
     table: str
@@ -111,6 +116,7 @@ class Row:
     threads: int = 1
     per_call: bool = False
     note: str = ""
+    baseline_runs: int = 1
 
     @property
     def unit(self) -> str:
@@ -206,7 +212,9 @@ def calibrate(timer: timeit.Timer, sample: float) -> tuple[int, float]:
     return loops, seconds
 
 
-def compare(candidate: timeit.Timer, baseline: timeit.Timer, effort: Effort) -> Comparison:
+def compare(
+    candidate: timeit.Timer, baseline: timeit.Timer, effort: Effort, baseline_runs: int = 1
+) -> Comparison:
     """Time two statements in alternation.
 
     Parameters
@@ -215,6 +223,8 @@ def compare(candidate: timeit.Timer, baseline: timeit.Timer, effort: Effort) -> 
         The statements.
     effort : Effort
         How long to measure.
+    baseline_runs : int, default: 1
+        How often the baseline does its work in one run.
 
     Returns
     -------
@@ -225,8 +235,9 @@ def compare(candidate: timeit.Timer, baseline: timeit.Timer, effort: Effort) -> 
     loops_b, seconds_b = calibrate(baseline, effort.sample)
     fewest, most = effort.rounds
     rounds = min(max(int(effort.budget / (seconds_a + seconds_b)), fewest), most)
+    runs_b = loops_b * baseline_runs
     times = [
-        (candidate.timeit(loops_a) / loops_a, baseline.timeit(loops_b) / loops_b)
+        (candidate.timeit(loops_a) / loops_a, baseline.timeit(loops_b) / runs_b)
         for _ in range(rounds)
     ]
     ratios = [a / b for a, b in times]
@@ -246,11 +257,18 @@ def power_of_two(size: int) -> str:
     return f"2^{power}" if size == 1 << power else str(size)
 
 
+def shown_p(p: float) -> str:
+    """Write a probability the way people say it: 1/3."""
+    return "1/3" if p == 1 / 3 else f"{p:g}"
+
+
 @lru_cache(maxsize=1)
 def arrays(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Make a float32 array of normal numbers and one to write to, every page of both touched."""
-    x = np.resize(np.random.default_rng(1).standard_normal(4096, dtype=np.float32), size)
-    return x, np.ones_like(x)
+    buffer = Buffer()
+    numbers = np.random.default_rng(1).standard_normal(4096, dtype=np.float32)
+    x = buffer.to_read(np.resize(numbers, size))
+    return x, buffer.to_write(x)
 
 
 def namespace(row: Row) -> dict[str, Any]:
@@ -272,7 +290,8 @@ def namespace(row: Row) -> dict[str, Any]:
         If the setup imports something that is not installed.
     """
     x, y = arrays(row.size)
-    names = {"fd": fd, "np": np, "n": row.size, "p": row.p, "threads": row.threads, "x": x, "y": y}
+    names = {"fd": fd, "np": np, "n": row.size, "p": row.p, "threads": row.threads}
+    names |= {"x": x, "y": y, "buffer": Buffer()}
     try:
         exec(row.setup, names)
     except ImportError as error:
@@ -315,7 +334,37 @@ def measure(row: Row, effort: Effort, clock: Callable[[], float] = perf_counter)
             timeit.Timer(statement, timer=clock, globals=names)
             for statement in (row.candidate, row.baseline)
         )
-        return Result(row, compare(candidate, baseline, effort))
+        return Result(row, compare(candidate, baseline, effort, row.baseline_runs))
+
+
+def slow_baselines(results: Iterable[Result]) -> list[str]:
+    """Find baselines that took longer per byte than the same with larger arrays.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        What was measured.
+
+    Returns
+    -------
+    list of str
+        A sentence about each.
+    """
+    alike: dict[Row, list[Result]] = {}
+    for result in results:
+        key = replace(result.row, table="", case="", goal=None, size=0)
+        alike.setdefault(key, []).append(result)
+    sentences = []
+    for group in alike.values():
+        for one, larger in pairwise(sorted(group, key=lambda result: result.row.size)):
+            times = larger.row.size / one.row.size
+            seconds = one.times.baseline_seconds
+            if times > 1 and is_slow(seconds, larger.times.baseline_seconds, times):
+                sentences.append(
+                    f"Slow baseline: {one.row.table}, {one.row.case}, p = {shown_p(one.row.p)}: "
+                    f"{seconds * 1e6:.3g} us, so its ratio is too small."
+                )
+    return sentences
 
 
 def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[int, int]:

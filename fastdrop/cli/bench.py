@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``python -m fastdrop bench``: what dropout costs, in copies of the same bytes.
 
-Six files stand beside this one: `_bench_timing` measures a row, `_bench_rows` lists the rows of
-dropout itself, `_bench_family` those of its relatives and `_bench_peers` those of other systems,
-`_bench_tables` lays the results out, and `_bench_plot` draws them. Here is the command line.
+Eight files stand beside this one: `_bench_timing` measures a row, with arrays of `_bench_arrays`,
+`_bench_rows` lists the rows of dropout itself, `_bench_family` those of its relatives, whose
+statements are in `_bench_relatives`, and `_bench_peers` those of other systems, `_bench_tables`
+lays the results out, and `_bench_plot` draws them. Here is the command line.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from fastdrop.cli._bench_timing import (
     caches,
     machine,
     measure,
+    slow_baselines,
 )
 from fastdrop.cli._terminal import cannot_write, console
 
@@ -213,6 +215,7 @@ def main(args: argparse.Namespace) -> int:
         peer_sizes = PEER_SIZES if args.full else PEER_SIZES[:1]
         peers, left_out = measure_all(peer_rows(levels, peer_sizes, args.threads), effort)
         notes += left_out
+    notes += slow_baselines([*core, *family, *peers])
 
     tables = [Table("Machine", ("machine", ""), list(facts.items()))]
     tables += tabulate(core, CORE_COLUMNS)
