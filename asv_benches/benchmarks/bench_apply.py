@@ -4,6 +4,7 @@
 import numpy as np
 
 from .common import (
+    BUFFER,
     PROBABILITIES,
     SIZES,
     SOURCES,
@@ -24,7 +25,7 @@ class Forward(Benchmark):
 
     def prepare(self, source, p, size):
         self.arrays(SIZES[size])
-        rng = make_source(source)
+        rng, p = make_source(source), float(p)
         self.call = lambda: fd.dropout(self.x, p, rng=rng, out=self.y)
 
 
@@ -38,8 +39,9 @@ class FreshMemory(Benchmark):
     def prepare(self, size):
         self.arrays(SIZES[size])
         rng = make_source("Xoshiro256PlusPlus")
-        self.call = lambda: fd.dropout(self.x, 0.1, rng=rng)
-        self.baseline = self.x.copy
+        x = BUFFER.to_read(self.x, into_new=True)
+        self.call = lambda: fd.dropout(x, 0.1, rng=rng)
+        self.baseline = x.copy
 
 
 @against("copies")
@@ -52,7 +54,7 @@ class InPlace(Benchmark):
     def prepare(self, size):
         self.arrays(SIZES[size])
         rng = make_source("Xoshiro256PlusPlus")
-        z = self.x.copy()
+        z = BUFFER.to_read(self.x)
         self.call = lambda: fd.dropout(z, 0.1, scale="none", rng=rng, out=z)
 
 
@@ -64,12 +66,12 @@ class SeveralProbabilities(Benchmark):
     param_names = ["of"]
 
     def prepare(self, of):
-        self.arrays(SIZES["LLC"])
-        x, y = (array.reshape(16, 64, 32, 32) for array in (self.x, self.y))
+        self.arrays((16, 64, 32, 32))
         shapes = {"sample": (16, 1, 1, 1), "channel": (64, 1, 1), "pixel": (32, 32)}
-        p = np.random.default_rng(1).uniform(0.1, 0.9, shapes.get(of, x.shape))
+        p = np.random.default_rng(1).uniform(0.1, 0.9, shapes.get(of, self.x.shape))
+        p = BUFFER.to_read(p)
         rng = make_source("Xoshiro256PlusPlus")
-        self.call = lambda: fd.dropout(x, p, rng=rng, out=y)
+        self.call = lambda: fd.dropout(self.x, p, rng=rng, out=self.y)
 
 
 @against("copies")
@@ -100,7 +102,7 @@ class Dtypes(Benchmark):
 
 LAYOUTS = {
     "C": lambda: make_array((1024, 1024)),
-    "Fortran": lambda: np.asfortranarray(make_array((1024, 1024))),
+    "Fortran": lambda: BUFFER.to_read(np.asfortranarray(make_array((1024, 1024)))),
     "transposed": lambda: make_array((1024, 1024)).T,
     "every other column": lambda: make_array((1024, 2048))[:, ::2],
     "reversed": lambda: make_array((1024, 1024))[::-1, ::-1],
@@ -116,7 +118,7 @@ class Layouts(Benchmark):
 
     def prepare(self, layout):
         x = LAYOUTS[layout]()
-        y = np.ones_like(x)
+        y = BUFFER.to_write(x)
         rng = make_source("Xoshiro256PlusPlus")
         self.call = lambda: fd.dropout(x, 0.1, rng=rng, out=y)
         self.baseline = lambda: np.copyto(y, x)

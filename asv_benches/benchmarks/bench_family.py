@@ -1,60 +1,54 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The relatives of dropout.
 
-What stands beside a copy, PyTorch, or the same step without dropout are the rows of
-`python -m fastdrop bench --rows family`; their statements are there.
+What stands beside a copy, PyTorch, or the same step without dropout are the statements of
+`python -m fastdrop bench --rows family`: those of the tree that this file is in, for all commits.
 """
 
 from textwrap import indent
 
 import numpy as np
 
-from .common import SIZES, Benchmark, against, fd, make_array, make_source, require
+from .common import (
+    BUFFER,
+    SIZES,
+    Benchmark,
+    against,
+    fd,
+    make_array,
+    make_source,
+    of_this_tree,
+    require,
+)
 
+relatives = of_this_tree("fastdrop/cli/_bench_relatives.py")
+FAMILY = {relative.case: relative for relative in relatives.FAMILY}
 PLACES = ["LLC", "memory"]
-FAMILY = [
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "drop_path",
-    "embedding_dropout",
-    "drop_block2d",
-    "drop_connect",
-    "alpha_dropout",
-    "feature_alpha_dropout",
-    "gaussian_dropout",
-    "zoneout",
-    "relu_dropout",
-    "dropout_add",
-    "dropout_add with bias",
-]
 
 
 class Relatives(Benchmark):
-    """Base class: a function beside what `make`, of the command, puts beside it.
+    """Base class: a function beside what the method `beside` of its description gives.
 
     When the meaning of a statement there changes, this class gets the next `version`.
     """
 
-    params = [FAMILY, PLACES]
+    params = [list(FAMILY), PLACES]
     param_names = ["function", "size"]
-    make = None
+    beside = ""
 
     def prepare(self, case, place):
+        relative = FAMILY[case]
+        require(relative.name)
+        self.arrays(SIZES[place])
+        baseline = getattr(relative, self.beside)()
+        names = {"fd": fd, "np": np, "buffer": BUFFER, "x": self.x, "y": self.y}
+        names |= {"n": SIZES[place], "p": relatives.P, "threads": 1}
         try:
-            from fastdrop.cli import _bench_family
-            from fastdrop.cli._bench_timing import Unavailable, namespace
+            exec(baseline.setup, names)
         except ImportError as error:
-            raise NotImplementedError("this commit has no rows of the family") from error
-        (relative,) = (one for one in _bench_family.FAMILY if one.case == case)
-        row = getattr(_bench_family, self.make)(relative, place, SIZES[place])
-        try:
-            names = namespace(row)
-        except Unavailable as reason:
-            raise NotImplementedError(str(reason)) from reason
-        self.call = function_of(row.candidate, names)
-        self.baseline = function_of(row.baseline, names)
+            raise NotImplementedError(str(error)) from error
+        self.call = function_of(relative.candidate, names)
+        self.baseline = function_of(baseline.statement, names)
 
 
 def function_of(statements, names):
@@ -67,47 +61,71 @@ def function_of(statements, names):
 class BesideCopy(Relatives):
     """Forward; the baseline is `np.copyto` of as many bytes as it reads and writes."""
 
-    make = "beside_copy"
+    beside = "beside_copy"
 
 
 @against("steps without dropout")
 class BesideBare(Relatives):
     """Forward; the baseline is the step without dropout, one by one, into memory that exists."""
 
-    params = [["relu_dropout", "dropout_add with bias"], PLACES]
-    make = "beside_bare"
+    params = [[case for case, relative in FAMILY.items() if relative.bare], PLACES]
+    beside = "beside_bare"
 
 
 @against("times of PyTorch")
 class BesidePyTorch(Relatives):
     """Forward; the baseline is PyTorch's function, or what is done without."""
 
-    params = [FAMILY, ["LLC"]]
-    make = "beside_torch"
+    params = [list(FAMILY), ["LLC"]]
+    beside = "beside_torch"
+
+
+LINES, VOLUMES = (64, 16, 1024), (64, 16, 4, 16, 16)
+MAPS, TABLE = (16, 64, 32, 32), (4096, 256)
+BACKWARD = {
+    "dropout1d": LINES,
+    "dropout2d": MAPS,
+    "dropout3d": VOLUMES,
+    "drop_path": MAPS,
+    "embedding_dropout": TABLE,
+    "drop_block2d": MAPS,
+    "gaussian_dropout": MAPS,
+    "alpha_dropout": MAPS,
+    "feature_alpha_dropout": MAPS,
+    "relu_dropout": MAPS,
+    "dropout_add": TABLE,
+}
 
 
 @against("copies")
 class FamilyBackward(Benchmark):
     """Backward, from the mask that the forward function returned."""
 
-    params = [
-        [
-            "dropout2d",
-            "drop_path",
-            "drop_block2d",
-            "gaussian_dropout",
-            "alpha_dropout",
-            "feature_alpha_dropout",
-            "relu_dropout",
-        ]
-    ]
+    params = [list(BACKWARD)]
     param_names = ["function"]
 
     def prepare(self, name):
         function, backward = require(name), require("dropout_backward")
-        self.arrays((16, 64, 32, 32))
-        _, mask = function(self.x, 0.1, rng=1)
+        self.arrays(BACKWARD[name])
+        others = [self.x] if name == "dropout_add" else []
+        _, mask = function(self.x, *others, 0.1, rng=1)
         self.call = lambda: backward(self.x, mask, out=self.y)
+
+
+@against("pairs of copies")
+class ZoneoutBackward(Benchmark):
+    """Backward into two new arrays; the baseline is two copies into new arrays."""
+
+    params = [["LLC", "memory"]]
+    param_names = ["size"]
+
+    def prepare(self, size):
+        function, backward = require("zoneout"), require("zoneout_backward")
+        x = make_array(SIZES[size])
+        _, mask = function(x, x, 0.1, rng=1)
+        dy = BUFFER.to_read(x, into_new=True)
+        self.call = lambda: backward(dy, mask)
+        self.baseline = lambda: (dy.copy(), dy.copy())
 
 
 SHAPES = {
@@ -128,7 +146,7 @@ class ProbabilityOfEach(Benchmark):
     def prepare(self, each):
         source, rng = make_source("Xoshiro256PlusPlus"), np.random.Generator(np.random.PCG64(1))
         self.arrays((16, 64, 32, 32))
-        p = 0.8 * np.random.default_rng(1).random(SHAPES[each])
+        p = BUFFER.to_read(0.8 * np.random.default_rng(1).random(SHAPES[each]))
         self.call = lambda: fd.dropout(self.x, p, rng=source, out=self.y)
         self.baseline = lambda: self.x * (rng.random(self.x.shape) >= p) / (1 - p)
 
@@ -142,7 +160,7 @@ class ProbabilityOfEachBackward(Benchmark):
 
     def prepare(self, each):
         self.arrays((16, 64, 32, 32))
-        p = 0.8 * np.random.default_rng(1).random(SHAPES[each])
+        p = BUFFER.to_read(0.8 * np.random.default_rng(1).random(SHAPES[each]))
         _, mask = fd.dropout(self.x, p, rng=1)
         self.call = lambda: fd.dropout_backward(self.x, mask, out=self.y)
 
@@ -155,9 +173,9 @@ class ChannelsLast(Benchmark):
     param_names = ["channels"]
 
     def prepare(self, channels):
-        source = make_source("Xoshiro256PlusPlus")
+        function, source = require("dropout2d"), make_source("Xoshiro256PlusPlus")
         self.arrays((1024 // channels, 32, 32, channels))
-        self.call = lambda: fd.dropout2d(self.x, 0.1, channel_axis=-1, rng=source, out=self.y)
+        self.call = lambda: function(self.x, 0.1, channel_axis=-1, rng=source, out=self.y)
 
 
 @against("products without dropout")
@@ -172,3 +190,18 @@ class DropConnect(Benchmark):
         x, weight = make_array((batch, 1024)), make_array((1024, 1024))
         self.call = lambda: function(x, weight, 0.1, rng=rng)
         self.baseline = lambda: x @ weight.T
+
+
+@against("products without dropout")
+class DropConnectBackward(Benchmark):
+    """All three gradients; the baseline are those of the map that loses no connections."""
+
+    params = [[16, 256]]
+    param_names = ["batch"]
+
+    def prepare(self, batch):
+        function, backward = require("drop_connect"), require("drop_connect_backward")
+        x, dy, weight = (make_array((rows, 1024)) for rows in (batch, batch, 1024))
+        _, mask = function(x, weight, 0.1, rng=1)
+        self.call = lambda: backward(dy, x, weight, mask)
+        self.baseline = lambda: (dy @ weight, dy.T @ x, dy.sum(axis=0))

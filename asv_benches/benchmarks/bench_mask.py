@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Masks alone: raw booleans, seeded and packed masks, windows, conversion."""
+"""Masks alone: raw booleans, seeded, packed and Gaussian masks, their methods and pickles."""
+
+import pickle
 
 import numpy as np
 
 from .common import (
     BIT_GENERATORS,
+    BUFFER,
     SIZES,
     SOURCES,
     Benchmark,
@@ -12,6 +15,7 @@ from .common import (
     against,
     fd,
     make_source,
+    require,
 )
 
 
@@ -24,8 +28,8 @@ class Bernoulli(Benchmark):
     def prepare(self, source, p, size):
         self.n = SIZES[size]
         self.source = make_source(source)
-        self.booleans = np.zeros(self.n, dtype=bool)
-        self.bits = np.zeros(self.n // 8, dtype=np.uint8)
+        self.booleans = BUFFER.to_write(np.empty(self.n, bool))
+        self.bits = BUFFER.to_write(np.empty(self.n // 8, np.uint8))
 
     def time_packed(self, source, p, size):
         fd.bernoulli(self.n, p, rng=self.source, packed=True, out=self.bits)
@@ -76,6 +80,13 @@ class Seeded(ShortCalls):
         fd.dropout_mask(SIZES[size], 0.1, rng=self.source, store="seed")
 
 
+def make_mask(store, shape=(1024, 1024)):
+    """Give a mask of that kind, or skip."""
+    if store == "gaussian":
+        return require("gaussian_dropout")(np.ones(shape, np.float32), 0.1, rng=1)[1]
+    return fd.dropout_mask(shape, 0.1, rng=1, store=store)
+
+
 class Reading(Benchmark):
     """The whole of a mask."""
 
@@ -83,9 +94,7 @@ class Reading(Benchmark):
     param_names = ["store"]
 
     def prepare(self, store):
-        n = SIZES["LLC"]
-        self.mask = fd.dropout_mask((1024, n // 1024), 0.1, rng=1, store=store)
-        self.twin = fd.dropout_mask((1024, n // 1024), 0.1, rng=1, store="bits")
+        self.mask, self.twin = make_mask(store), make_mask("bits")
 
     def time_asarray(self, store):
         np.asarray(self.mask)
@@ -97,17 +106,60 @@ class Reading(Benchmark):
         assert self.mask == self.twin
 
 
-class Window(ShortCalls):
-    """A thousand elements out of a million."""
+class ReadingGaussian(Benchmark):
+    """The whole of a Gaussian mask."""
 
-    params = [["seed", "bits"]]
+    def prepare(self):
+        self.mask, self.twin = make_mask("gaussian"), make_mask("gaussian")
+
+    def time_asarray(self):
+        np.asarray(self.mask)
+
+    def time_equal(self):
+        assert self.mask == self.twin
+
+
+@against("copies")
+class Applying(Benchmark):
+    """A mask's own methods; the baseline is `np.copyto`."""
+
+    params = [["seed", "bits", "gaussian"], ["apply", "backward"]]
+    param_names = ["store", "method"]
+
+    def prepare(self, store, method):
+        self.arrays((1024, 1024))
+        method = getattr(make_mask(store), method)
+        self.call = lambda: method(self.x, out=self.y)
+
+
+class Window(ShortCalls):
+    """A thousand elements out of a million, and the window alone."""
+
+    params = [["seed", "bits", "gaussian"]]
     param_names = ["store"]
 
     def prepare(self):
-        self.masks = {
-            store: fd.dropout_mask((1024, 1024), 0.1, rng=1, store=store)
-            for store in self.params[0]
-        }
+        self.masks = {store: make_mask(store) for store in self.params[0]}
 
     def time_asarray(self, store):
         np.asarray(self.masks[store][500:510, 100:200])
+
+    def time_window(self, store):
+        self.masks[store][500:510, 100:200]
+
+
+class Pickles(ShortCalls):
+    """What keeps a mask of a million elements."""
+
+    params = [["seed", "bits", "gaussian"]]
+    param_names = ["store"]
+
+    def prepare(self):
+        self.masks = {store: make_mask(store) for store in self.params[0]}
+        self.pickles = {store: pickle.dumps(mask) for store, mask in self.masks.items()}
+
+    def time_dumps(self, store):
+        pickle.dumps(self.masks[store])
+
+    def time_loads(self, store):
+        pickle.loads(self.pickles[store])

@@ -5,12 +5,14 @@ import numpy as np
 
 from .common import Benchmark, fd
 
+ELEMENTS = 2**24
+
 
 class Peak(Benchmark):
     """The whole process. Two arrays of 64 MiB exist before dropout begins."""
 
     def prepare(self):
-        self.arrays(2**24)
+        self.arrays(ELEMENTS)
 
     def peakmem_arrays_alone(self):
         np.copyto(self.y, self.x)

@@ -9,13 +9,13 @@ import os
 
 import numpy as np
 
-from .common import SIZES, Benchmark, against, fd, make_source
+from .common import BUFFER, SIZES, Benchmark, against, fd, make_source
 
 P = 0.1
 
 
 def fastdrop(x):
-    source, y = make_source("Xoshiro256PlusPlus"), np.ones_like(x)
+    source, y = make_source("Xoshiro256PlusPlus"), BUFFER.to_write(x)
     return lambda: fd.dropout(x, P, rng=source, out=y)
 
 
@@ -26,8 +26,8 @@ def numpy_idiom(x):
 
 def numpy_float32(x):
     """No temporary is made twice, and uniforms have 24 bits."""
-    rng, y = np.random.Generator(np.random.SFC64(1)), np.ones_like(x)
-    uniforms, kept, scale = np.ones_like(x), np.ones(x.shape, bool), x.dtype.type(1 / (1 - P))
+    rng, scale = np.random.Generator(np.random.SFC64(1)), x.dtype.type(1 / (1 - P))
+    y, uniforms, kept = (BUFFER.to_write(x.astype(dtype)) for dtype in (x.dtype, x.dtype, bool))
 
     def forward():
         rng.random(out=uniforms, dtype=np.float32)
@@ -40,8 +40,8 @@ def numpy_float32(x):
 
 def numpy_uint8(x):
     """One byte an element: as fast as NumPy can be, and p is rounded to 1/256."""
-    bits, y = np.random.SFC64(1), np.ones_like(x)
-    kept, scale = np.ones(x.shape, bool), x.dtype.type(1 / (1 - P))
+    bits, y = np.random.SFC64(1), BUFFER.to_write(x)
+    kept, scale = BUFFER.to_write(x.astype(bool)), x.dtype.type(1 / (1 - P))
     threshold = np.uint8(round(256 * P))
 
     def forward():
@@ -56,7 +56,7 @@ def numpy_uint8(x):
 def numba_loop(x):
     import numba
 
-    rng, y, scale = np.random.default_rng(1), np.ones_like(x), x.dtype.type(1 / (1 - P))
+    rng, y, scale = np.random.default_rng(1), BUFFER.to_write(x), x.dtype.type(1 / (1 - P))
 
     @numba.njit
     def loop(x, y, scale, rng):

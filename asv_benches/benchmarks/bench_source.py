@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from .common import SIZES, SOURCES, Benchmark, ShortCalls, against, fd, make_source
+from .common import BUFFER, SIZES, SOURCES, Benchmark, ShortCalls, against, fd, make_source
 
 
 @against("copies")
@@ -17,7 +17,7 @@ class Words(Benchmark):
         n = SIZES[size] // 2
         rng = make_source(source)
         self.call = lambda: rng.random_raw(n)
-        self.baseline = np.ones(n, dtype=np.uint64).copy
+        self.baseline = BUFFER.to_read(np.ones(n, np.uint64), into_new=True).copy
 
 
 class Making(ShortCalls):

@@ -1,77 +1,163 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout in PyTorch, stock and with `fastdrop.torch.install()`, one thread.
+"""Dropout in PyTorch, one thread: stock, after `fastdrop.torch.install()`, and called by name.
 
 The floor is what any dropout that writes a new tensor costs, Python included: `clone` in its place,
 forward and backward. The models are those of `tools/torch_tax.py`.
 """
 
-import importlib.util
 from contextlib import nullcontext
-from pathlib import Path
 
-from .common import SIZES, Benchmark, ratio
+from .common import BUFFER, SIZES, Torch, require, tracked
 
-TAX = Path(__file__).parents[2] / "tools" / "torch_tax.py"
+P = 0.1
 
-
-class Torch(Benchmark):
-    """Skips where PyTorch, or the adapter, is missing."""
-
-    def prepare(self, *params):
-        try:
-            import torch
-
-            import fastdrop.torch
-        except ImportError as error:
-            raise NotImplementedError("needs torch") from error
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        self.ways = {"stock": nullcontext, "fastdrop": fastdrop.torch.installed}
+# A function, its module, and the shape of its tensor.
+FLAT, TABLE, LINES = (-1,), (-1, 256), (-1, 4, 256)
+MAPS, VOLUMES = (-1, 4, 16, 16), (-1, 4, 4, 8, 8)
+FAMILY = {
+    "dropout": ("Dropout", FLAT),
+    "dropout1d": ("Dropout1d", LINES),
+    "dropout2d": ("Dropout2d", MAPS),
+    "dropout3d": ("Dropout3d", VOLUMES),
+    "alpha_dropout": ("AlphaDropout", FLAT),
+    "feature_alpha_dropout": ("FeatureAlphaDropout", MAPS),
+    "relu_dropout": ("ReLUDropout", FLAT),
+    "dropout_add": ("DropoutAdd", TABLE),
+}
 
 
-class Layer(Torch):
-    """Forward and backward of one dropout layer; the baseline is a clone, and its backward."""
+class Steps(Torch):
+    """Base class: forward and backward of a dropout; the baseline is a clone, and its backward."""
 
-    params = [["stock", "fastdrop"], ["L1", "L2", "LLC", "memory"], ["float32", "bfloat16"]]
-    param_names = ["dropout", "size", "dtype"]
-
-    def prepare(self, dropout, size, dtype):
-        super().prepare()
+    def make_steps(self, way, forward, x):
         import torch
 
-        x = torch.randn(SIZES[size], dtype=getattr(torch, dtype)).requires_grad_()
-        gradient = torch.randn_like(x)
+        x.requires_grad_()
+        gradient = BUFFER.tensor(torch.randn_like(x))
 
         def step(function):
             function(x).backward(gradient)
             x.grad = None
 
-        self.call = lambda: step(lambda x: torch.dropout(x, 0.1, True))
+        self.call = lambda: step(forward)
         self.baseline = lambda: step(torch.clone)
-        self.way = self.ways[dropout]
-
-    def track_ratio(self, dropout, size, dtype):
-        return ratio(self.call, self.baseline, around=(self.way, nullcontext))
-
-    track_ratio.unit = "clones"
+        self.around = self.way(way), nullcontext
 
 
+@tracked("clones")
+class Layer(Steps):
+    """What `nn.Dropout` calls."""
+
+    params = [["stock", "installed"], ["L1", "L2", "LLC", "memory"], ["float32", "bfloat16"]]
+    param_names = ["way", "size", "dtype"]
+
+    def prepare(self, way, size, dtype):
+        super().prepare()
+        import torch
+
+        x = self.tensor(SIZES[size], dtype=dtype)
+        self.make_steps(way, lambda x: torch.dropout(x, P, True), x)
+
+
+def stock_function(name, other):
+    """Give what PyTorch has for a function."""
+    from torch.nn import functional as F
+
+    if name == "relu_dropout":
+        return lambda x: F.dropout(F.relu(x), P, True)
+    if name == "dropout_add":
+        return lambda x: other + F.dropout(x, P, True)
+    function = getattr(F, name)
+    return lambda x: function(x, P, True)
+
+
+@tracked("clones")
+class Functions(Steps):
+    """Every function; PyTorch has two of them as two calls."""
+
+    params = [list(FAMILY), ["stock", "installed", "explicit"]]
+    param_names = ["function", "way"]
+
+    def prepare(self, name, way):
+        super().prepare()
+        import fastdrop.torch
+
+        x = self.tensor(SIZES["LLC"]).view(FAMILY[name][1])
+        other = self.tensor(*x.shape)
+        if way == "explicit":
+            function = require(name, fastdrop.torch)
+            others = [other] if name == "dropout_add" else []
+            self.make_steps(way, lambda x: function(x, *others, P, True), x)
+        else:
+            self.make_steps(way, stock_function(name, other), x)
+
+
+@tracked("clones")
+class Modules(Steps):
+    """Every module, on 4096 elements; PyTorch has two of them as a module and a call."""
+
+    params = [
+        [module for module, _ in FAMILY.values()],
+        ["stock", "installed", "explicit", "accelerated"],
+    ]
+    param_names = ["module", "way"]
+
+    def prepare(self, name, way):
+        super().prepare()
+        from torch import nn
+
+        import fastdrop.torch
+
+        (shape,) = (shape for module, shape in FAMILY.values() if module == name)
+        x = self.tensor(SIZES["L1"]).view(shape)
+        other = self.tensor(*x.shape)
+        if way == "explicit":
+            module = require(name, fastdrop.torch)(P)
+            forward = (lambda x: module(x, other)) if name == "DropoutAdd" else module
+        else:
+            module = getattr(nn, name, nn.Dropout)(P)
+            forward = {
+                "ReLUDropout": lambda x: module(nn.functional.relu(x)),
+                "DropoutAdd": lambda x: other + module(x),
+            }.get(name, module)
+        if way == "accelerated":
+            require("accelerate", fastdrop.torch)(module)
+        self.make_steps(way, forward, x)
+
+
+class Switches(Torch):
+    """Replacing PyTorch's dropout, and the classes of a model's modules."""
+
+    def prepare(self):
+        super().prepare()
+        import torch
+
+        import fastdrop.torch
+
+        self.package, self.stock = fastdrop.torch, torch.nn.Dropout
+        self.model = torch.nn.Sequential(*(self.stock(P) for _ in range(24)))
+
+    def time_install_and_uninstall(self):
+        self.package.install()
+        self.package.uninstall()
+
+    def time_accelerate_24_modules(self):
+        for module in self.model:
+            module.__class__ = self.stock
+        self.package.accelerate(self.model)
+
+
+@tracked("steps with clones")
 class Training(Torch):
     """Training steps of whole models; the baseline is the floor, on the same model."""
 
-    params = [["stock", "fastdrop"], ["mlp", "conv", "encoder", "gpt", "lstm"]]
-    param_names = ["dropout", "model"]
+    params = [["stock", "installed"], ["mlp", "conv", "encoder", "gpt", "lstm"]]
+    param_names = ["way", "model"]
+    seconds = 3
 
-    def prepare(self, dropout, model):
+    def prepare(self, way, model):
         super().prepare()
-        spec = importlib.util.spec_from_file_location("torch_tax", TAX)
-        self.tax = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.tax)
         model, batch = self.tax.MODELS[model]()
-        self.step = lambda: self.tax.step(model, batch)
-        self.around = self.ways[dropout], lambda: self.tax.way("floor")
-
-    def track_ratio(self, dropout, model):
-        return ratio(self.step, self.step, around=self.around, seconds=3)
-
-    track_ratio.unit = "steps with clones"
+        batch = BUFFER.tensor(batch)
+        self.call = self.baseline = lambda: self.tax.step(model, batch)
+        self.around = self.way(way), lambda: self.tax.way("floor")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the benchmarks share: sizes, sources, arrays, two base classes, and the ratio of two times.
+"""What the benchmarks share: sizes, sources, arrays, base classes, and the ratio of two times.
 
 Nothing here may depend on what is installed, so that the parameters of a benchmark are the same on
 every machine and for every commit. What cannot run raises `NotImplementedError` while it is
@@ -8,8 +8,13 @@ prepared, and asv skips it.
 
 import itertools
 import os
+import sys
 from contextlib import nullcontext
+from functools import cache
+from importlib import util
+from pathlib import Path
 from time import perf_counter
+from timeit import repeat
 
 import numpy as np
 
@@ -22,11 +27,36 @@ except (ValueError, RuntimeError):
         raise
     fd = None
 
+
+@cache
+def of_this_tree(file):
+    """Import a file of the tree that the benchmarks are in, whatever commit is installed.
+
+    So all commits are measured by the same statements, with the same arrays.
+    """
+    path = Path(__file__).parents[2] / file
+    spec = util.spec_from_file_location(path.stem, path)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_places = of_this_tree("fastdrop/cli/_bench_arrays.py")
+BUFFER = _places.Buffer()
+
+
+class Third(float):
+    """A third; asv shows it as such."""
+
+    def __repr__(self):
+        return "1/3"
+
+
 # Sizes are named after the place where two float32 arrays of them live on most machines.
 SIZES = {"L1": 2**12, "L2": 2**16, "LLC": 2**20, "memory": 2**25}
 SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "SFC64", "MT19937", "Philox")
-PROBABILITIES = (0.1, 1 / 3, 0.5, 0.9)
+PROBABILITIES = (0.1, Third(1 / 3), 0.5, 0.9)
 
 
 class Benchmark:
@@ -40,6 +70,12 @@ class Benchmark:
     repeat = (10, 1000, 0.2)
     timeout = 120
     prepared = False
+
+    # Of `track_ratio`: the contexts of call and baseline, how often the baseline does its work in
+    # one run, and how long to measure.
+    around = (nullcontext, nullcontext)
+    baseline_runs = 1
+    seconds = 0.3
 
     def setup(self, *params):
         if self.prepared:
@@ -55,8 +91,12 @@ class Benchmark:
     def arrays(self, shape, dtype="float32"):
         """Make x, and y of the same kind; the baseline is to copy one into the other."""
         self.x = make_array(shape, dtype)
-        self.y = np.ones_like(self.x)
-        self.baseline = lambda: np.copyto(self.y, self.x)
+        self.y = BUFFER.to_write(self.x)
+        self.baseline = self.copy
+
+    def copy(self):
+        """Copy x into y."""
+        np.copyto(self.y, self.x)
 
 
 class ShortCalls:
@@ -68,45 +108,97 @@ class ShortCalls:
 
     version = 1
 
-    def __init_subclass__(cls):
-        if fd is None:
-            cls.skip_params = list(itertools.product(*cls.params))
-
     def __init__(self):
-        if fd is not None:
+        try:
+            if fd is None:
+                raise NotImplementedError("this machine lacks the level of FASTDROP_SIMD")
             self.prepare()
+        except NotImplementedError:
+            self.skip_params = list(itertools.product(*self.params))
 
 
-def against(unit):
-    """Let a class have `time_call` and `track_ratio`, the latter counted in baselines (`unit`).
+class Torch(Benchmark):
+    """Base class of benchmarks in PyTorch on one thread; skips where it or the adapter is missing.
 
-    Its `prepare` sets `call` and `baseline`; `arrays` sets the baseline to a copy.
+    The allocator keeps its memory, as `tools/torch_tax.py` explains: or it would be measured too.
+    """
+
+    version = 2
+
+    def prepare(self, *params):
+        try:
+            import torch
+
+            import fastdrop.torch
+        except ImportError as error:
+            raise NotImplementedError("needs torch") from error
+        self.tax = of_this_tree("tools/torch_tax.py")
+        self.tax.keep_memory()
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        self.ways = {"installed": fastdrop.torch.installed}
+
+    def way(self, name):
+        """Return what makes the context of a way to call PyTorch."""
+        return self.ways.get(name, nullcontext)
+
+    @staticmethod
+    def tensor(*shape, dtype="float32"):
+        """Make a tensor of normal numbers."""
+        import torch
+
+        return BUFFER.tensor(torch.randn(shape).to(getattr(torch, dtype)))
+
+
+def tracked(unit):
+    """Let a class have `track_ratio`: the time of `call` in times of `baseline` (`unit`).
+
+    Its `prepare` sets both; `arrays` sets the baseline to a copy.
     """
 
     def decorate(cls):
-        def time_call(self, *params):
-            self.call()
-
         def track_ratio(self, *params):
-            return ratio(self.call, self.baseline)
+            samples = ratio(
+                self.call,
+                self.baseline,
+                around=self.around,
+                baseline_runs=self.baseline_runs,
+                seconds=self.seconds,
+            )
+            if self.baseline == self.copy:
+                warn_of_slow_copies(self.copy, self.x)
+            return samples
 
         track_ratio.unit = unit
-        cls.time_call, cls.track_ratio = time_call, track_ratio
+        cls.track_ratio = track_ratio
         return cls
 
     return decorate
 
 
-def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), seconds=0.3):
+def against(unit):
+    """Let a class have `time_call` as well."""
+
+    def decorate(cls):
+        def time_call(self, *params):
+            self.call()
+
+        cls.time_call = time_call
+        return tracked(unit)(cls)
+
+    return decorate
+
+
+def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), baseline_runs=1, seconds=0.3):
     """Give samples of time(candidate) / time(baseline), measured turn by turn: less is better.
 
     Both run alternately in the same process, so what disturbs the machine disturbs both. `around`
-    makes the contexts in which each is called; they are not timed. asv shows the median, and knows
-    from the samples how certain it is.
+    makes the contexts in which each is called; they are not timed. A run of the baseline does its
+    work `baseline_runs` times. asv shows the median, and knows from the samples how certain it is.
     """
-    turns = list(zip((candidate, baseline), around, strict=True))
+    turns = list(zip((candidate, baseline), around, (1, baseline_runs), strict=True))
     repeats = []
-    for function, context in turns:
+    for function, context, _ in turns:
         with context():
             function()
             start = perf_counter()
@@ -118,14 +210,32 @@ def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), seconds=0.3
         times = [0.0, 0.0]
         # Forwards and backwards in turn, so that neither always follows the other.
         for i in (0, 1) if len(samples) % 2 else (1, 0):
-            function, context = turns[i]
+            function, context, runs = turns[i]
             with context():
                 start = perf_counter()
                 for _ in range(repeats[i]):
                     function()
-                times[i] = (perf_counter() - start) / repeats[i]
-        samples.append(round(times[0] / times[1], 4))
+                times[i] = (perf_counter() - start) / (repeats[i] * runs)
+        samples.append(float(f"{times[0] / times[1]:.4g}"))
     return {"samples": samples, "number": 1}
+
+
+def warn_of_slow_copies(copy, x):
+    """Say on stderr if the copy of x takes longer per byte than that of an array 4 times as long.
+
+    Then it is no unit, and the ratio is too small.
+    """
+    if x.nbytes > 2**25:  # in memory, where there is no larger place
+        return
+    long = BUFFER.to_read(np.resize(x, (4, x.size)))
+    to = BUFFER.to_write(long)
+    seconds = min(repeat(copy, number=1, repeat=9))
+    longer = min(repeat(lambda: np.copyto(to, long), number=1, repeat=9))
+    if _places.is_slow(seconds, longer, 4):
+        print(
+            f"slow baseline: {seconds * 1e6:.3g} us, four times as much {longer * 1e6:.3g} us",
+            file=sys.stderr,
+        )
 
 
 def make_source(name, seed=1):
@@ -143,11 +253,11 @@ def make_array(shape, dtype="float32"):
         except ImportError as error:
             raise NotImplementedError("needs ml_dtypes") from error
     values = np.random.default_rng(0).standard_normal(2**16, dtype=np.float32)
-    return np.resize(values, shape).astype(dtype)
+    return BUFFER.to_read(np.resize(values, shape).astype(dtype))
 
 
-def require(name):
+def require(name, package=fd):
     """Give a function of the package, or skip: not every commit has it."""
-    if not hasattr(fd, name):
+    if not hasattr(package, name):
         raise NotImplementedError(f"this commit has no {name}")
-    return getattr(fd, name)
+    return getattr(package, name)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmarks of asv run, miss nothing that is public, and divide by what they say.
+
+Every benchmark is prepared and called once, with small arrays; no test looks at a clock. Those in
+PyTorch are in `tests/torch`.
+"""
+
+import ast
+import contextlib
+import sys
+import types
+
+import pytest
+import suite
+
+import fastdrop as fd
+
+if not suite.FOLDER.is_dir():
+    pytest.skip("the benchmarks are not here", allow_module_level=True)
+
+MODULES = suite.load()
+COMMON = MODULES["common"]
+CLASSES = [cls for cls in suite.benchmarks(MODULES) if not issubclass(cls, COMMON.Torch)]
+
+each_class = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+
+
+@each_class
+def test_benchmarks_run(cls):
+    for benchmark, params in suite.runs(cls):
+        for name in suite.methods(cls):
+            getattr(benchmark, name)(*params)
+
+
+# Baselines that write new arrays, by which their sources are placed.
+INTO_NEW = {"FreshMemory", "Words", "ZoneoutBackward"}
+
+
+@each_class
+def test_what_is_read_and_written_lies_half_a_page_apart(cls):
+    if cls.__name__ not in INTO_NEW:
+        for benchmark, params in suite.runs(cls):
+            starts = {suite.start_of(array) for array in suite.arrays_in(benchmark)}
+            assert starts <= {0, 2048}, params
+
+
+# Public, and without a benchmark.
+WITHOUT = {
+    "drop_path_rates": "a few numbers, once in a program",
+    "get_num_threads": "a setting",
+    "show_config": "for people",
+    "simd_levels": "a setting",
+    "use_simd": "a setting; asv runs each benchmark at every level",
+}
+# Made by functions that have benchmarks, and measured there.
+VALUES = {"Mask", "GaussianMask"}
+
+
+def test_everything_public_has_a_benchmark():
+    assert suite.missing(fd.__all__, MODULES) == WITHOUT.keys() | VALUES
+
+
+def test_every_function_of_the_family_has_a_benchmark_of_its_backward_pass():
+    (backward,) = MODULES["bench_family"].FamilyBackward.params
+    family = {case.removesuffix(" with bias") for case in MODULES["bench_family"].FAMILY}
+    assert family - set(backward) == {"dropout", "zoneout", "drop_connect"}
+    for name in ("Backward", "ZoneoutBackward", "DropConnectBackward"):
+        assert any(cls.__name__ == name for cls in CLASSES)
+
+
+def test_every_layer_is_beside_its_function():
+    layers = {name for name in fd.__all__ if isinstance(getattr(fd, name), type)}
+    layers -= {"NumPySource", *COMMON.SOURCES, *VALUES}
+    assert set(MODULES["bench_layers"].LAYERS) == layers
+
+
+# What stays the same while commits change
+
+
+FIRST_COMMIT = (
+    *("Mask", "NumPySource", "Philox4x32", "Xorshift128Plus", "Xoshiro256PlusPlus", "bernoulli"),
+    *("dropout", "dropout_backward", "dropout_mask", "get_num_threads", "set_num_threads"),
+    *("show_config", "simd_levels", "use_simd"),
+)
+
+
+OTHERS = ("torch", "fastdrop.torch", "ml_dtypes", "jax", "numba", "keras", "thinc")
+
+
+@pytest.fixture(scope="module")
+def beside_first_commit():
+    """Load the suite beside a package that has what the first commit had."""
+    package = types.ModuleType("fastdrop")
+    vars(package).update((name, getattr(fd, name)) for name in FIRST_COMMIT)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(sys.modules, "fastdrop", package)
+        modules = suite.load("suite_beside_the_first_commit")
+        yield {cls.__name__: cls for cls in suite.benchmarks(modules)}
+
+
+@pytest.mark.parametrize("name", [cls.__name__ for cls in suite.benchmarks(MODULES)])
+def test_what_is_not_there_is_skipped(name, beside_first_commit, monkeypatch):
+    """NumPy is there, and what the package had in its first commit."""
+    for package in OTHERS:
+        monkeypatch.setitem(sys.modules, package, None)
+    for benchmark, params in suite.runs(beside_first_commit[name]):
+        for method in suite.methods(type(benchmark)):
+            getattr(benchmark, method)(*params)
+
+
+@pytest.mark.parametrize("file", ["_bench_arrays.py", "_bench_relatives.py"])
+def test_what_measures_needs_no_commit(file):
+    tree = ast.parse((suite.ROOT / "fastdrop" / "cli" / file).read_text(encoding="utf-8"))
+    outer = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in outer if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in outer if isinstance(node, ast.ImportFrom)}
+    assert names <= {*sys.stdlib_module_names, "numpy"}
+
+
+def test_statements_and_arrays_are_those_of_this_tree():
+    assert COMMON.BUFFER.__class__.__module__ == "_bench_arrays"
+    for file in suite.FOLDER.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("fastdrop.cli"), file.name
+
+
+# The clockwork
+
+
+def test_preparations_are_made_once(monkeypatch):
+    benchmark = MODULES["bench_apply"].InPlace()
+    made = []
+    monkeypatch.setattr(type(benchmark), "prepare", lambda self, *params: made.append(params))
+    for _ in range(3):
+        benchmark.setup("L1")
+    assert made == [("L1",)]
+
+
+def test_a_call_is_divided_by_one_of_several_baselines(monkeypatch):
+    now, inside = [0.0], []
+    monkeypatch.setattr(COMMON, "perf_counter", lambda: now[0])
+
+    def costs(seconds):
+        def run():
+            now[0] += seconds
+
+        return run
+
+    @contextlib.contextmanager
+    def context():
+        inside.append(now[0])
+        yield
+        now[0] += 100.0
+
+    samples = COMMON.real_ratio(
+        *(costs(0.003), costs(0.016)),
+        around=(context, contextlib.nullcontext),
+        baseline_runs=8,
+        seconds=1.0,
+    )
+    assert samples == {"samples": [1.5] * 5, "number": 1}
+    assert len(inside) == 6
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_that_copy_are_given_work_once_for_many_copies(threads, monkeypatch):
+    benchmark, copied = MODULES["bench_threads"].Threads(), []
+    try:
+        benchmark.setup(threads, "memory")
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+    record = types.SimpleNamespace(copyto=lambda y, x: copied.append(y.size))
+    monkeypatch.setattr(MODULES["bench_threads"], "np", record)
+    benchmark.baseline()
+    assert sum(copied) == benchmark.x.size * benchmark.baseline_runs
+    assert benchmark.baseline_runs >= 4
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(2e-6, ""), (90e-6, "slow baseline: 90 us")])
+def test_a_slow_copy_is_told(seconds, told, monkeypatch, capsys):
+    times = iter([[seconds] * 3, [40e-6] * 3])  # of a copy, and of one four times as long
+    monkeypatch.setattr(COMMON, "repeat", lambda *arguments, **options: next(times))
+    benchmark = MODULES["bench_apply"].Forward()
+    benchmark.setup("Philox4x32", 0.1, "L1")
+    benchmark.track_ratio("Philox4x32", 0.1, "L1")
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_a_third_is_shown_as_one():
+    assert [repr(p) for p in COMMON.PROBABILITIES] == ["0.1", "1/3", "0.5", "0.9"]
+    assert COMMON.PROBABILITIES[1] == 1 / 3
