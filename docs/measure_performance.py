@@ -8,6 +8,7 @@ torch, jax and numba first, to have them in the tables, and leave the machine al
 """
 
 import argparse
+import datetime
 import subprocess
 import sys
 from pathlib import Path
@@ -21,14 +22,24 @@ PAGES = {
 }
 
 
+def origin(page: str) -> str:
+    """Return the sentence that says where the tables of a page come from."""
+    command = ["git", "-C", str(DOCS), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    today = datetime.date.today().isoformat()
+    script = f"python docs/measure_performance.py {page}"
+    return f"Measured on {today} at commit `{commit}` by `{script}`.\n"
+
+
 def main() -> None:
     """Run the benchmark and write its tables and its plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"{' or '.join(PAGES)}; both")
     for page in parser.parse_args().pages or PAGES:
         command = [sys.executable, "-m", "fastdrop", "bench", "--markdown", *PAGES[page]]
-        tables = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-        (DOCS / f"performance-{page}.md").write_bytes(tables)
+        tables = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.decode("utf-8")
+        text = f"{origin(page)}\n{tables}"
+        (DOCS / f"performance-{page}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

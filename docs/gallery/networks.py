@@ -99,7 +99,8 @@ if __name__ == "__main__":
     import matplotlib.pyplot as plt
 
     x, y, _, _ = digits(100, 2)
-    figure, panels = plt.subplots(2, 6, figsize=(5.8, 2.6))
+    figure, panels = plt.subplots(2, 6, figsize=(5.8, 2.9))
+    figure.suptitle("Training images and their labels")
     for axes, image, label in zip(
         panels.flat, x[:, :6].reshape(12, 8, 8), y[:, :6].flat, strict=True
     ):

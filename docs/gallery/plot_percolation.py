@@ -77,6 +77,7 @@ for (side, values), color, place in zip(
     axes.ecdf(values, color=color)
     axes.annotate(f"{side} x {side}", place, color=color, fontsize=11, ha="center")
 axes.set(
+    title="Lattices with a way",
     xlabel="probability that a site is open",
     ylabel="share of lattices with a way",
     xlim=(0.42, 0.72),

@@ -124,8 +124,8 @@ plt.show()
 
 # %%
 # With ``scale="train"`` the gain at one half is several standard errors from zero. Where the best
-# probability lies is another question. The errors next to one half differ from it by some two of
-# their standard errors or less, and a minimum picked from ten settings looks better than it is.
+# probability lies is another question. The errors next to one half differ from it by less than
+# three of their standard errors, and a minimum picked from ten settings looks better than it is.
 
 half = test[keep_probs == 0.5][0]
 print("gain at 0.5: {:.2f} ± {:.2f} points".format(*mean_and_error(without - half)))

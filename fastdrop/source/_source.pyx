@@ -462,7 +462,7 @@ cdef class Philox4x32(Source):
     """Philox4x32(seed=None, *, key=None, counter=None)
 --
 
-    Philox4x32-10, the counter-based generator of Random123, CUDA, JAX and TensorFlow.
+    Philox4x32-10, the counter-based generator of Random123, CUDA and TensorFlow.
 
     Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``: the simplest stream to make
     again elsewhere, on a GPU say. It takes up to twice the time of the xorshift family.
