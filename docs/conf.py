@@ -25,6 +25,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "dashboard",
+    "gallery_images",
     "hinted_signatures",
     "static_reference",
 ]
@@ -37,8 +38,8 @@ exclude_patterns = [
 ]
 default_role = "autolink"
 
-# Markdown
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+# Markdown. Formulas are text: MathJax would come from a network, and not every builder has it.
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # Reference. Sphinx would spell out every union; `hinted_signatures.py` shows types by the

@@ -2,8 +2,8 @@
 """Sphinx extension that publishes asv's pages, the history of the benchmarks, with the site.
 
 asv draws them from results that are kept in the repository. It needs the commits too, so a build
-from a source distribution goes without: the tag `dashboard` tells pages whether there is one to
-link to.
+from a source distribution goes without, and so does every builder but `html`: the tag `dashboard`
+tells pages whether there is one to link to.
 """
 
 import importlib.util
@@ -32,9 +32,15 @@ def can_publish() -> bool:
     return subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
+def announce(app: Sphinx) -> None:
+    """Tell pages that there is a dashboard, where there will be one."""
+    if app.builder.name == "html" and can_publish():
+        app.tags.add("dashboard")
+
+
 def publish(app: Sphinx, exception: Exception | None) -> None:
     """Let asv write into the folder `benchmarks` of the site, and make its page fit for phones."""
-    if exception is not None or app.builder.name != "html" or not app.tags.has("dashboard"):
+    if exception is not None or not app.tags.has("dashboard"):
         return
     folder = Path(app.outdir, "benchmarks")
     command = [sys.executable, "-m", "asv", "publish", "--no-pull", "--html-dir", str(folder)]
@@ -46,7 +52,6 @@ def publish(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx what to call."""
-    if can_publish():
-        app.tags.add("dashboard")
+    app.connect("builder-inited", announce)
     app.connect("build-finished", publish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
