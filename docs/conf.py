@@ -24,6 +24,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "attribute_entries",
     "dashboard",
     "gallery_images",
     "hinted_signatures",
