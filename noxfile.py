@@ -117,12 +117,15 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation and run every example in it."""
+    """Build the documentation, run every example in it, and check the docstrings."""
     session.install(".[docs]")
     build = ("sphinx-build", "-W", "-n", "docs")
     session.run(*build, "docs/_build/html")
+    for builder in ("text", "man"):
+        session.run(*build, "-b", builder, f"docs/_build/{builder}")
     session.run(*build, "-b", "doctest", "-D", "plot_gallery=0", "docs/_build/doctest")
     session.run("python", ".ci/check_links.py", "docs/_build/html")
+    session.run("python", ".ci/check_docstrings.py")
 
 
 @nox.session
