@@ -77,7 +77,7 @@ axes.set(
 plt.show()
 
 # %%
-# With dropout the features are more local: one in six looks at fewer than 4 pixels, and without
+# With dropout the features are more local: about one in six looks at fewer than 4 pixels; without
 # dropout one in a hundred does. What digits of 64 pixels cannot show are the strokes that the paper
 # found in images of 784.
 #
