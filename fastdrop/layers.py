@@ -263,7 +263,11 @@ class Dropout(ArrayLayer):
     p : float or ndarray, default 0.5
         Probability of dropping, in [0, 1]; an attribute, to be changed at any time. An array
         broadcasts to the mask, as of `dropout`.
-    scale, noise_shape, broadcast_axes
+    scale : {"train", "test", "none"}, default "train"
+        As of `dropout`.
+    noise_shape : sequence of int or None, optional
+        As of `dropout`.
+    broadcast_axes : int or sequence of int, optional
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where masks come from. A seed makes one source when the layer is made: masks differ from
@@ -339,10 +343,12 @@ class Dropout1d(_ChannelLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float or ndarray, default 0.5
         As of `Dropout`.
     channel_axis : int, default 1
         As of `dropout1d`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Examples
     --------
@@ -362,10 +368,12 @@ class Dropout2d(_ChannelLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float or ndarray, default 0.5
         As of `Dropout`.
     channel_axis : int, default 1
         As of `dropout2d`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Examples
     --------
@@ -388,10 +396,12 @@ class Dropout3d(_ChannelLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float or ndarray, default 0.5
         As of `Dropout`.
     channel_axis : int, default 1
         As of `dropout3d`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Examples
     --------
@@ -412,10 +422,12 @@ class DropPath(ArrayLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float or ndarray, default 0.5
         As of `Dropout`.
     scale : {"train", "test", "none"}, default "train"
         As of `drop_path`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Examples
     --------
@@ -451,7 +463,9 @@ class EmbeddingDropout(_PlainLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float or ndarray, default 0.5
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
     Examples
@@ -473,10 +487,12 @@ class DropBlock2d(ArrayLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float, default 0.5
         As of `Dropout`; p is what the fraction of dropped elements is near to.
     block_size : int, default 7
         As of `drop_block2d`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Examples
     --------
@@ -505,10 +521,12 @@ class AlphaDropout(ArrayLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float, default 0.5
         As of `Dropout`.
     noise_shape : sequence of int or None, optional
         As of `alpha_dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Examples
     --------
@@ -540,7 +558,9 @@ class FeatureAlphaDropout(_PlainLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float, default 0.5
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
     Examples
@@ -563,7 +583,7 @@ class GaussianDropout(_PlainLayer):
     ----------
     p : float, default 0.5
         In [0, 1): the variance of the noise is p / (1 - p). At 1 a call is an error.
-    rng
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
     Examples
@@ -586,7 +606,9 @@ class ReLUDropout(_PlainLayer):
 
     Parameters
     ----------
-    p, rng
+    p : float, default 0.5
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
     Examples
@@ -610,7 +632,7 @@ class Zoneout(Layer):
     ----------
     p : float, default 0.5
         Probability of keeping the old state, in [0, 1].
-    rng
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
     Examples
@@ -695,11 +717,13 @@ class DropoutAdd(Layer):
 
     Parameters
     ----------
-    p, rng
+    p : float, default 0.5
         As of `Dropout`.
     bias : array_like of float, optional
         Of the length of x's last axis. An array is kept, not copied: so it can be changed in
         place.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Attributes
     ----------
@@ -770,7 +794,7 @@ class DropoutAdd(Layer):
         dx : ndarray
             Of dy's shape and dtype.
         dresidual : ndarray
-            dy itself.
+            The array dy itself.
 
         Raises
         ------
@@ -808,10 +832,12 @@ class DropConnect(Layer):
     weight : array_like of float
         Of shape (features_out, features_in). An array is kept, not copied: so it can be changed
         in place.
-    p, rng
+    p : float or ndarray, default 0.5
         As of `Dropout`.
     bias : array_like of float, optional
         Of shape (features_out,); kept likewise.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
 
     Attributes
     ----------

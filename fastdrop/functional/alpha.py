@@ -41,7 +41,11 @@ def alpha_dropout(
         Probability of dropping an element, in [0, 1]. At 1, y is 0.
     noise_shape : sequence of int or None, optional
         As of `dropout`: one decision for many elements.
-    rng, training, out
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
+        As of `dropout`.
+    out : ndarray, optional
         As of `dropout`.
 
     Returns
@@ -105,7 +109,13 @@ def feature_alpha_dropout(
     ----------
     x : array_like of float
         Of shape (N, C, ...): one decision for each channel of each sample.
-    p, rng, training, out
+    p : float, default 0.5
+        As of `alpha_dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `alpha_dropout`.
+    training : bool, default True
+        As of `alpha_dropout`.
+    out : ndarray, optional
         As of `alpha_dropout`.
 
     Returns

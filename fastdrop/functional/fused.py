@@ -99,7 +99,9 @@ def relu_dropout(
         Any shape, strides and order; float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
-    rng, training
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
         As of `dropout`; False is relu alone.
     out : ndarray, optional
         Where to write, of x's shape and dtype; may be x.

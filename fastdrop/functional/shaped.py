@@ -47,8 +47,12 @@ def dropout1d(
     channel_axis : int, default 1
         The axis of channels in a batch. It means the same channels where the axis of samples is
         missing: 1 is axis 0 of (C, L). -1 is for channels last, (N, L, C) and (L, C).
-    rng, training, out
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by one position a channel.
+    training : bool, default True
+        As of `dropout`.
+    out : ndarray, optional
+        As of `dropout`.
 
     Returns
     -------
@@ -105,9 +109,19 @@ def dropout2d(
     Parameters
     ----------
     x : array_like of float
-        Of shape (N, C, H, W), or (C, H, W) for one image. (PyTorch's function of this name takes
-        three axes for (N, C, L), and warns: `dropout1d` says so.)
-    p, keep_prob, channel_axis, rng, training, out
+        Of shape (N, C, H, W), or (C, H, W) for one image. PyTorch's function of this name takes
+        three axes for (N, C, L), and warns; here `dropout1d` is for these.
+    p : float or ndarray, default 0.5
+        As of `dropout1d`.
+    keep_prob : float or ndarray, optional
+        As of `dropout1d`.
+    channel_axis : int, default 1
+        As of `dropout1d`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout1d`.
+    training : bool, default True
+        As of `dropout1d`.
+    out : ndarray, optional
         As of `dropout1d`.
 
     Returns
@@ -160,7 +174,17 @@ def dropout3d(
     ----------
     x : array_like of float
         Of shape (N, C, D, H, W), or (C, D, H, W) for one volume.
-    p, keep_prob, channel_axis, rng, training, out
+    p : float or ndarray, default 0.5
+        As of `dropout1d`.
+    keep_prob : float or ndarray, optional
+        As of `dropout1d`.
+    channel_axis : int, default 1
+        As of `dropout1d`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout1d`.
+    training : bool, default True
+        As of `dropout1d`.
+    out : ndarray, optional
         As of `dropout1d`.
 
     Returns
@@ -229,9 +253,15 @@ def drop_path(
         of shape (N, 1, ..., 1) gives each sample its own.
     keep_prob : float or ndarray, optional
         Instead of p: the probability of being present, the paper's survival probability.
-    rng, training, scale, out
-        As of `dropout`. The paper's form is ``scale="test"``: the branch is scaled by its
-        survival probability in evaluation, not by its inverse in training.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
+        As of `dropout`.
+    scale : {"train", "test", "none"}, default "train"
+        As of `dropout`. The paper's form is ``scale="test"``: the branch is scaled by its survival
+        probability in evaluation, not by its inverse in training.
+    out : ndarray, optional
+        As of `dropout`.
 
     Returns
     -------
@@ -302,8 +332,12 @@ def embedding_dropout(
         Probability of dropping a word, in [0, 1]; an array of shape (V, 1) gives each word its own.
     keep_prob : float or ndarray, optional
         Instead of p: the probability of being present.
-    rng, training, out
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by one position a word.
+    training : bool, default True
+        As of `dropout`.
+    out : ndarray, optional
+        As of `dropout`.
 
     Returns
     -------
@@ -372,9 +406,13 @@ def drop_block2d(
     block_size : int, default 7
         Height and width of a block; a block larger than the map is cut down to a square that
         fits. 1 is `dropout`, but for the scale.
-    rng, training, out
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by one position for each place where a
         block fits, ``N * C * (H - block_size + 1) * (W - block_size + 1)`` of them.
+    training : bool, default True
+        As of `dropout`.
+    out : ndarray, optional
+        As of `dropout`.
 
     Returns
     -------

@@ -39,7 +39,9 @@ def zoneout(
         The state before it, of the same shape and dtype.
     p : float, default 0.5
         Probability of keeping the old state, in [0, 1].
-    rng, training
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
         As of `dropout`.
     out : ndarray, optional
         Where to write, of that shape and dtype; may be new or old.

@@ -82,6 +82,7 @@ cdef class GaussianMask:
 
     @property
     def nbytes(self):
+        """Bytes that the factors take: 0 (seeded) or four each (stored)."""
         return 0 if self.factors is None else self.factors.nbytes
 
     def apply(self, x, out=None):

@@ -365,12 +365,14 @@ cdef class Mask:
 
     @property
     def p(self):
+        """Probability of dropping: a float, or a read-only array that broadcasts to the mask."""
         if self.drops is None and self.drops_of is not None:
             self.drops = self.drops_of.p
         return self.drop if self.drops is None else lent(self.drops, self)
 
     @property
     def scale(self):
+        """Factor of the kept elements: a float, or a read-only array that broadcasts likewise."""
         self.make_factors()
         return self.factor if self.factors is None else lent(self.factors, self)
 
@@ -415,10 +417,12 @@ cdef class Mask:
 
     @property
     def nbytes(self):
+        """Bytes that the decisions take: 0 (seeded) or one bit each (packed)."""
         return 0 if self.padded is None else (self.size + 7) // 8
 
     @property
     def bits(self):
+        """The bits of a packed mask, read-only, as of ``np.packbits``; None of a seeded one."""
         if self.padded is None:
             return None
         return lent(self.padded, self)[: self.nbytes]

@@ -58,8 +58,8 @@ def dropout(
     Parameters
     ----------
     x : torch.Tensor
-        float16, bfloat16, float32, float64, complex64 or complex128; any shape and layout, which
-        the result preserves.
+        Of float16, bfloat16, float32, float64, complex64 or complex128; any shape and layout,
+        which the result preserves.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     training : bool, default True
@@ -126,6 +126,26 @@ def dropout1d(
     Arguments, result and errors are those of `dropout`, but that a source advances by one
     position a channel.
 
+    Parameters
+    ----------
+    x : torch.Tensor
+        Of shape (N, C, L) or (C, L).
+    p : float, default 0.5
+        As of `dropout`.
+    training : bool, default True
+        As of `dropout`.
+    inplace : bool, default False
+        As of `dropout`.
+    rng : torch.Generator or fastdrop source, optional
+        As of `dropout`; a source of fastdrop advances by one position per channel.
+    seed : int, sequence of int or SeedSequence, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
     Raises
     ------
     RuntimeError
@@ -163,6 +183,26 @@ def dropout2d(
     position a channel. Axes of x beyond the first two are those of a channel; a number of axes
     other than 4 is warned of, as by PyTorch, and ``(N, C, L)`` is dropped by channel too.
 
+    Parameters
+    ----------
+    x : torch.Tensor
+        Of shape (N, C, H, W).
+    p : float, default 0.5
+        As of `dropout`.
+    training : bool, default True
+        As of `dropout`.
+    inplace : bool, default False
+        As of `dropout`.
+    rng : torch.Generator or fastdrop source, optional
+        As of `dropout`; a source of fastdrop advances by one position per channel.
+    seed : int, sequence of int or SeedSequence, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
     Examples
     --------
     >>> import torch, fastdrop.torch
@@ -196,6 +236,26 @@ def dropout3d(
     Arguments, result and errors are those of `dropout`, but that a source advances by one
     position a channel. Another number of axes is warned of, as by PyTorch.
 
+    Parameters
+    ----------
+    x : torch.Tensor
+        Of shape (N, C, D, H, W) or (C, D, H, W).
+    p : float, default 0.5
+        As of `dropout`.
+    training : bool, default True
+        As of `dropout`.
+    inplace : bool, default False
+        As of `dropout`.
+    rng : torch.Generator or fastdrop source, optional
+        As of `dropout`; a source of fastdrop advances by one position per channel.
+    seed : int, sequence of int or SeedSequence, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
+
     Examples
     --------
     >>> import torch, fastdrop.torch
@@ -223,6 +283,27 @@ def alpha_dropout(
     Arguments, result and errors are those of `dropout`, but for the default of ``training``,
     which is PyTorch's, and for the values: ``a * x + b`` where kept, and where dropped what
     SELU's limit at minus infinity becomes by the same map [1]_.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Of float16, bfloat16, float32 or float64; any shape and layout, which the result
+        preserves.
+    p : float, default 0.5
+        As of `dropout`.
+    training : bool, default False
+        As of `dropout`; the default is PyTorch's.
+    inplace : bool, default False
+        As of `dropout`.
+    rng : torch.Generator or fastdrop source, optional
+        As of `dropout`.
+    seed : int, sequence of int or SeedSequence, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
 
     References
     ----------
@@ -252,6 +333,26 @@ def feature_alpha_dropout(
 
     Arguments, result and errors are those of `alpha_dropout`, but that a source advances by one
     position a channel. x has at least two axes, batch and channel.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Of shape (N, C, ...).
+    p : float, default 0.5
+        As of `alpha_dropout`.
+    training : bool, default False
+        As of `alpha_dropout`.
+    inplace : bool, default False
+        As of `alpha_dropout`.
+    rng : torch.Generator or fastdrop source, optional
+        As of `alpha_dropout`; a source of fastdrop advances by one position per channel.
+    seed : int, sequence of int or SeedSequence, optional
+        As of `alpha_dropout`.
+
+    Returns
+    -------
+    y : torch.Tensor
+        Of x's shape, dtype and layout.
 
     Examples
     --------

@@ -39,12 +39,16 @@ def dropout_add(
         Output of the branch.
     residual : torch.Tensor
         What the branch is added to; its shape broadcasts to x's.
-    p, training
+    p : float, default 0.5
+        As of `dropout`.
+    training : bool, default True
         As of `dropout`; False is ``residual + x + bias``.
     bias : torch.Tensor, optional
         Added to x before anything is dropped; its shape broadcasts to x's, usually that of the last
         axis.
-    rng, seed
+    rng : torch.Generator or fastdrop source, optional
+        As of `dropout`.
+    seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
 
     Returns
@@ -104,9 +108,13 @@ def relu_dropout(
     ----------
     x : torch.Tensor
         As of `dropout`, but for complex numbers.
-    p, training
+    p : float, default 0.5
+        As of `dropout`.
+    training : bool, default True
         As of `dropout`; False is relu alone.
-    rng, seed
+    rng : torch.Generator or fastdrop source, optional
+        As of `dropout`.
+    seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
 
     Returns

@@ -65,7 +65,12 @@ class Dropout(torch.nn.Dropout):
 class Dropout1d(torch.nn.Dropout1d):
     """``torch.nn.Dropout1d`` by `fastdrop.torch.dropout1d`.
 
-    Parameters are those of `Dropout`.
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    inplace : bool, default False
+        As of `Dropout`.
 
     Examples
     --------
@@ -80,7 +85,12 @@ class Dropout1d(torch.nn.Dropout1d):
 class Dropout2d(torch.nn.Dropout2d):
     """``torch.nn.Dropout2d`` by `fastdrop.torch.dropout2d`.
 
-    Parameters are those of `Dropout`.
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    inplace : bool, default False
+        As of `Dropout`.
 
     Examples
     --------
@@ -95,7 +105,12 @@ class Dropout2d(torch.nn.Dropout2d):
 class Dropout3d(torch.nn.Dropout3d):
     """``torch.nn.Dropout3d`` by `fastdrop.torch.dropout3d`.
 
-    Parameters are those of `Dropout`.
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    inplace : bool, default False
+        As of `Dropout`.
 
     Examples
     --------
@@ -110,7 +125,12 @@ class Dropout3d(torch.nn.Dropout3d):
 class AlphaDropout(torch.nn.AlphaDropout):
     """``torch.nn.AlphaDropout`` by `fastdrop.torch.alpha_dropout`.
 
-    Parameters are those of `Dropout`.
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    inplace : bool, default False
+        As of `Dropout`.
 
     Examples
     --------
@@ -125,7 +145,12 @@ class AlphaDropout(torch.nn.AlphaDropout):
 class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     """``torch.nn.FeatureAlphaDropout`` by `fastdrop.torch.feature_alpha_dropout`.
 
-    Parameters are those of `Dropout`.
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    inplace : bool, default False
+        As of `Dropout`.
 
     Examples
     --------
