@@ -43,8 +43,8 @@ SPELLINGS = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch6
 DEBUG = os.environ.get("FASTDROP_BUILD_DEBUG") == "1"
 # They come after those of CFLAGS, and so the -O here is the one that counts.
 OPTIMIZATION = ["-O1", "-fno-omit-frame-pointer"] if DEBUG else ["-O3"]
-# After the user's flags, these cancel -ffast-math, as the -O cancels -Ofast, when linking too: linked
-# with one of them, a library turns subnormal numbers off for the whole process that loads it.
+# These cancel the user's -ffast-math, as the -O cancels -Ofast, when linking too: a library that is
+# linked with one of them turns subnormal numbers off for the whole process that loads it.
 PRECISE = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]
 # -ffp-contract=off: a fused multiply-add would give other floats than a product and a sum.
 GCC_FLAGS = ["-std=c11", *OPTIMIZATION, *PRECISE, "-fvisibility=hidden", "-ffp-contract=off"]

@@ -223,7 +223,9 @@ def test_fast_math_is_cancelled_and_does_not_reach_the_process(build, compiler, 
     path.unlink()
     source = tmp_path / "empty.c"  # linked with the user's flags, as setuptools does
     source.write_text("int nothing;\n")
-    compile_library(compiler, path, source, flags=[*user, *build["OPTIMIZATION"], *build["PRECISE"]])
+    compile_library(
+        compiler, path, source, flags=[*user, *build["OPTIMIZATION"], *build["PRECISE"]]
+    )
     code = (
         "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print(float('2.5e-323') * float('1') == 0)"
     )

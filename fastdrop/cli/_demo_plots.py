@@ -267,7 +267,7 @@ def _shares(values: Array, end: float, bins: int = 40) -> tuple[Array, Array]:
     return 100 * counts / values.size, edges
 
 
-def _figure(width: float, height: float, **pads: float) -> "Figure":
+def _figure(width: float, height: float, **pads: Any) -> "Figure":
     """Return an empty figure; matplotlib is imported where it is used, so the module needs none."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

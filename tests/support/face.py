@@ -211,7 +211,7 @@ def assert_same(actual, expected):
     else:
         assert type(actual) is np.ndarray
         assert actual.shape == expected.shape
-        if expected.dtype.kind in "bu":
+        if expected.dtype.kind in "ub":
             assert np.array_equal(actual, expected)
         else:
             assert_same_floats(components(actual), components(expected))

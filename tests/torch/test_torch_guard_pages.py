@@ -13,7 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import fastdrop as fd
@@ -110,7 +109,7 @@ def main():
                 with fd.use_simd(next(levels)):
                     read_only = not call.keywords.get("inplace")
                     guarded = {name: put(name, x, at_end, read_only) for name, x in arrays.items()}
-                    found = results_of(call, guarded, lambda name, x: put(name, x, at_end))
+                    found = results_of(call, guarded, functools.partial(put, at_end=at_end))
                     expected = results_of(call, arrays)
                 for one, other in zip(found, expected, strict=True):
                     assert torch.equal(one, other), (call, n, at_end)
