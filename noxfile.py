@@ -86,6 +86,28 @@ def sanitizers(session: nox.Session) -> None:
 
 
 @nox.session
+def thread_sanitizer(session: nox.Session) -> None:
+    """Run the tests of threads under the thread sanitizer (GCC on Linux)."""
+    flags = "-fsanitize=thread"
+    session.install(*BUILD_REQUIREMENTS)
+    session.install(
+        "--no-build-isolation", ".[test]", env={"CFLAGS": f"{flags} -g", "LDFLAGS": flags}
+    )
+    library = session.run("gcc", "-print-file-name=libtsan.so", external=True, silent=True)
+    session.run(
+        # Where addresses are too random, the sanitizer does not find its way about.
+        *("setarch", "-R", "python", "-m", "pytest", "--capture=sys", "-m", ""),
+        *(session.posargs or ["tests/test_threads.py", "tests/test_interrupt.py"]),
+        external=True,
+        env={
+            "LD_PRELOAD": str(library).strip(),
+            "TSAN_OPTIONS": "halt_on_error=1",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+    )
+
+
+@nox.session
 def emulate(session: nox.Session) -> None:
     """Run the kernels of other machines (Linux): qemu-user, Wine, musl; `-- s390x` chooses."""
     session.install(*BUILD_REQUIREMENTS)

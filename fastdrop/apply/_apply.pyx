@@ -44,6 +44,9 @@ cdef extern from "numpy/arrayobject.h":
 # Elements that np.nditer hands out at once: few enough for the caches, enough to forget the call.
 cdef int PIECE = 1 << 15
 
+# Elements that NumPy copies at once.
+cdef int COPIED = 1 << 20
+
 
 cdef bint is_bfloat16(cnp.dtype dtype):
     return dtype.itemsize == 2 and dtype.name == "bfloat16"
@@ -304,8 +307,7 @@ cdef int copy_from_c_order(ndarray x, ndarray y) except -1:
         there = y.transpose(axes)
         if is_plain(there):
             return transpose_into(x, axes, there)
-    y[...] = x
-    return 0
+    return copy_by_parts(y, x)
 
 
 cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x, ndarray other,
@@ -348,4 +350,21 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
             with nogil:
                 apply_part(application, cursor, first, n, arrays)
             first += n
+    return 0
+
+
+cdef int copy_by_parts(ndarray to, ndarray from_) except -1:
+    # np.copyto, which no signal ends, a part at a time: along the axis of the largest steps.
+    cdef Py_ssize_t axis, rows, start
+    if to.size <= COPIED:
+        np.copyto(to, from_)
+        return 0
+    shape, strides = (<object>to).shape, (<object>to).strides
+    steps = [abs(step) * (length > 1) for step, length in zip(strides, shape, strict=True)]
+    axis = steps.index(max(steps))
+    rows = COPIED * shape[axis] // to.size
+    for start in range(0, shape[axis], max(rows, 1)):
+        PyErr_CheckSignals()
+        index = (slice(None),) * axis + (slice(start, start + rows) if rows else start,)
+        copy_by_parts(to[index], from_[index])
     return 0

@@ -152,12 +152,16 @@ cdef class Probabilities(Probability):
         return lay_numbers(self.values, FD_KEEP_PROB if self.keeps else FD_P, shape, laid)
 
 
+# Probabilities that are checked at once.
+cdef size_t CHECKED = 1 << 22
+
+
 cdef ndarray copied_probabilities(object value):
     """Return a copy, read-only, of a plain array of doubles in [0, 1], and of others None."""
     cdef ndarray values, copy
     cdef const fd_kernels *kernels = active_kernels()
-    cdef size_t n
-    cdef int right
+    cdef size_t n, count, done = 0
+    cdef int right = True
     if type(value) is not ndarray:
         return None
     values = value
@@ -165,9 +169,13 @@ cdef ndarray copied_probabilities(object value):
         return None
     copy = np.empty((<object>values).shape)
     n = values.size
-    with nogil:
-        right = kernels.probabilities(<const double *>cnp.PyArray_DATA(values), n,
-                                      <double *>cnp.PyArray_DATA(copy))
+    while done < n and right:
+        PyErr_CheckSignals()
+        count = min(CHECKED, n - done)
+        with nogil:
+            right = kernels.probabilities(<const double *>cnp.PyArray_DATA(values) + done, count,
+                                          <double *>cnp.PyArray_DATA(copy) + done)
+        done += count
     return read_only(copy) if right else None
 
 

@@ -402,6 +402,9 @@ cdef class Xoshiro256PlusPlus(Source):
     Any byte of the stream is reached at once, so a mask does not depend on the number of threads
     or on how an array is cut. Not for cryptography.
 
+    Threads may share a source: each call takes a stretch of positions. It has taken them even if
+    Ctrl-C ends it in the middle.
+
     References
     ----------
     .. [1] D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators", ACM
