@@ -198,7 +198,7 @@ class Call:
         if isinstance(mask, fd.GaussianMask):
             assert_same(mask.backward(dy), reference.multiply(dy, kept))
         elif mask is not None and dy is not None and not self.member.sums:
-            assert_same(mask.backward(dy), reference.apply(dy, kept, mask.scale))
+            assert_same(mask.backward(dy), reference.apply(dy, kept, factor_of_mask(mask)))
 
 
 def assert_same(actual, expected):
@@ -346,7 +346,13 @@ def numbers_of(values, options):
 
 @np.errstate(all="ignore")
 def factor_of(p, keep_prob):
-    return 1.0 / np.asarray(1.0 - p if keep_prob is None else keep_prob, np.float64)
+    """The factor of kept elements; where nothing is ever kept, nothing is multiplied."""
+    present = np.asarray(1.0 - p if keep_prob is None else keep_prob, np.float64)
+    return np.where(present > 0.0, 1.0 / present, 1.0)
+
+
+def factor_of_mask(mask):
+    return np.where(np.equal(mask.p, 1.0), 1.0, mask.scale)
 
 
 def everywhere(shape, options):
@@ -595,7 +601,7 @@ def twin_of_backward(values, options, drawn):
     dy, mask = values["dy"], options["mask"]
     if isinstance(mask, fd.GaussianMask):
         return reference.multiply(dy, np.asarray(mask)), None
-    return reference.apply(dy, np.asarray(mask), mask.scale), None
+    return reference.apply(dy, np.asarray(mask), factor_of_mask(mask)), None
 
 
 def choose_backward(random, shape):
@@ -639,8 +645,8 @@ def twin_of_connect_backward(values, options, drawn):
     mask = options["mask"]
     rows = math.prod(dy.shape[:-1])
     flat, flat_x = dy.reshape(rows, dy.shape[-1]), x.reshape(rows, x.shape[-1])
-    dropped = reference.apply(weight, np.asarray(mask), mask.scale)
-    dweight = reference.apply(flat.T @ flat_x.conj(), np.asarray(mask), mask.scale)
+    dropped = reference.apply(weight, np.asarray(mask), factor_of_mask(mask))
+    dweight = reference.apply(flat.T @ flat_x.conj(), np.asarray(mask), factor_of_mask(mask))
     return (dy @ dropped.conj(), dweight, flat.sum(axis=0)), None
 
 
