@@ -137,7 +137,8 @@ def test_preparations_are_made_once(monkeypatch):
     assert made == [("L1",)]
 
 
-def test_a_call_is_divided_by_one_of_several_baselines(monkeypatch):
+@pytest.mark.parametrize(("seconds", "count"), [(0, 5), (1.3, 7), (1.5, 9)])
+def test_a_call_is_divided_by_one_of_several_baselines(seconds, count, monkeypatch):
     now, inside = [0.0], []
     monkeypatch.setattr(COMMON, "perf_counter", lambda: now[0])
 
@@ -151,16 +152,16 @@ def test_a_call_is_divided_by_one_of_several_baselines(monkeypatch):
     def context():
         inside.append(now[0])
         yield
-        now[0] += 100.0
+        now[0] += 0.01
 
     samples = COMMON.real_ratio(
-        *(costs(0.003), costs(0.016)),
+        *(costs(0.0246912), costs(0.16)),
         around=(context, contextlib.nullcontext),
         baseline_runs=8,
-        seconds=1.0,
+        seconds=seconds,
     )
-    assert samples == {"samples": [1.5] * 5, "number": 1}
-    assert len(inside) == 6
+    assert samples == {"samples": [1.23] * count, "number": 1}
+    assert len(inside) == 1 + count
 
 
 @pytest.mark.parametrize("threads", [1, 2])

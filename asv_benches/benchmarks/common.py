@@ -194,7 +194,8 @@ def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), baseline_ru
 
     Both run alternately in the same process, so what disturbs the machine disturbs both. `around`
     makes the contexts in which each is called; they are not timed. A run of the baseline does its
-    work `baseline_runs` times. asv shows the median, and knows from the samples how certain it is.
+    work `baseline_runs` times. asv shows the median, and knows from the samples how certain it is;
+    it is one of them, of three digits, since their number is odd.
     """
     turns = list(zip((candidate, baseline), around, (1, baseline_runs), strict=True))
     repeats = []
@@ -206,7 +207,7 @@ def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), baseline_ru
             repeats.append(max(1, int(2e-3 / max(perf_counter() - start, 1e-7))))
     samples = []
     end = perf_counter() + seconds
-    while perf_counter() < end or len(samples) < 5:
+    while perf_counter() < end or len(samples) < 5 or len(samples) % 2 == 0:
         times = [0.0, 0.0]
         # Forwards and backwards in turn, so that neither always follows the other.
         for i in (0, 1) if len(samples) % 2 else (1, 0):
@@ -216,7 +217,7 @@ def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), baseline_ru
                 for _ in range(repeats[i]):
                     function()
                 times[i] = (perf_counter() - start) / (repeats[i] * runs)
-        samples.append(float(f"{times[0] / times[1]:.4g}"))
+        samples.append(float(f"{times[0] / times[1]:.3g}"))
     return {"samples": samples, "number": 1}
 
 
