@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sphinx extension that publishes asv's pages, the history of the benchmarks, with the site.
 
-asv draws them from results that are kept in the repository. It needs the commits too, so a build
-from a source distribution goes without, and so does every builder but `html`: the tag `dashboard`
-tells pages whether there is one to link to.
+`asv_benches/publish.py` lets asv draw them from results that are committed. It needs the commits
+too, so a build from a source distribution goes without, and so does every builder but `html`: the
+tag `dashboard` tells pages whether there is one to link to.
 """
 
 import importlib.util
@@ -43,8 +43,8 @@ def publish(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or not app.tags.has("dashboard"):
         return
     folder = Path(app.outdir, "benchmarks")
-    command = [sys.executable, "-m", "asv", "publish", "--no-pull", "--html-dir", str(folder)]
-    subprocess.run(command, cwd=BENCHES, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, str(BENCHES / "publish.py"), str(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     page = folder / "index.html"
     html = page.read_text(encoding="utf-8")
     page.write_text(html.replace("</head>", HEAD + "</head>"), encoding="utf-8")

@@ -3,7 +3,8 @@
 
 ``python docs/plot_history.py`` writes ``docs/history-table.md`` (included by the page) and
 ``docs/_static/history-light.svg`` and ``-dark.svg``. Nothing is measured: asv did that at the
-commits of ``asv_benches/milestones.txt``. Needs matplotlib.
+commits of ``asv_benches/milestones.txt``. Results of another version of a benchmark are left out,
+as asv does. Needs matplotlib.
 """
 
 import json
@@ -22,6 +23,8 @@ BENCHES = DOCS.parent / "asv_benches"
 MACHINE = "amd-epyc-zen4"  # other machines have other ratios
 # Milestone -> "benchmark(parameters)" -> value; what was skipped is not there.
 Ratios = dict[str, dict[str, float]]
+# Title, unit, and label -> benchmark of each line.
+Panel = tuple[str, str, dict[str, str]]
 
 SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
 MODELS = ("mlp", "conv", "encoder", "gpt", "lstm")
@@ -57,14 +60,15 @@ def main() -> None:
     milestones = dict(line.split(" ", 1) for line in lines)
     results = BENCHES / "results" / MACHINE
     machine = json.loads((results / "machine.json").read_bytes())
-    ratios = read(results, list(milestones))
+    benchmarks = json.loads((results.parent / "benchmarks.json").read_bytes())
+    ratios = read(results, list(milestones), benchmarks)
     table = write_table(milestones, machine, ratios)
     (DOCS / "history-table.md").write_text(table, encoding="utf-8")
     for theme in THEMES:
         draw(ratios, theme, DOCS / "_static" / f"history-{theme}.svg")
 
 
-def read(folder: Path, milestones: list[str]) -> Ratios:
+def read(folder: Path, milestones: list[str], benchmarks: dict[str, Any]) -> Ratios:
     """Return what asv measured at the milestones, at the best level."""
     ratios: Ratios = {milestone: {} for milestone in milestones}
     for path in sorted(folder.glob("*-*.json")):
@@ -74,6 +78,8 @@ def read(folder: Path, milestones: list[str]) -> Ratios:
             continue
         for name, columns in record["results"].items():
             values = dict(zip(record["result_columns"], columns, strict=False))
+            if name not in benchmarks or values["version"] != benchmarks[name]["version"]:
+                continue
             for parameters, value in zip(
                 product(*values["params"]), values["result"] or [], strict=False
             ):
@@ -92,13 +98,29 @@ def write_table(milestones: dict[str, str], machine: dict[str, Any], ratios: Rat
     ]
     for commit, meaning in milestones.items():
         values = [ratios[commit].get(name) for name in COLUMNS.values()]
-        cells = ["" if value is None else f"{value:.2f}" for value in values]
+        cells = ["" if value is None else f"{value:#.3g}" for value in values]
         lines.append(f"| `{commit}` | {meaning} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def panels_of(ratios: Ratios) -> list[Panel]:
+    """Return a panel for each place where arrays live and one for PyTorch, if there are results."""
+    panels = [
+        (
+            f"Dropout {title}",
+            "copies",
+            {name: f"bench_apply.Forward.track_ratio('{name}', 0.1, '{size}')" for name in SOURCES},
+        )
+        for size, title in PANELS.items()
+    ]
+    models = {name: f"bench_torch.Training.track_ratio('installed', '{name}')" for name in MODELS}
+    panels.append(("PyTorch training steps", "steps with clones", models))
+    measured = {name for row in ratios.values() for name in row}
+    return [panel for panel in panels if measured.intersection(panel[2].values())]
+
+
 def draw(ratios: Ratios, theme: str, file: Path) -> None:
-    """Draw a panel for each place where arrays live, and one for PyTorch."""
+    """Draw the panels."""
     ink, faint, rules, colours = THEMES[theme]
     style = {
         "font.size": 12,
@@ -110,29 +132,27 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
         "svg.fonttype": "none",
         "svg.hashsalt": file.stem,
     }
+    panels = panels_of(ratios)
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(7, 12), layout="constrained")
-        panels = figure.subplots(len(PANELS) + 1, sharex=True)
-        for axes, size in zip(panels, PANELS, strict=False):
-            for source, colour in zip(SOURCES, colours, strict=False):
-                name = f"bench_apply.Forward.track_ratio('{source}', 0.1, '{size}')"
-                line(axes, ratios, name, color=colour, label=source)
-        for model, colour in zip(MODELS, colours, strict=True):
-            name = f"bench_torch.Training.track_ratio('fastdrop', '{model}')"
-            line(panels[-1], ratios, name, color=colour, label=model)
-        for axes, columns in ((panels[0], 3), (panels[-1], 5)):
-            axes.legend(ncols=columns, fontsize=9, frameon=False, loc="upper center")
-        for axes, title in zip(panels, PANELS.values(), strict=False):
-            frame(axes, f"Dropout {title}", "copies", ink, rules)
-        frame(panels[-1], "PyTorch training steps", "steps with clones", ink, rules)
-        panels[-1].set_xticks(range(len(ratios)), list(ratios), rotation=60, family="monospace")
+        figure = Figure(figsize=(7, 3 * len(panels)), layout="constrained")
+        every_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+        explained: list[str] = []
+        for axes, (title, unit, lines) in zip(every_axes, panels, strict=True):
+            for (label, name), colour in zip(lines.items(), colours, strict=False):
+                line(axes, ratios, name, color=colour, label=label)
+            if list(lines) != explained:
+                explained = list(lines)
+                axes.legend(ncols=len(lines), fontsize=9, frameon=False, loc="upper center")
+            frame(axes, title, unit, ink, rules)
+        axes.set_xticks(range(len(ratios)), list(ratios), rotation=60, family="monospace")
         figure.savefig(file, transparent=True, metadata={"Date": None})
 
 
 def line(axes: Axes, ratios: Ratios, name: str, **style: Any) -> None:
     """Draw a line through the milestones that have the benchmark."""
     values = [(x, row[name]) for x, row in enumerate(ratios.values()) if name in row]
-    axes.plot(*zip(*values, strict=True), marker="o", markersize=4, **style)
+    if values:
+        axes.plot(*zip(*values, strict=True), marker="o", markersize=4, **style)
 
 
 def frame(axes: Axes, title: str, unit: str, ink: str, rules: str) -> None:

@@ -7,8 +7,14 @@ PyTorch are in `tests/torch`.
 
 import ast
 import contextlib
+import itertools
+import json
+import runpy
+import shutil
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import suite
@@ -191,3 +197,103 @@ def test_a_slow_copy_is_told(seconds, told, monkeypatch, capsys):
 def test_a_third_is_shown_as_one():
     assert [repr(p) for p in COMMON.PROBABILITIES] == ["0.1", "1/3", "0.5", "0.9"]
     assert COMMON.PROBABILITIES[1] == 1 / 3
+
+
+# Results
+
+
+def record(**versions):
+    columns = ["result", "params", "version"]
+    results = {name: [[1.2345], [["0.1"]], version] for name, version in versions.items()}
+    return {
+        "commit_hash": "cc12657d0",
+        "env_vars": {"FASTDROP_SIMD": "auto"},
+        "result_columns": columns,
+        "results": results,
+    }
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Make a folder of results: of a machine, at two commits, of one benchmark that is known."""
+    folder = tmp_path / "project" / "asv_benches" / "results"
+    (folder / "named").mkdir(parents=True)
+    known = {"now": {"version": "2"}, "version": 2}
+    (folder / "benchmarks.json").write_text(json.dumps(known), encoding="utf-8")
+    for file, content in {
+        "1-env.json": record(now="2", gone="1"),
+        "2-env.json": record(now="1", gone="1"),
+    }.items():
+        (folder / "named" / file).write_text(json.dumps(content), encoding="utf-8")
+    (folder / "named" / "machine.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def test_pruning_takes_out_what_nothing_shows(results):
+    prune = runpy.run_path(str(suite.FOLDER.parent / "prune.py"))["prune"]
+    assert prune(results) == {"gone": 2, "now": 1}
+    assert {path.name for path in (results / "named").iterdir()} == {"1-env.json", "machine.json"}
+    assert json.loads((results / "named" / "1-env.json").read_bytes()) == record(now="2")
+    assert prune(results) == {}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("url", [None, "https://example.org/fastdrop"])
+def test_only_results_that_are_committed_are_published(url, results, tmp_path):
+    benches = results.parent
+    shutil.copy(suite.FOLDER.parent / "asv.conf.json", benches)
+    project = "[project]\n" + (f'urls.Repository = "{url}"\n' if url else "")
+    (benches.parent / "pyproject.toml").write_text(project, encoding="utf-8")
+    for command in (["init", "-q"], ["add", "asv_benches/results"]):
+        subprocess.run(["git", *command], cwd=benches.parent, check=True)
+    (results / "other").mkdir()
+    for name in ("other/machine.json", "named/3-env.json"):
+        (results / name).write_text("{}", encoding="utf-8")
+
+    settings = runpy.run_path(str(suite.FOLDER.parent / "publish.py"))["settings"]
+    conf = settings(benches, tmp_path / "copy", tmp_path / "html")
+    copies = Path(conf["results_dir"])
+    assert {path.relative_to(copies).as_posix() for path in copies.rglob("*.json")} == {
+        *("benchmarks.json", "named/1-env.json", "named/2-env.json", "named/machine.json"),
+    }
+    assert conf["html_dir"] == str(tmp_path / "html")
+    assert Path(conf["repo"]) == benches.parent
+    assert conf["show_commit_url"] == (f"{url}/commit/" if url else "#/?commit=")
+
+
+def named_benchmarks():
+    """Go through (name of a class, the class, name of its benchmark), torch's too."""
+    for cls in suite.benchmarks(MODULES):
+        for method in suite.methods(cls):
+            yield f"{cls.__module__.split('.')[1]}.{cls.__name__}", cls, method
+
+
+PLOT = suite.ROOT / "docs" / "plot_history.py"
+
+
+@pytest.mark.skipif(not PLOT.exists(), reason="the documentation is not here")
+def test_the_history_shows_what_is_known_with_three_digits(results, tmp_path):
+    pytest.importorskip("matplotlib")
+    plot = runpy.run_path(str(PLOT))
+    known = json.loads((results / "benchmarks.json").read_bytes())
+    ratios = plot["read"](results / "named", ["cc12657"], known)
+    assert ratios == {"cc12657": {"now(0.1)": 1.2345}}
+    assert plot["panels_of"](ratios) == []
+
+    names = {f"{name}.{method}": cls for name, cls, method in named_benchmarks()}
+    for name in plot["COLUMNS"].values():
+        benchmark, params = name.split("(")
+        lists = names[benchmark].params
+        assert ast.literal_eval(f"({params[:-1]},)") in set(itertools.product(*lists)), name
+
+    values = dict.fromkeys(plot["COLUMNS"].values(), 0.031) | {
+        "bench_torch.Training.track_ratio('installed', 'mlp')": 1.0
+    }
+    ratios = {"cc12657": values}
+    table = plot["write_table"]({"cc12657": "a start"}, {"cpu": "CPU", "os": "OS"}, ratios)
+    assert table.endswith("| `cc12657` | a start |" + " 0.0310 |" * len(plot["COLUMNS"]) + "\n")
+    titles = [title for title, _, _ in plot["panels_of"](ratios)]
+    assert titles[-1] == "PyTorch training steps"
+    assert len(titles) == 1 + len(plot["PANELS"])
+    plot["draw"](ratios, "light", tmp_path / "history.svg")
+    assert (tmp_path / "history.svg").read_text(encoding="utf-8").count(">mlp<") == 1

@@ -8,11 +8,12 @@ For each length, forward and backward of one call, 8 heads of 64, float32, p = .
     fastdrop  `fastdrop.torch.scaled_dot_product_attention` with dropout
 
 The times are interleaved in one run; a ratio is the median, over the rounds, of two times of the
-same round. Memory is what a fresh process needs at most, beyond what it had before the call, with
-inputs and gradients in it. The exit status does not judge.
+same round. The allocator keeps its memory meanwhile, unless ``--allocator stock`` says otherwise:
+`torch_tax.py` explains why. Memory is what a fresh process needs at most, beyond what it had before
+the call, with inputs and gradients in it. The exit status does not judge.
 
     python tools/torch_attention.py [--threads 1 2] [--lengths 64 128 ...] [--dtype float32]
-        [--budget SECONDS] [--no-memory]
+        [--budget SECONDS] [--allocator keeps] [--no-memory]
 """
 
 import argparse
@@ -26,8 +27,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+import torch_tax
 
 import fastdrop.torch
+from fastdrop.cli._bench_arrays import Buffer
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 HEADS, WIDTH, P = 8, 64, 0.1
@@ -60,6 +63,9 @@ def step(way, qkv, gradient, causal):
 def seconds(length, causal, dtype, budget):
     """Return way -> the times of its rounds, so many that they take about ``budget`` seconds."""
     qkv, gradient = inputs(length, dtype)
+    buffer = Buffer()
+    qkv = [buffer.tensor(x.detach()).requires_grad_() for x in qkv]
+    gradient = buffer.tensor(gradient)
     times = {way: [] for way in WAYS}
     repeats, end = 1, None
     while end is None or time.perf_counter() < end or len(times["flash"]) < 3:
@@ -116,8 +122,9 @@ def table(threads, lengths, dtype, budget, with_memory):
             times = seconds(length, causal, getattr(torch, dtype), budget)
             row = f"{threads:7}  {'yes' if causal else 'no':6}{length:6}"
             row += f"{1e3 * statistics.median(times['flash']):10.2f}"
-            row += f"{ratio(times, 'stock', 'flash'):8.2f}{ratio(times, 'fastdrop', 'flash'):10.2f}"
-            row += f"{ratio(times, 'fastdrop', 'stock'):12.2f}"
+            row += f"{ratio(times, 'stock', 'flash'):#8.3g}"
+            row += f"{ratio(times, 'fastdrop', 'flash'):#10.3g}"
+            row += f"{ratio(times, 'fastdrop', 'stock'):#12.3g}"
             if with_memory:
                 added = [memory(way, length, causal, dtype, threads) / 2**20 for way in WAYS]
                 row += "".join(f"{megabytes:9.1f}" for megabytes in added)
@@ -131,6 +138,7 @@ def main():
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--budget", type=float, default=4.0, help="seconds for each row")
+    parser.add_argument("--allocator", choices=("keeps", "stock"), default="keeps")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--measure", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--causal", action="store_true", help=argparse.SUPPRESS)
@@ -140,6 +148,8 @@ def main():
         dtype = getattr(torch, arguments.dtype)
         print(added_memory(arguments.measure, arguments.lengths[0], arguments.causal, dtype))
         return
+    if arguments.allocator == "keeps":
+        torch_tax.keep_memory()
     print(
         "                        flash   stock  fastdrop    fastdrop     MiB:  flash/stock/fastdrop"
     )

@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastdrop.cli._bench_tables import three_digits
 from fastdrop.cli._bench_timing import Result
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _draw_panel(axis: "Axes", title: str, results: list[Result]) -> None:
         colour, weight = (OURS, "bold") if level else (INK, "normal")
         axis.barh(place, ratio - 1, left=1, height=0.68, color=OURS if level else THEIRS)
         axis.annotate(
-            _times(ratio),
+            f"{three_digits(ratio)}×",
             (max(ratio, 1), place),
             xytext=(5, 0),
             textcoords="offset points",
@@ -104,10 +105,6 @@ def _draw_panel(axis: "Axes", title: str, results: list[Result]) -> None:
     axis.grid(axis="x", color=RULE)
     axis.set_axisbelow(True)
     axis.spines[:].set_visible(False)
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}×" if ratio < 1 else f"{ratio:.1f}×" if ratio < 10 else f"{ratio:.0f}×"
 
 
 def _prettify(title: str) -> str:
