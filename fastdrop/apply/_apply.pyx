@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: contiguous arrays go to the engine as they are, on all threads. Everything else
-# (strides, orders, byte orders) is NumPy's business: np.nditer hands out contiguous pieces in
-# C order, and the engine takes those one by one.
+# Design: contiguous arrays go to the engine as they are, on all threads. So do large arrays whose
+# axes lie in another order: as they are in memory, with the bits of their mask brought into that
+# order. Everything else (gaps, byte orders, alignment) is NumPy's business: np.nditer hands out
+# contiguous pieces, and the engine takes those one by one.
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
