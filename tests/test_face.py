@@ -29,7 +29,7 @@ def test_random_calls(name, seed):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_unaligned_arrays(name, level):
-    """They come to kernels as copies that are aligned; what else would happen, a sanitizer tells."""
+    """Kernels get aligned copies; that nothing else reaches them is what sanitizers tell."""
     for dtype in MEMBERS[name].dtypes:
         call = MEMBERS[name](Random(name), dtype=dtype, size=60)
         call.moved(lambda _, array: unaligned(array)).check()
