@@ -60,28 +60,61 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
-def sanitizers(session: nox.Session) -> None:
-    """Run the tests under the address and undefined-behaviour sanitizers (GCC on Linux)."""
+def slow(session: nox.Session) -> None:
+    """Run the tests that take long: every length at guard pages, many exits, large arrays."""
+    session.install(".[test]")
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Make random calls from several threads, with forks, for a while; `-- --seconds 600`."""
+    session.install(".[test]")
+    session.run("python", "tools/soak.py", *session.posargs)
+
+
+def install_sanitized(session: nox.Session, *others: str) -> dict[str, str]:
+    """Install a build with two sanitizers, and return the environment that it runs in."""
     flags = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
     session.install(*BUILD_REQUIREMENTS)
     session.install(
-        "--no-build-isolation",
-        ".[test]",
-        env={"CFLAGS": f"{flags} -fno-omit-frame-pointer -g -O1", "LDFLAGS": flags},
+        *("--no-build-isolation", ".[test]", *others),
+        env={"CFLAGS": f"{flags} -g", "LDFLAGS": flags, "FASTDROP_BUILD_DEBUG": "1"},
     )
     preload = [
         str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
         for name in ("libasan.so", "libubsan.so")
     ]
+    return {
+        "LD_PRELOAD": os.pathsep.join(preload),
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+
+
+@nox.session
+def sanitizers(session: nox.Session) -> None:
+    """Run the tests under the address and undefined-behaviour sanitizers (GCC on Linux).
+
+    At three levels one after the other, the fastest last; at that of FASTDROP_SIMD, if it is set.
+    """
+    environment = install_sanitized(session)
+    wanted = os.environ.get("FASTDROP_SIMD")
+    for level in [wanted] if wanted else ["scalar", "sse2", "auto"]:
+        session.run(
+            *("pytest", "--capture=sys"),  # the sanitizers write past sys.stderr
+            *session.posargs,
+            env=environment | {"FASTDROP_SIMD": level},
+        )
+
+
+@nox.session
+def sanitizers_torch(session: nox.Session) -> None:
+    """Run the tests of fastdrop.torch under them."""
+    environment = install_sanitized(session, "torch", "expecttest")
     session.run(
-        *("pytest", "--capture=sys"),  # the sanitizers write past sys.stderr
-        *session.posargs,
-        env={
-            "LD_PRELOAD": os.pathsep.join(preload),
-            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
-            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-            "PYTHONMALLOC": "malloc",
-        },
+        *("pytest", "--capture=sys"), *(session.posargs or ["tests/torch"]), env=environment
     )
 
 
