@@ -125,7 +125,7 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ndarray):
-        if np.ma.is_masked(value):
+        if np.any(np.ma.getmask(value)):
             raise ValueError(
                 f"{name} has masked elements; allowed are arrays without, as its method filled "
                 "makes them"

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 from isolated import isolated
-from unmended import unmended
 from values import LAYERS, VALUES, used
 
 ERRORS = (TypeError, ValueError, AttributeError)
@@ -66,7 +65,6 @@ VANDALISM = {
 }
 
 
-@unmended
 @pytest.mark.parametrize("name", VALUES)
 @isolated
 def test_arrays_that_are_handed_out(name):

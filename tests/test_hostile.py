@@ -22,7 +22,6 @@ import pytest
 from face import MEMBERS, Drawn, assert_near, assert_same, copied
 from guarded import Guarded, Placed
 from isolated import isolated
-from unmended import unmended
 
 import fastdrop as fd
 
@@ -175,7 +174,6 @@ def lying(array, lie):
     return np.ndarray.__new__(lie, array.shape, array.dtype, array, 0, array.strides)
 
 
-@unmended
 @every_member
 @isolated
 def test_subclasses_that_lie(name):
@@ -243,7 +241,6 @@ CHANGES = {
 }
 
 
-@unmended
 @pytest.mark.parametrize("kind", [Changing, ChangingSequence])
 @pytest.mark.parametrize("name", [name for name in MEMBERS if name != "mc_predict"])
 @isolated
@@ -449,7 +446,6 @@ WORDS = {
 TROUBLES = (*ERRORS, OverflowError, IndexError, HostileError)
 
 
-@unmended
 @pytest.mark.parametrize(
     ("base", "call", "right", "wrong"),
     [
@@ -508,7 +504,6 @@ CLASSES = [
 ]
 
 
-@unmended
 @pytest.mark.parametrize("own", [False, True], ids=["new", "subclass"])
 @pytest.mark.parametrize("cls", CLASSES)
 @isolated
@@ -561,7 +556,6 @@ class Seeds(np.random.bit_generator.ISeedSequence):
         return self.state
 
 
-@unmended
 @pytest.mark.parametrize(
     "state",
     [
@@ -632,7 +626,6 @@ NAMES = [b"BitGenerator", b"Other", b""]
 NULLS = (ctypes.c_void_p * 5)()  # the struct of a bit generator, without any function
 
 
-@unmended
 @pytest.mark.parametrize("name", NAMES)
 @isolated
 def test_capsules_without_functions(name):

@@ -10,7 +10,6 @@ import pytest
 from face import MEMBERS, Drawn, assert_near, assert_same, copied
 from isolated import isolated
 from memory import room_for
-from unmended import unmended
 
 import fastdrop as fd
 
@@ -18,7 +17,6 @@ import fastdrop as fd
 NAMES = [name for name in MEMBERS if name != "mc_predict"]
 
 
-@unmended
 @pytest.mark.parametrize("name", NAMES)
 @isolated
 def test_every_array_that_a_call_makes(name):
@@ -81,7 +79,6 @@ LARGE = {
 }
 
 
-@unmended
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is of Linux")
 @pytest.mark.parametrize(("make", "call"), LARGE.values(), ids=LARGE)
 @isolated

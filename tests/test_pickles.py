@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isolated import isolated
-from unmended import unmended
 from values import FACTORS, GENERATORS, LAYERS, MASKS, VALUES, X, plain, uses_of
 
 import fastdrop as fd
@@ -139,7 +138,6 @@ def check_value(value):
         assert 0 <= value.position < 2**64
 
 
-@unmended
 @pytest.mark.parametrize("name", VALUES)
 @isolated
 def test_altered_pickles(name):

@@ -105,7 +105,7 @@ cdef class Source(BitGenerator):
             raise TypeError("__init__ was called again; a source is changed by its state")
         if key is None and counter is None:
             seed_seq = check_seed(seed)
-            words = [int(word) for word in seed_seq.generate_state(4)]
+            words = check_words("the state of seed", list(seed_seq.generate_state(4)), 4)
             key_words, counter_words = words[:2], [0, 0, words[2], words[3]]
         else:
             if seed is not None:
