@@ -117,7 +117,7 @@ def _relative(name: str, shape: str, peer: str, peer_name: str = "", **fields: A
 
 
 OTHER = "other = buffer.to_read(np.roll(x, 1))\n"
-OTHER_TENSOR = "other = torch.from_numpy(other)\n"
+OTHER_TENSOR = "t_other = torch.from_numpy(other)\n"
 
 FAMILY = (
     _relative("dropout", FLAT, "F.dropout(t, p)"),
@@ -182,7 +182,7 @@ FAMILY = (
         "zoneout",
         "fd.zoneout(x, other, p, rng=src, out=y)",
         FLAT,
-        "torch.where(torch.rand_like(t) < p, other, t)",
+        "torch.where(torch.rand_like(t) < p, t_other, t)",
         "where(rand_like(new) < p, old, new)",
         setup=OTHER,
         peer_setup=OTHER_TENSOR,
@@ -199,7 +199,7 @@ FAMILY = (
         "dropout_add",
         "fd.dropout_add(x, other, p, rng=src, out=y)",
         TABLE,
-        "other + F.dropout(t, p)",
+        "t_other + F.dropout(t, p)",
         "residual + F.dropout(t, p)",
         setup=OTHER,
         peer_setup=OTHER_TENSOR,
@@ -210,7 +210,7 @@ FAMILY = (
         "dropout_add",
         "fd.dropout_add(x, other, p, bias=bias, rng=src, out=y)",
         TABLE,
-        "other + F.dropout(t + t_bias, p)",
+        "t_other + F.dropout(t + t_bias, p)",
         "residual + F.dropout(t + bias, p)",
         setup=OTHER
         + "bias = buffer.to_read(np.ones(256, np.float32))\n"

@@ -494,11 +494,11 @@ def _findings(results: Results) -> Iterator[str]:
     else:
         yield (
             f"Dropping half of the hidden units: a gain of {gain} points, less than three "
-            "standard errors. That is inside the noise."
+            "standard errors. That is not clear."
         )
     if best.keep != HALF:
         rest = Gain(*mean_and_error(half.test_error - best.test_error))
-        verdict = "more than three standard errors" if rest.clear() else "inside the noise"
+        verdict = "more than three standard errors" if rest.clear() else "not clear"
         yield (
             f"The lowest mean is at {best.keep:.1f}, {rest.mean:.2f} ± {rest.standard_error:.2f} "
             f"points under that of 0.5: {verdict}."
