@@ -109,19 +109,20 @@ def check_mask(mask):
 
 def check_small_mask(mask):
     kept, x = np.asarray(mask), np.ones(mask.shape, np.float32)
+    reverse = (..., slice(None, None, -1)) if mask.shape else ...
     assert kept.shape == mask.shape
     y = mask.apply(x)
     if isinstance(mask, fd.GaussianMask):
         assert np.array_equal(y, kept)
-        window = np.asarray(mask[..., ::-1])
+        window = np.asarray(mask[reverse])
     else:
         finite = np.isfinite(np.broadcast_to(mask.scale, mask.shape))  # else it depends on p
         assert np.array_equal(y[finite], reference.apply(x, kept, mask.scale)[finite])
         packed = mask.packed()
         assert np.array_equal(packed.bits, reference.pack(kept))
-        assert np.array_equal(np.asarray(packed[..., ::-1]), kept[..., ::-1])
-        window = np.asarray(mask[..., ::-1])
-    assert np.array_equal(window, kept[..., ::-1])
+        assert np.array_equal(np.asarray(packed[reverse]), kept[reverse])
+        window = np.asarray(mask[reverse])
+    assert np.array_equal(window, kept[reverse])
     again = pickle.loads(pickle.dumps(mask))
     assert again == mask
     assert plain(again.apply(x)) == plain(y)
