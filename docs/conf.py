@@ -62,7 +62,7 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
 # Names of PyTorch stay plain text too, and what signatures take from NumPy and from `typing`.
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|numpy|torch)(\..*)?|Source"),
-    (r"py:class", r"(Array|DType)Like|NDArray|ScalarT|Generator|RandomState|Self"),
+    (r"py:class", r"(Array|DType)Like|NDArray|ScalarT|Generator|RandomState|Self|contextlib\..*"),
 ]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings

@@ -105,7 +105,7 @@ _switching = threading.Lock()
 renew_in_children(_switching)
 
 
-def use_simd(level: str) -> _Block:
+def use_simd(level: str) -> contextlib.AbstractContextManager[None]:
     """Use the kernels of one instruction set inside a ``with`` block.
 
     Results do not depend on it. It acts on all threads of the process: where blocks overlap, be
