@@ -299,6 +299,16 @@ def test_a_source_that_was_not_made_gives_nothing(source_class):
         assert np.all(out == 7.0)
 
 
+def test_what_could_not_be_made_has_no_capsule(source_class):
+    """NumPy would call the functions in it, which are not there yet."""
+    for cls, seed in ((Source, 1), (source_class, -1), (source_class, "one")):
+        source = cls.__new__(cls)
+        with pytest.raises((TypeError, ValueError)):
+            source.__init__(seed)
+        with pytest.raises(ValueError, match="Invalid bit generator"):
+            np.random.Generator(source)
+
+
 def test_a_source_is_made_once(source_class):
     """Another thread may be drawing from it, and NumPy's Generators know its lock."""
     source = source_class(4)

@@ -33,6 +33,7 @@ from fastdrop.kernels._kernels cimport (
     fd_lanes,
     fd_shared_take,
     fd_shared_write,
+    fd_source,
     fd_stream,
     fd_tagged,
     fork_count,
@@ -101,8 +102,21 @@ cdef class Source(BitGenerator):
     """
 
     def __init__(self, seed=None, *, key=None, counter=None):
+        cdef fd_source source
+        cdef const char *tag
         if self.acquire is not None:  # another thread may be drawing
             raise TypeError("__init__ was called again; a source is changed by its state")
+        if isinstance(self, Xoshiro256PlusPlus):
+            source, tag = FD_XOSHIRO256PLUSPLUS, b"fd:tiexo"
+        elif isinstance(self, Xorshift128Plus):
+            source, tag = FD_XORSHIFT128PLUS, b"fd:tiexs"
+        elif isinstance(self, Philox4x32):
+            source, tag = FD_PHILOX4X32, b"fd:tieph"
+        else:
+            raise TypeError(
+                "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus "
+                "and Philox4x32"
+            )
         if key is None and counter is None:
             seed_seq = check_seed(seed)
             words = check_words("the state of seed", list(seed_seq.generate_state(4)), 4)
@@ -115,7 +129,12 @@ cdef class Source(BitGenerator):
             key_words = check_words("key", 0 if key is None else key, 2)
             counter_words = check_words("counter", 0 if counter is None else counter, 4)
             seed_seq = np.random.SeedSequence([*key_words, *counter_words])
-        BitGenerator.__init__(self, seed_seq)
+        BitGenerator.__init__(self, seed_seq)  # it has a capsule from here on
+        self._bitgen.state = &self.stream
+        self._bitgen.next_uint64 = &next_uint64
+        self._bitgen.next_uint32 = &next_uint32
+        self._bitgen.next_double = &next_double
+        self._bitgen.next_raw = &next_uint64
         if type(self.lock) is not ReentrantLock:  # before NumPy 2.4
             self.lock = ReentrantLock()
         renew_in_children(self.lock)
@@ -124,25 +143,8 @@ cdef class Source(BitGenerator):
             self.stream.identity.counter[i] = (
                 counter_words[2 * i] | <uint64_t>counter_words[2 * i + 1] << 32
             )
-        if isinstance(self, Xoshiro256PlusPlus):
-            self.stream.source = FD_XOSHIRO256PLUSPLUS
-            self.ties = fd_tagged(&self.stream.identity, b"fd:tiexo")
-        elif isinstance(self, Xorshift128Plus):
-            self.stream.source = FD_XORSHIFT128PLUS
-            self.ties = fd_tagged(&self.stream.identity, b"fd:tiexs")
-        elif isinstance(self, Philox4x32):
-            self.stream.source = FD_PHILOX4X32
-            self.ties = fd_tagged(&self.stream.identity, b"fd:tieph")
-        else:
-            raise TypeError(
-                "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus "
-                "and Philox4x32"
-            )
-        self._bitgen.state = &self.stream
-        self._bitgen.next_uint64 = &next_uint64
-        self._bitgen.next_uint32 = &next_uint32
-        self._bitgen.next_double = &next_double
-        self._bitgen.next_raw = &next_uint64
+        self.stream.source = source
+        self.ties = fd_tagged(&self.stream.identity, tag)
         self.acquire = self.lock.acquire
         self.release = self.lock.release
 
