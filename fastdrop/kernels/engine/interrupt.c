@@ -25,7 +25,7 @@ milliseconds(void)
 fd_interrupt
 fd_interrupt_of(int (*ask)(void))
 {
-    const fd_interrupt interrupt = {ask, milliseconds() + FD_ASK_EVERY, 0};
+    const fd_interrupt interrupt = {ask, milliseconds() + FD_ASK_EVERY, 0, 0};
     return interrupt;
 }
 

@@ -17,15 +17,15 @@ enum {
 /* Of one call. */
 typedef struct {
     int (*ask)(void); /* whether to stop */
-    uint64_t due;     /* when to ask next; of the thread that made the call */
-    size_t stopped;   /* shared */
+    uint64_t due;     /* when to ask next; this and the next of the thread that made the call */
+    unsigned tiles;
+    size_t stopped; /* shared */
 } fd_interrupt;
 
 /* Of one of its threads. */
 typedef struct {
     fd_interrupt *interrupt; /* NULL: nobody tells it to stop */
     int asks;                /* this thread made the call */
-    unsigned tiles;
 } fd_watch;
 
 fd_interrupt fd_interrupt_of(int (*ask)(void));
@@ -35,15 +35,15 @@ void fd_interrupt_ask(fd_interrupt *interrupt);
 
 /* Whether the call has been told to stop; asked before every tile. */
 FD_INLINE int
-fd_stops(fd_watch *watch)
+fd_stops(fd_watch watch)
 {
-    if (watch->interrupt == NULL) {
+    if (watch.interrupt == NULL) {
         return 0;
     }
-    if (watch->asks && ++watch->tiles % FD_ASK_TILES == 0) {
-        fd_interrupt_ask(watch->interrupt);
+    if (watch.asks && ++watch.interrupt->tiles % FD_ASK_TILES == 0) {
+        fd_interrupt_ask(watch.interrupt);
     }
-    return fd_shared_read(&watch->interrupt->stopped) != 0;
+    return fd_shared_read(&watch.interrupt->stopped) != 0;
 }
 
 #endif

@@ -5,7 +5,7 @@ int
 fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                uint8_t *kept, fd_interrupt *interrupt)
 {
-    fd_watch watch = {interrupt, 1, 0};
+    const fd_watch watch = {interrupt, 1};
     if (n == 0) {
         return 0;
     }
@@ -14,7 +14,7 @@ fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_n
     const fd_identity ties = fd_tagged(&untagged, "fd:tienp");
     FD_ALIGN64 uint8_t bytes[FD_TILE + FD_STEP]; /* read in whole groups of 64 */
     for (size_t first = 0; first < n; first += FD_TILE) {
-        if (fd_stops(&watch)) {
+        if (fd_stops(watch)) {
             return 1;
         }
         const size_t count = fd_min(FD_TILE, n - first);
@@ -53,12 +53,12 @@ int
 fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
                  fd_interrupt *interrupt)
 {
-    fd_watch watch = {interrupt, 1, 0};
+    const fd_watch watch = {interrupt, 1};
     double p[CHUNK];
     memset(kept, 0, (n + 7) / 8);
     for (size_t i = 0; i < n; i++) {
         if (i % CHUNK == 0) {
-            if (fd_stops(&watch)) {
+            if (fd_stops(watch)) {
                 return 1;
             }
             limits_read(limit, i, fd_min(CHUNK, n - i), p);
@@ -73,12 +73,12 @@ int
 fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
                 fd_interrupt *interrupt)
 {
-    fd_watch watch = {interrupt, 1, 0};
+    const fd_watch watch = {interrupt, 1};
     double p[CHUNK];
     memset(kept, 0, (n + 7) / 8);
     for (size_t i = 0; i < n; i++) {
         if (i % CHUNK == 0) {
-            if (fd_stops(&watch)) {
+            if (fd_stops(watch)) {
                 return 1;
             }
             limits_read(limit, i, fd_min(CHUNK, n - i), p);
@@ -94,11 +94,11 @@ int
 fd_numpy_normals(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, float deviation,
                  float *factors, fd_interrupt *interrupt)
 {
-    fd_watch watch = {interrupt, 1, 0};
+    const fd_watch watch = {interrupt, 1};
     FD_ALIGN64 uint8_t words[4 * CHUNK];
     FD_ALIGN64 float made[CHUNK]; /* in whole groups, which `factors` need not be */
     for (size_t first = 0; first < n; first += CHUNK) {
-        if (fd_stops(&watch)) {
+        if (fd_stops(watch)) {
             return 1;
         }
         const size_t count = fd_min(CHUNK, n - first);

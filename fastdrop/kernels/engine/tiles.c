@@ -355,7 +355,7 @@ apply_tile(const fd_application *application, fd_cursor *cursor, uint64_t first,
 
 static void
 apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-          fd_arrays arrays, fd_watch *watch)
+          fd_arrays arrays, fd_watch watch)
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const size_t head = unaligned_head(arrays.y, size, n);
@@ -373,7 +373,7 @@ apply_run(const fd_application *application, fd_cursor *cursor, uint64_t first, 
  * Runs start with blocks of the stream, whose lanes are seeded anyway. */
 static void
 apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-                fd_arrays arrays, fd_watch *watch)
+                fd_arrays arrays, fd_watch watch)
 {
     const size_t size = number_size[application->dtype] * (size_t)application->components;
     const fd_any_mask *mask = application->mask;
@@ -400,7 +400,7 @@ apply_backwards(const fd_application *application, fd_cursor *cursor, uint64_t f
 
 static void
 apply_watched(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
-              fd_arrays arrays, fd_watch *watch)
+              fd_arrays arrays, fd_watch watch)
 {
     if (application->past_caches) {
         apply_backwards(application, cursor, first, n, arrays, watch);
@@ -413,8 +413,8 @@ void
 fd_apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first, size_t n,
               fd_arrays arrays)
 {
-    fd_watch nobody = {.interrupt = NULL};
-    apply_watched(application, cursor, first, n, arrays, &nobody);
+    const fd_watch nobody = {NULL, 0};
+    apply_watched(application, cursor, first, n, arrays, nobody);
 }
 
 /* The words of a tile take a small part of L1: more were slower. */
@@ -466,7 +466,7 @@ multiply_tile(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, si
 
 static void
 gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, size_t n,
-              fd_arrays arrays, fd_watch *watch)
+              fd_arrays arrays, fd_watch watch)
 {
     const size_t size = number_size[gaussian->dtype] * (size_t)gaussian->components;
     const int from_words =
@@ -488,7 +488,7 @@ gaussian_part(const fd_gaussian *gaussian, fd_cursor *cursor, uint64_t first, si
 
 /* Writes out elements [first, first + n); `first` is a multiple of 8. */
 static void
-draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
+draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n, fd_watch watch)
 {
     uint8_t *out = (uint8_t *)drawing->out;
     tile_bits tile;
@@ -519,7 +519,7 @@ draw_part(const fd_drawing *drawing, fd_cursor *cursor, uint64_t first, size_t n
 
 /* What each thread does to its own elements [first, first + n). */
 typedef void (*part_function)(const void *call, fd_cursor *cursor, uint64_t first, size_t n,
-                              fd_watch *watch);
+                              fd_watch watch);
 
 /* Whole tiles for each thread, as even as can be. The first part starts at the caller's cursor,
  * and where the last one ends becomes the caller's. */
@@ -545,11 +545,11 @@ run_part(void *context, size_t index, int by_caller)
     const division *whole = (const division *)context;
     const size_t first = part_start(whole, index), end = part_start(whole, index + 1);
     fd_cursor cursor = {.has_last = 0};
-    fd_watch watch = {whole->interrupt, by_caller, 0};
+    const fd_watch watch = {whole->interrupt, by_caller};
     if (index == 0) {
         cursor = whole->start;
     }
-    whole->run(whole->call, &cursor, first, end - first, &watch);
+    whole->run(whole->call, &cursor, first, end - first, watch);
     if (index + 1 == whole->parts) {
         *whole->end = cursor;
     }
@@ -561,8 +561,8 @@ run_parts(part_function run, const void *call, fd_cursor *cursor, size_t n, size
 {
     const size_t parts = fd_min(threads, n / ELEMENTS_A_THREAD);
     if (parts < 2) {
-        fd_watch watch = {interrupt, 1, 0};
-        run(call, cursor, 0, n, &watch);
+        const fd_watch watch = {interrupt, 1};
+        run(call, cursor, 0, n, watch);
     } else {
         division whole = {run, call, n, parts, *cursor, cursor, interrupt};
         fd_parallel(parts, run_part, &whole, interrupt);
@@ -576,7 +576,7 @@ typedef struct {
 } apply_call;
 
 static void
-apply_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
+apply_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch watch)
 {
     const apply_call *call = (const apply_call *)context;
     const fd_application *application = call->application;
@@ -598,7 +598,7 @@ typedef struct {
 } gaussian_call;
 
 static void
-gaussian_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
+gaussian_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch watch)
 {
     const gaussian_call *call = (const gaussian_call *)context;
     const fd_gaussian *gaussian = call->gaussian;
@@ -615,7 +615,7 @@ fd_gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n, fd_arr
 }
 
 static void
-draw_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch *watch)
+draw_elements(const void *context, fd_cursor *cursor, uint64_t first, size_t n, fd_watch watch)
 {
     draw_part((const fd_drawing *)context, cursor, first, n, watch);
 }
