@@ -55,7 +55,7 @@ MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 
 NOTICE = f"""
 {"!" * 100}
-fastdrop is built WITHOUT the kernels for {{}}: this compiler cannot compile them, see above.
+fastdrop is built {{}}.
 Results are the same, but slow. "python -m fastdrop info" tells which kernels a build has.
 {"!" * 100}
 """
@@ -102,7 +102,7 @@ class BuildKernels(build_ext):
 
     def finalize_options(self):
         super().finalize_options()
-        self.left_out = []
+        self.notice = ""
         self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
@@ -110,8 +110,8 @@ class BuildKernels(build_ext):
         if not getattr(self.compiler, "initialized", True):
             self.compiler.initialize(self.plat_name)
         super().build_extensions()
-        if self.left_out:
-            print(NOTICE.format(", ".join(self.left_out)), file=sys.stderr)
+        if self.notice:
+            print(NOTICE.format(self.notice), file=sys.stderr)
 
     def build_extension(self, ext):
         msvc = self.compiler.compiler_type == "msvc"
@@ -143,9 +143,13 @@ class BuildKernels(build_ext):
         wanted = levels(self.plat_name)
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the compiler's processes do the work
             objects = dict(zip(wanted, pool.map(compile_table, wanted), strict=True))
-        self.left_out = [level for level in wanted if objects[level] is None]
+        left_out = [level for level in wanted if objects[level] is None]
+        if left_out:
+            self.notice = f"WITHOUT the kernels for {', '.join(left_out)}: they do not compile"
+        elif len(wanted) == 1 and "FASTDROP_BUILD_LEVELS" not in os.environ:
+            self.notice = f"with the scalar kernels ALONE: it has no others for {self.plat_name}"
         for level in wanted:
-            if level not in self.left_out:
+            if level not in left_out:
                 ext.extra_objects += objects[level]
                 ext.define_macros.append((f"FD_HAVE_{level.upper()}", "1"))
 

@@ -137,9 +137,28 @@ def test_tables_that_do_not_compile_are_left_out_loudly(build, monkeypatch, caps
     assert "WITHOUT the kernels for avx2, avx512" in capsys.readouterr().err
 
 
-def test_nothing_is_said_of_a_whole_build(build, capsys):
-    command_with(build, Compiler()).build_extensions()
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize(
+    ("plat_name", "levels", "notice"),
+    [
+        ("linux-x86_64", None, ""),
+        ("linux-x86_64", "scalar", ""),
+        ("linux-armv8l", "scalar", ""),
+        ("linux-armv8l", None, "with the scalar kernels ALONE: it has no others for linux-armv8l"),
+    ],
+)
+def test_a_build_that_is_slow_unasked_says_so(
+    build, monkeypatch, capsys, plat_name, levels, notice
+):
+    from setuptools import Extension
+
+    monkeypatch.delenv("FASTDROP_BUILD_LEVELS", raising=False)
+    if levels:
+        monkeypatch.setenv("FASTDROP_BUILD_LEVELS", levels)
+    command = command_with(build, Compiler(), plat_name)
+    command.add_tables(Extension("fastdrop.kernels._kernels", []), msvc=False)
+    command.build_extensions()
+    said = capsys.readouterr().err
+    assert notice in said if notice else said == ""
 
 
 def test_the_scalar_table_has_to_compile(build):
