@@ -98,10 +98,17 @@ def beside_first_commit():
     """Load the suite beside a package that has what the first commit had."""
     package = types.ModuleType("fastdrop")
     vars(package).update((name, getattr(fd, name)) for name in FIRST_COMMIT)
+    package.dropout = lambda x, p, **options: fd.dropout(x, float(p), **options)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setitem(sys.modules, "fastdrop", package)
         modules = suite.load("suite_beside_the_first_commit")
         yield {cls.__name__: cls for cls in suite.benchmarks(modules)}
+
+
+def test_parameters_that_a_commit_lacks_are_skipped_alone(beside_first_commit):
+    for name in ("Window", "Pickles"):
+        ran = [params for _, params in suite.runs(beside_first_commit[name])]
+        assert ran == [("seed",), ("bits",)]
 
 
 @pytest.mark.parametrize("name", [cls.__name__ for cls in suite.benchmarks(MODULES)])

@@ -12,6 +12,7 @@ from .common import (
     against,
     fd,
     make_array,
+    make_probabilities,
     make_source,
 )
 
@@ -68,8 +69,7 @@ class SeveralProbabilities(Benchmark):
     def prepare(self, of):
         self.arrays((16, 64, 32, 32))
         shapes = {"sample": (16, 1, 1, 1), "channel": (64, 1, 1), "pixel": (32, 32)}
-        p = np.random.default_rng(1).uniform(0.1, 0.9, shapes.get(of, self.x.shape))
-        p = BUFFER.to_read(p)
+        p = make_probabilities(shapes.get(of, self.x.shape))
         rng = make_source("Xoshiro256PlusPlus")
         self.call = lambda: fd.dropout(self.x, p, rng=rng, out=self.y)
 

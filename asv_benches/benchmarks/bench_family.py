@@ -16,6 +16,7 @@ from .common import (
     against,
     fd,
     make_array,
+    make_probabilities,
     make_source,
     of_this_tree,
     require,
@@ -146,7 +147,7 @@ class ProbabilityOfEach(Benchmark):
     def prepare(self, each):
         source, rng = make_source("Xoshiro256PlusPlus"), np.random.Generator(np.random.PCG64(1))
         self.arrays((16, 64, 32, 32))
-        p = BUFFER.to_read(0.8 * np.random.default_rng(1).random(SHAPES[each]))
+        p = make_probabilities(SHAPES[each])
         self.call = lambda: fd.dropout(self.x, p, rng=source, out=self.y)
         self.baseline = lambda: self.x * (rng.random(self.x.shape) >= p) / (1 - p)
 
@@ -160,7 +161,7 @@ class ProbabilityOfEachBackward(Benchmark):
 
     def prepare(self, each):
         self.arrays((16, 64, 32, 32))
-        p = BUFFER.to_read(0.8 * np.random.default_rng(1).random(SHAPES[each]))
+        p = make_probabilities(SHAPES[each])
         _, mask = fd.dropout(self.x, p, rng=1)
         self.call = lambda: fd.dropout_backward(self.x, mask, out=self.y)
 

@@ -102,6 +102,7 @@ class Benchmark:
 class ShortCalls:
     """Base class of benchmarks of a few microseconds: `prepare()` serves all parameters.
 
+    It adds to `skip_params` those that a commit lacks, or raises `NotImplementedError` for all.
     They have no `setup`, because with one a sample would be a single call, and the clock a part of
     what it shows. Without, asv times as many calls in a row as fill ten milliseconds.
     """
@@ -109,6 +110,7 @@ class ShortCalls:
     version = 1
 
     def __init__(self):
+        self.skip_params = []
         try:
             if fd is None:
                 raise NotImplementedError("this machine lacks the level of FASTDROP_SIMD")
@@ -255,6 +257,15 @@ def make_array(shape, dtype="float32"):
             raise NotImplementedError("needs ml_dtypes") from error
     values = np.random.default_rng(0).standard_normal(2**16, dtype=np.float32)
     return BUFFER.to_read(np.resize(values, shape).astype(dtype))
+
+
+def make_probabilities(shape):
+    """Give an array of p, or skip: not every commit takes one."""
+    try:
+        fd.dropout(np.ones(2), np.full(2, 0.5), rng=1)
+    except TypeError as error:
+        raise NotImplementedError("this commit takes no array as p") from error
+    return BUFFER.to_read(np.random.default_rng(1).uniform(0.1, 0.9, shape))
 
 
 def require(name, package=fd):
