@@ -141,6 +141,7 @@ SHAPES = {
 class ProbabilityOfEach(Benchmark):
     """An array as p; the baseline is `x * (rng.random(x.shape) >= p) / (1 - p)` on PCG64."""
 
+    version = 2
     params = [list(SHAPES)]
     param_names = ["p_of_each"]
 
@@ -156,6 +157,7 @@ class ProbabilityOfEach(Benchmark):
 class ProbabilityOfEachBackward(Benchmark):
     """Backward, from the mask that such a call returned."""
 
+    version = 2
     params = [list(SHAPES)]
     param_names = ["p_of_each"]
 

@@ -34,7 +34,7 @@ class Threads(Benchmark):
         pool = make_pool(threads)
         fd.set_num_threads(threads)
         self.arrays(SIZES[size])
-        self.baseline_runs = 2**27 // SIZES[size]
+        self.baseline_runs = 2**26 // SIZES[size]
         rng, runs = make_source("Xoshiro256PlusPlus"), range(self.baseline_runs)
         parts = np.array_split(self.y, threads), np.array_split(self.x, threads)
 

@@ -167,7 +167,7 @@ def tracked(unit):
                 baseline_runs=self.baseline_runs,
                 seconds=self.seconds,
             )
-            if self.baseline == self.copy:
+            if unit == "copies" and hasattr(self, "x"):
                 warn_of_slow_copies(self.copy, self.x)
             return samples
 
