@@ -577,6 +577,17 @@ def _whole(n: NDArray[Any]) -> NDArray[np.int32]:
     return np.where(np.isfinite(n), n, 0).astype(np.int32)
 
 
+def _sum_by_places(numbers: NDArray[Any]) -> Any:
+    """Return the sum of a row: for each place of a group first, these are folded at the end."""
+    group = _EXPONENTIALS[numbers.dtype.name].group
+    places = np.zeros(group, numbers.dtype)
+    for row in numbers.reshape(-1, group):
+        places = places + row
+    while len(places) > 1:
+        places = places[: len(places) // 2] + places[len(places) // 2 :]
+    return places[0]
+
+
 @np.errstate(all="ignore")
 def softmax(scores: NDArray[Any], kept: Decisions) -> tuple[NDArray[Any], float, float]:
     """Return (kept weights times their sum, largest score, 1 / sum) of a row.
@@ -584,37 +595,47 @@ def softmax(scores: NDArray[Any], kept: Decisions) -> tuple[NDArray[Any], float,
     The length is a multiple of 16. The largest is 0, and so is 1 / sum, where all scores are -inf.
     """
     number = scores.dtype.type
-    group = _EXPONENTIALS[scores.dtype.name].group
     numbers = scores[~np.isnan(scores)]
     largest = numbers.max() if numbers.size else number(-np.inf)
     largest = number(0) if largest == -np.inf else largest
     weights = exponential(scores - largest)
-    places = np.zeros(group, scores.dtype)
-    for row in weights.reshape(-1, group):
-        places = places + row
-    while len(places) > 1:
-        places = places[: len(places) // 2] + places[len(places) // 2 :]
-    inverse = number(0) if places[0] == 0 else number(1) / places[0]
+    total = _sum_by_places(weights)
+    inverse = number(0) if total == 0 else number(1) / total
     return np.where(kept, weights, number(0)), float(largest), float(inverse)
 
 
 @np.errstate(all="ignore")
-def softmax_backward(
+def softmax_weights(
     scores: NDArray[Any],
     gradients: NDArray[Any],
     kept: Decisions,
     largest: float,
     inverse: float,
     factor: float,
+) -> tuple[NDArray[Any], NDArray[Any], float]:
+    """Return (weights, their gradients, the sum of the products of both) of a row.
+
+    ``gradients`` are those of the dropped weights.
+    """
+    number = scores.dtype.type
+    weights = exponential(scores - number(largest)) * number(inverse)
+    of_weights = np.where(kept, gradients * number(factor), number(0))
+    return weights, of_weights, float(_sum_by_places(weights * of_weights))
+
+
+@np.errstate(all="ignore")
+def softmax_backward(
+    weights: NDArray[Any],
+    of_weights: NDArray[Any],
+    kept: Decisions,
+    factor: float,
     scale: float,
     delta: float,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return (dropped weights, gradients of the products of query and key) of a row.
 
-    ``gradients`` are those of the dropped weights, ``delta`` is the sum of the products of both.
+    ``of_weights`` and ``delta``, of the whole row, are what `softmax_weights` gives.
     """
-    number = scores.dtype.type
-    weights = exponential(scores - number(largest)) * number(inverse)
-    of_weights = np.where(kept, gradients * number(factor), number(0))
+    number = weights.dtype.type
     dropped = np.where(kept, weights * number(factor), number(0))
     return dropped, weights * (of_weights - number(delta)) * number(scale)

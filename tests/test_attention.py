@@ -65,11 +65,15 @@ def test_softmax_backward(level, dtype, kind, n):
     scores, kept = a_row(dtype, n, kind)
     gradients = a_row(dtype, n, "usual", seed=1)[0]
     gradients[~kept] = np.nan  # what is dropped does not matter
-    _, largest, inverse = reference.softmax(scores, kept)
-    rest = (largest, inverse, 1 / 0.7, 0.125, -0.3)
-    expected = reference.softmax_backward(scores, gradients, kept, *rest)
+    row = (*reference.softmax(scores, kept)[1:], 1 / 0.7)
+    *weights, delta = reference.softmax_weights(scores, gradients, kept, *row)
+    rest = (1 / 0.7, 0.125, -0.3)
+    expected = reference.softmax_backward(*weights, kept, *rest)
     for at in (0, 1, 7, 8, 67):
         rows = scores.copy(), gradients.copy()
+        found = _kernels.softmax_weights(*rows, packed(kept, at), at, *row)
+        np.testing.assert_array_equal(rows, weights)
+        np.testing.assert_equal(found, delta)
         _kernels.softmax_backward(*rows, packed(kept, at), at, *rest)
         np.testing.assert_array_equal(rows, expected)
 
@@ -119,6 +123,7 @@ def test_softmax_backward_is_its_derivative(dtype):
     slopes = [(loss(scores + step) - loss(scores - step)) / 2e-5 for step in steps]
     _, largest, inverse = reference.softmax(scores.astype(dtype), kept)
     rows = scores.astype(dtype), gradients.astype(dtype)
-    rest = (largest, inverse, factor, 1.0, loss(scores))
-    _, found = reference.softmax_backward(*rows, kept, *rest)
+    *weights, delta = reference.softmax_weights(*rows, kept, largest, inverse, factor)
+    np.testing.assert_allclose(delta, loss(scores), rtol=1e-5)
+    _, found = reference.softmax_backward(*weights, kept, factor, 1.0, delta)
     np.testing.assert_allclose(found, slopes, atol=1e-6)

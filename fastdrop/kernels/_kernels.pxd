@@ -98,7 +98,9 @@ cdef extern from "kernels.h" nogil:
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept nogil
         void (*softmax[4])(void *scores, size_t n, const uint8_t *kept, size_t at,
                            fd_softmax *row) noexcept
-        void (*softmax_backward[4])(void *scores, void *gradients, size_t n, const uint8_t *kept,
+        void (*softmax_weights[4])(void *scores, void *gradients, size_t n, const uint8_t *kept,
+                                   size_t at, fd_softmax *row) noexcept
+        void (*softmax_backward[4])(void *weights, void *gradients, size_t n, const uint8_t *kept,
                                     size_t at, const fd_softmax *row) noexcept
 
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)

@@ -71,13 +71,20 @@ def multiply_normal(
 def multiply(factors: NDArray[np.float32], x: NDArray[ScalarT], out: NDArray[ScalarT]) -> None: ...
 def unpack(bits: NDArray[np.uint8], n: int) -> NDArray[np.uint8]: ...
 def softmax(scores: NDArray[ScalarT], kept: NDArray[np.uint8], at: int) -> tuple[float, float]: ...
-def softmax_backward(
+def softmax_weights(
     scores: NDArray[ScalarT],
     gradients: NDArray[ScalarT],
     kept: NDArray[np.uint8],
     at: int,
     largest: float,
     inverse: float,
+    factor: float,
+) -> float: ...
+def softmax_backward(
+    weights: NDArray[ScalarT],
+    gradients: NDArray[ScalarT],
+    kept: NDArray[np.uint8],
+    at: int,
     factor: float,
     scale: float,
     delta: float,

@@ -510,13 +510,24 @@ def softmax(cnp.ndarray scores, cnp.ndarray kept, size_t at):
     return row.largest, row.inverse
 
 
-def softmax_backward(cnp.ndarray scores, cnp.ndarray gradients, cnp.ndarray kept, size_t at,
-                     double largest, double inverse, double factor, double scale, double delta):
-    """Turn a row of scores and of gradients in place, likewise."""
+def softmax_weights(cnp.ndarray scores, cnp.ndarray gradients, cnp.ndarray kept, size_t at,
+                    double largest, double inverse, double factor):
+    """Turn a row of scores and of gradients in place, likewise; return the sum delta."""
     cdef fd_softmax row
     row.largest, row.inverse, row.factor = largest, inverse, factor
-    row.scale, row.delta = scale, delta
-    active_kernels().softmax_backward[<int>DTYPES[scores.dtype.name]](
+    active_kernels().softmax_weights[<int>DTYPES[scores.dtype.name]](
         cnp.PyArray_DATA(scores), cnp.PyArray_DATA(gradients), <size_t>scores.size,
+        <const uint8_t *>cnp.PyArray_DATA(kept), at, &row
+    )
+    return row.delta
+
+
+def softmax_backward(cnp.ndarray weights, cnp.ndarray gradients, cnp.ndarray kept, size_t at,
+                     double factor, double scale, double delta):
+    """Turn a row of weights and of gradients in place, likewise."""
+    cdef fd_softmax row
+    row.factor, row.scale, row.delta = factor, scale, delta
+    active_kernels().softmax_backward[<int>DTYPES[weights.dtype.name]](
+        cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradients), <size_t>weights.size,
         <const uint8_t *>cnp.PyArray_DATA(kept), at, &row
     )

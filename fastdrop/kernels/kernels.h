@@ -84,7 +84,7 @@ typedef struct {
     double largest, inverse;
     double factor; /* of the kept weights */
     double scale;  /* of the scores */
-    double delta;  /* the sum over the row of dropped weights times their gradients */
+    double delta;  /* the sum over the row of weights times their gradients */
 } fd_softmax;
 
 typedef struct {
@@ -157,9 +157,14 @@ typedef struct {
     void (*softmax[FD_DTYPES])(void *scores, size_t n, const uint8_t *kept, size_t at,
                                fd_softmax *row);
 
-    /* Of the same scores: scores[i] -> dropped weight, kept ? weight * row->factor : +0, and
-     * gradients[i] of the dropped weight -> that of the product of query and key. */
-    void (*softmax_backward[FD_DTYPES])(void *scores, void *gradients, size_t n,
+    /* Backward, of the same scores: scores[i] -> weight, and gradients[i] of the dropped weight ->
+     * that of the weight. Writes row->delta, which is right if the n numbers are a whole row. */
+    void (*softmax_weights[FD_DTYPES])(void *scores, void *gradients, size_t n, const uint8_t *kept,
+                                       size_t at, fd_softmax *row);
+
+    /* Then: weights[i] -> dropped weight, kept ? weight * row->factor : +0, and gradients[i] ->
+     * that of the product of query and key. */
+    void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n,
                                         const uint8_t *kept, size_t at, const fd_softmax *row);
 } fd_kernels;
 

@@ -4,10 +4,14 @@
 In blocks nothing of the size queries x keys is kept: `_attention` has the kernels. The whole
 matrix is for what they do not do: transforms, forward mode, derivatives of derivatives, gradients
 of the additive mask. Both have the same mask.
+
+As in PyTorch's formula, the output, query, key and the additive mask may be edited before backward:
+what backward reads is not theirs, see `owned`.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -15,8 +19,9 @@ from torch.autograd import Function, forward_ad
 
 from fastdrop.torch import _blas
 from fastdrop.torch._apply import PLAIN, Ints, logical_strides
-from fastdrop.torch._attention import attend as attend_addresses
-from fastdrop.torch._autograd import drop
+from fastdrop.torch._attention import attend as attend_tensors
+from fastdrop.torch._attention import by_rows, keeps_out, new_by_rows
+from fastdrop.torch._autograd import BETWEEN_GRAPHS, drop
 from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
@@ -27,20 +32,22 @@ __all__ = [
     "attend_whole",
     "blocks_of",
     "draw_weights_mask",
+    "exact_dtype",
     "expand",
+    "fitting",
     "gradients_in_blocks",
-    "gradients_of_whole",
     "in_blocks",
     "inputs_of",
-    "scale_of",
-    "weights_shape",
+    "is_derived",
+    "owned",
+    "plain",
+    "rounded",
 ]
 
 Optional: TypeAlias = torch.Tensor | None
 Slices: TypeAlias = tuple[slice, ...]
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-LARGEST_STRIDE = 2**31 - 1  # of a BLAS
 
 # What is added to the score of a key that is seen, and of one that is not.
 _SEEN_OR_NOT = {
@@ -51,10 +58,15 @@ _SEEN_OR_NOT = {
     for dtype in (torch.float32, torch.float64)
 }
 
+_OWN_CLASSES = (torch.Tensor, torch.nn.Parameter, type(None))
+
+_logical_strides = lru_cache(maxsize=256)(logical_strides)
+
 _dispatch_keys = torch._C._dispatch_keys
 _transforming = torch._C._are_functorch_transforms_active
-_empty_like = torch.empty_like
+_foreach_clone = torch._foreach_clone  # one node of the graph for all of them
 _get_num_threads = torch.get_num_threads
+_is_compiling = torch.compiler.is_compiling
 _is_grad_enabled = torch.is_grad_enabled
 _safe_softmax = torch.ops.aten._safe_softmax.default
 
@@ -89,7 +101,16 @@ class Inputs(NamedTuple):
 
 
 def _is_strided(x: torch.Tensor) -> bool:
+    """Return whether x is on a CPU, an address and strides and nothing else."""
     return _dispatch_keys(x).raw_repr() in PLAIN
+
+
+def plain(x: Any) -> Any:
+    """Return x as PyTorch's own class has it: a subclass may say anything of itself."""
+    if type(x) in _OWN_CLASSES:
+        return x
+    with torch._C.DisableTorchFunctionSubclass():
+        return torch.Tensor.as_subclass(x, torch.Tensor)
 
 
 def _broadcast(a: Sequence[int], b: Sequence[int]) -> Ints:
@@ -122,13 +143,7 @@ def _heads_served(shape: Sequence[int], query: Sequence[int], grouped: bool) -> 
     return (*shape[:-3], query[-3] // shape[-3] * shape[-3]) if grouped else shape[:-2]
 
 
-def weights_shape(query: Sequence[int], key: Sequence[int], grouped: bool) -> Ints:
-    """Return the shape of the weights of two shapes; RuntimeError if there is none."""
-    heads = _broadcast(query[:-2], _heads_served(key, query, grouped))
-    return (*heads, query[-2], key[-2])
-
-
-def inputs_of(
+def fitting(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -137,10 +152,7 @@ def inputs_of(
     scale: float | None,
     grouped: bool,
 ) -> Inputs | None:
-    """Return the inputs if PyTorch's attention takes them, on a CPU, else None."""
-    transforming = _transforming()
-    if not (transforming or (_is_strided(query) and _is_strided(key) and _is_strided(value))):
-        return None
+    """Return the inputs if PyTorch's attention takes their dtypes and shapes, else None."""
     dtype = query.dtype
     of_query, of_key, of_value = query.shape, key.shape, value.shape
     if not (
@@ -156,33 +168,48 @@ def inputs_of(
         counts = of_key[-3], of_value[-3]
         if not all(counts) or any(of_query[-3] % count for count in counts):
             return None
-    try:
-        shape = weights_shape(of_query, of_key, grouped)
-        _broadcast(shape[:-2], _heads_served(of_value, of_query, grouped))
-    except RuntimeError:
-        return None
+    heads = of_query[:-2]
+    if not heads == of_key[:-2] == of_value[:-2]:  # which is seen soonest
+        try:
+            heads = _broadcast(heads, _heads_served(of_key, of_query, grouped))
+            _broadcast(heads, _heads_served(of_value, of_query, grouped))
+        except RuntimeError:
+            return None
+    shape = (*heads, of_query[-2], of_key[-2])
     if bias is not None and not (
         not causal
-        and (transforming or _is_strided(bias))
         and bias.dtype in (torch.bool, torch.float32, dtype)
         and _broadcasts_to(bias.shape, shape)
     ):
         return None
-    return Inputs(query, key, value, bias, causal, scale_of(of_query[-1], scale), shape)
+    if scale is None:
+        scale = of_query[-1] ** -0.5 if of_query[-1] else 1.0
+    return Inputs(query, key, value, bias, causal, scale, shape)
 
 
-def scale_of(width: int, scale: float | None) -> float:
-    """Return the scale of the scores of keys of a width."""
-    if scale is not None:
-        return scale
-    return width**-0.5 if width else 1.0
+def inputs_of(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: Optional,
+    causal: bool,
+    scale: float | None,
+    grouped: bool,
+) -> Inputs | None:
+    """Return the inputs if PyTorch's attention takes them, on a CPU, else None."""
+    if not (_is_strided(query) and _is_strided(key) and _is_strided(value)) and not _transforming():
+        return None
+    if bias is not None and not _is_strided(bias) and not _transforming():
+        return None
+    tensors = plain(query), plain(key), plain(value), plain(bias)
+    return fitting(*tensors, causal, scale, grouped)
 
 
 def draw_weights_mask(
     inputs: Inputs, p: float, generator: torch.Generator | None = None
 ) -> TensorMask:
     """Return a mask of the weights, from a generator of PyTorch."""
-    return mask_from_words(draw_words(generator), p, logical_strides(inputs.shape))
+    return mask_from_words(draw_words(generator), p, _logical_strides(inputs.shape))
 
 
 def _additive(bias: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -196,11 +223,10 @@ def _additive(bias: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _repeated(x: torch.Tensor, heads: int) -> torch.Tensor:
-    return (
-        x
-        if x.dim() < 3 or x.size(-3) in (1, heads)
-        else x.repeat_interleave(heads // x.size(-3), -3)
-    )
+    """Return keys or values for each of the query's heads, where several share some of them."""
+    if x.dim() < 3 or x.size(-3) == 1 or x.size(-3) >= heads:
+        return x  # it broadcasts
+    return x.repeat_interleave(heads // x.size(-3), -3)
 
 
 def attend_whole(
@@ -212,13 +238,18 @@ def attend_whole(
     scale: float,
     dropping: Any,
 ) -> torch.Tensor:
-    """Return attention by the formula, in operations of PyTorch; ``dropping`` drops weights."""
+    """Return attention by the formula, in operations of PyTorch; ``dropping`` drops weights.
+
+    As in PyTorch's, a part of the scale goes to query and a part to key: backward keeps these
+    products.
+    """
     dtype = query.dtype
     if dtype in (torch.float16, torch.bfloat16):
         query, key, value = query.float(), key.float(), value.float()
     if query.dim() > 2:
         key, value = _repeated(key, query.size(-3)), _repeated(value, query.size(-3))
-    scores = query @ key.transpose(-1, -2) * scale
+    root = abs(scale) ** 0.5
+    scores = (query * (root if scale >= 0 else -root)) @ (key * root).transpose(-1, -2)
     if bias is not None:
         if bias.dtype is torch.bool:
             scores = scores.masked_fill(bias.logical_not(), float("-inf"))
@@ -233,43 +264,23 @@ def attend_whole(
 # ---- in blocks -----------------------------------------------------------------------------------
 
 
-def _place(x: torch.Tensor) -> tuple[int, Ints]:
-    return x.data_ptr(), x.stride()
-
-
-def _rows_of_bias(bias: Optional, inputs: Inputs, dtype: torch.dtype) -> Optional:
-    """Return the mask as numbers, a whole row of them for each query."""
-    if bias is None:
-        return None
+def _without_repetition(bias: torch.Tensor) -> torch.Tensor:
+    """Return the mask with one element of each axis along which it is the same."""
     for axis, stride in enumerate(bias.stride()):
-        if stride == 0:  # it is the same all along
+        if stride == 0:
             bias = bias.narrow(axis, 0, 1)
-    bias = _additive(bias, dtype)
-    rows = (*bias.shape[:-1], inputs.shape[-1])
+    return bias
+
+
+def _rows_of_bias(bias: Optional, shape: Ints, dtype: torch.dtype) -> Optional:
+    """Return the mask as numbers of the weights' shape, a whole row of them for each query."""
+    if bias is None or (bias.dtype is dtype and bias.shape == shape and bias.stride(-1) == 1):
+        return bias
+    bias = _additive(_without_repetition(bias), dtype)
+    rows = (*bias.shape[:-1], shape[-1])
     if bias.shape != rows or bias.stride(-1) != 1:
         bias = bias.expand(rows).contiguous()
-    return bias.expand(inputs.shape)
-
-
-def _sizes(inputs: Inputs, dtype: torch.dtype) -> tuple[Any, ...]:
-    _, key, value, _, causal, scale, shape = inputs
-    *key_heads, _, width = key.shape
-    return (
-        dtype is torch.float64,
-        causal,
-        scale,
-        shape[:-2],
-        tuple(key_heads),
-        *shape[-2:],
-        width,
-        value.shape[-1],
-    )
-
-
-def _is_by_rows(x: torch.Tensor) -> bool:
-    """Return whether a BLAS can read x."""
-    *_, row, column = x.stride()
-    return bool(column == 1 and x.shape[-1] <= row <= LARGEST_STRIDE)
+    return bias.expand(shape)
 
 
 def _as(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -277,28 +288,14 @@ def _as(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return x if x.dtype is dtype else x.to(dtype)
 
 
-def _by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return x, or a copy of it, as numbers of a dtype in rows."""
-    x = _as(x, dtype)
-    return x if _is_by_rows(x) else x.clone(memory_format=torch.contiguous_format)
-
-
-def _new_by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return an empty tensor of x's shape in rows, with x's order of axes if they are rows."""
-    new = _empty_like(x, dtype=dtype)
-    return new if _is_by_rows(new) else torch.empty(x.shape, dtype=dtype)
-
-
-def _new_out(inputs: Inputs, dtype: torch.dtype) -> torch.Tensor:
-    """Return an empty output; in query's order of axes, as PyTorch's flash attention has it."""
-    width = inputs.value.shape[-1]
-    if inputs.query.shape[-1] == width:
-        return _new_by_rows(inputs.query, dtype)
-    return torch.empty(*inputs.shape[:-1], width, dtype=dtype)
-
-
 # What is computed in a wider dtype than it is given in.
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+
+def exact_dtype(given: torch.dtype) -> torch.dtype:
+    """Return the dtype that inputs of a dtype are computed in."""
+    return _WIDE.get(given, given)
+
 
 # Numbers of query, key or value that are wider at a time.
 NUMBERS_OF_PART = 1 << 16
@@ -310,14 +307,20 @@ class Part(NamedTuple):
     inputs: Inputs
     mask: TensorMask
     bias: Optional
-    statistics: torch.Tensor
+    first: int  # row
     queries: Slices
     keys: Slices
 
 
-def _is_part(inputs: Inputs) -> bool:
+def _are_few(inputs: Inputs) -> bool:
     """Return whether the inputs are so small that they are one part."""
-    return bool(max(x.numel() for x in inputs[:3]) <= NUMBERS_OF_PART)
+    query, key, value, bias = inputs[:4]
+    return (
+        query.numel() <= NUMBERS_OF_PART
+        and key.numel() <= NUMBERS_OF_PART
+        and value.numel() <= NUMBERS_OF_PART
+        and (bias is None or bias.numel() <= NUMBERS_OF_PART)
+    )
 
 
 def _slices(lengths: Ints, most: int) -> Iterator[Slices]:
@@ -333,9 +336,7 @@ def _slices(lengths: Ints, most: int) -> Iterator[Slices]:
             yield here, *rest
 
 
-def _parts(
-    inputs: Inputs, mask: TensorMask, bias: Optional, statistics: torch.Tensor
-) -> Iterator[Part]:
+def _parts(inputs: Inputs, mask: TensorMask, bias: Optional) -> Iterator[Part]:
     """Yield the inputs in parts of which copies are small; each has a head for every thread."""
     query, key, value, *_, shape = inputs
     heads, key_heads = shape[:-2], tuple(key.shape[:-2])
@@ -356,16 +357,10 @@ def _parts(
             ),
             mask.from_decision(first * shape[-2] * shape[-1]),
             None if bias is None else bias[queries],
-            statistics.view(2, -1)[:, first * shape[-2] :],
+            first * shape[-2],
             queries,
             keys,
         )
-
-
-def _addresses(statistics: torch.Tensor) -> tuple[int, int]:
-    """Return where the largest scores are and where the inverse sums."""
-    first = statistics.data_ptr()
-    return first, first + statistics.stride(0) * statistics.element_size()
 
 
 def _run(
@@ -373,105 +368,156 @@ def _run(
     mask: TensorMask,
     dtype: torch.dtype,
     bias: Optional,
-    out: torch.Tensor,
     statistics: torch.Tensor,
-    out_gradient: Optional = None,
+    first: int,
+    out: Optional,
     gradients: Sequence[torch.Tensor] = (),
 ) -> None:
     """Compute ``out``, or the gradients, in a dtype of the kernels, which bias and results have."""
-    query, key, value = (_by_rows(x, dtype) for x in inputs[:3])
-    attend_addresses(
-        mask,
-        _sizes(inputs, dtype),
-        _place(query),
-        _place(key),
-        _place(value),
-        _place(out),
-        None if bias is None else _place(bias),
-        _addresses(statistics),
-        _get_num_threads(),
-        None if out_gradient is None else (_place(out_gradient), *map(_place, gradients)),
+    query, key, value, _, causal, scale, shape = inputs
+    attend_tensors(
+        *(mask, causal, scale, shape),
+        *(by_rows(query, dtype), by_rows(key, dtype), by_rows(value, dtype), bias),
+        *(statistics, first, _get_num_threads(), out, gradients),
     )
 
 
 def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (output, statistics of the rows)."""
-    given = inputs.query.dtype
-    dtype = _WIDE.get(given, given)
-    bias = _rows_of_bias(inputs.bias, inputs, dtype)
-    statistics = torch.empty(2, *inputs.shape[:-1], dtype=torch.float64)
-    if given is dtype or _is_part(inputs):
-        out = _new_out(inputs, dtype)
-        _run(inputs, mask, dtype, bias, out, statistics)
-        return _as(out, given), statistics
-    out = _new_out(inputs, given)
-    for part in _parts(inputs, mask, bias, statistics):
-        wide = _new_out(part.inputs, dtype)
-        _run(part.inputs, part.mask, dtype, part.bias, wide, part.statistics)
-        out[part.queries] = wide
-    return out, statistics
+    """Return (output in the dtype that it is computed in, statistics of the rows)."""
+    dtype = exact_dtype(inputs.query.dtype)
+    bias = _rows_of_bias(inputs.bias, inputs.shape, dtype)
+    rows = inputs.shape[:-1]
+    exact = torch.empty(*rows, inputs.value.shape[-1], dtype=dtype, device="cpu")
+    statistics = torch.empty(2, *rows, dtype=torch.float64, device="cpu")
+    if inputs.query.dtype is dtype or _are_few(inputs):
+        _run(inputs, mask, dtype, bias, statistics, 0, exact)
+        return exact, statistics
+    for part in _parts(inputs, mask, bias):
+        out = exact[part.queries]
+        _run(part.inputs, part.mask, dtype, part.bias, statistics, part.first, out)
+    return exact, statistics
+
+
+def rounded(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the output of a dtype, as memory of its own."""
+    return exact.clone() if exact.dtype is dtype else exact.to(dtype)
 
 
 def gradients_in_blocks(
     inputs: Inputs,
     mask: TensorMask,
-    out: torch.Tensor,
+    exact: Optional,
     statistics: torch.Tensor,
     out_gradient: torch.Tensor,
 ) -> list[torch.Tensor]:
-    """Return the gradients of query, key and value."""
+    """Return the gradients of query, key and value; ``exact`` may be None if not `keeps_out`."""
     given = inputs.query.dtype
-    dtype = _WIDE.get(given, given)
-    bias = _rows_of_bias(inputs.bias, inputs, dtype)
-    if given is dtype or _is_part(inputs):
-        gradients = [_new_by_rows(x, dtype) for x in inputs[:3]]
-        results = _by_rows(out, dtype), statistics, _by_rows(out_gradient, dtype)
-        _run(inputs, mask, dtype, bias, *results, gradients)
+    dtype = exact_dtype(given)
+    bias = _rows_of_bias(inputs.bias, inputs.shape, dtype)
+    if given is dtype or _are_few(inputs):
+        gradients = [new_by_rows(x, dtype) for x in inputs[:3]]
+        results = exact, (by_rows(out_gradient, dtype), *gradients)
+        _run(inputs, mask, dtype, bias, statistics, 0, *results)
         return [_as(gradient, given) for gradient in gradients]
-    gradients = [_new_by_rows(x, given) for x in inputs[:3]]
-    for part in _parts(inputs, mask, bias, statistics):
-        wide = [_new_by_rows(x, dtype) for x in part.inputs[:3]]
-        here, gradient_here = (_by_rows(x[part.queries], dtype) for x in (out, out_gradient))
-        results = here, part.statistics, gradient_here
-        _run(part.inputs, part.mask, dtype, part.bias, *results, wide)
+    gradients = [new_by_rows(x, given) for x in inputs[:3]]
+    for part in _parts(inputs, mask, bias):
+        wide = [new_by_rows(x, dtype) for x in part.inputs[:3]]
+        out = None if exact is None else exact[part.queries]
+        results = out, (by_rows(out_gradient[part.queries], dtype), *wide)
+        _run(part.inputs, part.mask, dtype, part.bias, statistics, part.first, *results)
         places = part.queries, part.keys, part.keys
         for gradient, place, computed in zip(gradients, places, wide, strict=True):
             gradient[place] = computed
     return gradients
 
 
+def is_derived(inputs: Inputs) -> bool:
+    """Return whether derivatives of the output are asked for."""
+    query, key, value = inputs[:3]
+    return _is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
+
+
+def owned(inputs: Inputs, wide: bool = False) -> Inputs:
+    """Return the inputs for a backward pass, as copies of what may be edited until then.
+
+    PyTorch's formula keeps no value that it has copied, and of the others those that derivatives
+    of query or key need: these are kept here too, and an edit of one is PyTorch's error. ``wide``
+    copies have the dtype that is computed in, which spares conversions.
+    """
+    query, key, value, bias, causal, scale, shape = inputs
+    dtype = exact_dtype(query.dtype)
+    if wide and query.dtype is not dtype:
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    elif (
+        value.is_contiguous()
+        and value.shape[:-2] == shape[:-2]
+        and query.dtype is dtype
+        and (query.requires_grad or key.requires_grad)
+    ):
+        query, key = _foreach_clone((query, key))
+    else:
+        query, key, value = _foreach_clone((query, key, value))
+    if bias is not None:
+        bias = _without_repetition(bias)
+        if not wide or bias.dtype is dtype:
+            bias = bias.clone()
+        if wide:
+            bias = _rows_of_bias(bias, shape, dtype)
+    return Inputs(query, key, value, bias, causal, scale, shape)
+
+
 class _Attend(Function):
     @staticmethod
-    def forward(ctx: Any, mask: TensorMask, *given: Any) -> torch.Tensor:
+    def forward(ctx: Any, mask: TensorMask, dtype: torch.dtype, *given: Any) -> torch.Tensor:
         inputs = Inputs(*given)
-        out, statistics = in_blocks(inputs, mask)
+        exact, statistics = in_blocks(inputs, mask)
         *tensors, ctx.causal, ctx.scale, ctx.shape = given
-        ctx.save_for_backward(*tensors, out, statistics)
         ctx.mask = mask
-        return out
+        if keeps_out(ctx.shape[-1]):
+            ctx.save_for_backward(*tensors, exact, statistics)
+            return rounded(exact, dtype)
+        ctx.save_for_backward(*tensors, None, statistics)
+        return _as(exact, dtype)
 
     @staticmethod
     def backward(ctx: Any, out_gradient: torch.Tensor) -> tuple[Optional, ...]:
-        query, key, value, bias, out, statistics = ctx.saved_tensors
+        if _is_compiling():  # compiled autograd, after a forward pass that was not compiled
+            torch._dynamo.graph_break(msg=BETWEEN_GRAPHS)
+        query, key, value, bias, exact, statistics = ctx.saved_tensors
         inputs = Inputs(query, key, value, bias, ctx.causal, ctx.scale, ctx.shape)
-        if _is_grad_enabled():  # this derivative will be derived again
-            gradients = gradients_of_whole(inputs, ctx.mask, out_gradient)
+        gradients: Sequence[Optional]
+        # The whole matrix serves a derivative that will be derived again, and batches of gradients.
+        if _is_grad_enabled() or not _is_strided(out_gradient):
+            gradients = _gradients_of_whole(inputs, ctx.mask, out_gradient)
         else:
-            gradients = gradients_in_blocks(inputs, ctx.mask, out, statistics, out_gradient)
-        return None, *gradients, None, None, None, None
+            gradients = gradients_in_blocks(inputs, ctx.mask, exact, statistics, out_gradient)
+        return None, None, *gradients, None, None, None, None
 
 
 # Function.apply looks for transforms and inspects signatures; this does not.
 _record = super(Function, _Attend).apply
 
 
-def gradients_of_whole(
+def _gradients_of_whole(
     inputs: Inputs, mask: TensorMask, out_gradient: torch.Tensor
 ) -> list[Optional]:
-    out = attend_whole(*inputs[:6], lambda weights: drop(weights, mask))
-    tensors = [x for x in inputs[:3] if x.requires_grad]
-    gradients = iter(torch.autograd.grad(out, tensors, out_gradient, create_graph=True))
-    return [next(gradients) if x.requires_grad else None for x in inputs[:3]]
+    derived_again = _is_grad_enabled()
+    query = inputs.query
+    given = fitting(*inputs[:6], query.dim() > 2)
+    if given is None or given.shape != inputs.shape:
+        raise RuntimeError(
+            f"query is kept as a {tuple(query.shape)} tensor of {query.dtype}; hooks on what is "
+            "kept must give back its shape and dtype"
+        )
+    with torch.enable_grad():
+        # Tensors of their own: query may be what key and value were computed of, or be one of them.
+        query, key, value = (x.view_as(x) for x in inputs[:3])
+        out = attend_whole(query, key, value, *inputs[3:6], lambda weights: drop(weights, mask))
+        out = _as(out, out_gradient.dtype)
+    tensors = [x for x in (query, key, value) if x.requires_grad]
+    found = torch.autograd.grad(out, tensors, out_gradient, create_graph=derived_again)
+    gradients = iter(found)
+    return [next(gradients) if x.requires_grad else None for x in (query, key, value)]
 
 
 def _with_heads(x: torch.Tensor, heads: Ints) -> torch.Tensor:
@@ -493,19 +539,21 @@ def expand(inputs: Inputs) -> Inputs | None:
     heads = shape[:-2]
     if of_query[:-2] == heads == of_key[:-2] == of_value[:-2]:
         return inputs
-    counts = {x.size(-3) if x.dim() > 2 else 1 for x in (key, value)}
+    of_keys, of_values = (x.size(-3) if x.dim() > 2 else 1 for x in (key, value))
+    count = max(of_keys, of_values)
     if (
-        len(counts - {1}) > 1
-        or max(counts) > (heads or (1,))[-1]
+        len(of_value) > len(shape)
+        or min(of_keys, of_values) not in (1, count)
+        or count > heads[-1]
         or not _broadcasts_to(of_value[:-3], heads[:-1])
     ):
         return None
     # One head that serves all of them is a group as well.
-    of_keys = (*heads[:-1], max(counts))
+    key_heads = (*heads[:-1], count)
     return inputs._replace(
         query=_with_heads(query, heads),
-        key=_with_heads(key, of_keys),
-        value=_with_heads(value, of_keys),
+        key=_with_heads(key, key_heads),
+        value=_with_heads(value, key_heads),
     )
 
 
@@ -518,10 +566,14 @@ def blocks_of(inputs: Inputs) -> Inputs | None:
 
 def attend_blocks(inputs: Inputs, mask: TensorMask) -> torch.Tensor:
     """Return attention with its weights under the mask, and its derivatives where asked for."""
-    query, key, value = inputs[:3]
-    if _is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad):
-        return _record(mask, *inputs)
-    return in_blocks(inputs, mask)[0]
+    dtype = inputs.query.dtype
+    if is_derived(inputs):
+        inputs = owned(inputs, _are_few(inputs))
+        if inputs.value.is_inference():  # which cannot be kept
+            inputs = inputs._replace(value=inputs.value.clone())
+        return _record(mask, dtype, *inputs)
+    exact, _ = in_blocks(inputs, mask)
+    return _as(exact, dtype)
 
 
 def attend(inputs: Inputs, mask: TensorMask) -> torch.Tensor:

@@ -1,24 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 
 from fastdrop.torch._tensor import TensorMask
-
-_Place: TypeAlias = tuple[int, tuple[int, ...]]
 
 __test__: dict[str, str]
 
 def get_blocks() -> tuple[int, int]: ...
 def set_blocks(rows: int, columns: int) -> None: ...
+def keeps_out(keys: int) -> bool: ...
 def use_gemm(single: int, double: int) -> bool: ...
+def by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor: ...
+def new_by_rows(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor: ...
 def attend(
     mask: TensorMask,
-    sizes: tuple[Any, ...],
-    query: _Place,
-    key: _Place,
-    value: _Place,
-    out: _Place,
-    bias: _Place | None,
-    statistics: tuple[int, int],
+    causal: bool,
+    scale: float,
+    shape: tuple[Any, ...],
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: torch.Tensor | None,
+    statistics: torch.Tensor,
+    first: int,
     threads: int,
-    gradients: tuple[_Place, ...] | None = None,
+    out: torch.Tensor | None,
+    gradients: Sequence[torch.Tensor] = (),
 ) -> None: ...

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: attention with dropout on raw addresses. The loops over blocks are the engine's, matrix
+# Design: attention with dropout of tensors in memory. The loops over blocks are the engine's, matrix
 # products are those of the BLAS that PyTorch computes with, called through its address (see
 # `use_gemm`): so the products of a block need no Python. Heads and blocks run side by side on
 # PyTorch's threads; a product inside of one thread then takes that thread alone.
+#
+# `attend` is the door: what it reads or writes is checked there, every tensor by itself, whoever
+# made it. Tensors that come are of PyTorch's own class.
 import sys
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+
+import torch
 
 from fastdrop.kernels._kernels cimport (
     FD_FLOAT32,
@@ -24,6 +29,9 @@ from fastdrop.torch._tensor cimport TensorMask, openmp_parallel, openmp_team, op
 
 # Scores for which waking another thread is worth it: they take some 30 microseconds.
 cdef size_t SCORES_A_THREAD = 1 << 13
+
+# Rows of a block, and columns in backward: the most that is chosen.
+cdef size_t MOST = 256
 
 # Rows of a block, and columns in backward; 0: such that its scores stay in the L2 cache.
 cdef size_t block_rows = 0
@@ -44,16 +52,21 @@ def set_blocks(size_t rows, size_t columns):
     block_rows, block_columns = rows, columns
 
 
+def keeps_out(size_t keys):
+    """Return whether backward reads the output: where a block does not have all of the keys."""
+    return keys > (block_columns or MOST)
+
+
 cdef void choose_blocks(fd_attention *attention, bint backward) noexcept nogil:
     """Take as many rows as keep a block of scores in a part of an L2 cache of 1 MiB.
 
     Few rows make slow products: at least 32 are taken where there are many keys. Backward has
     two blocks, and cuts them by columns too.
     """
-    cdef size_t numbers = 1 << 16, least = 32, most = 256
-    cdef size_t columns = min(attention.keys, most) if backward else attention.keys
+    cdef size_t numbers = 1 << 16, least = 32
+    cdef size_t columns = min(attention.keys, MOST) if backward else attention.keys
     attention.columns = block_columns or columns
-    attention.rows = block_rows or min(most, max(least, numbers // columns))
+    attention.rows = block_rows or min(MOST, max(least, numbers // columns))
 
 
 # ---- matrix products -------------------------------------------------------------------------
@@ -155,87 +168,168 @@ cdef int run(fd_attention *attention, bint backward, size_t threads) except -1:
     return 0
 
 
-cdef size_t lay_heads(fd_matrices *matrices, tuple place, tuple shape, int64_t *offsets) except? 0:
-    """Say where the matrices of all heads are, those of a tensor; return how many they are."""
-    cdef size_t count = 1, length, i, j
+# ---- tensors ---------------------------------------------------------------------------------
+
+cdef object empty_like = torch.empty_like
+cdef object CONTIGUOUS = torch.contiguous_format
+cdef object FLOAT32 = torch.float32, FLOAT64 = torch.float64
+
+cdef int64_t LARGEST_STRIDE = 2**31 - 1  # of a BLAS
+
+
+cdef bint is_by_rows(int64_t columns, tuple strides) except -1:
+    """Whether a BLAS can read a tensor."""
+    cdef Py_ssize_t axes = len(strides)
+    cdef int64_t row
+    if axes < 2:
+        return False
+    row = strides[axes - 2]
+    return strides[axes - 1] == 1 and columns <= row <= LARGEST_STRIDE
+
+
+def by_rows(x, dtype):
+    """Return x, or a copy of it, as numbers of a dtype in rows that a BLAS can read."""
+    if x.dtype is not dtype:
+        x = x.to(dtype)
+    return x if is_by_rows(x.size(-1), x.stride()) else x.clone(memory_format=CONTIGUOUS)
+
+
+def new_by_rows(x, dtype):
+    """Return an empty tensor of x's shape in rows, with x's order of axes if they are rows."""
+    new = empty_like(x) if x.dtype is dtype else empty_like(x, dtype=dtype)
+    if is_by_rows(x.size(-1), new.stride()):
+        return new
+    return empty_like(x, dtype=dtype, memory_format=CONTIGUOUS)
+
+
+cdef int refuse(str name, x, tuple shape, dtype) except -1:
+    raise RuntimeError(
+        f"{name} is a {tuple(x.shape)} tensor of {x.dtype} with strides {x.stride()} on {x.device};"
+        f" it must be a {shape} tensor of {dtype} by rows on the CPU"
+    )
+
+
+cdef int lay(fd_matrices *matrices, str name, x, tuple heads, size_t rows, size_t columns, dtype,
+             int64_t *offsets, bint repeats=False) except -1:
+    """Say where the matrices of all heads are, those of a tensor.
+
+    One that ``repeats`` is read row by row and not by a BLAS: rows may be the same.
+    """
+    cdef tuple shape = (*heads, rows, columns), strides = x.stride()
+    cdef size_t address = x.data_ptr(), count = 1, length, i, j
     cdef int64_t step
-    cdef tuple strides = place[1]
-    matrices.first = <void *><size_t>place[0]
-    matrices.stride = strides[len(shape)]
+    if not (x.shape == shape and x.dtype is dtype and x.is_cpu and address
+            and (is_by_rows(columns, strides) or repeats and (columns == 1 or strides[len(heads) + 1] == 1))):
+        refuse(name, x, shape, dtype)
+    matrices.first = <void *>address
+    matrices.stride = strides[len(heads)]
     matrices.offsets = offsets
     offsets[0] = 0
     # Axes from the outermost: each repeats the offsets so far, spread out.
-    for axis in range(len(shape)):
-        length, step = shape[axis], strides[axis]
+    for axis in range(len(heads)):
+        length, step = heads[axis], strides[axis]
         for i in range(count, 0, -1):
             for j in range(length, 0, -1):
                 offsets[(i - 1) * length + j - 1] = offsets[i - 1] + <int64_t>(j - 1) * step
         count *= length
-    return count
+    return 0
 
 
-def attend(TensorMask mask, tuple sizes, tuple query, tuple key, tuple value, tuple out,
-           tuple bias, tuple statistics, size_t threads, tuple gradients=None):
+cdef int lay_statistics(fd_attention *attention, x, size_t first) except -1:
+    cdef size_t rows = attention.heads * attention.queries, all_rows = x.numel() // 2
+    if not (x.dtype is FLOAT64 and x.is_cpu and x.is_contiguous() and first + rows <= all_rows
+            and x.shape[0] == 2):
+        refuse("statistics", x, (2, first + rows), FLOAT64)
+    attention.largest = <double *><size_t>x.data_ptr() + first
+    attention.inverse = attention.largest + all_rows
+    return 0
+
+
+def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, value, bias,
+           statistics, size_t first, size_t threads, out, gradients=()):
     """Compute attention with dropout or, given gradients, its derivative.
 
-    Tensors come as (address, strides), with a stride of 1 for the columns, 0 or at least the
-    number of columns for the rows.
+    Tensors but the statistics are all of float32 or all of float64, with a stride of 1 for the
+    columns and at least the number of columns for the rows.
 
     Parameters
     ----------
     mask : TensorMask
-        Of the weights, (..., heads, queries, keys).
-    sizes : tuple
-        (is float64, is causal, scale, shape of the heads, shape of the key heads, queries, keys,
-        width, width of values). Shapes are (..., heads).
-    query, key, value, out : tuple
-        The tensors.
-    bias : tuple or None
-        Added to the scores.
-    statistics : tuple of int
-        Addresses of two (..., heads, queries) tensors of float64, for the rows.
+        Of the weights.
+    causal : bool
+        Query i sees keys 0 ... i.
+    scale : float
+        Of the scores.
+    shape : tuple
+        Of the weights: (..., heads, queries, keys).
+    query, key, value : torch.Tensor
+        (..., heads, queries, width), (..., key heads, keys, width or width of values).
+    bias : torch.Tensor or None
+        Added to the scores, of their shape.
+    statistics : torch.Tensor
+        (2, ...) in C order, of float64: for each row of a head the largest score, and as many
+        numbers later the inverse sum.
+    first : int
+        Which row of the statistics is the first one's.
     threads : int
         The most threads to use.
-    gradients : tuple of tuple, optional
+    out : torch.Tensor or None
+        The output, which is written; read where there are gradients, where it may be None if not
+        `keeps_out`.
+    gradients : sequence of torch.Tensor
         Those of out, which is read, of query, key and value, which are written.
     """
     cdef fd_attention attention
-    cdef size_t key_heads
-    cdef tuple shape = sizes[3], key_shape = sizes[4]
+    cdef bint backward = len(gradients) > 0
+    cdef tuple heads = shape[:-2], key_heads = tuple(key.shape[:-2])
+    cdef size_t queries = shape[len(heads)], keys = shape[len(heads) + 1], width = key.size(-1)
+    cdef size_t value_width = value.size(-1), count = 1, key_count = 1
     cdef int64_t *offsets
-    cdef bint backward = gradients is not None
+    dtype = query.dtype
+    if out is None and (not backward or keeps_out(keys)):
+        raise RuntimeError(f"out is None; it must be a tensor for {keys} keys")
+    if dtype is not FLOAT32 and dtype is not FLOAT64:
+        refuse("query", query, (*heads, queries, width), FLOAT32)
     memset(&attention, 0, sizeof(attention))
     attention.kernels = active_kernels()
     attention.seeded = &mask.seeded
     attention.factor = mask.scale
-    attention.dtype = FD_FLOAT64 if sizes[0] else FD_FLOAT32
-    attention.gemm = double_gemm if sizes[0] else single_gemm
-    attention.causal, attention.scale = sizes[1], sizes[2]
-    attention.queries, attention.keys, attention.width, attention.value_width = sizes[5:]
-    attention.heads = 1
-    for length in shape:
-        attention.heads *= length
-    offsets = <int64_t *>malloc(9 * attention.heads * sizeof(int64_t))
+    attention.dtype = FD_FLOAT64 if dtype is FLOAT64 else FD_FLOAT32
+    attention.gemm = double_gemm if dtype is FLOAT64 else single_gemm
+    attention.causal, attention.scale = causal, scale
+    attention.queries, attention.keys = queries, keys
+    attention.width, attention.value_width = width, value_width
+    for length in heads:
+        count *= length
+    for length in key_heads:
+        key_count *= length
+    if (len(heads) != len(key_heads) or heads[:-1] != key_heads[:-1] or not key_count
+            or count % key_count):
+        refuse("key", key, (*heads, keys, width), dtype)
+    attention.heads, attention.group = count, count // key_count
+    offsets = <int64_t *>malloc(9 * count * sizeof(int64_t))
     if offsets == NULL:
         raise MemoryError
     try:
-        lay_heads(&attention.query, query, shape, offsets)
-        lay_heads(&attention.out, out, shape, offsets + attention.heads)
-        key_heads = lay_heads(&attention.key, key, key_shape, offsets + 2 * attention.heads)
-        lay_heads(&attention.value, value, key_shape, offsets + 3 * attention.heads)
-        attention.group = attention.heads // key_heads
+        lay(&attention.query, "query", query, heads, queries, width, dtype, offsets)
+        if out is not None:
+            lay(&attention.out, "out", out, heads, queries, value_width, dtype, offsets + count)
+        lay(&attention.key, "key", key, key_heads, keys, width, dtype, offsets + 2 * count)
+        lay(&attention.value, "value", value, key_heads, keys, value_width, dtype,
+            offsets + 3 * count)
         if bias is not None:
-            lay_heads(&attention.bias, bias, shape, offsets + 4 * attention.heads)
+            lay(&attention.bias, "bias", bias, heads, queries, keys, dtype, offsets + 4 * count,
+                True)
         if backward:
-            lay_heads(&attention.out_gradient, gradients[0], shape, offsets + 5 * attention.heads)
-            lay_heads(&attention.query_gradient, gradients[1], shape,
-                      offsets + 6 * attention.heads)
-            lay_heads(&attention.key_gradient, gradients[2], key_shape,
-                      offsets + 7 * attention.heads)
-            lay_heads(&attention.value_gradient, gradients[3], key_shape,
-                      offsets + 8 * attention.heads)
-        attention.largest = <double *><size_t>statistics[0]
-        attention.inverse = <double *><size_t>statistics[1]
+            lay(&attention.out_gradient, "out_gradient", gradients[0], heads, queries, value_width,
+                dtype, offsets + 5 * count)
+            lay(&attention.query_gradient, "query_gradient", gradients[1], heads, queries, width,
+                dtype, offsets + 6 * count)
+            lay(&attention.key_gradient, "key_gradient", gradients[2], key_heads, keys, width,
+                dtype, offsets + 7 * count)
+            lay(&attention.value_gradient, "value_gradient", gradients[3], key_heads, keys,
+                value_width, dtype, offsets + 8 * count)
+        lay_statistics(&attention, statistics, first)
         choose_blocks(&attention, backward)
         run(&attention, backward, threads)
     finally:

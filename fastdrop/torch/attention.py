@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scaled dot-product attention with dropout, with the signature of PyTorch's and with a seed."""
 
+import contextlib
 import math
 from typing import Any, NoReturn, TypeAlias
 
 import torch
 
-from fastdrop._checks import check_p, check_switch
+from fastdrop._checks import check_switch, shown
+from fastdrop.source import Source
 from fastdrop.torch._apply import check_tensor, logical_strides
-from fastdrop.torch._attend import attend, draw_weights_mask, inputs_of
+from fastdrop.torch._attend import attend, draw_weights_mask, fitting, inputs_of
 from fastdrop.torch._attend_operator import attend_traced
-from fastdrop.torch._mask import RNG, addressable_source
+from fastdrop.torch._mask import RNG, addressable_source, check_rng
 from fastdrop.torch._operator import is_traced, words_of
 from fastdrop.torch._tensor import mask_from_source
 
@@ -86,9 +88,11 @@ def scaled_dot_product_attention(
     Notes
     -----
     The output is ``dropout(softmax(query @ key.T * scale + mask)) @ value``. Backward keeps
-    query, key, value, output and two numbers a row, the largest score and one over the sum of
-    the exponentials. Gradients of gradients, forward mode, ``torch.func`` and gradients of an
-    additive mask work with whole matrices of weights instead, and the same mask.
+    copies of query, key and the mask, value, two numbers a row, the largest score and one over
+    the sum of the exponentials, and for more than 256 keys the output. So the output, query, key
+    and the mask may be edited before backward. Gradients of gradients, batches of gradients,
+    forward mode, ``torch.func`` and gradients of an additive mask work with whole matrices of
+    weights instead, and the same mask.
 
     Tensors of other devices are PyTorch's business, without a seed.
 
@@ -104,17 +108,24 @@ def scaled_dot_product_attention(
     >>> fastdrop.torch.scaled_dot_product_attention(x, x, x + 1, dropout_p=0.5, seed=1)[0, 0, :, 0]
     tensor([1.0000, 0.5000, 1.5000, 0.5000])
     """
-    arguments = (query, key, value, attn_mask, dropout_p, is_causal)
-    options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
-    _check_types(query, key, value, attn_mask, dropout_p, scale)
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        check_tensor(name, tensor)
+    if attn_mask is not None:
+        check_tensor("attn_mask", attn_mask)
+    dropout_p = _number("dropout_p", dropout_p)
+    scale = None if scale is None else _number("scale", scale)
     check_switch("is_causal", is_causal)
     check_switch("enable_gqa", enable_gqa)
-    if is_traced(query):
-        return _traced(*arguments, **options, rng=rng, seed=seed)
-    source = addressable_source(rng, seed)
-    transforming = _transforming()
+    arguments = (query, key, value, attn_mask, dropout_p, is_causal)
+    options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
+    traced, source = is_traced(query), None
+    if traced:
+        check_rng(rng, seed)
+    else:
+        source = addressable_source(rng, seed)
+    transforming = not traced and _transforming()
     if query.device.type != "cpu" or (transforming and source is None):
-        if source is not None or rng is not None:
+        if rng is not None or seed is not None:
             raise TypeError(
                 f"query is a tensor on {query.device}; with a seed or rng, allowed are tensors on "
                 "the CPU, and in torch.func a seed or a source"
@@ -125,9 +136,13 @@ def scaled_dot_product_attention(
         arguments = tuple(_autocast(x, dtype) for x in arguments)
         with torch.autocast("cpu", enabled=False):
             return scaled_dot_product_attention(*arguments, **options, rng=rng, seed=seed)
-    inputs = inputs_of(query, key, value, attn_mask, is_causal, scale, enable_gqa)
+    inputs = (fitting if traced else inputs_of)(*arguments[:4], is_causal, scale, enable_gqa)
     if inputs is None or not 0.0 <= dropout_p <= 1.0:
         _refuse(*arguments, **options)
+    if traced:
+        if dropout_p == 0.0 and not isinstance(rng, Source):
+            return _stock(*arguments, **options)
+        return attend_traced(inputs, words_of(rng, seed), dropout_p)
     if source is not None:
         decisions = math.prod(inputs.shape)
         mask = mask_from_source(source, decisions, dropout_p, logical_strides(inputs.shape))
@@ -138,17 +153,14 @@ def scaled_dot_product_attention(
     return attend(inputs, mask)
 
 
-def _check_types(
-    query: object, key: object, value: object, attn_mask: object, dropout_p: object, scale: object
-) -> None:
-    """Check what is a tensor and what is a number."""
-    for name, tensor in (("query", query), ("key", key), ("value", value)):
-        check_tensor(name, tensor)
-    if attn_mask is not None:
-        check_tensor("attn_mask", attn_mask)
-    for name, number in (("dropout_p", dropout_p), ("scale", scale)):
-        if not hasattr(number, "__float__") and (name, number) != ("scale", None):
-            raise TypeError(f"{name} is {number!r}, a {type(number).__name__}; allowed are numbers")
+def _number(name: str, value: Any) -> float:
+    """Return an argument as a float; a tensor may be one, if no derivative is asked of it."""
+    if type(value) is float:
+        return value
+    if hasattr(value, "__float__") and not getattr(value, "requires_grad", False):
+        with contextlib.suppress(TypeError, ValueError):  # an array of many numbers is none
+            return float(value)
+    raise TypeError(f"{name} is {shown(value)}, a {type(value).__name__}; allowed are numbers")
 
 
 def _autocast(x: Any, dtype: torch.dtype) -> Any:
@@ -159,33 +171,12 @@ def _autocast(x: Any, dtype: torch.dtype) -> Any:
 
 def _refuse(*arguments: Any, **options: Any) -> NoReturn:
     """Raise the error of PyTorch, with its generator as it was."""
-    with torch.random.fork_rng(devices=[]):
+    if torch.compiler.is_compiling():  # where nothing is drawn yet
         _stock(*arguments, **options)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            _stock(*arguments, **options)
     raise RuntimeError(
         f"dropout_p is {arguments[4]}, query a {arguments[0].dtype} tensor; allowed are "
         "probabilities in [0, 1] and strided tensors of floats on the CPU"
     )
-
-
-def _traced(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attn_mask: torch.Tensor | None,
-    dropout_p: float,
-    is_causal: bool,
-    scale: float | None,
-    enable_gqa: bool,
-    rng: RNG,
-    seed: Seed,
-) -> torch.Tensor:
-    """Return attention as steps of the traced program."""
-    dropout_p = check_p(dropout_p)
-    if dropout_p == 0.0:
-        options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
-        return _stock(query, key, value, attn_mask, 0.0, is_causal, **options)
-    if attn_mask is not None and is_causal:
-        raise RuntimeError("attn_mask is given and is_causal is True; allowed is one of the two")
-    words = words_of(rng, seed)
-    tensors = (query, key, value, attn_mask)
-    return attend_traced(*tensors, is_causal, scale, enable_gqa, words, dropout_p)

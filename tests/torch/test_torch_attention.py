@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Attention with dropout is the formula, with the mask of the contract, in any block size."""
+"""Attention with dropout is the formula, with the mask of the contract, in any block size.
+
+What traced programs make of it is in test_torch_attention_traced.py.
+"""
 
 import contextlib
+import itertools
 import math
 import sys
 
@@ -14,12 +18,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.utils import checkpoint
+from torch_attention import MASKS, WRONG, Q, assert_close, attention, made
 
 import fastdrop as fd
 import fastdrop.torch
 from fastdrop.torch import _attend, _attention, _blas
 
-attention = fastdrop.torch.scaled_dot_product_attention
 in_blocks = pytest.mark.skipif(not _blas.FOUND, reason="PyTorch's BLAS is not found")
 HALVES = (torch.float16, torch.bfloat16)
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 4e-2, torch.float16: 5e-3}
@@ -41,15 +45,6 @@ def formula(query, key, value, mask=None, p=0.0, causal=False, *, scale=None, gq
     weights = torch._safe_softmax(scores, -1)
     kept = torch.from_numpy(np.asarray(fd.dropout_mask(tuple(weights.shape), p, rng=seed)))
     return torch.where(kept, weights / (1 - p) if p < 1 else weights, 0.0) @ value
-
-
-def made(*shape, dtype=torch.float64):
-    return torch.randn(*shape, dtype=dtype).requires_grad_()
-
-
-def assert_close(found, expected, tolerance):
-    assert found.shape == expected.shape
-    torch.testing.assert_close(found.double(), expected.double(), rtol=tolerance, atol=tolerance)
 
 
 def assert_is_the_formula(query, key, value, *arguments, **options):
@@ -203,6 +198,29 @@ def test_where_nothing_happens_to_be_dropped_it_is_pytorchs(name):
         assert_close(x, y, 1e-12)
 
 
+@in_blocks
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("length", [64, 320])
+def test_gradients_of_halves_are_as_exact(installed, monkeypatch, dtype, causal, length):
+    """Against float64 with the same mask, where logits are far apart; PyTorch's is its formula."""
+
+    def results(tensors, found):
+        monkeypatch.setattr(_blas, "FOUND", found)
+        *tensors, gradient = (x.detach().requires_grad_() for x in tensors)
+        torch.manual_seed(3)
+        out = F.scaled_dot_product_attention(*tensors, dropout_p=0.1, is_causal=causal)
+        return torch.autograd.grad(out, tensors, gradient)
+
+    for deviation in (1, 3, 10):
+        tensors = [torch.randn(1, 4, length, 32).to(dtype) for _ in range(4)]
+        tensors[0] *= deviation
+        exact = results([x.double() for x in tensors], True)
+        ours, stock = results(tensors, True), results(tensors, False)
+        for x, y, z in zip(ours, stock, exact, strict=True):
+            assert (x - z).square().sum() <= 1.1**2 * (y - z).square().sum()
+
+
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_halves_with_masks(dtype):
     query, key, value = (made(2, 4, 50, 16, dtype=dtype) for _ in range(3))
@@ -262,12 +280,66 @@ def test_empty(shapes):
     torch.autograd.grad(found.sum(), tensors)
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (2, 0, 1, 3)], ids=str)
-def test_the_output_has_the_layout_of_flash(order):
-    shape = torch.empty(2, 3, 7, 4).permute(order).shape
-    back = [order.index(axis) for axis in range(4)]
-    tensors = [torch.randn(shape).permute(back) for _ in range(3)]
-    assert attention(*tensors, dropout_p=0.5).stride() == attention(*tensors).stride()
+# Shapes of query, key and value whose heads broadcast, as in products of matrices.
+BROADCAST = [
+    ((5, 4), (6, 4), (6, 3)),
+    ((5, 4), (6, 4), (1, 6, 3)),
+    ((5, 4), (6, 4), (2, 6, 3)),
+    ((1, 5, 4), (3, 6, 4), (3, 6, 4)),
+    ((3, 5, 4), (1, 6, 4), (6, 3)),
+    ((2, 1, 5, 4), (2, 3, 6, 4), (1, 3, 6, 2)),
+    ((2, 1, 5, 4), (2, 1, 6, 4), (2, 3, 6, 2)),
+    ((1, 3, 5, 4), (2, 3, 6, 4), (2, 1, 6, 4)),
+    ((3, 1, 1, 4), (6, 4), (3, 2, 6, 1)),
+]
+
+
+@pytest.mark.parametrize("shapes", BROADCAST, ids=str)
+def test_heads_that_broadcast(shapes):
+    tensors = [made(*shape) for shape in shapes]
+    out = attention(*tensors, dropout_p=2.0**-70, seed=1)  # which drops nothing
+    expected = F.scaled_dot_product_attention(*tensors)
+    assert_close(out, expected, 1e-12)
+    found = torch.autograd.grad(out.square().sum(), tensors)
+    for x, y in zip(found, torch.autograd.grad(expected.square().sum(), tensors), strict=True):
+        assert_close(x, y, 1e-12)
+
+
+def laid(layout, *shape, dtype=torch.float32):
+    """Return numbers of a shape (..., heads, length, width) in an order of axes."""
+    if layout == "rows" or len(shape) < 4:
+        return torch.randn(*shape, dtype=dtype)
+    batch, heads, length, width = shape
+    if layout == "tokens":
+        return torch.randn(batch, length, heads, width, dtype=dtype).transpose(1, 2)
+    if layout == "length first":
+        return torch.randn(length, batch, heads, width, dtype=dtype).permute(1, 2, 0, 3)
+    if layout == "columns":
+        return torch.randn(batch, heads, width, length, dtype=dtype).mT
+    if layout == "packed":
+        packed = torch.randn(batch, length, 3 * heads * width, dtype=dtype)
+        return packed[..., : heads * width].view(batch, length, heads, width).transpose(1, 2)
+    assert layout == "gaps"
+    return torch.randn(batch, heads, length, 2 * width, dtype=dtype)[..., ::2]
+
+
+LAYOUTS = ("rows", "tokens", "length first", "columns", "packed", "gaps")
+QKV = ((2, 3, 7, 4), (2, 3, 5, 4), (2, 3, 5, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("grad", [False, True])
+def test_the_output_has_the_strides_of_pytorchs_call(layout, dtype, grad):
+    for shapes in (QKV, ((2, 4, 7, 4), (2, 2, 5, 4), (2, 2, 5, 3)), *BROADCAST):
+        tensors = [laid(layout, *shape, dtype=dtype).requires_grad_(grad) for shape in shapes]
+        options = {"dropout_p": 0.5, "enable_gqa": shapes[0][-3:-2] == (4,)}
+        expected = F.scaled_dot_product_attention(*tensors, **options)
+        with fastdrop.torch.installed():
+            installed = F.scaled_dot_product_attention(*tensors, **options)
+        for out in (attention(*tensors, **options), installed):
+            assert out.shape == expected.shape
+            assert out.stride() == expected.stride()
 
 
 # ---- the mask ------------------------------------------------------------------------------------
@@ -336,13 +408,6 @@ def test_checkpoints_draw_the_same_mask():
 
 # ---- derivatives ---------------------------------------------------------------------------------
 
-MASKS = {
-    "none": {},
-    "causal": {"is_causal": True},
-    "bools": {"attn_mask": torch.arange(30).view(5, 6) % 4 != 1},
-    "numbers": {"attn_mask": torch.linspace(-2, 2, 6, dtype=torch.float64)},
-}
-
 
 @pytest.mark.parametrize("name", MASKS)
 def test_first_and_second_derivatives(name):
@@ -353,6 +418,16 @@ def test_first_and_second_derivatives(name):
 
     assert gradcheck(function, tensors)
     assert gradgradcheck(function, tensors)
+
+
+@pytest.mark.parametrize("factors", [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2)], ids=str)
+def test_gradients_that_will_be_derived_are_the_same_where_inputs_share_a_tensor(factors):
+    x = made(2, 2, 5, 3)
+    inputs = [x if factor == 1 else x * factor for factor in factors]
+    loss = attention(*inputs, dropout_p=0.3, seed=2).square().sum()
+    (expected,) = torch.autograd.grad(loss, x, retain_graph=True)
+    (found,) = torch.autograd.grad(loss, x, create_graph=True)
+    assert_close(found, expected, 1e-12)
 
 
 def test_derivatives_of_some_inputs():
@@ -388,6 +463,87 @@ def test_forward_mode():
     assert_close(found, expected, 1e-8)
 
 
+def of_explicit(query, key, value, **options):
+    return attention(query, key, value, dropout_p=0.3, seed=2, **options)
+
+
+def of_pytorch(query, key, value, **options):
+    """PyTorch's function; its mask is drawn anew, the same for each call."""
+    torch.manual_seed(3)
+    return F.scaled_dot_product_attention(query, key, value, dropout_p=0.3, **options)
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("function", [of_explicit, of_pytorch])
+def test_batches_of_gradients(installed, function, name):
+    tensors = made(2, 4, 5, 3), made(2, 4, 6, 3), made(2, 4, 6, 4)
+    out = function(*tensors, **MASKS[name])
+    batch = torch.randn(3, *out.shape, dtype=torch.float64)
+
+    def derive(gradient):
+        return torch.autograd.grad(out, tensors, gradient, retain_graph=True)
+
+    expected = [torch.stack(each) for each in zip(*map(derive, batch), strict=True)]
+    found = (
+        torch.autograd.grad(out, tensors, batch, retain_graph=True, is_grads_batched=True),
+        torch.func.vmap(derive)(batch),
+    )
+    for gradients in found:
+        for x, y in zip(gradients, expected, strict=True):
+            assert_close(x, y, 1e-12)
+
+
+@pytest.mark.parametrize("function", [of_explicit, of_pytorch])
+def test_vectorized_jacobians_and_hessians(installed, function):
+    tensors = [torch.randn(1, 2, 3, 2, dtype=torch.float64) for _ in range(3)]
+
+    def loss(*tensors):
+        return function(*tensors).square().sum()
+
+    for derive, of in (
+        (torch.autograd.functional.jacobian, function),
+        (torch.autograd.functional.hessian, loss),
+    ):
+        expected, found = (
+            derive(of, tuple(tensors), vectorize=vectorize) for vectorize in (False, True)
+        )
+        for x, y in zip(_leaves(found), _leaves(expected), strict=True):
+            assert_close(x, y, 1e-12)
+
+
+def _leaves(nested):
+    return [nested] if isinstance(nested, torch.Tensor) else [y for x in nested for y in _leaves(x)]
+
+
+@pytest.mark.parametrize("install", [False, True])
+def test_batches_of_gradients_of_a_layer(install):
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    x = torch.randn(2, 5, 8, requires_grad=True)
+    with fastdrop.torch.installed() if install else contextlib.nullcontext():
+        out = layer(x)
+        batch = torch.randn(3, *out.shape)
+        found = torch.autograd.grad(out, x, batch, retain_graph=True, is_grads_batched=True)[0]
+        expected = [torch.autograd.grad(out, x, each, retain_graph=True)[0] for each in batch]
+    assert_close(found, torch.stack(expected), 1e-5)
+
+
+def test_gradients_of_any_kind_of_memory():
+    """Negated lazily, the same everywhere, of inference mode."""
+    tensors = [made(1, 2, 4, 3) for _ in range(3)]
+    out = attention(*tensors, dropout_p=0.3, seed=2)
+    negated = torch.randn(1, 2, 4, 3, dtype=torch.complex128).conj().imag
+    assert negated.is_neg()
+    with torch.inference_mode():
+        inference = torch.randn(1, 2, 4, 3, dtype=torch.float64)
+    same = torch.ones(1, 1, 4, 1, dtype=torch.float64).expand(1, 2, 4, 3)
+    for gradient in (negated, inference, same):
+        found = torch.autograd.grad(out, tensors, gradient, retain_graph=True)
+        usual = gradient.resolve_neg().clone(memory_format=torch.contiguous_format)
+        expected = torch.autograd.grad(out, tensors, usual, retain_graph=True)
+        for x, y in zip(found, expected, strict=True):
+            assert_close(x, y, 1e-12)
+
+
 def test_transforms():
     query = torch.randn(4, 2, 5, 3, dtype=torch.float64)
 
@@ -397,8 +553,10 @@ def test_transforms():
     expected = torch.stack([function(sample) for sample in query])
     assert_close(torch.func.vmap(function)(query), expected, 1e-12)
     loss = torch.func.grad(lambda query: function(query).square().sum())
-    x = query[0].clone().requires_grad_()
-    assert_close(loss(query[0]), torch.autograd.grad(function(x).square().sum(), x)[0], 1e-12)
+    x = query.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(sum(function(y).square().sum() for y in x), x)
+    assert_close(loss(query[0]), expected[0], 1e-12)
+    assert_close(torch.func.vmap(loss)(query), expected, 1e-12)
 
 
 @in_blocks
@@ -428,71 +586,164 @@ def test_parts_of_narrow_inputs_make_no_difference(monkeypatch, heads, group, nu
 
 
 @in_blocks
+@pytest.mark.parametrize("length", [256, 512])
 @pytest.mark.parametrize("mask", ["none", "causal", "padding"])
-def test_what_is_kept_for_backward_grows_with_the_length_only(mask):
-    """q, k, v, out, and 16 bytes a row; and the padding mask of one row a sample."""
+def test_what_is_kept_for_backward_grows_with_the_length_only(mask, length):
+    """q, k, v, 16 bytes a row, and the padding mask of one row a sample; of long rows, out too."""
     kept = []
 
     def keep(x):
         kept.append(x.untyped_storage().nbytes())
         return x
 
-    length = 512
     tensors = [made(1, 2, length, 8, dtype=torch.float32) for _ in range(3)]
     seen = torch.ones(1, 1, 1, length, dtype=torch.bool) if mask == "padding" else None
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         attention(*tensors, seen, 0.1, mask == "causal")
-    assert sum(kept) <= 2 * length * (4 * 8 * 4 + 16) + length
+    count = 4 if length > 256 else 3
+    assert sum(kept) <= 2 * length * (count * 8 * 4 + 16) + 4 * length
 
 
-def test_no_grad_and_inference():
-    tensors = [made(2, 2, 5, 3) for _ in range(3)]
-    out = attention(*tensors, dropout_p=0.3, seed=2)
-    for mode in (torch.no_grad, torch.inference_mode):
-        with mode():
-            found = attention(*tensors, dropout_p=0.3, seed=2)
-        assert not found.requires_grad
-        assert torch.equal(found, out)
+# ---- edits before backward -----------------------------------------------------------------------
 
 
-def test_autocast():
-    tensors = [made(2, 2, 5, 3, dtype=torch.float32) for _ in range(3)]
-    with torch.autocast("cpu"):
-        out = attention(*tensors, dropout_p=0.3, seed=2)
-    assert out.dtype == torch.bfloat16
-    narrow = attention(*(x.bfloat16() for x in tensors), dropout_p=0.3, seed=2)
-    assert torch.equal(out, narrow)
-    out.sum().backward()
-    assert tensors[0].grad.dtype == torch.float32
+EDITED = ("q", "k", "v", "mask", "out")
+
+
+def gradients_after(function, edited, layout, dtype, shapes, needed, mask):
+    """Return (the gradients, None), or (None, the error) where the edit is refused."""
+    torch.manual_seed(5)
+    leaves = [
+        laid(layout, *shape, dtype=dtype).requires_grad_(name in needed)
+        for name, shape in zip("qkv", shapes, strict=True)
+    ]
+    # Products, whose layout is the same, may be edited; so may what needs no derivative.
+    query, key, value = (x * 1 if x.requires_grad else x for x in leaves)
+    seen = torch.rand(query.size(-2), key.size(-2))
+    seen = seen < 0.8 if mask == "bools" else seen.to(dtype)
+    out = function(query, key, value, attn_mask=seen, enable_gqa=query.size(1) != key.size(1))
+    tensor = {"q": query, "k": key, "v": value, "mask": seen, "out": out, "none": None}[edited]
+    with torch.no_grad():
+        if edited == "mask":
+            seen.copy_(seen == 0)
+        elif tensor is not None:
+            tensor.mul_(3)
+    try:
+        out.sum().backward()
+    except RuntimeError as error:
+        return None, error
+    return [x.grad for x in leaves], None
+
+
+@pytest.mark.parametrize("needed", ["qkv", "q", "v"])
+@pytest.mark.parametrize("key_heads", [3, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("layout", ["rows", "tokens", "packed", "columns"])
+def test_what_pytorch_lets_be_edited_before_backward_may_be(layout, dtype, key_heads, needed):
+    shapes = QKV[0], (2, key_heads, 5, 4), (2, key_heads, 5, 4)
+    for mask in ("bools", "numbers"):
+        arguments = layout, dtype, shapes, needed, mask
+        refused = {x for x in EDITED if gradients_after(of_pytorch, x, *arguments)[0] is None}
+        with fastdrop.torch.installed():
+            for function in (of_explicit, of_pytorch):
+                expected, _ = gradients_after(function, "none", *arguments)
+                for edited in EDITED:
+                    found, error = gradients_after(function, edited, *arguments)
+                    if error is None:
+                        for x, y in zip(found, expected, strict=True):
+                            assert (x is None and y is None) or torch.equal(x, y)
+                    else:
+                        assert edited in refused
+                        assert "modified by an inplace operation" in str(error)
+
+
+@pytest.mark.parametrize("length", [6, 300])
+@pytest.mark.parametrize("function", [of_explicit, of_pytorch])
+def test_residuals_gates_and_dropout_in_place(installed, function, length):
+    x, gate = made(1, 2, length, 3), torch.randn(1, 2, length, 3, dtype=torch.float64)
+
+    def run(in_place):
+        query, seen = x * 2, torch.ones(length, length, dtype=torch.bool).tril()
+        out = function(query, x, x * 3, attn_mask=seen)
+        torch.manual_seed(4)
+        if not in_place:
+            return F.dropout((out + x) * gate, 0.5) + query * 2
+        out += x
+        out.mul_(gate)
+        seen[0] = True
+        query.mul_(2)
+        return F.dropout(out, 0.5, inplace=True) + query
+
+    results = []
+    for in_place in (False, True):
+        out = run(in_place)
+        results.append((out, *torch.autograd.grad(out.square().sum(), x)))
+    for found, expected in zip(*results, strict=True):
+        assert_close(found, expected, 1e-12)
+
+
+def test_edits_before_a_second_derivative():
+    x = made(1, 2, 4, 3)
+
+    def second(edits):
+        query, key = x * 2, x * 3
+        out = of_explicit(query, key, x)
+        (first,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+        if edits:
+            with torch.no_grad():
+                query.mul_(2)
+                key.mul_(2)
+        return torch.autograd.grad(first.square().sum(), x)[0]
+
+    assert torch.equal(second(True), second(False))
+
+
+# ---- inference mode ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["none", "bools", "numbers"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("key_heads", [2, 4])
+def test_tensors_of_inference_mode_beside_others(dtype, key_heads, name):
+    """What PyTorch takes is taken, whichever of them cannot be kept for backward."""
+
+    def tensor(kind, *shape):
+        with torch.inference_mode(kind == "inference"):
+            return torch.randn(*shape, dtype=dtype).requires_grad_(kind == "derived")
+
+    def works(function, kinds):
+        shapes = (1, 4, 5, 3), (1, key_heads, 5, 3), (1, key_heads, 5, 3)
+        tensors = [tensor(kind, *shape) for kind, shape in zip(kinds[:3], shapes, strict=True)]
+        mask = None if name == "none" else tensor(kinds[3], 5, 5)
+        if name == "bools":
+            with torch.inference_mode(kinds[3] == "inference"):
+                mask = mask.detach() > -1
+        try:
+            out = function(*tensors, attn_mask=mask, enable_gqa=key_heads < 4)
+            if out.requires_grad:
+                out.sum().backward()
+        except RuntimeError:
+            return False
+        return True
+
+    kinds = ("usual", "derived", "inference")
+    of_inputs = kinds if name == "none" else kinds[1:]
+    of_masks = {"none": kinds[:1], "bools": kinds[::2], "numbers": kinds}[name]
+    cases = itertools.product(of_inputs, of_inputs, of_inputs, of_masks)
+    cases = [case for case in cases if works(of_pytorch, case)]
+    with fastdrop.torch.installed():
+        for case in cases:
+            assert works(of_pytorch, case)
+            assert works(of_explicit, case)
 
 
 # ---- what it refuses -----------------------------------------------------------------------------
-
-Q = torch.randn(2, 4, 5, 8)
-WRONG = {
-    "one axis": (torch.randn(5), torch.randn(5), torch.randn(5)),
-    "widths": (Q, torch.randn(2, 4, 5, 9), Q),
-    "lengths": (Q, torch.randn(2, 4, 6, 8), Q),
-    "batches": (Q, Q[:1].expand(3, 4, 5, 8), Q),
-    "dtypes": (Q, Q.double(), Q),
-    "integers": (Q.long(), Q.long(), Q.long()),
-    "complex": (Q.cfloat(), Q.cfloat(), Q.cfloat()),
-    "shape of the mask": (Q, Q, Q, torch.ones(5, 6, dtype=torch.bool)),
-    "axes of the mask": (Q, Q, Q, torch.ones(3, 2, 4, 5, 5, dtype=torch.bool)),
-    "dtype of the mask": (Q, Q, Q, torch.ones(5, 5, dtype=torch.float64)),
-    "mask and causal": (Q, Q, Q, torch.ones(5, 5, dtype=torch.bool), 0.1, True),
-    "p above 1": (Q, Q, Q, None, 2.0),
-    "p below 0": (Q, Q, Q, None, -0.1),
-    "p is nan": (Q, Q, Q, None, math.nan),
-}
 
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("install", [False, True])
 def test_errors_are_those_of_pytorch_and_draw_nothing(name, install):
-    arguments = list(WRONG[name])
-    if len(arguments) < 5:
-        arguments += [None] * (4 - len(arguments)) + [0.1]
+    arguments = WRONG[name]
     with pytest.raises((RuntimeError, NotImplementedError)) as expected:
         F.scaled_dot_product_attention(*arguments)
     source = fd.Xoshiro256PlusPlus(1)
@@ -504,6 +755,82 @@ def test_errors_are_those_of_pytorch_and_draw_nothing(name, install):
         assert str(found.value) == str(expected.value)
     assert source.position == 0
     assert torch.equal(torch.get_rng_state(), state)
+
+
+NOT_NUMBERS = {
+    "two numbers": torch.ones(2),
+    "no numbers": torch.ones(0),
+    "an array": np.ones(2),
+    "a derivative is asked": torch.tensor(0.5, requires_grad=True),
+    "text": "0.5",
+    "complex": 0.5j,
+}
+
+
+@pytest.mark.parametrize("kind", NOT_NUMBERS)
+@pytest.mark.parametrize("name", ["scale", "dropout_p"])
+def test_what_is_no_number_draws_nothing(name, kind):
+    source, state = fd.Xoshiro256PlusPlus(1), torch.get_rng_state()
+    for options in ({"rng": source}, {}):
+        options = {"dropout_p": 0.5, name: NOT_NUMBERS[kind], **options}
+        with pytest.raises(TypeError, match=f"{name} is .*; allowed are numbers"):
+            attention(Q, Q, Q, **options)
+    assert source.position == 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_numbers_of_any_kind():
+    expected = attention(Q, Q, Q, dropout_p=0.5, scale=0.25, seed=1)
+    for number in (np.float32, np.float64, torch.tensor):
+        out = attention(Q, Q, Q, dropout_p=number(0.5), scale=number(0.25), seed=1)
+        assert torch.equal(out, expected)
+
+
+class Liar(torch.Tensor):
+    """A tensor that says of itself what is not so."""
+
+    shape = property(lambda self: torch.Size([2, 4, 5000, 8]))
+    is_cpu = property(lambda self: True)
+    device = property(lambda self: torch.device("cpu"))
+    size = stride = lambda self, *axis: 10**6 if axis else (10**6,) * 4
+    numel = data_ptr = lambda self: 10**9
+
+
+@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("grad", [False, True])
+def test_what_subclasses_say_of_themselves_is_not_believed(which, grad):
+    tensors = [Q.clone(), Q + 1, Q + 2, torch.randn(5, 5)]
+    expected = attention(*tensors, 0.5, seed=1)
+    tensors[which] = tensors[which].as_subclass(Liar)
+    tensors = [x.detach().requires_grad_(grad) for x in tensors[:3]] + tensors[3:]
+    assert torch.equal(attention(*tensors, 0.5, seed=1).as_subclass(torch.Tensor), expected)
+
+
+@pytest.mark.parametrize("derived_again", [False, True])
+@pytest.mark.parametrize("length", [5, 300])
+def test_hooks_that_exchange_what_was_kept(length, derived_again):
+    tensors = [made(1, 2, length, 3) for _ in range(3)]
+
+    def gradients(unpack):
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: x, unpack):
+            out = attention(*tensors, dropout_p=0.5, seed=1)
+        gradient = torch.ones_like(out)
+        return torch.autograd.grad(out, tensors, gradient, create_graph=derived_again)
+
+    expected = gradients(lambda x: x)
+    for x, y in zip(gradients(lambda x: x.detach().clone()), expected, strict=True):
+        assert torch.equal(x, y)
+    exchanges = [
+        lambda x: x[..., :1, :],
+        lambda x: x[..., :0],
+        lambda x: x.new_empty(0),
+        lambda x: x.to("meta"),
+    ]
+    if not derived_again:
+        exchanges.append(lambda x: x.to(torch.float32))
+    for exchange in exchanges:
+        with pytest.raises((RuntimeError, IndexError)):
+            gradients(exchange)
 
 
 def test_heads_that_do_not_divide():
@@ -668,104 +995,6 @@ def test_without_a_blas_it_is_the_formula_too(monkeypatch, calls):
     tensors = made(2, 4, 9, 3), made(2, 2, 9, 3), made(2, 2, 9, 3)
     assert_is_the_formula(*tensors, None, 0.3, gqa=True, seed=5)
     assert not calls
-
-
-# ---- traced --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def compiler_reset():
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
-
-
-@pytest.mark.usefixtures("compiler_reset")
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize("name", MASKS)
-def test_compiled(backend, name):
-    """The operator has the mask of the seed, and the derivatives of the function."""
-    options = {"dropout_p": 0.3, "enable_gqa": True, **MASKS[name]}
-    tensors = made(2, 4, 5, 3), made(2, 2, 6, 3), made(1, 2, 6, 4)
-
-    @torch.compile(backend=backend, fullgraph=True)
-    def function(query, key, value, seed):
-        return attention(query * 1, key, value, seed=seed, **options)
-
-    for seed in (1, 2):
-        expected = attention(*tensors, seed=seed, **options)
-        found = function(*tensors, seed)
-        assert_close(found, expected, 1e-12)
-        gradients = torch.autograd.grad(found.square().sum(), tensors)
-        assert all(
-            map(
-                torch.allclose,
-                gradients,
-                torch.autograd.grad(expected.square().sum(), tensors),
-            )
-        )
-
-
-@pytest.mark.usefixtures("compiler_reset")
-def test_compiled_programs_draw_from_pytorchs_generator(calls):
-    function = torch.compile(attention, backend="aot_eager", fullgraph=True)
-    tensors = [made(2, 3, 7, 4) for _ in range(3)]
-    torch.manual_seed(1)
-    first, second = function(*tensors, dropout_p=0.5), function(*tensors, dropout_p=0.5)
-    torch.manual_seed(1)
-    assert torch.equal(function(*tensors, dropout_p=0.5), first)
-    assert not torch.equal(first, second)
-    with pytest.raises(RuntimeError, match="allowed are a seed and generators of PyTorch"):
-        function(*tensors, dropout_p=0.5, rng=fd.Philox4x32(1))
-
-
-@pytest.mark.usefixtures("compiler_reset")
-def test_compiled_whole_matrices():
-    """A mask that learns, and layouts that blocks cannot have."""
-    bias = made(6, 7)
-    tensors = made(1, 2, 6, 3), made(1, 2, 7, 3), made(3, 2, 7, 4)
-
-    def function(*tensors):
-        return attention(*tensors, dropout_p=0.3, seed=5)
-
-    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
-    for arguments in (tensors, (*tensors, bias)):
-        found, expected = compiled(*arguments), function(*arguments)
-        assert_close(found, expected, 1e-12)
-        gradients = torch.autograd.grad(found.square().sum(), arguments)
-        for x, y in zip(
-            gradients, torch.autograd.grad(expected.square().sum(), arguments), strict=True
-        ):
-            assert_close(x, y, 1e-10)
-
-
-def test_the_operators_pass_pytorchs_checks():
-    words = torch.tensor([1, 2, 3, 0])
-    tensors = made(2, 4, 5, 3), made(2, 2, 6, 3), made(2, 2, 6, 4)
-    for bias in (None, torch.rand(5, 6) < 0.7):
-        arguments = (*tensors, bias, words, 0.3, False, 0.5)
-        torch.library.opcheck(torch.ops.fastdrop.attend.default, arguments)
-
-
-@pytest.mark.usefixtures("compiler_reset")
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_compiled_functions_of_pytorch_stay_pytorchs(installed, backend):
-    function = torch.compile(F.scaled_dot_product_attention, backend=backend, fullgraph=True)
-    tensors = [made(2, 3, 7, 4) for _ in range(3)]
-    out = function(*tensors, dropout_p=0.5)
-    out.sum().backward()
-    assert out.shape == (2, 3, 7, 4)
-
-
-def test_exported():
-    class Model(nn.Module):
-        def forward(self, x):
-            return attention(x, x, x, dropout_p=0.5, seed=3)
-
-    x = torch.randn(2, 3, 7, 4)
-    program = torch.export.export(Model(), (x,))
-    assert any("fastdrop.attend" in str(node.target) for node in program.graph.nodes)
-    assert_close(program.module()(x), attention(x, x, x, dropout_p=0.5, seed=3), 1e-6)
 
 
 def test_a_big_endian_machine_does_not_try_the_blas(monkeypatch):

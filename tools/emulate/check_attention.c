@@ -133,9 +133,11 @@ mask(void)
     return seeded;
 }
 
-/* All results one after the other, in the tensors' type. */
+/* All results one after the other, in the tensors' type. Backward may do without the output where
+ * a block has all columns. */
 static void *
-run(const problem *of, const fd_kernels *kernels, const size_t block[2], int split, size_t *bytes)
+run(const problem *of, const fd_kernels *kernels, const size_t block[2], int split, int keeps_out,
+    size_t *bytes)
 {
     const size_t size = of->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
     void *tensors[TENSORS];
@@ -183,6 +185,7 @@ run(const problem *of, const fd_kernels *kernels, const size_t block[2], int spl
         attention.bias = matrices[BIAS];
     }
     for (int backward = 0; backward < 2; backward++) {
+        attention.out.first = backward && !keeps_out ? NULL : tensors[OUT];
         void *scratch = allocate(fd_attention_scratch(&attention, backward));
         for (size_t part = 0; part < fd_attention_parts(&attention, backward); part++) {
             (backward ? fd_attention_backward : fd_attention_forward)(&attention, part, scratch);
@@ -299,14 +302,15 @@ main(void)
     size_t failed = 0, passed = 0, bytes;
     for (size_t which = 0; which < PROBLEMS; which++) {
         const problem *of = &problems[which];
-        void *whole = run(of, tables[0], blocks[0], 0, &bytes);
+        void *whole = run(of, tables[0], blocks[0], 0, 1, &bytes);
         int right = is_the_formula(of, tables[0], whole);
         for (size_t i = 0; i < BLOCKS; i++) {
-            void *first = run(of, tables[0], blocks[i], 0, &bytes);
+            const int keeps_out = blocks[i][1] < of->keys;
+            void *first = run(of, tables[0], blocks[i], 0, keeps_out, &bytes);
             right &= are_near(of, first, whole, bytes);
             for (int table = 0; table < count; table++) {
                 for (int split = 0; split < 2; split++) {
-                    void *again = run(of, tables[table], blocks[i], split, &bytes);
+                    void *again = run(of, tables[table], blocks[i], split, keeps_out, &bytes);
                     if (right && memcmp(again, first, bytes) == 0) {
                         passed++;
                     } else if (failed++ < 20) {

@@ -32,6 +32,7 @@ typedef enum {
     FACTORS,
     SCALE_EACH,
     MULTIPLY_NORMAL,
+    SOFTMAX_WEIGHTS,
     KINDS
 } vector_kind;
 
@@ -39,9 +40,9 @@ static const char *const kind_names[KINDS] = {
     "fill",    "lanes",  "threshold", "apply",   "unpack",          "draw", "words",
     "operate", "normal", "multiply",  "softmax", "softmax_backward",
     "probabilities", "heads", "compare", "digits", "factors", "scale_each",
-    "multiply_normal"};
+    "multiply_normal", "softmax_weights"};
 /* To compute the same result. */
-static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1};
+static const size_t ways[KINDS] = {2, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1};
 
 typedef struct {
     const uint8_t *at;
@@ -429,7 +430,7 @@ run_words(const fd_kernels *kernels, const vector *v, uint8_t *out)
 
 /* A row in arrays of its own: of scores and, backward, of gradients. */
 static void
-run_softmax(const fd_kernels *kernels, const vector *v, int backward, uint8_t *out)
+run_softmax(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
     const size_t size = v->which == FD_FLOAT64 ? 8 : 4, bytes = v->n * size;
     uint8_t *kept = (uint8_t *)allocate(v->kept.size);
@@ -438,13 +439,19 @@ run_softmax(const fd_kernels *kernels, const vector *v, int backward, uint8_t *o
     memcpy(kept, v->kept.at, v->kept.size);
     memcpy(scores, v->given.at, bytes);
     swap_order(scores, bytes, size);
-    if (backward) {
+    if (v->kind != SOFTMAX) {
         memcpy(gradients, v->given.at + bytes, bytes);
         swap_order(gradients, bytes, size);
         memcpy(given, v->given.at + 2 * bytes, sizeof given);
         swap_order(given, sizeof given, 8);
-        const fd_softmax row = {given[0], given[1], given[2], given[3], given[4]};
-        kernels->softmax_backward[v->which](scores, gradients, v->n, kept, (size_t)v->at, &row);
+        fd_softmax row = {given[0], given[1], given[2], given[3], given[4]};
+        if (v->kind == SOFTMAX_WEIGHTS) {
+            kernels->softmax_weights[v->which](scores, gradients, v->n, kept, (size_t)v->at, &row);
+            memcpy(out + 2 * bytes, &row.delta, 8);
+            swap_order(out + 2 * bytes, 8, 8);
+        } else {
+            kernels->softmax_backward[v->which](scores, gradients, v->n, kept, (size_t)v->at, &row);
+        }
         memcpy(out + bytes, gradients, bytes);
         swap_order(out + bytes, bytes, size);
     } else {
@@ -499,8 +506,9 @@ run(const fd_kernels *kernels, const vector *v, size_t way)
         run_multiply(kernels, v, out);
         break;
     case SOFTMAX:
+    case SOFTMAX_WEIGHTS:
     case SOFTMAX_BACKWARD:
-        run_softmax(kernels, v, v->kind == SOFTMAX_BACKWARD, out);
+        run_softmax(kernels, v, out);
         break;
     case PROBABILITIES:
     case HEADS:

@@ -21,7 +21,7 @@ TWIN = Path(__file__).resolve().parents[2] / "fastdrop" / "_reference.py"
 FILL, LANES, THRESHOLD, APPLY, UNPACK, DRAW, WORDS, OPERATE, NORMAL, MULTIPLY = range(10)
 SOFTMAX, SOFTMAX_BACKWARD = 10, 11
 PROBABILITIES, HEADS, COMPARE, DIGITS, FACTORS, SCALE_EACH = range(12, 18)
-MULTIPLY_NORMAL = 18
+MULTIPLY_NORMAL, SOFTMAX_WEIGHTS = 18, 19
 MEANINGS = ("p", "keep_prob", "factor")  # in the order of kernels.h
 SOURCES = ("Philox4x32", "Xoshiro256PlusPlus", "Xorshift128Plus")
 DTYPES = ("<u2", "<u2", "<u4", "<u8")  # bit patterns of float16, bfloat16, float32, float64
@@ -312,7 +312,7 @@ def draws():
 
 def softmaxes():
     """Rows of attention scores, some masked, and their derivatives."""
-    rest = (1 / 0.7, 0.125, -0.3)
+    factor, scale = 1 / 0.7, 0.125
     for which, n, at in itertools.product((2, 3), (0, 16, 48, 320), (0, 5, 8)):
         scores, gradients = (6 * rng.standard_normal((2, n))).astype(FLOATS[which])
         scores[rng.random(n) < 0.3] = -np.inf
@@ -329,14 +329,25 @@ def softmaxes():
             given=scores.tobytes(),
             wanted=weights.tobytes() + struct.pack("<2d", *row),
         )
-        results = twin.softmax_backward(scores, gradients, kept, *row, *rest)
+        *results, delta = twin.softmax_weights(scores, gradients, kept, *row, factor)
+        yield record(
+            SOFTMAX_WEIGHTS,
+            which,
+            n,
+            at=at,
+            kept=packed,
+            given=scores.tobytes() + gradients.tobytes() + struct.pack("<5d", *row, factor, 0, 0),
+            wanted=b"".join(result.tobytes() for result in results) + struct.pack("<d", delta),
+        )
+        given = b"".join(result.tobytes() for result in results)
+        results = twin.softmax_backward(*results, kept, factor, scale, delta)
         yield record(
             SOFTMAX_BACKWARD,
             which,
             n,
             at=at,
             kept=packed,
-            given=scores.tobytes() + gradients.tobytes() + struct.pack("<5d", *row, *rest),
+            given=given + struct.pack("<5d", 0, 0, factor, scale, delta),
             wanted=b"".join(result.tobytes() for result in results),
         )
 

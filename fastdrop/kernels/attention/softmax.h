@@ -2,8 +2,8 @@
  *
  * Softmax and dropout of one row of attention scores, and their derivative. Forward leaves the
  * weights without their common factor, 1 / sum, which is cheaper to put on the product with the
- * values. Backward makes the weights again from the scores, and turns the gradients of the
- * dropped weights into those of the scores.
+ * values. Backward makes the weights again from the scores, finds the sum of the softmax's
+ * derivative, and then turns the gradients of the dropped weights into those of the scores.
  *
  * Maxima and sums are kept for each place of a group of 16 (float64: 8) numbers, and folded at
  * the end, so that they are the same in every table.
@@ -60,6 +60,15 @@ FD_DEFINE_EXP(f64, v_f64, double, 6755399441055744.0, -709.0, 0.6931471803691238
               1.90821492927058770002e-10, 13)
 
 #define FD_DEFINE_SOFTMAX(TYPE, NUMBER, V, VECTOR, GROUP)                                          \
+    FD_INLINE NUMBER fold_##TYPE(NUMBER place[GROUP])                                              \
+    {                                                                                              \
+        for (int half = GROUP / 2; half; half /= 2) {                                              \
+            for (int i = 0; i < half; i++) {                                                       \
+                place[i] += place[i + half];                                                       \
+            }                                                                                      \
+        }                                                                                          \
+        return place[0];                                                                           \
+    }                                                                                              \
     static void softmax_##TYPE(void *numbers, size_t n, const uint8_t *kept, size_t at,            \
                                fd_softmax *row)                                                    \
     {                                                                                              \
@@ -81,32 +90,43 @@ FD_DEFINE_EXP(f64, v_f64, double, 6755399441055744.0, -709.0, 0.6931471803691238
             V##_store(scores + i, V##_keep(weight, kept_##GROUP(kept, at + i)));                   \
         }                                                                                          \
         V##_store(place, sum);                                                                     \
-        for (int half = GROUP / 2; half; half /= 2) {                                              \
-            for (int i = 0; i < half; i++) {                                                       \
-                place[i] += place[i + half];                                                       \
-            }                                                                                      \
-        }                                                                                          \
-        inverse = place[0] == 0 ? 0 : 1 / place[0]; /* rounded, where C computes in double */      \
+        inverse = fold_##TYPE(place);                                                              \
+        inverse = inverse == 0 ? 0 : 1 / inverse; /* rounded, where C computes in double */        \
         row->largest = largest;                                                                    \
         row->inverse = inverse;                                                                    \
+    }                                                                                              \
+    static void softmax_weights_##TYPE(void *numbers, void *gradient_numbers, size_t n,            \
+                                       const uint8_t *kept, size_t at, fd_softmax *row)            \
+    {                                                                                              \
+        NUMBER *scores = (NUMBER *)numbers, *gradients = (NUMBER *)gradient_numbers;               \
+        NUMBER place[GROUP];                                                                       \
+        const VECTOR largest = V##_set1((NUMBER)row->largest);                                     \
+        const VECTOR inverse = V##_set1((NUMBER)row->inverse);                                     \
+        const VECTOR factor = V##_set1((NUMBER)row->factor);                                       \
+        VECTOR sum = V##_set1(0);                                                                  \
+        for (size_t i = 0; i < n; i += GROUP) {                                                    \
+            const VECTOR exponential = V##_exp(V##_sub(V##_load(scores + i), largest));            \
+            const VECTOR weight = V##_mul(exponential, inverse);                                   \
+            const VECTOR gradient = V##_keep(V##_mul(V##_load(gradients + i), factor),             \
+                                             kept_##GROUP(kept, at + i));                          \
+            sum = V##_add(sum, V##_mul(weight, gradient));                                         \
+            V##_store(scores + i, weight);                                                         \
+            V##_store(gradients + i, gradient);                                                    \
+        }                                                                                          \
+        V##_store(place, sum);                                                                     \
+        row->delta = fold_##TYPE(place);                                                           \
     }                                                                                              \
     static void softmax_backward_##TYPE(void *numbers, void *gradient_numbers, size_t n,           \
                                         const uint8_t *kept, size_t at, const fd_softmax *row)     \
     {                                                                                              \
-        NUMBER *scores = (NUMBER *)numbers, *gradients = (NUMBER *)gradient_numbers;               \
-        const VECTOR largest = V##_set1((NUMBER)row->largest);                                     \
-        const VECTOR inverse = V##_set1((NUMBER)row->inverse);                                     \
+        NUMBER *weights = (NUMBER *)numbers, *gradients = (NUMBER *)gradient_numbers;              \
         const VECTOR factor = V##_set1((NUMBER)row->factor);                                       \
         const VECTOR delta = V##_set1((NUMBER)row->delta), scale = V##_set1((NUMBER)row->scale);   \
         for (size_t i = 0; i < n; i += GROUP) {                                                    \
-            const VECTOR exponential = V##_exp(V##_sub(V##_load(scores + i), largest));            \
-            const VECTOR weight = V##_mul(exponential, inverse);                                   \
-            const VECTOR gradient = V##_mul(V##_load(gradients + i), factor);                      \
-            const VECTOR kept_gradient = V##_keep(gradient, kept_##GROUP(kept, at + i));           \
-            const VECTOR dropped = V##_keep(V##_mul(weight, factor), kept_##GROUP(kept, at + i));  \
-            V##_store(gradients + i,                                                               \
-                      V##_mul(V##_mul(weight, V##_sub(kept_gradient, delta)), scale));             \
-            V##_store(scores + i, dropped);                                                        \
+            const VECTOR weight = V##_load(weights + i);                                           \
+            const VECTOR rest = V##_sub(V##_load(gradients + i), delta);                           \
+            V##_store(gradients + i, V##_mul(V##_mul(weight, rest), scale));                       \
+            V##_store(weights + i, V##_keep(V##_mul(weight, factor), kept_##GROUP(kept, at + i))); \
         }                                                                                          \
     }
 

@@ -217,19 +217,34 @@ fd_attention_forward(const fd_attention *attention, size_t part_index, void *scr
 
 /* ---- backward --------------------------------------------------------------------------- */
 
+/* The product of two rows of n numbers, whose sums for each place of a group of 8 are registers. */
+#define DEFINE_PRODUCT(NUMBER)                                                                     \
+    static double product_of_##NUMBER##s(const char *a, const char *b, size_t n)                   \
+    {                                                                                              \
+        const NUMBER *left = (const NUMBER *)(const void *)a;                                      \
+        const NUMBER *right = (const NUMBER *)(const void *)b;                                     \
+        double sum[8] = {0};                                                                       \
+        size_t i = 0;                                                                              \
+        for (; i + 8 <= n; i += 8) {                                                               \
+            for (size_t place = 0; place < 8; place++) {                                           \
+                sum[place] += (double)left[i + place] * (double)right[i + place];                  \
+            }                                                                                      \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            sum[i % 8] += (double)left[i] * (double)right[i];                                      \
+        }                                                                                          \
+        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));  \
+    }
+
+DEFINE_PRODUCT(float)
+DEFINE_PRODUCT(double)
+
 /* The product of two rows of `value_width` numbers: out and its gradient. */
 static double
 product_of_rows(const fd_attention *attention, const char *a, const char *b)
 {
-    const double *wide_a = (const double *)(const void *)a;
-    const double *wide_b = (const double *)(const void *)b;
-    const float *half_a = (const float *)(const void *)a, *half_b = (const float *)(const void *)b;
-    double sum[8] = {0};
-    for (size_t i = 0; i < attention->value_width; i++) {
-        sum[i % 8] += attention->dtype == FD_FLOAT64 ? wide_a[i] * wide_b[i]
-                                                     : (double)half_a[i] * (double)half_b[i];
-    }
-    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    return attention->dtype == FD_FLOAT64 ? product_of_doubles(a, b, attention->value_width)
+                                          : product_of_floats(a, b, attention->value_width);
 }
 
 /* scores -> dropped weights, gradients of these -> gradients of the scores. */
@@ -244,15 +259,20 @@ turn_gradients(const fd_attention *attention, const block *part, const workspace
         const size_t rest = (rounded_up(part->columns, GROUP) - padded) * size;
         char *scores = work->scores + row * work->stride * size;
         char *gradients = work->gradients + row * work->stride * size;
-        const fd_softmax softmax = {.largest = attention->largest[index],
-                                    .inverse = attention->inverse[index],
-                                    .factor = attention->factor,
-                                    .scale = attention->scale,
-                                    .delta = work->delta[row]};
+        const size_t at = row * attention->keys + part->left;
+        fd_softmax softmax = {.largest = attention->largest[index],
+                              .inverse = attention->inverse[index],
+                              .factor = attention->factor,
+                              .scale = attention->scale};
         hide(attention, scores, seen, padded);
         memset(gradients + seen * size, 0, (padded - seen) * size);
-        attention->kernels->softmax_backward[attention->dtype](
-            scores, gradients, padded, work->kept, row * attention->keys + part->left, &softmax);
+        attention->kernels->softmax_weights[attention->dtype](scores, gradients, padded,
+                                                              work->kept, at, &softmax);
+        if (attention->out.first != NULL) { /* the block has a part of the row */
+            softmax.delta = work->delta[row];
+        }
+        attention->kernels->softmax_backward[attention->dtype](scores, gradients, padded,
+                                                               work->kept, at, &softmax);
         memset(scores + padded * size, 0, rest);
         memset(gradients + padded * size, 0, rest);
     }
@@ -309,7 +329,7 @@ backward_rows(const fd_attention *attention, const range *todo, size_t head, siz
         return;
     }
     draw_kept(attention, &part, work->kept);
-    for (size_t row = 0; row < part.rows; row++) {
+    for (size_t row = 0; attention->out.first != NULL && row < part.rows; row++) {
         work->delta[row] =
             product_of_rows(attention, row_of(attention, &attention->out, head, first + row),
                             row_of(attention, &attention->out_gradient, head, first + row));

@@ -38,6 +38,8 @@ const fd_kernels FD_TABLE = {
     .multiply_normal = FD_ALL_DTYPES(multiply_normal),
     .unpack = unpack_bits,
     .softmax = {[FD_FLOAT32] = softmax_float32, [FD_FLOAT64] = softmax_float64},
+    .softmax_weights = {[FD_FLOAT32] = softmax_weights_float32,
+                        [FD_FLOAT64] = softmax_weights_float64},
     .softmax_backward = {[FD_FLOAT32] = softmax_backward_float32,
                          [FD_FLOAT64] = softmax_backward_float64},
 };
