@@ -70,7 +70,7 @@ def check_probability(name: str, value: Any) -> float:
     # As it is, since an integer may be larger than any float; and as a float, since a subclass may
     # compare in its own way. NaN is neither.
     if 0 <= value <= 1:
-        number = float.__float__(value) if isinstance(value, float) else float(value)
+        number = float(value)
         if 0.0 <= number <= 1.0:
             return number
     raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")

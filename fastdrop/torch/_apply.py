@@ -5,7 +5,7 @@ A mask is drawn for a dense layout, in whose memory order its decisions follow e
 tensor in that layout is read where it lies; any other is copied into it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -14,55 +14,81 @@ import torch
 from fastdrop.torch._tensor import TILE, TensorMask
 
 __all__ = [
-    "CODES",
+    "CLASSES",
+    "DTYPES",
     "PLAIN",
     "apply",
     "apply_add",
     "apply_in_place",
     "apply_relu",
+    "as_tensor",
     "check_tensor",
     "dense_strides",
     "feature_broadcast",
     "is_plain",
+    "is_readable",
+    "is_strided",
     "logical_strides",
 ]
 
 Ints: TypeAlias = tuple[int, ...]
 
-# dtype -> number of the kernel; 4 is added for the two components of complex numbers.
-CODES = {
-    torch.float16: 0,
-    torch.bfloat16: 1,
-    torch.float32: 2,
-    torch.float64: 3,
-    torch.complex64: 2 + 4,
-    torch.complex128: 3 + 4,
-}
+DTYPES = frozenset(
+    (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.complex64, torch.complex128),
+    )
+)
 
 _dispatch_keys = torch._C._dispatch_keys
 _get_num_threads = torch.get_num_threads
 _empty_like = torch.empty_like
 
-
-def _plain_key_sets() -> frozenset[int]:
-    """Return the dispatch keys of tensors that are an address and strides, and nothing else."""
-    with torch.inference_mode():
-        inference = torch.empty(0, device="cpu")
-    with torch.inference_mode(False):
-        usual = torch.empty(0, device="cpu")
-    return frozenset(_dispatch_keys(x).raw_repr() for x in (usual, inference))
+# Classes that say the truth about their tensors.
+CLASSES = (torch.Tensor, torch.nn.Parameter)
 
 
-PLAIN = _plain_key_sets()
+def _key_sets(*views: Callable[[torch.Tensor], torch.Tensor]) -> frozenset[int]:
+    """Return the dispatch keys of views of a tensor, made in inference mode or not."""
+    sets = []
+    for inference in (False, True):
+        with torch.inference_mode(inference):
+            x = torch.empty(0, dtype=torch.complex64, device="cpu")
+            sets += [_dispatch_keys(view(x)).raw_repr() for view in views]
+    return frozenset(sets)
+
+
+# Tensors that are an address and strides, and nothing else; and those to be conjugated or negated
+# when they are read. All others are sparse, fake, batched, functional and so on.
+PLAIN = _key_sets(lambda x: x)
+LAZY = _key_sets(torch.conj, torch._neg_view, lambda x: torch._neg_view(x.conj()))
+READABLE = PLAIN | LAZY
+
+
+def is_strided(x: torch.Tensor) -> bool:
+    """Return whether x is a strided CPU tensor with memory of its own."""
+    return _dispatch_keys(x).raw_repr() in PLAIN
 
 
 def is_plain(x: torch.Tensor) -> bool:
-    """Return whether x is a strided CPU tensor with memory of its own, of a dtype of ours.
+    """Return whether x is a strided CPU tensor with memory of its own, of a dtype of ours."""
+    return _dispatch_keys(x).raw_repr() in PLAIN and x.dtype in DTYPES
 
-    Not sparse, fake, batched, functional, conjugated or negated lazily, and so on: all of these
-    have a dispatch key more, or another one.
+
+def is_readable(x: torch.Tensor) -> bool:
+    """Return whether x is plain, but that it may be lazily conjugated or negated."""
+    return _dispatch_keys(x).raw_repr() in READABLE and x.dtype in DTYPES
+
+
+def as_tensor(x: torch.Tensor) -> torch.Tensor:
+    """Return x; of a subclass without a dispatch of its own, the same memory without the class.
+
+    PyTorch's operators do not ask the methods and attributes of such a class either.
     """
-    return _dispatch_keys(x).raw_repr() in PLAIN and x.dtype in CODES
+    if type(x) in CLASSES or _dispatch_keys(x).raw_repr() not in READABLE:
+        return x
+    with torch._C.DisableTorchFunction():
+        return torch.Tensor.as_subclass(x, torch.Tensor)
 
 
 def check_tensor(name: str, value: object) -> None:
@@ -111,7 +137,7 @@ def feature_broadcast(shape: Ints, strides: Ints) -> tuple[Ints, Ints, int] | No
 
 
 def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:
-    mask.apply(x.data_ptr(), y.data_ptr(), x.numel(), CODES[x.dtype], _get_num_threads())
+    mask.apply(x, y, _get_num_threads())
 
 
 def _factors(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
@@ -124,8 +150,12 @@ def _factors(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
 
 def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     """Return x under the mask: a new tensor, in the mask's layout."""
+    if type(x) not in CLASSES:
+        x = as_tensor(x)
     if not is_plain(x):
-        return x * _factors(mask, x)
+        if not is_readable(x):
+            return x * _factors(mask, x)
+        x = x.resolve_conj().resolve_neg()
     if x.stride() == mask.strides:
         y = _empty_like(x)
         _run(mask, x, y)
@@ -138,14 +168,16 @@ def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
 
 def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     """Put x under the mask, and return it."""
-    if not is_plain(x):
-        return x.mul_(_factors(mask, x))
-    if x.stride() == mask.strides:
+    if type(x) not in CLASSES:
+        x = as_tensor(x)
+    if is_plain(x) and x.stride() == mask.strides:
         _run(mask, x, x)
         if not x.is_inference():
             torch.autograd.graph.increment_version(x)
         return x
-    return x.copy_(apply(mask, x))
+    if is_readable(x):
+        return x.copy_(apply(mask, x))
+    return x.mul_(_factors(mask, x))
 
 
 def apply_add(
@@ -153,20 +185,14 @@ def apply_add(
 ) -> torch.Tensor:
     """Return residual + (x + bias under the mask); all are contiguous, as the mask is."""
     y = _empty_like(x)
-    address, length = 0, 1
+    rows = None
     if bias is not None and bias.numel():
-        length = bias.numel()
-        rows = bias.expand(TILE // length + 2, length).contiguous()
-        address = rows.data_ptr()
-    mask.add(
-        *(x.data_ptr(), residual.data_ptr(), address, length, y.data_ptr()),
-        *(x.numel(), CODES[x.dtype], _get_num_threads()),
-    )
+        rows = bias.expand(TILE // bias.numel() + 2, bias.numel()).contiguous()
+    mask.add(x, residual, rows, y, _get_num_threads())
     return y
 
 
 def apply_relu(mask: TensorMask, x: torch.Tensor) -> tuple[torch.Tensor, TensorMask]:
     """Return relu(x) under the mask, and the mask of both; x has the mask's layout."""
     y = _empty_like(x)
-    both = mask.relu(x.data_ptr(), y.data_ptr(), x.numel(), CODES[x.dtype], _get_num_threads())
-    return y, both
+    return y, mask.relu(x, y, _get_num_threads())

@@ -22,8 +22,8 @@ from fastdrop.torch._apply import PLAIN, Ints, logical_strides
 from fastdrop.torch._attention import attend as attend_tensors
 from fastdrop.torch._attention import by_rows, keeps_out, new_by_rows
 from fastdrop.torch._autograd import BETWEEN_GRAPHS, drop
-from fastdrop.torch._seed import draw_words
-from fastdrop.torch._tensor import TensorMask, mask_from_words
+from fastdrop.torch._seed import draw_mask
+from fastdrop.torch._tensor import TensorMask
 
 __all__ = [
     "Inputs",
@@ -209,7 +209,7 @@ def draw_weights_mask(
     inputs: Inputs, p: float, generator: torch.Generator | None = None
 ) -> TensorMask:
     """Return a mask of the weights, from a generator of PyTorch."""
-    return mask_from_words(draw_words(generator), p, _logical_strides(inputs.shape))
+    return draw_mask(p, _logical_strides(inputs.shape), generator=generator)
 
 
 def _additive(bias: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -375,10 +375,22 @@ def _run(
 ) -> None:
     """Compute ``out``, or the gradients, in a dtype of the kernels, which bias and results have."""
     query, key, value, _, causal, scale, shape = inputs
+    query, key, value = (by_rows(x, dtype) for x in (query, key, value))
+    threads = _get_num_threads()
     attend_tensors(
-        *(mask, causal, scale, shape),
-        *(by_rows(query, dtype), by_rows(key, dtype), by_rows(value, dtype), bias),
-        *(statistics, first, _get_num_threads(), out, gradients),
+        mask,
+        causal,
+        scale,
+        shape,
+        query,
+        key,
+        value,
+        bias,
+        statistics,
+        first,
+        threads,
+        out,
+        gradients,
     )
 
 
@@ -433,8 +445,7 @@ def gradients_in_blocks(
 
 def is_derived(inputs: Inputs) -> bool:
     """Return whether derivatives of the output are asked for."""
-    query, key, value = inputs[:3]
-    return _is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
+    return bool(_is_grad_enabled()) and any(x.requires_grad for x in inputs[:3])
 
 
 def owned(inputs: Inputs, wide: bool = False) -> Inputs:

@@ -114,8 +114,7 @@ def _shown(x: torch.Tensor) -> str:
 
 
 def _mask(inputs: Inputs, words: torch.Tensor, p: float) -> TensorMask:
-    words = words.contiguous()
-    return mask_from_words(words.data_ptr(), p, logical_strides(inputs.shape))
+    return mask_from_words(words.contiguous(), p, logical_strides(inputs.shape))
 
 
 # ---- operators -----------------------------------------------------------------------------------

@@ -10,10 +10,18 @@ from typing import Any
 import torch
 from torch.autograd import Function, forward_ad
 
-from fastdrop.torch._apply import apply, apply_add, apply_in_place, apply_relu, is_plain
+from fastdrop.torch._apply import apply, apply_add, apply_in_place, apply_relu, is_strided
 from fastdrop.torch._tensor import TensorMask
 
-__all__ = ["check_in_place", "drop", "drop_add", "drop_in_place", "drop_relu"]
+__all__ = [
+    "check_in_place",
+    "check_writable",
+    "drop",
+    "drop_add",
+    "drop_in_place",
+    "drop_relu",
+    "relu_unsaved",
+]
 
 BETWEEN_GRAPHS = (
     "the mask of an eager forward pass by fastdrop is no part of a graph; allowed are compiling "
@@ -23,6 +31,7 @@ BETWEEN_GRAPHS = (
 _transforming = torch._C._are_functorch_transforms_active
 _is_grad_enabled = torch.is_grad_enabled
 _is_compiling = torch.compiler.is_compiling
+_internal_overlap = torch._debug_has_internal_overlap
 
 
 class _Drop(Function):
@@ -113,6 +122,22 @@ class _DropRelu(_Drop):
         return y
 
 
+class _Relu(Function):
+    """relu whose backward pass has its mask, where PyTorch's saves its result.
+
+    Checkpoints compare the numbers of saved tensors, and `_DropRelu` saves none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.negative = x <= 0
+        return torch.relu(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> torch.Tensor:
+        return dy.masked_fill(ctx.negative, 0.0)
+
+
 # Function.apply looks for transforms and inspects signatures; this does not.
 _record = super(Function, _Drop).apply
 _record_in_place = super(Function, _DropInPlace).apply
@@ -142,7 +167,18 @@ def check_in_place(x: torch.Tensor) -> None:
                 f"a {'' if base is None else 'view of a '}leaf Variable that requires grad is "
                 "being used in an in-place operation."
             )
-    if is_plain(x) and torch._debug_has_internal_overlap(x) == 1:
+    check_writable(x, is_strided(x))
+
+
+def check_writable(x: torch.Tensor, strided: bool) -> None:
+    """Raise PyTorch's error where the memory of x cannot be written, whatever is recorded."""
+    if x.is_inference() and not torch.is_inference_mode_enabled():
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed."
+            "You can make a clone to get a normal tensor before doing inplace update."
+            "See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+    if strided and _internal_overlap(x) == 1:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation."
@@ -170,3 +206,9 @@ def drop_add(
 def drop_relu(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
     """Return relu(x) under the mask, with derivatives for backward."""
     return _record_relu(x, mask)
+
+
+def relu_unsaved(x: torch.Tensor) -> torch.Tensor:
+    """Return relu(x), with its derivative for backward, and no tensor saved."""
+    y: torch.Tensor = _Relu.apply(x)
+    return y

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Turns the dropout of unmodified programs into ours, and back."""
+"""Turns the dropout of unmodified programs into ours, and back.
+
+Kernels are given to PyTorch's dispatcher once, and are never taken back: PyTorch crashes where
+another thread is calling one at that moment. They ask the switch at every call instead, and run
+PyTorch's own code while it is off.
+"""
 
 import contextlib
 import threading
@@ -9,7 +14,8 @@ from typing import Any
 
 import torch
 
-from fastdrop.torch._overrides import KERNELS
+from fastdrop.torch._overrides import kernels
+from fastdrop.torch._switch import switch
 
 __all__ = ["install", "installed", "uninstall"]
 
@@ -17,11 +23,40 @@ TAG = "fastdrop.torch"
 
 _lock = threading.Lock()
 _library: Any = None
-_tag_before: Any = None
+
+
+def _register_once() -> None:
+    global _library
+    with _lock:
+        if _library is not None:
+            return
+        library = torch.library.Library("aten", "IMPL")
+        with warnings.catch_warnings():
+            # PyTorch warns of every kernel that replaces one of its own: that is the purpose.
+            warnings.filterwarnings("ignore", "Warning only once for all operators", UserWarning)
+            warnings.filterwarnings("ignore", ".*[Oo]verriding a previously", UserWarning)
+            for operator, key, kernel in kernels():
+                library.impl(operator, kernel, key)
+        _library = library
+
+
+def _tag(on: bool) -> None:
+    """Put the tag on the compiler's cache key, or take it off.
+
+    Compiled programs are cached on disk: those of a process with our kernels and those of a stock
+    process must not be taken for each other. PyTorch keeps its settings for each thread. What the
+    program itself has written there meanwhile stays.
+    """
+    config = torch.compiler.config
+    present = config.cache_key_tag
+    if on and TAG not in present:
+        config.cache_key_tag = present + TAG
+    elif not on and TAG in present:
+        config.cache_key_tag = present.replace(TAG, "")
 
 
 def install() -> None:
-    """Make every CPU dropout of PyTorch ours, in this process, from now on.
+    """Make every CPU dropout of PyTorch ours, in this process, until `uninstall`.
 
     Nothing else in the program changes: ``F.dropout``, ``nn.Dropout``, ``nn.MultiheadAttention``,
     ``nn.LSTM``, ``nn.TransformerEncoderLayer`` and the other users of dropout reach the kernels
@@ -38,6 +73,9 @@ def install() -> None:
     Tensors of other devices are untouched, and so are programs inside ``torch.compile``, where
     the explicit `fastdrop.torch.dropout` is the way.
 
+    It is for all threads. The first call in a process registers the kernels; make it before
+    other threads use PyTorch.
+
     Examples
     --------
     >>> import torch, fastdrop.torch
@@ -46,45 +84,30 @@ def install() -> None:
     tensor([0., 0., 0., 0.])
     >>> fastdrop.torch.uninstall()
     """
-    global _library, _tag_before
-    with _lock:
-        if _library is not None:
-            return
-        library = torch.library.Library("aten", "IMPL")
-        with warnings.catch_warnings():
-            # PyTorch warns of every kernel that replaces one of its own: that is the purpose.
-            warnings.filterwarnings("ignore", "Warning only once for all operators", UserWarning)
-            warnings.filterwarnings("ignore", ".*[Oo]verriding a previously", UserWarning)
-            for operator, key, kernel in KERNELS:
-                library.impl(operator, kernel, key)
-        config = torch.compiler.config
-        # Compiled programs are cached on disk: those of a process with our kernels and those of a
-        # stock process must not be taken for each other.
-        _tag_before = config.cache_key_tag
-        config.cache_key_tag = f"{_tag_before}{TAG}"
-        _library = library
+    _register_once()
+    switch.turn(True)
+    _tag(True)
 
 
 def uninstall() -> None:
-    """Give PyTorch its own dropout back; nothing happens if it has it.
+    """Give PyTorch its own dropout back, as soon as no `installed` block is open in any thread.
+
+    Nothing happens if PyTorch has it.
 
     Examples
     --------
     >>> import fastdrop.torch
     >>> fastdrop.torch.uninstall()
     """
-    global _library
-    with _lock:
-        if _library is None:
-            return
-        _library._destroy()
-        _library = None
-        torch.compiler.config.cache_key_tag = _tag_before
+    _tag(switch.turn(False))
 
 
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
-    """Context manager: `install` on entry, and on exit what was before.
+    """Context manager: the dropout of PyTorch is ours while the block runs, in all threads.
+
+    Blocks may nest, and overlap in threads: it is ours while any of them is open. `install` and
+    `uninstall` inside a block decide what is true after the last one.
 
     Examples
     --------
@@ -94,10 +117,10 @@ def installed() -> Iterator[None]:
     >>> sorted(set(y.tolist()))
     [0.0, 2.0]
     """
-    was_installed = _library is not None
-    install()
+    _register_once()
+    switch.enter()
+    _tag(True)
     try:
         yield
     finally:
-        if not was_installed:
-            uninstall()
+        _tag(switch.leave())

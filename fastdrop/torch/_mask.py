@@ -8,8 +8,8 @@ import torch
 from fastdrop._checks import check_seed
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import Ints, dense_strides, feature_broadcast, logical_strides
-from fastdrop.torch._seed import draw_words
-from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_from_words
+from fastdrop.torch._seed import draw_mask
+from fastdrop.torch._tensor import TensorMask, mask_from_source
 
 __all__ = [
     "RNG",
@@ -33,7 +33,7 @@ def draw_element_mask(
     x: torch.Tensor, p: float, generator: torch.Generator | None = None
 ) -> TensorMask:
     """Return a mask of x's elements in x's memory order, from a generator of PyTorch."""
-    return mask_from_words(draw_words(generator), p, dense_strides(x))
+    return draw_mask(p, dense_strides(x), generator=generator)
 
 
 def feature_layout(x: torch.Tensor) -> tuple[Ints, tuple[Ints, Ints, int] | None]:
@@ -50,7 +50,7 @@ def draw_feature_mask(
     x: torch.Tensor, p: float, generator: torch.Generator | None = None
 ) -> TensorMask:
     """Return a mask of x's features, (sample, channel) pairs, from a generator of PyTorch."""
-    return mask_from_words(draw_words(generator), p, *feature_layout(x))
+    return draw_mask(p, *feature_layout(x), generator=generator)
 
 
 def check_rng(rng: Any, seed: Any) -> None:

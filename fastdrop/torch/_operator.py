@@ -1,67 +1,211 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The operators that stand for our kernels in traced programs.
+"""The operators that stand for our kernels in traced programs, and where dispatch modes look on.
 
 ``torch.compile``, ``torch.export`` and ``torch.jit.trace`` record ``fastdrop::drop`` as one step;
 when the program runs, the step calls the kernel. The mask is made from ``words``, a tensor of
 the program, so the operator is a pure function, and its derivative is itself.
+
+Programs pass anything to operators, so they check all that they read, and so do their fakes.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from torch.autograd import forward_ad
+from torch.fx.experimental.symbolic_shapes import guard_or_false
 
 from fastdrop._checks import check_seed
 from fastdrop._typing import SeedLike
 from fastdrop.source import Source, Xoshiro256PlusPlus
-from fastdrop.torch._apply import apply, logical_strides
+from fastdrop.torch._apply import DTYPES, Ints, apply, logical_strides
 from fastdrop.torch._mask import RNG, check_rng, feature_layout
+from fastdrop.torch._seed import draw_words
 from fastdrop.torch._tensor import mask_from_words
 
-__all__ = ["drop_traced", "is_traced", "words_of"]
+__all__ = [
+    "check_traced_rng",
+    "drop_traced",
+    "has_operator",
+    "is_recorded",
+    "is_traced",
+    "is_watched",
+    "memory_order",
+    "words_of",
+]
 
-LARGEST = 2**63 - 1
+_count_modes = torch._C._len_torch_dispatch_stack
+_get_mode = torch._C._get_dispatch_mode
+_RECORDERS = tuple(torch._C._TorchDispatchModeKey.__members__.values())
+
+
+# ---- when ----------------------------------------------------------------------------------------
 
 
 def is_traced(x: torch.Tensor) -> bool:
-    """Return whether x is part of a program that is being recorded rather than run."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or _has_no_memory(x)
+    """Return whether x is part of a program that is recorded, or watched by a mode."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or isinstance(x, torch._subclasses.FakeTensor)
+        or (_count_modes() > 0 and (is_recorded() or is_watched()))
+    )
 
 
-def _has_no_memory(x: torch.Tensor) -> bool:
-    return isinstance(x, torch._subclasses.FakeTensor) or torch._C._len_torch_dispatch_stack() > 0
+def is_recorded() -> bool:
+    """Return whether one of PyTorch's own modes is recording, faking or functionalizing."""
+    return any(_get_mode(key) is not None for key in _RECORDERS)
+
+
+def is_watched() -> bool:
+    """Return whether dispatch modes that record nothing look on, such as a counter of flops.
+
+    They see the operator, and the program has the masks that it has without them. Forward mode
+    does not pass through operators, so it is not watched.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and _count_modes() > 0
+        and bool(forward_ad._current_level < 0)
+        and not is_recorded()
+    )
+
+
+def has_operator(x: torch.Tensor) -> bool:
+    """Return whether the operator takes a traced tensor."""
+    return x.dtype in DTYPES and x.device.type == "cpu" and x.layout is torch.strided
+
+
+# ---- drop ----------------------------------------------------------------------------------------
+
+
+def memory_order(x: torch.Tensor) -> list[int] | None:
+    """Return the axes of x, outermost first, as `dense_strides` orders them; None: as they are.
+
+    That is found from lengths and strides alone, so that programs need no operation for it. These
+    may be symbols: what is not known of them leaves two axes in the order of their indices.
+    """
+    lengths, strides = x.shape, x.stride()
+    order = list(range(x.dim()))[::-1]  # innermost first
+    for last in range(1, len(order)):
+        place = last
+        for at in range(last - 1, -1, -1):
+            inner, axis = strides[order[at]], strides[order[place]]
+            if guard_or_false(inner == 0) or guard_or_false(axis == 0):
+                continue  # a repeated axis has no place
+            if guard_or_false(inner < axis):
+                break
+            if guard_or_false(inner > axis) or guard_or_false(
+                lengths[order[at]] > lengths[order[place]]
+            ):
+                order[at], order[place] = order[place], order[at]
+                place = at
+    order.reverse()
+    return None if order == list(range(x.dim())) else order
+
+
+def _strides_in_order(shape: Sequence[int], order: Sequence[int] | None) -> Ints:
+    if order is None:
+        return logical_strides(shape)
+    in_order = logical_strides([shape[axis] for axis in order])
+    return tuple(in_order[order.index(axis)] for axis in range(len(shape)))
+
+
+def _check(
+    x: torch.Tensor,
+    words: torch.Tensor,
+    p: float,
+    scale: float,
+    features: bool,
+    order: Sequence[int] | None,
+) -> None:
+    if not has_operator(x):
+        raise TypeError(
+            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; must be a strided "
+            "tensor of floats on the CPU"
+        )
+    if words.dtype != torch.int64 or words.device.type != "cpu":
+        raise TypeError(
+            f"words is a {words.dtype} tensor on {words.device}; must be of torch.int64 on the CPU"
+        )
+    if words.dim() != 1 or words.shape[0] != 4:
+        raise ValueError(f"words has shape {tuple(words.shape)}; must be (4,)")
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"p is {p}; must be in [0, 1]")
+    if not math.isfinite(scale):
+        raise ValueError(f"scale is {scale}; must be finite")
+    if features and x.dim() < 2:
+        raise ValueError(f"x has {x.dim()} axes; must have at least two, batch and channel")
+    if order is not None and sorted(order) != list(range(x.dim())):
+        raise ValueError(f"order is {list(order)}; must name each of the {x.dim()} axes once")
 
 
 @torch.library.custom_op("fastdrop::drop", mutates_args=())
 def _drop(
-    x: torch.Tensor, words: torch.Tensor, p: float, scale: float, features: bool
+    x: torch.Tensor,
+    words: torch.Tensor,
+    p: float,
+    scale: float,
+    features: bool,
+    order: Sequence[int] | None = None,
 ) -> torch.Tensor:
+    """Return x under the mask of the words.
+
+    The decisions follow the axes of x in an order, by default that of its indices; those of
+    features follow (sample, channel).
+    """
+    _check(x, words, p, scale, features, order)
     if features:
         strides, broadcast = feature_layout(x)
     else:
-        strides, broadcast = logical_strides(x.shape), None
-    words = words.contiguous()
-    mask = mask_from_words(words.data_ptr(), p, strides, broadcast)
+        strides, broadcast = _strides_in_order(x.shape, order), None
+    mask = mask_from_words(words.contiguous(), p, strides, broadcast)
     y = apply(mask.with_scale(scale), x)
     like = torch.empty_like(x)
     return y if y.stride() == like.stride() else like.copy_(y)
 
 
 @_drop.register_fake
-def _(x: torch.Tensor, words: torch.Tensor, p: float, scale: float, features: bool) -> torch.Tensor:
+def _(
+    x: torch.Tensor,
+    words: torch.Tensor,
+    p: float,
+    scale: float,
+    features: bool,
+    order: Sequence[int] | None = None,
+) -> torch.Tensor:
+    _check(x, words, p, scale, features, order)
     return torch.empty_like(x)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    _, words, *ctx.settings = inputs
-    ctx.save_for_backward(words)
+    # Not as saved tensors: an eager pass saves none, and checkpoints compare their numbers.
+    _, *ctx.settings = inputs
 
 
-def _backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
-    (words,) = ctx.saved_tensors
-    return torch.ops.fastdrop.drop(dy, words, *ctx.settings), None, None, None, None
+def _backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, *tuple[None, ...]]:
+    return torch.ops.fastdrop.drop(dy, *ctx.settings), *(None,) * len(ctx.settings)
 
 
 _drop.register_autograd(_backward, setup_context=_keep)
+
+
+def drop_traced(
+    x: torch.Tensor,
+    words: torch.Tensor,
+    p: float,
+    scale: float,
+    features: bool,
+    order: Sequence[int] | None = None,
+) -> torch.Tensor:
+    """Return x under the mask of the words, as a step of the traced program."""
+    return torch.ops.fastdrop.drop(x, words, p, scale, features, order)
+
+
+# ---- words ---------------------------------------------------------------------------------------
 
 
 @torch.library.custom_op("fastdrop::seed_words", mutates_args=())
@@ -74,26 +218,37 @@ def _seed_words(seed: int) -> torch.Tensor:
 
 @_seed_words.register_fake
 def _(seed: int) -> torch.Tensor:
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; allowed are integers that are not negative")
     return torch.empty(4, dtype=torch.int64, device="cpu")
 
 
-def words_of(rng: RNG, seed: SeedLike | None) -> torch.Tensor:
-    """Return words of a seed (an integer below 2**63) or a generator, as steps of the program."""
+def check_traced_rng(rng: RNG, seed: SeedLike | None) -> None:
+    """Check what a traced program draws from: a generator, or a seed that it can hold."""
     if isinstance(rng, Source):
         raise TypeError(
             "rng is a source of fastdrop in a traced program; allowed are a seed and "
             "generators of PyTorch"
         )
     check_rng(rng, seed)
+    if seed is None:
+        return
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer, torch.SymInt)):
+        check_seed(seed)
+        raise TypeError(
+            f"seed is {seed!r}, a {type(seed).__name__}, in a traced program; must be an integer"
+        )
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; allowed are integers that are not negative")
+    if seed >= 2**63:
+        raise ValueError(f"seed is {seed} in a traced program; must be below 2**63")
+
+
+def words_of(rng: RNG, seed: SeedLike | None) -> torch.Tensor:
+    """Return words of a seed or a generator, as steps of the program."""
+    check_traced_rng(rng, seed)
     if seed is not None:
         words: torch.Tensor = torch.ops.fastdrop.seed_words(seed)
         return words
-    drawn = torch.randint(LARGEST, (3,), generator=rng, device="cpu")
-    return torch.nn.functional.pad(drawn, (0, 1))
-
-
-def drop_traced(
-    x: torch.Tensor, words: torch.Tensor, p: float, scale: float, features: bool
-) -> torch.Tensor:
-    """Return x under the mask of the words, as a step of the traced program."""
-    return torch.ops.fastdrop.drop(x, words, p, scale, features)
+    assert not isinstance(rng, Source)
+    return draw_words(rng)

@@ -2,45 +2,63 @@
 """The kernels that `install` gives to PyTorch's dispatcher, one function for each operator.
 
 Each takes the calls that it is made for: CPU tensors with memory, in training. Every other call
-(CUDA, sparse, nested, fake and functional tensors, tracing, dispatch modes) goes on to PyTorch's
-own decomposition, so that nothing of ours enters a traced program.
+(CUDA, sparse, nested, fake and functional tensors, recording, and all while the switch is off)
+goes on to PyTorch's own code, so that nothing of ours enters a recorded program.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import torch
 
 from fastdrop.torch._alpha import alpha_factors
 from fastdrop.torch._apply import (
-    CODES,
+    CLASSES,
+    DTYPES,
     apply,
     apply_in_place,
+    as_tensor,
     dense_strides,
     feature_broadcast,
     is_plain,
+    is_readable,
 )
 from fastdrop.torch._attend import attend_blocks, blocks_of, draw_weights_mask, inputs_of
-from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
+from fastdrop.torch._autograd import check_in_place, check_writable, drop, drop_in_place
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
-from fastdrop.torch._seed import draw_words
-from fastdrop.torch._tensor import TensorMask, mask_from_words
+from fastdrop.torch._operator import is_watched
+from fastdrop.torch._seed import draw_mask
+from fastdrop.torch._switch import switch
+from fastdrop.torch._tensor import TensorMask
+from fastdrop.torch.functional import drop_as_operator
 
-__all__ = ["KERNELS"]
+__all__ = ["kernels"]
 
 Operator: TypeAlias = Any  # an overload of torch.ops.aten
-Kernel: TypeAlias = Callable[[torch.Tensor, float, bool], torch.Tensor]
+Kernel: TypeAlias = Callable[..., Any]
+
+# What bernoulli_ of PyTorch fills.
+FILLED = frozenset(
+    (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool),
+        *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    )
+)
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _key_is_included = torch._C._dispatch_tls_is_dispatch_key_included
 _PYTHON_DISPATCHER = torch._C.DispatchKey.PythonDispatcher
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+_CPU = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
 
 
-def _stock(operator: Operator) -> Callable[..., torch.Tensor]:
+# ---- PyTorch's own code --------------------------------------------------------------------------
+
+
+def _stock(operator: Operator) -> Kernel:
     """Return what PyTorch would do: its C++ composite, or in tracing its Python decomposition."""
 
-    def call(*arguments: Any, **options: Any) -> torch.Tensor:
+    def call(*arguments: Any, **options: Any) -> Any:
         if _key_is_included(_PYTHON_DISPATCHER):
             return operator.decompose(*arguments, **options)
         return operator._op_dk(_COMPOSITE, *arguments, **options)
@@ -48,8 +66,13 @@ def _stock(operator: Operator) -> Callable[..., torch.Tensor]:
     return call
 
 
-def _is_ours(x: torch.Tensor) -> bool:
-    return _dispatch_modes() == 0 and is_plain(x)
+def _stock_on_cpu(operator: Operator) -> Kernel:
+    """Return the kernel that an operator has before one of ours is registered."""
+    kernel = torch.library.get_kernel(operator, "CPU")
+    return lambda *arguments, **options: kernel.call_boxed(_CPU, *arguments, **options)
+
+
+# ---- dropout -------------------------------------------------------------------------------------
 
 
 def _any_layout(x: torch.Tensor) -> bool:
@@ -61,72 +84,97 @@ def _feature_layout(x: torch.Tensor) -> bool:
     return x.dim() >= 2 and feature_broadcast(tuple(x.shape), dense_strides(x)) is not None
 
 
-def _dropping(operator: Operator, run: Any, draw_mask: Any, takes: Any) -> Kernel:
+def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kernel:
     """Return the kernel of an operator (x, p, train) -> y."""
     stock = _stock(operator)
     in_place = operator._schema.is_mutable
+    draw = draw_feature_mask if features else draw_element_mask
+    takes = _feature_layout if features else _any_layout
 
     def kernel(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:
+        if not switch.on:
+            return stock(x, p, train)
         if 0.0 <= p <= 1.0 and (not train or p == 0.0):
             return x
-        if not (_is_ours(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)):
-            return stock(x, p, train)
+        given = x
+        if type(x) not in CLASSES:
+            x = as_tensor(x)
+        if not (is_readable(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)):
+            return stock(given, p, train)
         if in_place:
-            check_in_place(x)
-        return run(x, draw_mask(x, p))
+            check_in_place(given)
+        if not _dispatch_modes():
+            mask = draw(x, p)
+            y = _run_alpha(run, x, mask, p) if alpha else run(x, mask)
+        elif is_watched():
+            y = drop_as_operator(x, p, in_place, features, alpha)
+        else:
+            return stock(given, p, train)
+        return given if in_place else y
 
     return kernel
 
 
-def _alpha_dropping(operator: Operator, run: Any, draw_mask: Any, takes: Any) -> Kernel:
-    """Return the kernel of an operator of alpha dropout."""
-
-    def run_alpha(x: torch.Tensor, mask_and_p: tuple[TensorMask, float]) -> torch.Tensor:
-        mask, p = mask_and_p
-        factor, step, shift = alpha_factors(p)
-        steps = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
-        apply_in_place(mask.with_scale(1.0), steps.fill_(step))
-        return run(x, mask.with_scale(factor)).add_(steps.add_(shift))
-
-    return _dropping(operator, run_alpha, lambda x, p: (draw_mask(x, p), p), takes)
+def _run_alpha(run: Any, x: torch.Tensor, mask: TensorMask, p: float) -> torch.Tensor:
+    """Return what alpha dropout makes of an application of masks."""
+    factor, step, shift = alpha_factors(p)
+    steps = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
+    apply_in_place(mask.with_scale(1.0), steps.fill_(step))
+    y: torch.Tensor = run(x, mask.with_scale(factor))
+    return y.add_(steps.add_(shift))
 
 
-def _native_dropout(
-    x: torch.Tensor, p: float, train: bool | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (y, kept): the form of dropout that keeps its mask as a tensor."""
-    kept = torch.empty_like(x, dtype=torch.bool)
-    if train is False:
-        return x.clone(), kept.fill_(True)
-    _check_bernoulli_p(1.0 - p)
-    if x.dtype not in CODES:
-        raise RuntimeError(f"result type Float can't be cast to the desired output type {x.dtype}")
-    mask = mask_from_words(draw_words(), p, kept.stride())
-    mask.write_kept(kept.data_ptr(), kept.numel())
-    if is_plain(x):
+def _native_dropout(operator: Operator) -> Kernel:
+    """Return the kernel of the form of dropout that keeps its mask as a tensor."""
+    stock = _stock_on_cpu(operator)
+
+    def kernel(x: torch.Tensor, p: float, train: bool | None) -> tuple[torch.Tensor, torch.Tensor]:
+        if not switch.on:
+            y, kept = stock(x, p, train)
+            return y, kept
+        given = x
+        if type(x) not in CLASSES:
+            x = as_tensor(x)
+        if train is False or not (is_plain(x) and 0.0 <= p <= 1.0 and x.numel()):
+            y, kept = stock(given, p, train)
+            return y, kept
+        kept = torch.empty_like(x, dtype=torch.bool)
+        mask = draw_mask(p, kept.stride())
+        mask.write_kept(kept)
         return apply(mask, x), kept
-    return x * kept * (mask.scale if p < 1.0 else 0.0), kept
+
+    return kernel
 
 
-def _check_bernoulli_p(p: float) -> None:
-    if not 0.0 <= p <= 1.0:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+def _bernoulli_(operator: Operator) -> Kernel:
+    """Return the kernel that fills a tensor with ones, with probability p, and zeros."""
+    stock = _stock_on_cpu(operator)
+
+    def kernel(
+        x: torch.Tensor, p: float = 0.5, *, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        if not switch.on:
+            return stock(x, p, generator=generator)
+        given = x
+        if type(x) not in CLASSES:
+            x = as_tensor(x)
+        # Below everything else, a tensor of PyTorch's own class is an address and strides.
+        if not (type(x) in CLASSES and x.dtype in FILLED and 0.0 <= p <= 1.0 and x.numel()):
+            return stock(given, p, generator=generator)
+        check_writable(x, True)
+        mask = draw_mask(p, dense_strides(x), generator=generator, keeps=True)
+        if x.dtype in DTYPES:
+            apply_in_place(mask.with_scale(1.0), x.fill_(1.0))
+        else:
+            kept = torch.empty_strided(x.shape, mask.strides, dtype=torch.bool, device="cpu")
+            mask.write_kept(kept)
+            x.copy_(kept)
+        return given
+
+    return kernel
 
 
-def _bernoulli_(
-    x: torch.Tensor, p: float = 0.5, *, generator: torch.Generator | None = None
-) -> torch.Tensor:
-    """Fill x with ones, with probability p, and zeros."""
-    _check_bernoulli_p(p)
-    if x.is_complex():
-        raise RuntimeError(f'"bernoulli_" not implemented for {x.dtype}')
-    mask = mask_from_words(draw_words(generator), p, dense_strides(x), keeps=True)
-    if x.dtype in CODES:
-        return apply_in_place(mask.with_scale(1.0), x.fill_(1.0))
-    kept = torch.empty_strided(x.shape, mask.strides, dtype=torch.bool, device="cpu")
-    mask.write_kept(kept.data_ptr(), kept.numel())
-    return x.copy_(kept)
-
+# ---- attention -----------------------------------------------------------------------------------
 
 _stock_attention = _stock(torch.ops.aten.scaled_dot_product_attention.default)
 
@@ -158,23 +206,27 @@ def _attention(
     return _stock_attention(*arguments, scale=scale, enable_gqa=enable_gqa)
 
 
-def _kernels() -> list[tuple[Operator, str, Callable[..., Any]]]:
-    """Return (operator, dispatch key, function) for each kernel."""
+def _attending(*arguments: Any, **options: Any) -> Any:
+    return (_attention if switch.on else _stock_attention)(*arguments, **options)
+
+
+def kernels() -> Iterator[tuple[Operator, str, Kernel]]:
+    """Yield (operator, dispatch key, kernel): all that are to be registered."""
     aten = torch.ops.aten
-    elements, features = (draw_element_mask, _any_layout), (draw_feature_mask, _feature_layout)
-    families = [
-        (_dropping, *elements, aten.dropout, aten.dropout_),
-        (_dropping, *features, aten.feature_dropout, aten.feature_dropout_),
-        (_alpha_dropping, *elements, aten.alpha_dropout, aten.alpha_dropout_),
-        (_alpha_dropping, *features, aten.feature_alpha_dropout, aten.feature_alpha_dropout_),
-    ]
-    kernels: list[tuple[Operator, str, Callable[..., Any]]] = [
-        (aten.native_dropout.default, "CPU", _native_dropout),
-        (aten.bernoulli_.float, "CPU", _bernoulli_),
-        (aten.scaled_dot_product_attention.default, "AutogradCPU", _attention),
-        (aten.scaled_dot_product_attention.default, "CPU", _attention),
-    ]
-    for make, draw_mask, takes, new, in_place in families:
+    for operator, make in (
+        (aten.native_dropout.default, _native_dropout),
+        (aten.bernoulli_.float, _bernoulli_),
+    ):
+        yield operator, "CPU", make(operator)
+    attention = aten.scaled_dot_product_attention.default
+    yield attention, "AutogradCPU", _attending
+    yield attention, "CPU", _attending
+    for new, in_place, features, alpha in (
+        (aten.dropout, aten.dropout_, False, False),
+        (aten.feature_dropout, aten.feature_dropout_, True, False),
+        (aten.alpha_dropout, aten.alpha_dropout_, False, True),
+        (aten.feature_alpha_dropout, aten.feature_alpha_dropout_, True, True),
+    ):
         # Inference mode skips the first key of each; below it nothing is recorded.
         for operator, key, run in (
             (new.default, "AutogradCPU", drop),
@@ -182,8 +234,4 @@ def _kernels() -> list[tuple[Operator, str, Callable[..., Any]]]:
             (in_place.default, "AutogradCPU", drop_in_place),
             (in_place.default, "CPU", lambda x, mask: apply_in_place(mask, x)),
         ):
-            kernels.append((operator, key, make(operator, run, draw_mask, takes)))
-    return kernels
-
-
-KERNELS = _kernels()
+            yield operator, key, _dropping(operator, run, features, alpha)

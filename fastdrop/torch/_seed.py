@@ -1,41 +1,74 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where masks come from: the words of one call, drawn from a generator of PyTorch, or a seed."""
+"""Where masks come from: the words of one call, drawn from a generator of PyTorch.
 
-import threading
+A program that runs takes them from memory, a program that is recorded has them as a tensor. Both
+are the same operation of PyTorch on its generator, so both have the same masks.
+"""
+
+from typing import Any
 
 import torch
 
-__all__ = ["draw_words"]
+from fastdrop.torch._tensor import TensorMask, mask_from_words
+
+__all__ = ["draw_mask", "draw_words"]
 
 DRAWN = 3  # key and counter; the position is 0
 
+_random = torch.ops.aten.random.default
 
-class _Words(threading.local):
-    """The four words of a call, one tensor for each thread, written again by each draw."""
-
-    def __init__(self) -> None:
-        with torch.inference_mode(False):
-            self.words = torch.zeros(4, dtype=torch.int64, device="cpu")
-            self.drawn = self.words[:DRAWN]
+# Words that no call is using, each with its part that is drawn. A call takes one out and puts it
+# back after the mask was made. So a hook, a signal handler or a thread in between gets another.
+_free: list[tuple[torch.Tensor, torch.Tensor]] = []
 
 
-_words = _Words()
+def _new_words() -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.inference_mode(False):
+        words = torch.zeros(4, dtype=torch.int64, device="cpu")
+        return words, words[:DRAWN]
 
 
-def draw_words(generator: torch.Generator | None = None) -> int:
-    """Draw the words of one mask from a CPU generator and return their address.
+def draw_mask(
+    p: float,
+    strides: tuple[int, ...],
+    broadcast: Any = None,
+    *,
+    generator: torch.Generator | None = None,
+    keeps: bool = False,
+) -> TensorMask:
+    """Return a mask whose words are drawn from a CPU generator.
 
     Parameters
     ----------
+    p, strides, broadcast, keeps
+        As of `fastdrop.torch._tensor.mask_from_words`.
     generator : torch.Generator, optional
         None is PyTorch's default generator of the CPU: so ``torch.manual_seed``, ``fork_rng``,
         ``get_rng_state`` and ``torch.utils.checkpoint`` rule the masks.
 
     Returns
     -------
-    address : int
-        Of key, counter (low, high) and position, good until the thread's next draw.
+    mask : TensorMask
     """
-    _words.drawn.random_(generator=generator)
-    address: int = _words.words.data_ptr()
-    return address
+    try:
+        taken = _free.pop()
+    except IndexError:
+        taken = _new_words()
+    words, drawn = taken
+    if generator is None:
+        drawn.random_()
+    else:
+        drawn.random_(generator=generator)
+    mask = mask_from_words(words, p, strides, broadcast, keeps)
+    _free.append(taken)
+    return mask
+
+
+def draw_words(generator: torch.Generator | None = None) -> torch.Tensor:
+    """Return the words that `draw_mask` draws: key, counter (low, high) and position.
+
+    The operations are such as every compiler of PyTorch leaves to its generator; of those with a
+    range, such as ``randint``, inductor makes its own.
+    """
+    drawn = _random(torch.empty(DRAWN, dtype=torch.int64, device="cpu"), generator=generator)
+    return torch.nn.functional.pad(drawn, (0, 4 - DRAWN))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from numpy cimport ndarray
 
-from fastdrop.kernels._kernels cimport fd_application, fd_seeded
+from fastdrop.kernels._kernels cimport fd_any_mask, fd_application, fd_seeded
 
 # An OpenMP runtime: NULL where there is none.
 ctypedef void (*region)(void *context) noexcept nogil
@@ -20,7 +20,7 @@ cdef class TensorMask:
     cdef readonly tuple strides
     cdef readonly tuple broadcast
     cdef readonly double scale
-    cdef int run(self, fd_application *application, size_t x, size_t other, size_t y, size_t n,
-                 int code, size_t threads) except -1
+    cdef int run(self, fd_application *application, x, other, y, size_t threads) except -1
+    cdef int lay(self, fd_any_mask *mask, size_t n) except -1
     cdef ndarray draw_bits(self)
     cdef int draw(self, void *out, size_t n, bint bytes_) except -1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from typing import Any, Final, Never, TypeAlias
 
+import torch
 from typing_extensions import disjoint_base
 
 from fastdrop.source import Source
@@ -26,27 +27,23 @@ class TensorMask:
     def with_scale(self, scale: float) -> TensorMask: ...
     def from_decision(self, first: int) -> TensorMask: ...
     def repeated(self, count: int, size: int) -> TensorMask: ...
-    def apply(self, x: int, y: int, n: int, code: int, threads: int) -> None: ...
+    def apply(self, x: torch.Tensor, y: torch.Tensor, threads: int) -> None: ...
     def add(
         self,
-        x: int,
-        residual: int,
-        bias: int,
-        bias_length: int,
-        y: int,
-        n: int,
-        code: int,
+        x: torch.Tensor,
+        residual: torch.Tensor,
+        bias: torch.Tensor | None,
+        y: torch.Tensor,
         threads: int,
     ) -> None: ...
-    def relu(self, x: int, y: int, n: int, code: int, threads: int) -> TensorMask: ...
-    def write_kept(self, out: int, n: int) -> None: ...
+    def relu(self, x: torch.Tensor, y: torch.Tensor, threads: int) -> TensorMask: ...
+    def write_kept(self, out: torch.Tensor) -> None: ...
 
 def mask_from_words(
-    address: int,
+    words: torch.Tensor,
     p: float,
     strides: tuple[int, ...],
     broadcast: _Broadcast | None = None,
-    *,
     keeps: bool = False,
 ) -> TensorMask: ...
 def mask_from_source(

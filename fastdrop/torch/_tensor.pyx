@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: what tensors need of the engine, on raw addresses, so that no header of PyTorch is
-# needed. A TensorMask is all that the backward pass keeps: where in a stream the mask was drawn,
-# the factor, and the memory layout whose order the decisions follow. It has no bits.
+# Design: what tensors need of the engine. A TensorMask is all that the backward pass keeps: where
+# in a stream the mask was drawn, the factor, and the memory layout whose order the decisions
+# follow. It has no bits.
+#
+# Tensors are described by PyTorch's table of DLPack functions, so that no header of PyTorch is
+# needed, and no attribute of a subclass is believed.
 #
 # Threads are those of PyTorch's own OpenMP runtime, called through its address (see
 # `use_openmp`): a pool of ours would fight its workers, which go on spinning for a while after
 # each operation, for the same cores. Without that runtime a call uses one thread.
-from libc.stdint cimport uint8_t, uint64_t
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
+import torch
 
 cimport numpy as cnp
 from numpy cimport ndarray
@@ -18,6 +24,10 @@ from fastdrop.apply._apply cimport application_of
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
+    FD_BFLOAT16,
+    FD_FLOAT16,
+    FD_FLOAT32,
+    FD_FLOAT64,
     FD_PADDING,
     FD_RELU,
     FD_SCALE,
@@ -43,11 +53,105 @@ cnp.import_array()
 
 TILE = FD_TILE
 
+# As many axes as a broadcast of the kernels has.
+cdef enum:
+    MOST_AXES = 64
+
 # Bytes of a number, by fd_dtype.
 cdef size_t[4] NUMBER_SIZE = [2, 2, 4, 8]
 
 # PyTorch's own grain: fewer elements than this for each thread are not worth its waking.
 cdef size_t ELEMENTS_A_THREAD = 1 << 15
+
+
+# ---- tensors ---------------------------------------------------------------------------------
+
+# DLTensor and DLPackExchangeAPI of DLPack 1.
+cdef struct dl_tensor:
+    const char *data
+    int32_t device_type, device_id, ndim
+    uint8_t type_code, bits
+    uint16_t lanes
+    int64_t *shape
+    int64_t *strides
+    uint64_t byte_offset
+
+ctypedef int (*describe_function)(void *tensor, dl_tensor *out) except -1
+
+cdef struct dl_exchange:
+    uint32_t major, minor
+    void *older
+    void *allocator
+    void *managed_from_tensor
+    void *tensor_from_managed
+    describe_function describe
+    void *current_stream
+
+cdef dl_exchange *exchange = <dl_exchange *>PyCapsule_GetPointer(
+    torch.Tensor.__dlpack_c_exchange_api__, "dlpack_exchange_api"
+)
+if exchange.major != 1:
+    raise ImportError(f"PyTorch {torch.__version__} has DLPack {exchange.major}; must be 1")
+
+cdef object TENSOR = torch.Tensor
+cdef enum:
+    DL_CPU = 1
+
+# Type codes of DLPack.
+cdef enum:
+    DL_INT = 0
+    DL_FLOAT = 2
+    DL_BFLOAT = 4
+    DL_COMPLEX = 5
+    DL_BOOL = 6
+
+# The components of a complex number are two numbers.
+cdef enum:
+    OF_COMPLEX = 4
+
+
+cdef struct numbers:
+    const char *data
+    size_t n
+    uint8_t type_code, bits
+    size_t row  # length of the last axis
+
+
+cdef int numbers_of(object x, numbers *out) except -1:
+    """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""
+    cdef dl_tensor t
+    cdef size_t n = 1, span = 1
+    if not PyObject_TypeCheck(x, <PyTypeObject *>TENSOR):
+        raise TypeError(f"{type(x).__name__} is no tensor of PyTorch")
+    exchange.describe(<void *>x, &t)
+    for axis in range(t.ndim):
+        n *= <size_t>t.shape[axis]
+        span += <size_t>((t.shape[axis] - 1) * t.strides[axis])
+    if n and (t.device_type != DL_CPU or t.lanes != 1 or span != n or t.data == NULL):
+        raise RuntimeError(
+            f"a tensor of shape {tuple(t.shape[axis] for axis in range(t.ndim))} is not dense in "
+            "memory of the CPU, or its storage was freed"
+        )
+    out.data, out.n, out.type_code, out.bits = t.data + t.byte_offset, n, t.type_code, t.bits
+    out.row = <size_t>t.shape[t.ndim - 1] if t.ndim else 1
+    return 0
+
+
+cdef int code_of(numbers *x) except -1:
+    """Return the number of a dtype in the kernels: its fd_dtype, and OF_COMPLEX."""
+    if x.type_code == DL_FLOAT and x.bits == 16:
+        return <int>FD_FLOAT16
+    if x.type_code == DL_BFLOAT and x.bits == 16:
+        return <int>FD_BFLOAT16
+    if x.type_code == DL_FLOAT and x.bits == 32:
+        return <int>FD_FLOAT32
+    if x.type_code == DL_FLOAT and x.bits == 64:
+        return <int>FD_FLOAT64
+    if x.type_code == DL_COMPLEX and x.bits == 64:
+        return <int>FD_FLOAT32 | OF_COMPLEX
+    if x.type_code == DL_COMPLEX and x.bits == 128:
+        return <int>FD_FLOAT64 | OF_COMPLEX
+    raise TypeError(f"there is no kernel for numbers of DLPack type {x.type_code}, {x.bits} bits")
 
 
 # ---- threads ---------------------------------------------------------------------------------
@@ -101,6 +205,11 @@ cdef void apply_share(void *context) noexcept nogil:
 
 # ---- the mask --------------------------------------------------------------------------------
 
+cdef size_t bytes_of(size_t decisions) noexcept:
+    """Return the bytes of packed decisions, padded for whole words."""
+    return decisions // 8 + 1 + FD_PADDING
+
+
 cdef class TensorMask:
     """What elements of a tensor are kept: a place in a stream, without bits, or (of relu) bits.
 
@@ -148,36 +257,38 @@ cdef class TensorMask:
         mask.broadcast = ((count, *lengths), (0, *steps), decisions)
         return mask
 
-    def apply(self, size_t x, size_t y, size_t n, int code, size_t threads):
+    def apply(self, x, y, size_t threads):
         """Write ``kept ? x * scale : 0`` to ``y``.
 
         Parameters
         ----------
-        x, y : int
-            Addresses of dense tensors with `strides`; may be equal.
-        n : int
-            Number of elements.
-        code : int
-            The dtype: see `fastdrop.torch._apply`.
+        x, y : torch.Tensor
+            Dense tensors with `strides` and one dtype; may be the same.
         threads : int
             The most threads to use.
         """
         cdef fd_application application = application_of(FD_SCALE, self.scale)
-        self.run(&application, x, 0, y, n, code, threads)
+        self.run(&application, x, None, y, threads)
 
-    def add(self, size_t x, size_t residual, size_t bias, size_t bias_length, size_t y, size_t n,
-            int code, size_t threads):
+    def add(self, x, residual, bias, y, size_t threads):
         """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
 
-        ``bias`` is 0 or the address of ``bias_length`` numbers and a `TILE` of their repetition,
-        which follow the memory order.
+        ``bias`` is None, or has numbers that follow the memory order in each row, and enough rows
+        for a `TILE` from any of the numbers.
         """
-        cdef fd_application application = application_of(FD_ADD_BIAS if bias else FD_ADD,
-                                                         self.scale)
-        application.bias, application.bias_period = <const char *>bias, bias_length
-        self.run(&application, x, residual, y, n, code, threads)
+        cdef fd_application application = application_of(
+            FD_ADD if bias is None else FD_ADD_BIAS, self.scale
+        )
+        cdef numbers rows, of_x
+        if bias is not None:
+            numbers_of(bias, &rows)
+            numbers_of(x, &of_x)
+            if rows.n < rows.row + FD_TILE or code_of(&rows) != code_of(&of_x):
+                raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
+            application.bias, application.bias_period = rows.data, rows.row
+        self.run(&application, x, residual, y, threads)
 
-    def relu(self, size_t x, size_t y, size_t n, int code, size_t threads):
+    def relu(self, x, y, size_t threads):
         """Write ``kept and not x <= 0 ? x * scale : 0`` to ``y``; otherwise as `apply`.
 
         Returns
@@ -187,39 +298,51 @@ cdef class TensorMask:
         """
         cdef fd_application application = application_of(FD_RELU, self.scale)
         cdef TensorMask mask = self.with_scale(self.scale)
-        mask.bits = np.zeros(n // 8 + 1 + FD_PADDING, np.uint8)
+        cdef numbers of_x
+        numbers_of(x, &of_x)
+        mask.bits = np.zeros(bytes_of(of_x.n), np.uint8)
         application.changed = <uint8_t *>cnp.PyArray_DATA(mask.bits)
-        self.run(&application, x, 0, y, n, code, threads)
+        self.run(&application, x, None, y, threads)
         return mask
 
-    cdef int run(self, fd_application *application, size_t x, size_t other, size_t y, size_t n,
-                 int code, size_t threads) except -1:
+    cdef int run(self, fd_application *application, x, other, y, size_t threads) except -1:
         cdef fd_any_mask mask
         cdef ndarray bits = self.bits
         cdef apply_call call
         cdef fd_cursor cursor
+        cdef numbers of_x, of_y, of_other
+        cdef int code
+        cdef size_t n
+        numbers_of(x, &of_x)
+        numbers_of(y, &of_y)
+        of_other = of_x
+        if other is not None:
+            numbers_of(other, &of_other)
+        n, code = of_x.n, code_of(&of_x)
+        if (
+            of_y.n != n or code_of(&of_y) != code
+            or of_other.n != n or code_of(&of_other) != code
+            or (bits is not None and cnp.PyArray_DIM(bits, 0) != <cnp.npy_intp>bytes_of(n))
+        ):
+            raise RuntimeError(f"a tensor of {n} elements is not of the mask's size and dtype")
         if n == 0:
             return 0
         mask.seeded = self.seeded
         mask.packed = NULL
         mask.broadcast.ndim = 0
         if self.broadcast is not None:
-            for length, step in zip(self.broadcast[0], self.broadcast[1], strict=True):
-                mask.broadcast.shape[mask.broadcast.ndim] = length
-                mask.broadcast.stride[mask.broadcast.ndim] = step
-                mask.broadcast.ndim += 1
+            self.lay(&mask, n)
             if bits is None:
                 bits = self.draw_bits()
         if bits is not None:
             mask.packed = <const uint8_t *>cnp.PyArray_DATA(bits)
         application.kernels = active_kernels()
         application.mask = &mask
-        application.dtype = <fd_dtype>(code & 3)
-        application.components = 2 if code & 4 else 1
-        call.size = NUMBER_SIZE[code & 3] * <size_t>application.components
-        call.arrays.x, call.arrays.other, call.arrays.y = (
-            <const char *>x, <const char *>other, <char *>y
-        )
+        application.dtype = <fd_dtype>(code & ~OF_COMPLEX)
+        application.components = 2 if code & OF_COMPLEX else 1
+        call.size = NUMBER_SIZE[code & ~OF_COMPLEX] * <size_t>application.components
+        call.arrays.x, call.arrays.y = of_x.data, <char *>of_y.data
+        call.arrays.other = NULL if other is None else of_other.data
         application.past_caches = are_past_caches(&call.arrays, n * call.size)
         call.parts = min(threads, n // ELEMENTS_A_THREAD)
         with nogil:
@@ -232,16 +355,34 @@ cdef class TensorMask:
                 openmp_parallel(apply_share, &call, <unsigned>call.parts, 0)
         return 0
 
+    cdef int lay(self, fd_any_mask *mask, size_t n) except -1:
+        """Tell the kernels how the elements of a tensor of ``n`` share the decisions."""
+        cdef size_t elements = 1
+        for length, step in zip(self.broadcast[0], self.broadcast[1], strict=True):
+            if mask.broadcast.ndim == MOST_AXES:
+                raise RuntimeError(f"a mask is repeated in more than {MOST_AXES} ways")
+            mask.broadcast.shape[mask.broadcast.ndim] = length
+            mask.broadcast.stride[mask.broadcast.ndim] = step
+            mask.broadcast.ndim += 1
+            elements *= <size_t>length
+        if elements != n:
+            raise RuntimeError(f"a tensor has {n} elements; must be {elements}, as of the mask")
+        return 0
+
     cdef ndarray draw_bits(self):
-        """Return the packed decisions, padded for whole words."""
+        """Return the packed decisions."""
         cdef size_t decisions = self.broadcast[2]
-        cdef ndarray bits = np.empty(decisions // 8 + 1 + FD_PADDING, np.uint8)
+        cdef ndarray bits = np.empty(bytes_of(decisions), np.uint8)
         self.draw(cnp.PyArray_DATA(bits), decisions, False)
         return bits
 
-    def write_kept(self, size_t out, size_t n):
-        """Write the ``n`` decisions as bytes, 1 where kept, to the address ``out``."""
-        self.draw(<void *>out, n, True)
+    def write_kept(self, out):
+        """Write the decisions to ``out``, a dense tensor of bools: True where kept."""
+        cdef numbers kept
+        numbers_of(out, &kept)
+        if kept.type_code != DL_BOOL:
+            raise TypeError(f"out has dtype {out.dtype}; must be torch.bool")
+        self.draw(<void *>kept.data, kept.n, True)
 
     cdef int draw(self, void *out, size_t n, bint bytes_) except -1:
         # On this thread: the pool of the package would fight PyTorch's for the cores.
@@ -255,6 +396,8 @@ cdef class TensorMask:
 cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple broadcast):
     cdef TensorMask mask = TensorMask.__new__(TensorMask)
     cdef double keep_prob = probability if keeps else 1.0 - probability
+    if not 0.0 <= probability <= 1.0:
+        raise ValueError(f"p is {probability}; must be in [0, 1]")
     memset(&mask.seeded, 0, sizeof(mask.seeded))
     mask.seeded.threshold = (
         fd_keep_threshold(probability) if keeps else fd_drop_threshold(probability)
@@ -265,14 +408,13 @@ cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple b
     return mask
 
 
-def mask_from_words(size_t address, double p, tuple strides, tuple broadcast=None, *,
-                    bint keeps=False):
+def mask_from_words(words, double p, tuple strides, tuple broadcast=None, bint keeps=False):
     """Return the mask of four 64-bit words: key, counter (low, high) and position.
 
     Parameters
     ----------
-    address : int
-        Where the words are.
+    words : torch.Tensor
+        Four int64 numbers in a row; read before the call returns.
     p : float
         Probability of dropping, in [0, 1]; of keeping, if ``keeps``.
     strides, broadcast
@@ -284,14 +426,18 @@ def mask_from_words(size_t address, double p, tuple strides, tuple broadcast=Non
     -------
     mask : TensorMask
     """
-    cdef const uint64_t *words = <const uint64_t *>address
+    cdef numbers given
+    numbers_of(words, &given)
+    if given.type_code != DL_INT or given.bits != 64 or given.n != 4 or given.row != 4:
+        raise ValueError(f"words has {given.n} numbers; must be 4 of int64 in a row")
+    cdef const uint64_t *word = <const uint64_t *>given.data
     cdef TensorMask mask = laid_mask(p, keeps, strides, broadcast)
     mask.seeded.source = FD_XOSHIRO256PLUSPLUS
-    mask.seeded.identity.key[0] = words[0] & 0xFFFFFFFF
-    mask.seeded.identity.key[1] = words[0] >> 32
-    mask.seeded.identity.counter[0] = words[1]
-    mask.seeded.identity.counter[1] = words[2]
-    mask.seeded.position = words[3]
+    mask.seeded.identity.key[0] = word[0] & 0xFFFFFFFF
+    mask.seeded.identity.key[1] = word[0] >> 32
+    mask.seeded.identity.counter[0] = word[1]
+    mask.seeded.identity.counter[1] = word[2]
+    mask.seeded.position = word[3]
     mask.seeded.ties = fd_tagged(&mask.seeded.identity, b"fd:tiexo")
     return mask
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import SeedLike
 from fastdrop.torch._alpha import alpha_factors
-from fastdrop.torch._apply import CODES, check_tensor, dense_strides, is_plain
+from fastdrop.torch._apply import CLASSES, as_tensor, check_tensor, dense_strides, is_readable
 from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
 from fastdrop.torch._mask import (
     RNG,
@@ -24,10 +25,18 @@ from fastdrop.torch._mask import (
     drops,
     source_mask,
 )
-from fastdrop.torch._operator import drop_traced, is_traced, words_of
+from fastdrop.torch._operator import (
+    check_traced_rng,
+    drop_traced,
+    has_operator,
+    is_traced,
+    memory_order,
+    words_of,
+)
 
 __all__ = [
     "alpha_dropout",
+    "drop_as_operator",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -109,7 +118,7 @@ def dropout(
     tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
     """
-    return _drop_any(x, p, training, inplace, rng, seed)
+    return _drop_any(dropout, x, p, training, inplace, rng, seed)
 
 
 def dropout1d(
@@ -159,13 +168,7 @@ def dropout1d(
              [2., 2.],
              [0., 0.]]])
     """
-    check_tensor("x", x)
-    if x.dim() not in (2, 3):
-        raise RuntimeError(
-            f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed are "
-            "(N, C, L) and (C, L)"
-        )
-    return _drop_channels(x, x.dim() == 2, p, training, inplace, rng, seed)
+    return _drop_any(dropout1d, x, p, training, inplace, rng, seed, features=True)
 
 
 def dropout2d(
@@ -210,16 +213,7 @@ def dropout2d(
     >>> sorted(set(y.sum((2, 3)).flatten().tolist()))
     [0.0, 50.0]
     """
-    check_tensor("x", x)
-    if x.dim() not in (3, 4):
-        _warn_of_axes("dropout2d", x, "(N, C, H, W)")
-    if x.dim() == 3:
-        warnings.warn(
-            "dropout2d: Received a 3-D input, (N, C, L), assuming that channel-wise 1D dropout "
-            "behavior is desired; dropout1d says so",
-            stacklevel=2,
-        )
-    return _drop_channels(x, False, p, training, inplace, rng, seed)
+    return _drop_any(dropout2d, x, p, training, inplace, rng, seed, features=True)
 
 
 def dropout3d(
@@ -263,10 +257,7 @@ def dropout3d(
     >>> sorted(set(y.sum((2, 3, 4)).flatten().tolist()))
     [0.0, 100.0]
     """
-    check_tensor("x", x)
-    if x.dim() not in (4, 5):
-        _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
-    return _drop_channels(x, x.dim() == 4, p, training, inplace, rng, seed)
+    return _drop_any(dropout3d, x, p, training, inplace, rng, seed, features=True)
 
 
 def alpha_dropout(
@@ -317,7 +308,7 @@ def alpha_dropout(
     >>> bool(y.std() > 0.98) and bool(y.std() < 1.02)
     True
     """
-    return _drop_any(x, p, training, inplace, rng, seed, alpha=True)
+    return _drop_any(alpha_dropout, x, p, training, inplace, rng, seed, alpha=True)
 
 
 def feature_alpha_dropout(
@@ -361,32 +352,50 @@ def feature_alpha_dropout(
     >>> len(y.unique())
     2
     """
-    return _drop_any(x, p, training, inplace, rng, seed, features=True, alpha=True)
+    function = feature_alpha_dropout
+    return _drop_any(function, x, p, training, inplace, rng, seed, features=True, alpha=True)
+
+
+# ---- axes ----------------------------------------------------------------------------------------
+
+
+def _lacks_batch(function: Callable[..., torch.Tensor], x: torch.Tensor) -> bool:
+    """Return whether x is one sample for a function of channels; warn of other numbers of axes."""
+    if function is dropout1d:
+        if x.dim() not in (2, 3):
+            raise RuntimeError(
+                f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed "
+                "are (N, C, L) and (C, L)"
+            )
+        return bool(x.dim() == 2)
+    if function is dropout2d:
+        if x.dim() not in (3, 4):
+            _warn_of_axes("dropout2d", x, "(N, C, H, W)")
+        if x.dim() == 3:
+            warnings.warn(
+                "dropout2d: Received a 3-D input, (N, C, L), assuming that channel-wise 1D "
+                "dropout behavior is desired; dropout1d says so",
+                stacklevel=4,
+            )
+        return False
+    if function is dropout3d:
+        if x.dim() not in (4, 5):
+            _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
+        return bool(x.dim() == 4)
+    return False
 
 
 def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
     warnings.warn(
-        f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=3
+        f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=5
     )
 
 
-def _drop_channels(
-    x: torch.Tensor,
-    unbatched: bool,
-    p: float,
-    training: bool,
-    inplace: bool,
-    rng: RNG,
-    seed: Seed,
-) -> torch.Tensor:
-    """Drop channels of x, which lacks the batch axis if ``unbatched``."""
-    if not unbatched:
-        return _drop_any(x, p, training, inplace, rng, seed, features=True)
-    y = _drop_any(x.unsqueeze(0), p, training, inplace, rng, seed, features=True)
-    return x if inplace else y.squeeze(0)
+# ---- all of them ---------------------------------------------------------------------------------
 
 
 def _drop_any(
+    function: Callable[..., torch.Tensor],
     x: torch.Tensor,
     p: float,
     training: bool,
@@ -397,25 +406,51 @@ def _drop_any(
     features: bool = False,
     alpha: bool = False,
 ) -> torch.Tensor:
-    """Drop elements or features of x, to zero or to SELU's limit."""
+    """Drop elements or features of x, to zero or to SELU's limit: the work of a function."""
+    if has_torch_function_unary(x):  # a subclass or a mode, as in PyTorch's functions
+        arguments = x, p, training, inplace
+        y: torch.Tensor = handle_torch_function(function, (x,), *arguments, rng=rng, seed=seed)
+        return y
     check_tensor("x", x)
+    unbatched = features and _lacks_batch(function, x)
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not drops(p, training, rng):
-        if (rng is not None or seed is not None) and not is_traced(x):
-            addressable_source(rng, seed)  # drawn from or not, it is checked
+        if rng is not None or seed is not None:  # drawn from or not, it is checked
+            (check_traced_rng if is_traced(x) else addressable_source)(rng, seed)
         return x
-    if inplace and not is_traced(x) and not _transforming():
+    if inplace and not torch.compiler.is_compiling() and not _transforming():
         check_in_place(x)
-    dropping = _dropping(x, p, rng, seed, features)
+    y = x if type(x) in CLASSES else as_tensor(x)
+    if unbatched:
+        y = y.unsqueeze(0)
+    dropping = _dropping(y, p, rng, seed, features)
     if dropping is None:
-        return _stock(features, alpha, inplace)(x, p, True)
+        y = _stock(features, alpha, inplace)(y, p, True)
+    else:
+        y = _drop_by(dropping, y, p, inplace, alpha)
+    if inplace:
+        return x
+    return y.squeeze(0) if unbatched else y
+
+
+def _drop_by(
+    dropping: Dropping, x: torch.Tensor, p: float, inplace: bool, alpha: bool
+) -> torch.Tensor:
+    """Drop elements of x by a mask that was drawn."""
     if not alpha:
         return dropping(x, 1.0 / (1.0 - p) if p < 1.0 else 1.0, inplace)
     factor, step, shift = alpha_factors(p)
     steps = dropping(torch.full_like(x, step, requires_grad=False), 1.0, True).add_(shift)
     y = dropping(x, factor, inplace)
     return y.add_(steps) if inplace else y + steps
+
+
+def drop_as_operator(
+    x: torch.Tensor, p: float, inplace: bool, features: bool, alpha: bool
+) -> torch.Tensor:
+    """Drop elements or features of x by the operator that dispatch modes see."""
+    return _drop_by(_dropping_traced(x, p, None, None, features), x, p, inplace, alpha)
 
 
 def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Tensor]:
@@ -429,22 +464,21 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
     """Return a function (x, factor, inplace) -> y that has drawn its mask; None: PyTorch's."""
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
-    if is_traced(x) and x.dtype in CODES:
-        return _dropping_traced(p, rng, seed, features)
+    if is_traced(x) and has_operator(x):
+        return _dropping_traced(x, p, rng, seed, features)
     source = addressable_source(rng, seed)
     transforming = _transforming()
-    if source is not None and (transforming or is_plain(x)):
+    if source is not None and (transforming or is_readable(x)):
         mask = source_mask(x, p, source, features)
-    elif is_plain(x) and not transforming:
+    elif is_readable(x) and not transforming:
         mask = (draw_feature_mask if features else draw_element_mask)(x, p, rng)
     elif rng is None and seed is None:
         return None
     else:
-        lazy = "lazily conjugated or negated " if x.is_conj() or x.is_neg() else ""
         raise TypeError(
-            f"x is a {lazy}{x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or "
-            "rng, allowed are strided tensors of floats on the CPU (as resolve_conj and "
-            "resolve_neg give), and in torch.func a seed or a source"
+            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or "
+            "rng, allowed are strided tensors of floats on the CPU, and in torch.func a seed or "
+            "a source"
         )
 
     def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
@@ -458,11 +492,12 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
     return dropping
 
 
-def _dropping_traced(p: float, rng: RNG, seed: Seed, features: bool) -> Dropping:
+def _dropping_traced(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -> Dropping:
     words = words_of(rng, seed)
+    order = None if features or seed is not None else memory_order(x)
 
     def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
-        y = drop_traced(x, words, p, factor, features)
+        y = drop_traced(x, words, p, factor, features, order)
         return x.copy_(y) if inplace else y
 
     return dropping

@@ -7,12 +7,17 @@ programs), the functions do the operations one by one: with the same mask, if th
 
 import torch
 from torch.autograd import forward_ad
+from torch.overrides import (
+    handle_torch_function,
+    has_torch_function_unary,
+    has_torch_function_variadic,
+)
 
 from fastdrop._checks import check_p, check_switch
-from fastdrop.torch._apply import check_tensor, is_plain
-from fastdrop.torch._autograd import drop_add, drop_relu
+from fastdrop.torch._apply import as_tensor, check_tensor, is_plain
+from fastdrop.torch._autograd import drop_add, drop_relu, relu_unsaved
 from fastdrop.torch._mask import RNG, addressable_source, draw_element_mask, drops, source_mask
-from fastdrop.torch._operator import is_traced
+from fastdrop.torch._operator import is_traced, is_watched
 from fastdrop.torch._tensor import TensorMask
 from fastdrop.torch.functional import Seed, dropout
 
@@ -73,13 +78,21 @@ def dropout_add(
     tensor([[10., 12., 10., 12.],
             [10., 12., 10., 10.]])
     """
+    if has_torch_function_variadic(x, residual, bias):  # a subclass or a mode
+        tensors, options = (x, residual, bias), {"bias": bias, "rng": rng, "seed": seed}
+        y: torch.Tensor = handle_torch_function(
+            dropout_add, tensors, x, residual, p, training, **options
+        )
+        return y
     p = check_p(p)
     check_tensor("x", x)
     check_tensor("residual", residual)
     if bias is not None:
         check_tensor("bias", bias)
+        bias = as_tensor(bias)
+    x, residual = as_tensor(x), as_tensor(residual)
     training = check_switch("training", training)
-    fuses = drops(p, training, rng) and _is_fusable(x)
+    fuses = drops(p, training, rng) and not is_traced(x) and _is_one_run(x)
     if fuses and _is_alike(x, residual) and _is_bias_of(x, bias):
         return drop_add(x, residual, bias, _draw(x, p, rng, seed))
     _check_broadcasts("residual", residual, x)
@@ -138,18 +151,26 @@ def relu_dropout(
     >>> fastdrop.torch.relu_dropout(x, p=0.5, seed=1)
     tensor([ 0.,  4.,  0.,  0.,  0., 12.])
     """
+    if has_torch_function_unary(x):  # a subclass or a mode
+        y: torch.Tensor = handle_torch_function(
+            relu_dropout, (x,), x, p, training, rng=rng, seed=seed
+        )
+        return y
     p = check_p(p)
     check_tensor("x", x)
+    x = as_tensor(x)
     training = check_switch("training", training)
-    if drops(p, training, rng) and _is_fusable(x) and not x.is_complex():
+    fuses = drops(p, training, rng) and not x.is_complex()
+    if fuses and not is_traced(x) and _is_one_run(x):
         return drop_relu(x, _draw(x, p, rng, seed))
-    return dropout(torch.relu(x), p, training, rng=rng, seed=seed)
+    relu = relu_unsaved if fuses and is_watched() and _is_one_run(x) else torch.relu
+    return dropout(relu(x), p, training, rng=rng, seed=seed)
 
 
-def _is_fusable(x: torch.Tensor) -> bool:
+def _is_one_run(x: torch.Tensor) -> bool:
+    """Return whether one pass of a kernel is all that there is to do."""
     return (
-        not is_traced(x)
-        and is_plain(x)
+        is_plain(x)
         and x.is_contiguous()
         and not _transforming()
         and bool(forward_ad._current_level < 0)
@@ -174,9 +195,9 @@ def _is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
 def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
     lengths = zip(reversed(other.shape), reversed(x.shape), strict=False)
     if other.dim() > x.dim() or any(own not in (1, length) for own, length in lengths):
+        shape, target = (tuple(map(int, tensor.shape)) for tensor in (other, x))
         raise ValueError(
-            f"{name} has shape {tuple(other.shape)}; allowed are shapes that broadcast to x's, "
-            f"{tuple(x.shape)}"
+            f"{name} has shape {shape}; allowed are shapes that broadcast to x's, {target}"
         )
 
 

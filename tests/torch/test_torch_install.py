@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`install` reaches every dropout of unmodified programs, touches nothing else, and goes away."""
+"""`install` reaches every dropout of unmodified programs, and touches nothing else."""
 
-import subprocess
-import sys
+import contextlib
 import typing
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd import forward_ad
 from torch.utils import checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 import fastdrop.torch
 from fastdrop.torch import _apply, _attend
@@ -33,63 +34,6 @@ def calls(monkeypatch):
         lambda inputs, mask, *rest: (applied.append(mask), derive(inputs, mask, *rest))[1],
     )
     return applied
-
-
-def is_ours(function):
-    """Return whether the gradient of a function is that of the package."""
-    y = function(torch.ones(6, 6, requires_grad=True) * 1)
-    return "Drop" in type(y.grad_fn).__name__
-
-
-# ---- on and off ----------------------------------------------------------------------------------
-
-
-def test_on_and_off():
-    assert not is_ours(F.dropout)
-    fastdrop.torch.install()
-    try:
-        assert is_ours(F.dropout)
-        fastdrop.torch.install()
-        with fastdrop.torch.installed():
-            assert is_ours(F.dropout)
-        assert is_ours(F.dropout)
-    finally:
-        fastdrop.torch.uninstall()
-    assert not is_ours(F.dropout)
-    fastdrop.torch.uninstall()
-    with pytest.raises(KeyError), fastdrop.torch.installed():
-        raise KeyError
-    assert not is_ours(F.dropout)
-
-
-def test_stock_masks_are_back_afterwards():
-    def draw():
-        torch.manual_seed(1)
-        x = torch.ones(100)
-        return F.dropout(x), torch.empty(100).bernoulli_(0.3), F.alpha_dropout(x, 0.5, True)
-
-    before = draw()
-    with fastdrop.torch.installed():
-        during = draw()
-    assert all(torch.equal(a, b) for a, b in zip(before, draw(), strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(before, during, strict=True))
-
-
-def test_compiled_programs_are_cached_under_a_key_of_their_own():
-    config = torch.compiler.config
-    with config.patch(cache_key_tag="users"):
-        with fastdrop.torch.installed():
-            assert config.cache_key_tag.startswith("users")
-            assert config.cache_key_tag != "users"
-        assert config.cache_key_tag == "users"
-
-
-def test_installing_warns_of_nothing():
-    code = (
-        "import fastdrop.torch, torch; fastdrop.torch.install();"
-        "torch.dropout(torch.ones(3), .5, True)"
-    )
-    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True)
 
 
 # ---- whom it reaches -----------------------------------------------------------------------------
@@ -117,10 +61,13 @@ def test_installing_warns_of_nothing():
 def test_operators(installed, monkeypatch, function, inference):
     drawn = []
     for module in (fastdrop.torch._overrides, fastdrop.torch._mask):
-        original = module.draw_words
-        monkeypatch.setattr(
-            module, "draw_words", lambda *rest, f=original: (drawn.append(1), f(*rest))[1]
-        )
+        original = module.draw_mask
+
+        def draw_mask(*arguments, original=original, **options):
+            drawn.append(1)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, "draw_mask", draw_mask)
     with torch.inference_mode(inference):
         y = function(torch.ones(50, 40))
     assert len(drawn) == 1
@@ -215,6 +162,8 @@ def test_evaluation_returns_x_itself(installed):
         lambda: torch.feature_alpha_dropout(torch.ones(3), 0.5, True),
         lambda: torch.dropout_(torch.ones(1).expand(3), 0.5, True),
         lambda: torch.native_dropout(torch.ones(3), -0.5, True),
+        lambda: torch.native_dropout(torch.ones(3, dtype=torch.int64), 0.5, True),
+        lambda: torch.ones(1).expand(3).bernoulli_(0.5),
         lambda: torch.native_dropout(torch.ones(3), float("nan"), True),
         lambda: F.dropout(torch.ones(3, requires_grad=True), 0.5, inplace=True),
         lambda: F.dropout(torch.ones(3, requires_grad=True)[:2], 0.5, inplace=True),
@@ -232,13 +181,6 @@ def test_errors_are_pytorchs(call):
     assert str(ours.value).splitlines()[0] == str(stock.value).splitlines()[0]
 
 
-def test_native_dropout_is_for_floats(installed):
-    with pytest.raises(
-        RuntimeError, match=r"can't be cast to the desired output type torch\.int64"
-    ):
-        torch.native_dropout(torch.ones(3, dtype=torch.int64), 0.5, True)
-
-
 @pytest.mark.parametrize("part", [lambda x: x, lambda x: x[:4], lambda x: (x * 1).chunk(2)[0]])
 def test_what_cannot_be_changed_in_place_is_as_it_was(part, installed):
     x = part(torch.ones(8, requires_grad=True))
@@ -250,8 +192,6 @@ def test_what_cannot_be_changed_in_place_is_as_it_was(part, installed):
 
 def test_other_tensors_go_on_to_pytorch(installed, calls):
     assert F.dropout(torch.ones(3, device="meta"), 0.5).device.type == "meta"
-    nested = torch.nested.nested_tensor([torch.ones(3), torch.ones(5)], layout=torch.jagged)
-    assert F.dropout(nested, 0.5).is_nested
     with torch._subclasses.FakeTensorMode():
         assert F.dropout(torch.ones(3), 0.5).shape == (3,)
         assert F.dropout2d(torch.ones(3, 2, 2, 2), 0.5).shape == (3, 2, 2, 2)
@@ -262,7 +202,20 @@ def test_other_tensors_go_on_to_pytorch(installed, calls):
     assert not calls
 
 
-def test_dispatch_modes_see_pytorchs_operators(installed):
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda x: F.dropout(x, 0.5),
+        lambda x: F.dropout(x * 1, 0.5, inplace=True),
+        lambda x: F.dropout1d(x, 0.5),
+        lambda x: F.alpha_dropout(x, 0.5, True),
+        lambda x: F.feature_alpha_dropout(x, 0.5, True),
+        lambda x: fastdrop.torch.dropout(x, 0.5),
+        lambda x: fastdrop.torch.relu_dropout(x, 0.5),
+        lambda x: fastdrop.torch.dropout_add(x, x, 0.5),
+    ],
+)
+def test_dispatch_modes_see_an_operator_and_change_no_mask(drop, installed):
     class Seen(TorchDispatchMode):
         names: typing.ClassVar = []
 
@@ -270,9 +223,46 @@ def test_dispatch_modes_see_pytorchs_operators(installed):
             self.names.append(str(function))
             return function(*args, **(kwargs or {}))
 
-    with Seen() as seen:
-        F.dropout(torch.ones(4, requires_grad=True), 0.5)
-    assert "aten.bernoulli_.float" in seen.names
+    for x in (torch.ones(4, 5, 6), torch.ones(6, 5, 4).transpose(0, 2)):
+        x.requires_grad_()
+        torch.manual_seed(1)
+        expected, state = drop(x), torch.get_rng_state()
+        (expected_gradient,) = torch.autograd.grad(expected.sum(), x)
+        torch.manual_seed(1)
+        with Seen() as seen:
+            y = drop(x)
+        assert "fastdrop.drop.default" in seen.names
+        assert torch.equal(y, expected) and torch.equal(torch.get_rng_state(), state)
+        assert torch.equal(torch.autograd.grad(y.sum(), x)[0], expected_gradient)
+
+
+# PyTorch's forward mode scripts its decompositions when it is first used.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_forward_mode_is_not_lost_in_a_dispatch_mode(installed):
+    x, tangent = torch.randn(50), torch.randn(50)
+    for drop in (F.dropout, fastdrop.torch.dropout):
+        with forward_ad.dual_level(), FlopCounterMode(display=False):
+            y = drop(forward_ad.make_dual(x, tangent), 0.5)
+            value, moved = forward_ad.unpack_dual(y)
+        assert torch.equal(moved, torch.where(value != 0, 2 * tangent, 0.0))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype:UserWarning")
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+def test_the_values_of_nested_tensors_are_dropped(layout, installed):
+    parts = [torch.ones(3, 4), torch.ones(50, 4), torch.ones(2, 4)]
+    nested = torch.nested.nested_tensor(parts, layout=layout, requires_grad=True)
+
+    def values(x):
+        return torch.cat([part.flatten() for part in x.unbind()])
+
+    for drop in (F.dropout, fastdrop.torch.dropout):
+        torch.manual_seed(1)
+        y = drop(nested, 0.25)
+        torch.manual_seed(1)
+        assert torch.equal(values(y), F.dropout(torch.ones(55 * 4), 0.25))
+        (gradient,) = torch.autograd.grad(values(y).sum(), nested)
+        assert torch.equal(values(gradient), values(y))
 
 
 def test_subclasses_keep_their_class(installed):
@@ -324,6 +314,50 @@ def test_checkpoints_draw_the_same_mask_again(installed, reentrant):
         x.grad = None
     for plain, recomputed in zip(*gradients, strict=True):
         assert torch.equal(plain, recomputed)
+
+
+CHECKPOINTED = {
+    "dropout": lambda x, p: F.dropout(x, p),
+    "in place": lambda x, p: F.dropout(x * 1, p, inplace=True),
+    "channels": lambda x, p: F.dropout1d(x, p),
+    "transposed": lambda x, p: F.dropout(x.transpose(0, 2), p).transpose(0, 2),
+    "alpha": lambda x, p: F.alpha_dropout(x, p, True),
+    "feature alpha": lambda x, p: F.feature_alpha_dropout(x, p, True),
+    "native": lambda x, p: torch.native_dropout(x, p, True)[0],
+    "bernoulli_": lambda x, p: x * torch.empty_like(x).bernoulli_(1 - p),
+    "explicit": lambda x, p: fastdrop.torch.dropout(x, p),
+    "explicit, in place": lambda x, p: fastdrop.torch.dropout(x * 1, p, inplace=True),
+    "explicit, seeded": lambda x, p: fastdrop.torch.dropout(x, p, seed=1),
+    "explicit, alpha": lambda x, p: fastdrop.torch.alpha_dropout(x, p, True),
+    "explicit, channels": lambda x, p: fastdrop.torch.dropout1d(x, p),
+    "relu": lambda x, p: fastdrop.torch.relu_dropout(x, p),
+    "relu, transposed": lambda x, p: fastdrop.torch.relu_dropout(x.mT, p).mT,
+    "add": lambda x, p: fastdrop.torch.dropout_add(x, x, p),
+    "add, bias": lambda x, p: fastdrop.torch.dropout_add(x, x, p, bias=x[0, 0]),
+    "add, halves": lambda x, p: fastdrop.torch.dropout_add(x.half(), x.half(), p).float(),
+}
+
+
+@pytest.mark.parametrize("p", (0.5, 1.0))
+@pytest.mark.parametrize("name", CHECKPOINTED)
+def test_checkpoints_of_a_pass_that_was_counted(name, p, installed):
+    """A counter of flops is a dispatch mode; here one pass runs in it, and the other does not."""
+
+    def layer(x):
+        return CHECKPOINTED[name](2 * x, p) * F.dropout(x, 0.25)
+
+    x = torch.randn(8, 6, 4, requires_grad=True)
+    results = []
+    for forward, backward in ((False, False), (True, False), (False, True), (True, True)):
+        torch.manual_seed(3)
+        with FlopCounterMode(display=False) if forward else contextlib.nullcontext():
+            y = checkpoint.checkpoint(layer, x, use_reentrant=False)
+        state = torch.get_rng_state()
+        with FlopCounterMode(display=False) if backward else contextlib.nullcontext():
+            (dx,) = torch.autograd.grad(y.sum(), x)
+        results.append((y.detach(), dx, state))
+    for result in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
 
 
 def test_masks_do_not_depend_on_threads(installed):

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import fastdrop as fd
 import fastdrop.torch
@@ -71,16 +72,9 @@ def test_a_leaf_in_place(source):
 )
 def test_views_of_a_leaf_and_of_one_place_in_place(drop_in_place, source):
     leaf = torch.ones(3, 4, requires_grad=True)
-    with pytest.raises(RuntimeError, match=r"a view of a leaf|single memory location"):
+    with pytest.raises(RuntimeError, match=r"a leaf|a view of a leaf|single memory location"):
         drop_in_place(leaf, source)
     assert torch.equal(leaf, torch.ones(3, 4))
-
-
-def test_lazy_tensors_say_so():
-    z = torch.ones(2, 3, dtype=torch.complex64).conj()
-    for lazy in (z, z.imag):
-        with pytest.raises(TypeError, match="x is a lazily conjugated or negated torch"):
-            fastdrop.torch.dropout(lazy, seed=1)
 
 
 def test_a_leaf_in_place_where_nothing_is_recorded():
@@ -96,6 +90,49 @@ def test_seeds_are_checked_where_nothing_is_drawn(source):
             fastdrop.torch.dropout(x, seed=1, rng=torch.Generator(), **options)
         with pytest.raises(ValueError, match="seed is -1; allowed"):
             fastdrop.torch.dropout(x, seed=-1, **options)
+
+
+# ---- inference tensors ---------------------------------------------------------------------------
+
+IN_PLACE = {
+    "F.dropout": lambda x: F.dropout(x, 0.5, True, inplace=True),
+    "F.dropout, p = 1": lambda x: F.dropout(x, 1.0, True, inplace=True),
+    "F.dropout1d": lambda x: F.dropout1d(x, 0.5, True, inplace=True),
+    "F.alpha_dropout": lambda x: F.alpha_dropout(x, 0.5, True, inplace=True),
+    "F.feature_alpha_dropout": lambda x: torch.feature_alpha_dropout_(x, 0.5, True),
+    "bernoulli_": lambda x: x.bernoulli_(0.5),
+    "dropout": lambda x: fastdrop.torch.dropout(x, 0.5, True, True),
+    "dropout1d": lambda x: fastdrop.torch.dropout1d(x, 0.5, True, True),
+    "alpha_dropout": lambda x: fastdrop.torch.alpha_dropout(x, 0.5, True, True),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@pytest.mark.parametrize("recording", [True, False])
+def test_an_inference_tensor_in_place(name, recording, source, installed):
+    with torch.inference_mode():
+        made_there = torch.ones(2, 3, 4)
+    with (
+        torch.set_grad_enabled(recording),
+        pytest.raises(RuntimeError) as stock,
+    ):
+        made_there.mul_(2)
+    with torch.inference_mode():
+        made_there.fill_(1)
+    with torch.set_grad_enabled(recording), pytest.raises(RuntimeError) as ours:
+        IN_PLACE[name](made_there)
+    assert str(ours.value) == str(stock.value)
+    assert torch.equal(made_there, torch.ones(2, 3, 4))  # and nothing was drawn: see `source`
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_inference_tensor_in_place_in_its_mode(name, installed):
+    with torch.inference_mode():
+        x = torch.ones(2, 3, 4)
+        assert IN_PLACE[name](x) is x
+
+
+# ---- more than one tensor ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
