@@ -11,11 +11,21 @@ from fastdrop.mask._mask import Mask, Probability
 from fastdrop.mask._operations import affine
 from fastdrop.source.default import as_source
 
-__all__ = ["alpha_dropout", "feature_alpha_dropout"]
+__all__ = ["alpha_dropout", "alpha_numbers", "feature_alpha_dropout"]
 
 # The parameters of SELU: its least value is -SCALE * ALPHA.
 ALPHA = 1.6732632423543772848170429916717
 SCALE = 1.0507009873554804934193349852946
+
+
+def alpha_numbers(p: float) -> tuple[float, float, float]:
+    """Return (scale, shift, dropped): ``y = kept ? x * scale + shift : dropped``."""
+    limit = -SCALE * ALPHA
+    kept = (1.0 - p) * (1.0 + p * limit * limit)
+    if kept == 0.0:  # nothing is kept
+        return 1.0, 0.0, 0.0
+    scale = 1.0 / math.sqrt(kept)
+    return scale, -scale * p * limit, scale * (1.0 - p) * limit
 
 
 def alpha_dropout(
@@ -84,13 +94,9 @@ def alpha_dropout(
     """
     probability = Probability(p, None)
     source = as_source(rng)
-    limit = -SCALE * ALPHA
-    kept = (1.0 - probability.p) * (1.0 + probability.p * limit * limit)
-    if kept == 0.0:  # nothing is kept
-        scale, shift, dropped = math.inf, 0.0, 0.0
-    else:
-        scale = 1.0 / math.sqrt(kept)
-        shift, dropped = -scale * probability.p * limit, scale * (1.0 - probability.p) * limit
+    scale, shift, dropped = alpha_numbers(probability.p)
+    if probability.p == 1.0:
+        scale = math.inf
     drawn_from = source if check_switch("training", training) else None
     return affine(x, out, probability, drawn_from, noise_shape, scale, shift, dropped)
 

@@ -140,12 +140,12 @@ def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:
     mask.apply(x, y, _get_num_threads())
 
 
-def _factors(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
-    """Return the mask as a tensor of 0 and scale, for tensors that have no address."""
-    shape = x.shape
-    factors = torch.empty_strided(shape, mask.strides, dtype=x.dtype, device="cpu").fill_(1.0)
-    _run(mask, factors, factors)
-    return factors
+def _of_number(mask: TensorMask, x: torch.Tensor, number: float) -> torch.Tensor:
+    """Return a tensor of one number under the mask, of x's dtype: x has no address."""
+    numbers = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
+    numbers.fill_(number)
+    _run(mask, numbers, numbers)
+    return numbers
 
 
 def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
@@ -154,7 +154,8 @@ def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
         x = as_tensor(x)
     if not is_plain(x):
         if not is_readable(x):
-            return x * _factors(mask, x)
+            y = x * _of_number(mask.derivative, x, 1.0)
+            return y if mask.derivative is mask else y + _of_number(mask, x, 0.0)
         x = x.resolve_conj().resolve_neg()
     if x.stride() == mask.strides:
         y = _empty_like(x)
@@ -177,7 +178,8 @@ def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
         return x
     if is_readable(x):
         return x.copy_(apply(mask, x))
-    return x.mul_(_factors(mask, x))
+    x.mul_(_of_number(mask.derivative, x, 1.0))
+    return x if mask.derivative is mask else x.add_(_of_number(mask, x, 0.0))
 
 
 def apply_add(

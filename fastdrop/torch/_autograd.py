@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The derivative of dropout: the same mask, applied to gradients and to tangents.
 
-The map is linear, so every derivative of any order is the map itself, and nothing but the mask,
-which has no bits, is kept for it.
+The map is linear, but for the shift of alpha dropout, so every derivative of any order is the map
+itself without the shift, and nothing but the mask, which has no bits, is kept for it.
 """
 
 from typing import Any
@@ -44,11 +44,11 @@ class _Drop(Function):
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None]:
         if _is_compiling():  # compiled autograd, after a forward pass that was not compiled
             torch._dynamo.graph_break(msg=BETWEEN_GRAPHS)
-        return drop(dy, ctx.mask), None
+        return drop(dy, ctx.mask.derivative), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
-        return apply(ctx.mask, tangent)
+        return apply(ctx.mask.derivative, tangent)
 
 
 class _DropInPlace(_Drop):
@@ -60,7 +60,7 @@ class _DropInPlace(_Drop):
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
-        return apply_in_place(ctx.mask, tangent)
+        return apply_in_place(ctx.mask.derivative, tangent)
 
 
 class _DropTransformed(Function):
@@ -76,11 +76,11 @@ class _DropTransformed(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _DropTransformed.apply(dy, ctx.mask), None
+        return _DropTransformed.apply(dy, ctx.mask.derivative), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
-        return _DropTransformed.apply(tangent, ctx.mask)
+        return _DropTransformed.apply(tangent, ctx.mask.derivative)
 
     @staticmethod
     def vmap(

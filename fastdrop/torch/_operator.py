@@ -121,6 +121,8 @@ def _check(
     scale: float,
     features: bool,
     order: Sequence[int] | None,
+    shift: float,
+    dropped: float,
 ) -> None:
     if not has_operator(x):
         raise TypeError(
@@ -135,8 +137,11 @@ def _check(
         raise ValueError(f"words has shape {tuple(words.shape)}; must be (4,)")
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"p is {p}; must be in [0, 1]")
-    if not math.isfinite(scale):
-        raise ValueError(f"scale is {scale}; must be finite")
+    for name, number in (("scale", scale), ("shift", shift), ("dropped", dropped)):
+        if not math.isfinite(number):
+            raise ValueError(f"{name} is {number}; must be finite")
+    if (shift or dropped) and x.is_complex():
+        raise TypeError(f"x is a {x.dtype} tensor; must be real where shift or dropped is not 0")
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; must have at least two, batch and channel")
     if order is not None and sorted(order) != list(range(x.dim())):
@@ -151,19 +156,21 @@ def _drop(
     scale: float,
     features: bool,
     order: Sequence[int] | None = None,
+    shift: float = 0.0,
+    dropped: float = 0.0,
 ) -> torch.Tensor:
-    """Return x under the mask of the words.
+    """Return x under the mask of the words: kept, ``x * scale + shift``, or else ``dropped``.
 
     The decisions follow the axes of x in an order, by default that of its indices; those of
     features follow (sample, channel).
     """
-    _check(x, words, p, scale, features, order)
+    _check(x, words, p, scale, features, order, shift, dropped)
     if features:
         strides, broadcast = feature_layout(x)
     else:
         strides, broadcast = _strides_in_order(x.shape, order), None
     mask = mask_from_words(words.contiguous(), p, strides, broadcast)
-    y = apply(mask.with_scale(scale), x)
+    y = apply(mask.with_scale(scale, shift, dropped), x)
     like = torch.empty_like(x)
     return y if y.stride() == like.stride() else like.copy_(y)
 
@@ -176,18 +183,20 @@ def _(
     scale: float,
     features: bool,
     order: Sequence[int] | None = None,
+    shift: float = 0.0,
+    dropped: float = 0.0,
 ) -> torch.Tensor:
-    _check(x, words, p, scale, features, order)
+    _check(x, words, p, scale, features, order, shift, dropped)
     return torch.empty_like(x)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
     # Not as saved tensors: an eager pass saves none, and checkpoints compare their numbers.
-    _, *ctx.settings = inputs
+    _, *ctx.settings, _, _ = inputs  # but shift and dropped
 
 
 def _backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, *tuple[None, ...]]:
-    return torch.ops.fastdrop.drop(dy, *ctx.settings), *(None,) * len(ctx.settings)
+    return torch.ops.fastdrop.drop(dy, *ctx.settings), *(None,) * (len(ctx.settings) + 2)
 
 
 _drop.register_autograd(_backward, setup_context=_keep)
@@ -200,9 +209,11 @@ def drop_traced(
     scale: float,
     features: bool,
     order: Sequence[int] | None = None,
+    shift: float = 0.0,
+    dropped: float = 0.0,
 ) -> torch.Tensor:
     """Return x under the mask of the words, as a step of the traced program."""
-    return torch.ops.fastdrop.drop(x, words, p, scale, features, order)
+    return torch.ops.fastdrop.drop(x, words, p, scale, features, order, shift, dropped)
 
 
 # ---- words ---------------------------------------------------------------------------------------

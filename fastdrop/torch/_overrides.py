@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from fastdrop.torch._alpha import alpha_factors
+from fastdrop.functional.alpha import alpha_numbers
 from fastdrop.torch._apply import (
     CLASSES,
     DTYPES,
@@ -29,7 +29,6 @@ from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._operator import is_watched
 from fastdrop.torch._seed import draw_mask
 from fastdrop.torch._switch import switch
-from fastdrop.torch._tensor import TensorMask
 from fastdrop.torch.functional import drop_as_operator
 
 __all__ = ["kernels"]
@@ -99,13 +98,15 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
         given = x
         if type(x) not in CLASSES:
             x = as_tensor(x)
-        if not (is_readable(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)):
+        if not (is_readable(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)) or (
+            alpha and x.is_complex()
+        ):
             return stock(given, p, train)
         if in_place:
             check_in_place(given)
         if not _dispatch_modes():
             mask = draw(x, p)
-            y = _run_alpha(run, x, mask, p) if alpha else run(x, mask)
+            y = run(x, mask.with_scale(*alpha_numbers(p)) if alpha else mask)
         elif is_watched():
             y = drop_as_operator(x, p, in_place, features, alpha)
         else:
@@ -113,15 +114,6 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
         return given if in_place else y
 
     return kernel
-
-
-def _run_alpha(run: Any, x: torch.Tensor, mask: TensorMask, p: float) -> torch.Tensor:
-    """Return what alpha dropout makes of an application of masks."""
-    factor, step, shift = alpha_factors(p)
-    steps = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
-    apply_in_place(mask.with_scale(1.0), steps.fill_(step))
-    y: torch.Tensor = run(x, mask.with_scale(factor))
-    return y.add_(steps.add_(shift))
 
 
 def _native_dropout(operator: Operator) -> Kernel:

@@ -19,7 +19,8 @@ cdef class TensorMask:
     cdef ndarray bits  # None of seeded masks
     cdef readonly tuple strides
     cdef readonly tuple broadcast
-    cdef readonly double scale
+    cdef readonly double scale, shift, dropped
+    cdef TensorMask copy(self)
     cdef int run(self, fd_application *application, x, other, y, size_t threads) except -1
     cdef int lay(self, fd_any_mask *mask, size_t n) except -1
     cdef ndarray draw_bits(self)

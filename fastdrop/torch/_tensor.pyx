@@ -24,6 +24,7 @@ from fastdrop.apply._apply cimport application_of
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
+    FD_AFFINE,
     FD_BFLOAT16,
     FD_FLOAT16,
     FD_FLOAT32,
@@ -223,26 +224,38 @@ cdef class TensorMask:
     broadcast : tuple or None
         None: a decision for every element. Else (lengths, steps, decisions): in that layout, axis
         i has ``lengths[i]`` elements and a step along it is ``steps[i]`` decisions.
-    scale : float
-        Factor of the kept elements.
+    scale, shift, dropped : float
+        A kept element becomes ``x * scale + shift``, any other ``dropped``.
     """
 
     def __init__(self):
         raise TypeError("a TensorMask is made by mask_from_words or mask_from_source")
 
-    def with_scale(self, double scale):
-        """Return the same mask with another factor of the kept elements."""
+    cdef TensorMask copy(self):
         cdef TensorMask mask = TensorMask.__new__(TensorMask)
         mask.seeded = self.seeded
         mask.bits = self.bits
         mask.strides = self.strides
         mask.broadcast = self.broadcast
-        mask.scale = scale
+        mask.scale, mask.shift, mask.dropped = self.scale, self.shift, self.dropped
         return mask
+
+    def with_scale(self, double scale, double shift=0.0, double dropped=0.0):
+        """Return the mask of the same elements with other numbers."""
+        cdef TensorMask mask = self.copy()
+        mask.scale, mask.shift, mask.dropped = scale, shift, dropped
+        return mask
+
+    @property
+    def derivative(self):
+        """The mask of gradients and tangents: of the same scale, without shift and ``dropped``."""
+        if self.shift == 0.0 and self.dropped == 0.0:
+            return self
+        return self.with_scale(self.scale)
 
     def from_decision(self, uint64_t first):
         """Return the mask that begins with the ``first``-th decision of this one."""
-        cdef TensorMask mask = self.with_scale(self.scale)
+        cdef TensorMask mask = self.copy()
         mask.seeded.position += first
         return mask
 
@@ -251,14 +264,14 @@ cdef class TensorMask:
 
         Each of them has this mask.
         """
-        cdef TensorMask mask = self.with_scale(self.scale)
+        cdef TensorMask mask = self.copy()
         lengths, steps, decisions = self.broadcast or ((size,), (1,), size)
         mask.strides = (size, *self.strides)
         mask.broadcast = ((count, *lengths), (0, *steps), decisions)
         return mask
 
     def apply(self, x, y, size_t threads):
-        """Write ``kept ? x * scale : 0`` to ``y``.
+        """Write ``kept ? x * scale + shift : dropped`` to ``y``.
 
         Parameters
         ----------
@@ -267,7 +280,13 @@ cdef class TensorMask:
         threads : int
             The most threads to use.
         """
-        cdef fd_application application = application_of(FD_SCALE, self.scale)
+        cdef bint affine = self.derivative is not self
+        cdef fd_application application = application_of(
+            FD_AFFINE if affine else FD_SCALE, self.scale
+        )
+        application.shift, application.dropped = self.shift, self.dropped
+        if affine and x.is_complex():
+            raise TypeError(f"a complex tensor, of {x.dtype}, has no shift; it must be real")
         self.run(&application, x, None, y, threads)
 
     def add(self, x, residual, bias, y, size_t threads):
@@ -297,7 +316,7 @@ cdef class TensorMask:
             Of those elements, with bits.
         """
         cdef fd_application application = application_of(FD_RELU, self.scale)
-        cdef TensorMask mask = self.with_scale(self.scale)
+        cdef TensorMask mask = self.copy()
         cdef numbers of_x
         numbers_of(x, &of_x)
         mask.bits = np.zeros(bytes_of(of_x.n), np.uint8)
@@ -405,6 +424,7 @@ cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple b
     mask.strides = strides
     mask.broadcast = broadcast
     mask.scale = 1.0 / keep_prob if keep_prob > 0.0 else 1.0
+    mask.shift = mask.dropped = 0.0
     return mask
 
 

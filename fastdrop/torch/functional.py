@@ -14,7 +14,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import SeedLike
-from fastdrop.torch._alpha import alpha_factors
+from fastdrop.functional.alpha import alpha_numbers
 from fastdrop.torch._apply import CLASSES, as_tensor, check_tensor, dense_strides, is_readable
 from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
 from fastdrop.torch._mask import (
@@ -45,7 +45,8 @@ __all__ = [
 ]
 
 Seed: TypeAlias = SeedLike | None
-Dropping: TypeAlias = Callable[[torch.Tensor, float, bool], torch.Tensor]
+# (x, inplace, scale, shift, dropped) -> y
+Dropping: TypeAlias = Callable[..., torch.Tensor]
 
 _transforming = torch._C._are_functorch_transforms_active
 
@@ -412,6 +413,8 @@ def _drop_any(
         y: torch.Tensor = handle_torch_function(function, (x,), *arguments, rng=rng, seed=seed)
         return y
     check_tensor("x", x)
+    if alpha and x.is_complex():
+        raise TypeError(f"x has dtype {x.dtype}; must be of real floats")
     unbatched = features and _lacks_batch(function, x)
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
@@ -438,12 +441,9 @@ def _drop_by(
     dropping: Dropping, x: torch.Tensor, p: float, inplace: bool, alpha: bool
 ) -> torch.Tensor:
     """Drop elements of x by a mask that was drawn."""
-    if not alpha:
-        return dropping(x, 1.0 / (1.0 - p) if p < 1.0 else 1.0, inplace)
-    factor, step, shift = alpha_factors(p)
-    steps = dropping(torch.full_like(x, step, requires_grad=False), 1.0, True).add_(shift)
-    y = dropping(x, factor, inplace)
-    return y.add_(steps) if inplace else y + steps
+    if alpha:
+        return dropping(x, inplace, *alpha_numbers(p))
+    return dropping(x, inplace, 1.0 / (1.0 - p) if p < 1.0 else 1.0)
 
 
 def drop_as_operator(
@@ -461,7 +461,7 @@ def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Te
 
 
 def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -> Dropping | None:
-    """Return a function (x, factor, inplace) -> y that has drawn its mask; None: PyTorch's."""
+    """Return what drops elements of x by the mask that it has drawn; None: PyTorch does."""
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
     if is_traced(x) and has_operator(x):
@@ -481,10 +481,10 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
             "a source"
         )
 
-    def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
+    def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
         if inplace:
-            return drop_in_place(x, mask.with_scale(factor))
-        y = drop(x, mask.with_scale(factor))
+            return drop_in_place(x, mask.with_scale(*numbers))
+        y = drop(x, mask.with_scale(*numbers))
         if _transforming() or y.stride() == x.stride() or y.stride() == dense_strides(x):
             return y
         return torch.empty_like(x).copy_(y)
@@ -496,8 +496,8 @@ def _dropping_traced(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: 
     words = words_of(rng, seed)
     order = None if features or seed is not None else memory_order(x)
 
-    def dropping(x: torch.Tensor, factor: float, inplace: bool) -> torch.Tensor:
-        y = drop_traced(x, words, p, factor, features, order)
+    def dropping(x: torch.Tensor, inplace: bool, scale: float, *rest: float) -> torch.Tensor:
+        y = drop_traced(x, words, p, scale, features, order, *rest)
         return x.copy_(y) if inplace else y
 
     return dropping

@@ -5,6 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import fastdrop as fd
 import fastdrop.torch
@@ -197,6 +198,33 @@ def test_alpha_dropout_keeps_mean_and_deviation():
             assert abs(y.mean() - x.mean()) < 0.05
             assert abs(y.std() - x.std()) < 0.05
     assert not fastdrop.torch.alpha_dropout(x, 1.0, True).any()
+
+
+@pytest.mark.parametrize("dtype", (torch.float16, torch.float32, torch.float64))
+def test_alpha_dropout_is_that_of_arrays(dtype, installed):
+    """Bit for bit: one pass of the same kernel; so are its gradients."""
+    for name in ("alpha_dropout", "feature_alpha_dropout"):
+        for p in (0.1, 0.7, 1.0):
+            x = torch.randn(30, 7, 5, dtype=dtype, requires_grad=True)
+            y = getattr(fastdrop.torch, name)(x, p, True, seed=3)
+            dx = torch.autograd.grad(y, x, torch.ones_like(y))[0]
+            expected, mask = getattr(fd, name)(x.detach().numpy(), p, rng=3)
+            assert np.array_equal(y.detach().numpy(), expected)
+            assert np.array_equal(dx.numpy(), mask.backward(np.ones_like(expected)))
+            torch.manual_seed(5)
+            y = getattr(F, name)(x, p, True)
+            torch.manual_seed(5)
+            assert torch.equal(getattr(fastdrop.torch, name)(x, p, True), y)
+
+
+def test_alpha_dropout_of_complex_numbers_is_refused(installed):
+    x = torch.ones(2, 3, dtype=torch.complex64)
+    for function in (fastdrop.torch.alpha_dropout, fastdrop.torch.feature_alpha_dropout):
+        with pytest.raises(TypeError, match="complex64; must be of real floats"):
+            function(x, 0.5, True, seed=1)
+    for function in (F.alpha_dropout, F.feature_alpha_dropout):  # as in PyTorch
+        with pytest.raises(NotImplementedError, match="ComplexFloat"):
+            function(x, 0.5, True)
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -46,6 +46,14 @@ def test_drop_is_well_formed(layout, order, features):
         assert torch.equal(drop(*arguments) != 0, drop(torch.ones_like(x), *arguments[1:]) != 0)
 
 
+def test_drop_with_a_shift_is_well_formed():
+    x = torch.randn(3, 5, requires_grad=True)
+    arguments = (x, WORDS, 0.5, 2.0, False, None, 0.25, -3.0)
+    torch.library.opcheck(drop, arguments)
+    kept = drop(torch.ones_like(x), *arguments[1:4], False) != 0
+    assert torch.equal(drop(*arguments), torch.where(kept, x * 2.0 + 0.25, -3.0))
+
+
 def test_seed_words_is_well_formed():
     torch.library.opcheck(torch.ops.fastdrop.seed_words, (5,))
 
@@ -112,13 +120,23 @@ REFUSED = {
     "p is NaN": ({"p": float("nan")}, ValueError, "p is nan; must be in"),
     "scale is NaN": ({"scale": float("nan")}, ValueError, "scale is nan; must be finite"),
     "scale is infinite": ({"scale": float("inf")}, ValueError, "scale is inf; must be finite"),
+    "shift is NaN": ({"shift": float("nan")}, ValueError, "shift is nan; must be finite"),
+    "dropped is infinite": ({"dropped": float("inf")}, ValueError, "dropped is inf; must be"),
+    "complex with shift": (
+        {"x": X.to(torch.complex64), "shift": 1.0},
+        TypeError,
+        "x is a torch.complex64 tensor; must be real where",
+    ),
     "no channels": ({"x": X[0, 0], "features": True}, ValueError, "x has 1 axes; must have"),
     "few axes": ({"order": [0, 1]}, ValueError, r"order is \[0, 1\]; must name each of the 3"),
     "an axis twice": ({"order": [0, 1, 1]}, ValueError, "must name each of the 3 axes once"),
     "another axis": ({"order": [0, 1, 3]}, ValueError, "must name each of the 3 axes once"),
     "an axis below": ({"order": [0, 1, -1]}, ValueError, "must name each of the 3 axes once"),
 }
-RIGHT = {"x": X, "words": WORDS, "p": 0.5, "scale": 2.0, "features": False, "order": None}
+RIGHT = {
+    **{"x": X, "words": WORDS, "p": 0.5, "scale": 2.0, "features": False, "order": None},
+    **{"shift": 0.0, "dropped": 0.0},
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
