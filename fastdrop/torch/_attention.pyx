@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: attention with dropout of tensors in memory. The loops over blocks are the engine's, matrix
-# products are those of the BLAS that PyTorch computes with, called through its address (see
+# Design: attention with dropout of tensors in memory. The loops over blocks are the engine's;
+# matrix products are those of the BLAS that PyTorch computes with, called through its address (see
 # `use_gemm`): so the products of a block need no Python. Heads and blocks run side by side on
 # PyTorch's threads; a product inside of one thread then takes that thread alone.
 #
@@ -218,8 +218,10 @@ cdef int lay(fd_matrices *matrices, str name, x, tuple heads, size_t rows, size_
     cdef tuple shape = (*heads, rows, columns), strides = x.stride()
     cdef size_t address = x.data_ptr(), count = 1, length, i, j
     cdef int64_t step
-    if not (x.shape == shape and x.dtype is dtype and x.is_cpu and address
-            and (is_by_rows(columns, strides) or repeats and (columns == 1 or strides[len(heads) + 1] == 1))):
+    cdef bint readable = is_by_rows(columns, strides) or (
+        repeats and (columns == 1 or strides[len(heads) + 1] == 1)
+    )
+    if not (x.shape == shape and x.dtype is dtype and x.is_cpu and address and readable):
         refuse(name, x, shape, dtype)
     matrices.first = <void *>address
     matrices.stride = strides[len(heads)]

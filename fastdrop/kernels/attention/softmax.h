@@ -107,8 +107,8 @@ FD_DEFINE_EXP(f64, v_f64, double, 6755399441055744.0, -709.0, 0.6931471803691238
         for (size_t i = 0; i < n; i += GROUP) {                                                    \
             const VECTOR exponential = V##_exp(V##_sub(V##_load(scores + i), largest));            \
             const VECTOR weight = V##_mul(exponential, inverse);                                   \
-            const VECTOR gradient = V##_keep(V##_mul(V##_load(gradients + i), factor),             \
-                                             kept_##GROUP(kept, at + i));                          \
+            const VECTOR gradient =                                                                \
+                V##_keep(V##_mul(V##_load(gradients + i), factor), kept_##GROUP(kept, at + i));    \
             sum = V##_add(sum, V##_mul(weight, gradient));                                         \
             V##_store(scores + i, weight);                                                         \
             V##_store(gradients + i, gradient);                                                    \

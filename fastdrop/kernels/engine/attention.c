@@ -266,8 +266,8 @@ turn_gradients(const fd_attention *attention, const block *part, const workspace
                               .scale = attention->scale};
         hide(attention, scores, seen, padded);
         memset(gradients + seen * size, 0, (padded - seen) * size);
-        attention->kernels->softmax_weights[attention->dtype](scores, gradients, padded,
-                                                              work->kept, at, &softmax);
+        attention->kernels->softmax_weights[attention->dtype](scores, gradients, padded, work->kept,
+                                                              at, &softmax);
         if (attention->out.first != NULL) { /* the block has a part of the row */
             softmax.delta = work->delta[row];
         }

@@ -37,7 +37,7 @@ typedef struct {
     double factor;  /* of the kept weights */
     size_t heads, group, queries, keys, width, value_width;
     fd_matrices query, key, value;
-    fd_matrices out; /* backward: `first` may be NULL where blocks have all columns */
+    fd_matrices out;           /* backward: `first` may be NULL where blocks have all columns */
     fd_matrices bias;          /* added to the scores; `first` is NULL where there is none */
     double *largest, *inverse; /* (heads, queries): of each row, see fd_softmax */
     fd_matrices out_gradient, query_gradient, key_gradient, value_gradient; /* backward only */
