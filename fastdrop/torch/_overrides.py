@@ -23,7 +23,8 @@ from fastdrop.torch._apply import (
     is_plain,
     is_readable,
 )
-from fastdrop.torch._attend import attend_blocks, blocks_of, draw_weights_mask, inputs_of
+from fastdrop.torch._attend.autograd import attend_blocks
+from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, inputs_of
 from fastdrop.torch._autograd import check_in_place, check_writable, drop, drop_in_place
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._operator import is_watched

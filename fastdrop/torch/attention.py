@@ -10,8 +10,9 @@ import torch
 from fastdrop._checks import check_switch, shown
 from fastdrop.source import Source
 from fastdrop.torch._apply import check_tensor, logical_strides
-from fastdrop.torch._attend import attend, draw_weights_mask, fitting, inputs_of
-from fastdrop.torch._attend_operator import attend_traced
+from fastdrop.torch._attend.autograd import attend
+from fastdrop.torch._attend.inputs import draw_weights_mask, fitting, inputs_of
+from fastdrop.torch._attend.operator import attend_traced
 from fastdrop.torch._mask import RNG, addressable_source, check_rng
 from fastdrop.torch._operator import is_traced, words_of
 from fastdrop.torch._tensor import mask_from_source

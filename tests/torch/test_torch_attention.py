@@ -22,7 +22,8 @@ from torch_attention import MASKS, WRONG, Q, assert_close, attention, made
 
 import fastdrop as fd
 import fastdrop.torch
-from fastdrop.torch import _attend, _attention, _blas
+from fastdrop.torch import _attention, _blas
+from fastdrop.torch._attend import autograd, blocks
 
 in_blocks = pytest.mark.skipif(not _blas.FOUND, reason="PyTorch's BLAS is not found")
 HALVES = (torch.float16, torch.bfloat16)
@@ -574,13 +575,13 @@ def test_parts_of_narrow_inputs_make_no_difference(monkeypatch, heads, group, nu
     bias = made(*heads[:1], *[1] * len(heads[1:]), 5, 7, dtype=torch.bfloat16).detach()
 
     def results():
-        monkeypatch.setattr(_attend, "_get_num_threads", lambda: threads)
+        monkeypatch.setattr(blocks, "_get_num_threads", lambda: threads)
         out = attention(*tensors, bias, 0.4, enable_gqa=group > 1, seed=3)
-        monkeypatch.setattr(_attend, "_get_num_threads", lambda: 3 - threads)
+        monkeypatch.setattr(blocks, "_get_num_threads", lambda: 3 - threads)
         return out, *torch.autograd.grad(out.float().square().sum(), tensors)
 
     whole = results()
-    monkeypatch.setattr(_attend, "NUMBERS_OF_PART", numbers)
+    monkeypatch.setattr(blocks, "NUMBERS_OF_PART", numbers)
     for expected, found in zip(whole, results(), strict=True):
         assert torch.equal(expected, found)
 
@@ -861,9 +862,9 @@ def test_seeds_and_sources():
 def calls(monkeypatch):
     """Return the list of shapes of the weights that were computed in blocks."""
     found = []
-    compute = _attend.in_blocks
+    compute = autograd.in_blocks
     monkeypatch.setattr(
-        _attend, "in_blocks", lambda *args: (found.append(args[0].shape), compute(*args))[1]
+        autograd, "in_blocks", lambda *args: (found.append(args[0].shape), compute(*args))[1]
     )
     return found
 

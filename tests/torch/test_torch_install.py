@@ -14,22 +14,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import fastdrop.torch
-from fastdrop.torch import _apply, _attend
+from fastdrop.torch import _apply
+from fastdrop.torch._attend import autograd
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """Return the list of masks that were applied to memory, or to attention in blocks."""
     applied = []
-    run, attend, derive = _apply._run, _attend.in_blocks, _attend.gradients_in_blocks
+    run, attend, derive = _apply._run, autograd.in_blocks, autograd.gradients_in_blocks
     monkeypatch.setattr(
         _apply, "_run", lambda mask, x, y: (applied.append(mask), run(mask, x, y))[1]
     )
     monkeypatch.setattr(
-        _attend, "in_blocks", lambda inputs, mask: (applied.append(mask), attend(inputs, mask))[1]
+        autograd, "in_blocks", lambda inputs, mask: (applied.append(mask), attend(inputs, mask))[1]
     )
     monkeypatch.setattr(
-        _attend,
+        autograd,
         "gradients_in_blocks",
         lambda inputs, mask, *rest: (applied.append(mask), derive(inputs, mask, *rest))[1],
     )

@@ -11,19 +11,10 @@ from typing import Any, TypeAlias
 import torch
 
 from fastdrop.torch._apply import logical_strides
-from fastdrop.torch._attend import (
-    Inputs,
-    attend_whole,
-    exact_dtype,
-    expand,
-    fitting,
-    gradients_in_blocks,
-    in_blocks,
-    is_derived,
-    owned,
-    plain,
-    rounded,
-)
+from fastdrop.torch._attend.autograd import is_derived, owned, rounded
+from fastdrop.torch._attend.blocks import exact_dtype, gradients_in_blocks, in_blocks
+from fastdrop.torch._attend.inputs import Inputs, expand, fitting, plain
+from fastdrop.torch._attend.whole import attend_whole
 from fastdrop.torch._operator import drop_traced
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
