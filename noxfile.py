@@ -72,6 +72,15 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session
+def dask(session: nox.Session) -> None:
+    """Run the tests of fastdrop.dask, none of which may be skipped for want of a package."""
+    install_package(session, "test", "dask")
+    install(session, "distributed", "xarray")
+    session.run("python", "-P", "-c", "import dask, distributed, xarray")
+    session.run("pytest", "tests/dask", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("level", LEVELS)
 def simd(session: nox.Session, level: str) -> None:
     """Run the tests with one instruction set forced; skip it where the machine lacks it."""

@@ -61,24 +61,20 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
     }
 # Names of PyTorch stay plain text too, and what signatures take from NumPy and from `typing`.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(np|numpy|torch)(\..*)?|Source"),
+    (r"py:.*", r"(np|numpy|torch|da|dask|fd)(\..*)?|Source"),
     (r"py:class", r"(Array|DType)Like|NDArray|ScalarT|Generator|RandomState|Self|contextlib\..*"),
 ]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
-# Those that need PyTorch or scikit-learn are skipped where it is not installed.
+# Those that need PyTorch, scikit-learn, Dask or xarray are skipped where it is not installed.
 doctest_global_setup = """
 import numpy as np
 import fastdrop as fd
-try:
-    import torch
-except ModuleNotFoundError:
-    torch = None
-try:
-    import sklearn
-except ModuleNotFoundError:
-    sklearn = None
+from importlib.util import find_spec
+def found(name):
+    return __import__(name) if find_spec(name) else None
+torch, sklearn, dask, xarray = map(found, ("torch", "sklearn", "dask", "xarray"))
 """
 
 # The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is beside
@@ -122,7 +118,7 @@ html_theme_options = {
 html_sidebars = {
     page: []
     for page in (
-        *("index", "getting-started", "torch", "attention", "performance", "comparison"),
+        *("index", "getting-started", "torch", "attention", "dask", "performance", "comparison"),
         *("comparison-functions", "changelog"),
     )
 }

@@ -102,7 +102,7 @@ def shown(value: Any) -> str:
 # Arrays of others, which NumPy would turn into its own without a word: what to do instead.
 FOREIGN = {
     "torch": "fastdrop.torch has these functions for tensors",
-    "dask": "compute it first, by its method compute",
+    "dask": "call the functions of fastdrop.dask, or compute it first, by its method compute",
 }
 
 

@@ -91,6 +91,7 @@ def test_extras(project):
     assert {"rich", "matplotlib", "scikit-learn"} <= names["demo"]
     assert {"pytest", "hypothesis", "ml-dtypes"} <= names["test"]
     assert names["torch"] == {"torch"}
+    assert names["dask"] == {"dask"}
     assert {"bench", "docs", "lint"} <= set(names)
 
 

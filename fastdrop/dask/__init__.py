@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout and random booleans of Dask arrays, whose bits do not depend on the chunks.
+
+A mask is a place in a stream and has no bits. Every chunk draws its own window of the mask of the
+whole array, on whatever worker and in whatever order. So the result is that of NumPy, bit for bit.
+"""
+
+from fastdrop.dask.functional import bernoulli, dropout, dropout_backward
+
+__all__ = ["bernoulli", "dropout", "dropout_backward"]

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dask arrays have the bits of NumPy's arrays, whatever the chunks and whoever computes them."""
+
+import os
+import signal
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from dask.tokenize import tokenize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastdrop as fd
+import fastdrop.dask
+
+SHAPE = (23, 7, 11)
+SOURCES = (fd.Xoshiro256PlusPlus, fd.Xorshift128Plus, fd.Philox4x32)
+
+
+def numbers(dtype="float32", shape=SHAPE):
+    return np.random.default_rng(1).standard_normal(shape).astype(dtype)
+
+
+def chunks_of(length):
+    """Sizes of chunks that sum to the length."""
+    cuts = st.sets(st.integers(1, length - 1), max_size=4).map(sorted)
+    return cuts.map(lambda cuts: tuple(np.diff([0, *cuts, length]).tolist()))
+
+
+every_chunks = st.tuples(*map(chunks_of, SHAPE))
+
+
+@settings(max_examples=30)
+@given(
+    every_chunks,
+    every_chunks,
+    st.sampled_from(SOURCES),
+    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    st.sampled_from([None, 0, -1, (0, 2), (0, 1, 2)]),
+)
+def test_bits_are_numpys(chunks, others, source, p, axes):
+    x, dy = numbers(), numbers("float64")
+    expected, of_array = fd.dropout(x, p, rng=source(5), broadcast_axes=axes)
+    rng = source(5)
+    y, mask = fastdrop.dask.dropout(da.from_array(x, chunks), p, rng=rng, broadcast_axes=axes)
+    assert mask == of_array
+    assert rng.position == mask.size
+    assert (y.chunks, y.dtype) == (chunks, x.dtype)
+    assert np.array_equal(y.compute(scheduler="sync"), expected)
+    dx = fastdrop.dask.dropout_backward(da.from_array(dy, others), mask)
+    assert np.array_equal(dx.compute(scheduler="threads"), fd.dropout_backward(dy, of_array))
+    again, _ = fastdrop.dask.dropout(da.from_array(x, others), mask=mask)
+    assert np.array_equal(again.rechunk(chunks).compute(scheduler="sync"), expected)
+
+
+@settings(max_examples=30)
+@given(every_chunks, st.sampled_from(SOURCES), st.sampled_from([0.0, 1 / 3, 1.0]))
+def test_booleans_are_numpys(chunks, source, p):
+    booleans = fastdrop.dask.bernoulli(SHAPE, p, rng=source(5), chunks=chunks)
+    assert (booleans.shape, booleans.chunks, booleans.dtype) == (SHAPE, chunks, bool)
+    found = booleans.compute(scheduler="sync")
+    assert np.array_equal(found, fd.bernoulli(SHAPE, p, rng=source(5)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
+def test_dtypes(dtype):
+    x = numbers(dtype)
+    y, _ = fastdrop.dask.dropout(da.from_array(x, 5), 0.3, rng=1)
+    assert y.dtype == dtype
+    assert np.array_equal(y.compute(scheduler="sync"), fd.dropout(x, 0.3, rng=1)[0])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2)])
+def test_without_axes_and_without_elements(shape):
+    y, mask = fastdrop.dask.dropout(da.ones(shape), 0.5, rng=1)
+    assert mask.shape == shape
+    expected = fd.dropout(np.ones(shape), 0.5, rng=1)[0]
+    assert np.array_equal(y.compute(scheduler="sync"), expected)
+    booleans = fastdrop.dask.bernoulli(shape, 0.5, rng=1).compute(scheduler="sync")
+    assert np.array_equal(booleans, fd.bernoulli(shape, 0.5, rng=1))
+
+
+def test_nothing_is_computed_before_it_is_asked_for():
+    def fail(block):
+        raise AssertionError
+
+    x = da.ones(10, chunks=5).map_blocks(fail, dtype=float, meta=np.empty(0))
+    y, _ = fastdrop.dask.dropout(x, 0.5)
+    assert isinstance(y, da.Array)
+    # A large array is as cheap as a small one.
+    y, mask = fastdrop.dask.dropout(da.ones((10**5, 10**5), chunks=10**4), 0.5, rng=1)
+    block = y[50_000:50_003, 7:9]
+    window = mask[50_000:50_003, 7:9]
+    assert np.array_equal(block.compute(scheduler="sync") != 0, np.asarray(window))
+
+
+def test_evaluation_changes_and_draws_nothing():
+    source = fd.Philox4x32(1)
+    x = da.ones(10, chunks=5)
+    y, mask = fastdrop.dask.dropout(x, 0.5, rng=source, training=False)
+    assert y is x
+    assert np.asarray(mask).all()
+    assert source.position == 0
+
+
+def test_names_follow_from_the_mask():
+    x = da.ones((20, 20), chunks=7)
+    names = [fastdrop.dask.dropout(x, 0.5, rng=seed)[0].name for seed in (1, 1, 2)]
+    assert names[0] == names[1] != names[2]
+    mask = fd.dropout_mask(10, rng=1)
+    assert tokenize(mask) == tokenize(fd.dropout_mask(10, rng=1))
+    names = [fastdrop.dask.bernoulli(9, 0.5, rng=1, chunks=chunks).name for chunks in (3, 3, 4)]
+    assert names[0] == names[1] != names[2]
+
+
+X = da.ones((4, 6), chunks=3)
+MISTAKES = {
+    "array of NumPy": (lambda: fastdrop.dask.dropout(np.ones(3)), TypeError, "x is a ndarray; mu"),
+    "pair": (lambda: fastdrop.dask.dropout((X, None)), TypeError, "x is a tuple; must be a Dask"),
+    "integers": (lambda: fastdrop.dask.dropout(X.astype(int)), TypeError, "x has dtype int64; all"),
+    "sequential": (
+        lambda: fastdrop.dask.dropout(X, rng=np.random.default_rng(1)),
+        TypeError,
+        "which can only go forward; must be None, a seed or a source of fastdrop",
+    ),
+    "unknown": (lambda: fastdrop.dask.dropout(X[X > 0]), ValueError, "compute_chunk_sizes"),
+    "array p": (
+        lambda: fastdrop.dask.dropout(X, np.full(6, 0.5)),
+        TypeError,
+        r"p is an array of shape \(6,\); must be a number",
+    ),
+    "p": (lambda: fastdrop.dask.bernoulli(3, 1.5), ValueError, "p is 1.5; allowed are"),
+    "axis": (lambda: fastdrop.dask.dropout(X, broadcast_axes=2), ValueError, "broadcast_axes is 2"),
+    "shape": (
+        lambda: fastdrop.dask.dropout(X, mask=fd.dropout_mask(5)),
+        ValueError,
+        r"mask shape \(5,\) does not broadcast",
+    ),
+    "no mask": (
+        lambda: fastdrop.dask.dropout_backward(X, np.ones(6, bool)),
+        TypeError,
+        "mask is a ndarray; must be a Mask",
+    ),
+    "mask and rng": (
+        lambda: fastdrop.dask.dropout(X, mask=fd.dropout_mask(6), rng=1),
+        TypeError,
+        "must not be given with a mask",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name):
+    call, error, words = MISTAKES[name]
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_a_refused_call_advances_no_source():
+    source = fd.Philox4x32(1)
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        fastdrop.dask.dropout(X[X > 0], rng=source)
+    assert source.position == 0
+
+
+def test_workers_that_die_change_nothing():
+    distributed = pytest.importorskip("distributed")
+    x = numbers(shape=(400, 300))
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 10}),
+        distributed.LocalCluster(**options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        y, mask = fastdrop.dask.dropout(da.from_array(x, 20), 0.1, rng=1)
+        future = client.compute(y)
+        process = next(iter(cluster.workers.values())).process.process
+        os.kill(process.pid, signal.SIGTERM)
+        found = future.result(timeout=60)
+    assert np.array_equal(found, mask.apply(x))
+
+
+def test_xarray_keeps_its_coordinates():
+    xarray = pytest.importorskip("xarray")
+    x = xarray.DataArray(numbers(), dims=("time", "y", "x"), coords={"x": range(11)}).chunk(5)
+    y, mask = fastdrop.dask.dropout(x.data, 0.5, rng=1)
+    y = x.copy(data=y)
+    assert y.coords.equals(x.coords)
+    assert np.array_equal(y.values, mask.apply(x.values))
