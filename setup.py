@@ -216,6 +216,7 @@ def main():
         raise SystemExit("fastdrop needs a 64-bit Python")
     names = (
         "kernels._kernels",
+        "kernels._testing",
         "apply._apply",
         "source._source",
         "source._numpy_source",

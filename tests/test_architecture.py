@@ -53,7 +53,8 @@ ROOMS |= dict.fromkeys(
 # The folders of the C sources, in the same way; `numpy` is the one header of NumPy.
 KERNEL_ROOMS = {
     "common.h": set(),
-    "kernels.h": {"common.h"},
+    "sources.h": set(),
+    "kernels.h": {"common.h", "sources.h"},
     "simd": {"common.h"},
     "source": {"kernels.h"},
     "mask": {"apply", "kernels.h", "source"},

@@ -14,7 +14,7 @@ from helpers import DTYPES, every_kind_of_float
 from isolated import isolated
 
 import fastdrop as fd
-from fastdrop.kernels import _kernels
+from fastdrop.kernels import _testing
 
 FUNCTIONS = [name for name in MEMBERS if name.islower()]  # the layers call these
 LAYOUTS = ("C", "C", "C", "unaligned", "backwards", "every other")
@@ -126,7 +126,7 @@ def floats_and_bits(dtype):
 
 
 @each_end
-@pytest.mark.parametrize("operation", _kernels.OPERATIONS)
+@pytest.mark.parametrize("operation", _testing.OPERATIONS)
 @isolated
 def test_operations(operation, at_end, level):
     for dtype in DTYPES:
@@ -142,7 +142,7 @@ def test_operations(operation, at_end, level):
                     (kept, out, guarded.values(), past_caches),
                     (plain_kept, expected, plain.values(), False),
                 ):
-                    _kernels.apply(
+                    _testing.apply(
                         *(operation, bits, x, 1.5, y, 0.5, 0.25), *others, past_caches=past
                     )
                 assert_same(out, expected)
@@ -159,10 +159,10 @@ def test_multiplications(at_end, level):
             out, expected = written.parts("out", n)
             guarded, plain = pairs(arrays, ("x", "factors"), n)
             for y, operands in ((out, guarded), (expected, plain)):
-                _kernels.multiply(operands["factors"], operands["x"], y)
+                _testing.multiply(operands["factors"], operands["x"], y)
             assert_same(out, expected)
             for y, operands in ((out, guarded), (expected, plain)):
-                _kernels.multiply_normal(stream, 0.5, operands["x"], y)
+                _testing.multiply_normal(stream, 0.5, operands["x"], y)
             assert_same(out, expected)
 
 
@@ -173,14 +173,14 @@ def test_kernels_of_probabilities_and_bits(at_end, level):
     arrays = Lying(at_end, values=np.linspace(0, 1, MOST), bits=bits)
     for n in FEW:
         guarded, values = arrays.parts("values", n)
-        assert_same(_kernels.probabilities(guarded)[0], values)
+        assert_same(_testing.probabilities(guarded)[0], values)
         for meaning in ("p", "keep_prob"):
-            assert_same(_kernels.heads(guarded, meaning), _kernels.heads(values, meaning))
+            assert_same(_testing.heads(guarded, meaning), _testing.heads(values, meaning))
             for dtype in ("float32", "float64"):
-                expected = _kernels.factors(values, meaning, dtype)
-                assert_same(_kernels.factors(guarded, meaning, dtype), expected)
+                expected = _testing.factors(values, meaning, dtype)
+                assert_same(_testing.factors(guarded, meaning, dtype), expected)
         guarded, bits = arrays.parts("bits", -(-n // 8))
-        assert_same(_kernels.unpack(guarded, n), _kernels.unpack(bits, n))
+        assert_same(_testing.unpack(guarded, n), _testing.unpack(bits, n))
 
 
 @each_end
@@ -200,9 +200,10 @@ def test_softmax(at_end, level):
                 results = []
                 for row, kept in zip(both, bits.parts("bits", -(-(n + at) // 8) + 2), strict=True):
                     before = row[0].copy()
-                    largest, inverse = _kernels.softmax(row[0], kept, at)
+                    largest, inverse = _testing.softmax(row[0], kept, at)
                     weights = row[0].copy()
                     row[0][...] = before
-                    _kernels.softmax_backward(*row, kept, at, largest, inverse, 2.0, 0.5, 0.25)
+                    _testing.softmax_weights(*row, kept, at, largest, inverse, 2.0)
+                    _testing.softmax_backward(*row, kept, at, 2.0, 0.5, 0.25)
                     results.append((weights, row[0], row[1]))
                 assert_same(*results)

@@ -17,7 +17,7 @@ from helpers import (
 
 import fastdrop as fd
 from fastdrop import _reference as reference
-from fastdrop.kernels import _kernels
+from fastdrop.kernels import _kernels, _testing
 
 KEY = (0x12345678, 0x9ABCDEF0)
 LAST_STEP = 2**58  # 64 bytes a step, 2**64 bytes a stream
@@ -73,7 +73,7 @@ def twin_steps(source, key, counter, step, steps):
 def test_fill(level, source, counter):
     """Three blocks and a little, from their start, for counters that carry."""
     steps = 3 * BLOCK_STEPS + 5
-    filled = _kernels.fill(source, KEY, words_of(counter), 0, steps)
+    filled = _testing.fill(source, KEY, words_of(counter), 0, steps)
     np.testing.assert_array_equal(filled, twin_steps(source, KEY, counter, 0, steps))
 
 
@@ -81,7 +81,7 @@ def test_fill(level, source, counter):
 @pytest.mark.parametrize("word", [2**64, 2**128], ids=["2**64", "2**128"])
 def test_fill_where_any_counter_of_a_batch_carries(level, source, word):
     for before in range(1, 20):
-        filled = _kernels.fill(source, KEY, words_of(word - before), 0, 3)
+        filled = _testing.fill(source, KEY, words_of(word - before), 0, 3)
         np.testing.assert_array_equal(filled, twin_steps(source, KEY, word - before, 0, 3))
 
 
@@ -89,7 +89,7 @@ def test_fill_where_any_counter_of_a_batch_carries(level, source, word):
 @pytest.mark.parametrize("key", [(0, 0), (2**32 - 1, 2**32 - 1), (0x783A6466, 0x3635326F)], ids=str)
 def test_fill_with_any_key(level, source, key):
     """Keys of zeros and ones; and the one that the tag of xoshiro256++ turns to zeros."""
-    filled = _kernels.fill(source, key, words_of(3), 1, 300)
+    filled = _testing.fill(source, key, words_of(3), 1, 300)
     np.testing.assert_array_equal(filled, twin_steps(source, key, 3, 1, 300))
 
 
@@ -99,7 +99,7 @@ def test_fill_of_any_steps(level, source, step):
     """Any start and any length, over the ends of blocks."""
     stream = twin_steps(source, KEY, 7, 0, 4 * BLOCK_STEPS)
     for steps in (0, 1, 2, 3, 15, 16, 17, 63, 64, 65, 255, 256, 257):
-        filled = _kernels.fill(source, KEY, words_of(7), step, steps)
+        filled = _testing.fill(source, KEY, words_of(7), step, steps)
         np.testing.assert_array_equal(filled, stream[64 * step : 64 * (step + steps)])
 
 
@@ -109,7 +109,7 @@ def test_fill_of_any_steps(level, source, step):
 def test_fill_far_away(level, source, end, counter):
     """Far into the stream, and up to its last byte."""
     first = end - BLOCK_STEPS - 3
-    filled = _kernels.fill(source, KEY, words_of(counter), first, BLOCK_STEPS + 3)
+    filled = _testing.fill(source, KEY, words_of(counter), first, BLOCK_STEPS + 3)
     expected = twin_steps(source, KEY, counter, first, BLOCK_STEPS + 3)
     np.testing.assert_array_equal(filled, expected)
 
@@ -142,7 +142,7 @@ def twin_threshold(heads, value, key, counter, position):
 
 
 def check_threshold(heads, value, counter=0, position=0):
-    kept = _kernels.threshold(heads.tobytes(), heads.size, value, KEY, words_of(counter), position)
+    kept = _testing.threshold(heads.tobytes(), heads.size, value, KEY, words_of(counter), position)
     np.testing.assert_array_equal(kept, twin_threshold(heads, value, KEY, counter, position))
 
 
@@ -207,7 +207,7 @@ def test_one_tie_is_decided_by_all_its_digits(level):
     for i in (0, 7, 64, 199):
         uniform = int(heads[i]) << 56 | int(digits.view("<u8")[i, 0]) >> 8
         for value, kept in ((uniform - 1, 1), (uniform, 1), (uniform + 1, 0)):
-            bits = _kernels.threshold(heads.tobytes(), 200, value, KEY, words_of(9), 5)
+            bits = _testing.threshold(heads.tobytes(), 200, value, KEY, words_of(9), 5)
             assert bits[i // 8] >> i % 8 & 1 == kept
 
 
@@ -216,7 +216,7 @@ def test_one_tie_is_decided_by_all_its_digits(level):
 
 def check_decide(source, value, counter, position, lengths):
     ties_key = reference._tagged(KEY, reference.SOURCES[source].tie_tag)
-    runs = _kernels.decide(source, KEY, words_of(counter), position, lengths, value, ties_key)
+    runs = _testing.decide(source, KEY, words_of(counter), position, lengths, value, ties_key)
     stream = source, KEY, words_of(counter), position, sum(lengths)
     bounds = np.cumsum(lengths)[:-1]
     for run, kept in zip(runs, np.split(reference.kept(*stream, value), bounds), strict=True):
@@ -254,7 +254,7 @@ SMALL_LENGTHS = (*range(20), 63, 64, 65, 1000)
 
 
 def test_every_meaning_is_tested():
-    assert set(_kernels.MEANINGS) == {*MEANINGS, "factor"}
+    assert set(_testing.MEANINGS) == {*MEANINGS, "factor"}
 
 
 @functools.cache
@@ -268,7 +268,7 @@ def every_probability():
 def test_probabilities(level):
     values = every_probability()
     for n in SMALL_LENGTHS:
-        copy, right = _kernels.probabilities(values[values.size - n :])
+        copy, right = _testing.probabilities(values[values.size - n :])
         assert right
         assert np.array_equal(copy, values[values.size - n :])
     for wrong in (np.nan, -np.nan, np.nextafter(1, 2), 2.0, np.inf, -5e-324, -1.0, -np.inf):
@@ -276,17 +276,17 @@ def test_probabilities(level):
             for place in {0, n // 2, n - 1}:
                 several = values[1:n].copy()
                 several = np.insert(several, place, wrong)
-                assert not _kernels.probabilities(several)[1]
-    assert _kernels.probabilities(np.array([-0.0]))[1]
+                assert not _testing.probabilities(several)[1]
+    assert _testing.probabilities(np.array([-0.0]))[1]
 
 
 @pytest.mark.parametrize("meaning", MEANINGS)
 def test_heads(level, meaning):
     values = every_probability()
     expected = reference.heads(**{meaning: values})
-    np.testing.assert_array_equal(_kernels.heads(values, meaning), expected)
+    np.testing.assert_array_equal(_testing.heads(values, meaning), expected)
     for n in SMALL_LENGTHS:
-        np.testing.assert_array_equal(_kernels.heads(values[:n], meaning), expected[:n])
+        np.testing.assert_array_equal(_testing.heads(values[:n], meaning), expected[:n])
 
 
 @pytest.mark.parametrize("meaning", MEANINGS)
@@ -306,7 +306,7 @@ def test_compare(level):
     cases = [[part.reshape(-1, 4096)[i] for part in pairs] for i in range(16)]
     cases += [random_heads()[:n].reshape(-1, 1)[:, [0, 0]].T for n in LENGTHS]
     for stream, heads in (*cases, *((a[:n], b[:n]) for a, b in cases[:1] for n in SMALL_LENGTHS)):
-        kept, equal = _kernels.compare(stream.tobytes(), heads.tobytes())
+        kept, equal = _testing.compare(stream.tobytes(), heads.tobytes())
         np.testing.assert_array_equal(kept, reference.pack(stream >= heads))
         np.testing.assert_array_equal(equal, reference.pack(stream == heads))
 
@@ -318,7 +318,7 @@ def test_digits(level, counter, position):
     positions = index.astype(np.uint64) + np.uint64(position)
     words = reference._philox_bytes(KEY, words_of(counter), positions).view("<u8")[:, 0]
     for n in (0, 1, 7, 8, 9, 300):
-        digits = _kernels.digits(KEY, words_of(counter), position, index[:n])
+        digits = _testing.digits(KEY, words_of(counter), position, index[:n])
         np.testing.assert_array_equal(digits, words[:n] >> np.uint64(8))
 
 
@@ -329,9 +329,9 @@ def test_factors(level, meaning, dtype):
     if meaning == "factor":
         values = np.append(values, [2.0, 1e38, 1e39, 1e308, np.finfo(float).max, np.inf])
     expected = reference.kept_factors(dtype, **{meaning: values})
-    assert_same_floats(_kernels.factors(values, meaning, dtype.name), expected)
+    assert_same_floats(_testing.factors(values, meaning, dtype.name), expected)
     for n in SMALL_LENGTHS:
-        factors = _kernels.factors(values[values.size - n :], meaning, dtype.name)
+        factors = _testing.factors(values[values.size - n :], meaning, dtype.name)
         assert_same_floats(factors, expected[values.size - n :])
 
 
@@ -341,13 +341,13 @@ def test_factors(level, meaning, dtype):
 @pytest.mark.parametrize("n", LENGTHS)
 def test_unpack(level, n):
     bits = np.random.default_rng(n).integers(256, size=(n + 7) // 8 + 8, dtype=np.uint8)
-    unpacked = _kernels.unpack(bits, n)
+    unpacked = _testing.unpack(bits, n)
     np.testing.assert_array_equal(unpacked, np.unpackbits(bits, count=n, bitorder="little"))
 
 
 def test_unpack_every_byte_everywhere(level):
     bits = np.concatenate([np.roll(np.arange(256, dtype=np.uint8), shift) for shift in range(8)])
-    unpacked = _kernels.unpack(bits, 8 * bits.size)
+    unpacked = _testing.unpack(bits, 8 * bits.size)
     np.testing.assert_array_equal(unpacked, np.unpackbits(bits, bitorder="little"))
 
 
@@ -379,7 +379,7 @@ def applied(bits, x, factor, past_caches=False, offset=0, operation="scale", **o
     room = aligned(x.size + 2 * MARGIN, x.dtype, offset)
     room[:] = 7
     out = room[MARGIN : MARGIN + x.size]
-    _kernels.apply(operation, bits, x, factor, out, past_caches=past_caches, **operands)
+    _testing.apply(operation, bits, x, factor, out, past_caches=past_caches, **operands)
     assert np.all(room[:MARGIN] == 7)
     assert np.all(room[MARGIN + x.size :] == 7)
     return out.copy()
@@ -430,7 +430,7 @@ def test_apply_in_place_and_to_any_alignment(level, dtype):
             same = aligned(200, dtype)
             same[:] = numbers
             part = same[offset : offset + n]
-            _kernels.apply("scale", bits, part, 1 / 0.9, part)
+            _testing.apply("scale", bits, part, 1 / 0.9, part)
             assert_same_floats(same, expected)
 
 
@@ -456,7 +456,7 @@ operations = pytest.mark.parametrize("operation", OPERATIONS)
 
 
 def test_every_operation_is_tested():
-    assert set(_kernels.OPERATIONS) == {"scale", *OPERATIONS}
+    assert set(_testing.OPERATIONS) == {"scale", *OPERATIONS}
 
 
 def operands_of(operation, other, bias):
@@ -510,10 +510,10 @@ def test_operation_in_place(level, operation, dtype):
         expected = OPERATIONS[operation](x, kept, other, bias)
         operands = operands_of(operation, other, bias)
         y = x.copy()
-        _kernels.apply(operation, bits.copy(), y, 1 / 0.9, y, **operands)
+        _testing.apply(operation, bits.copy(), y, 1 / 0.9, y, **operands)
         assert_same_floats(y, expected)
         if operation in READS_OTHER:
-            _kernels.apply(operation, bits.copy(), x, 1 / 0.9, other, **operands)
+            _testing.apply(operation, bits.copy(), x, 1 / 0.9, other, **operands)
             assert_same_floats(other, expected)
 
 
@@ -545,7 +545,7 @@ def edge_words():
 def test_normal(level, p):
     words = np.concatenate([edge_words(), random_words(1, 20000)])
     stream = words.astype("<u4").tobytes()
-    factors = _kernels.normal(stream, words.size, np.sqrt(p / (1 - p)))
+    factors = _testing.normal(stream, words.size, np.sqrt(p / (1 - p)))
     assert_same_floats(factors, reference.gaussian_factors(words, p))
 
 
@@ -553,7 +553,7 @@ def test_normal_of_any_number_of_words(level):
     words = random_words(2, 100)
     expected = reference.gaussian_factors(words, 0.5)
     for n in range(100):
-        factors = _kernels.normal(words.astype("<u4").tobytes(), n, 1.0)
+        factors = _testing.normal(words.astype("<u4").tobytes(), n, 1.0)
         assert_same_floats(factors, expected[:n])
 
 
@@ -593,7 +593,7 @@ def test_multiply(level, dtype):
         x = numbers[offset : offset + n]
         by = factors[: x.size]
         check_product(
-            functools.partial(_kernels.multiply, by), x, offset, reference.multiply(x, by)
+            functools.partial(_testing.multiply, by), x, offset, reference.multiply(x, by)
         )
 
 
@@ -606,7 +606,7 @@ def test_multiply_normal(level, dtype):
         x = numbers[offset : offset + n]
         by = words[: x.size]
         expected = reference.multiply(x, reference.gaussian_factors(by, 0.2))
-        multiply = functools.partial(_kernels.multiply_normal, by.astype("<u4").tobytes(), 0.5)
+        multiply = functools.partial(_testing.multiply_normal, by.astype("<u4").tobytes(), 0.5)
         check_product(multiply, x, offset, expected)
 
 

@@ -3,7 +3,7 @@ from numpy cimport ndarray
 
 from fastdrop.kernels._kernels cimport (
     fd_any_mask,
-    fd_application,
+    fd_job,
     fd_broadcast,
     fd_cursor,
     fd_dtype,
@@ -40,10 +40,10 @@ cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1
 cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) except -1
 
 # What is to be done: the rest is empty, and for the caller to fill in.
-cdef fd_application application_of(fd_operation operation, double scale) noexcept nogil
+cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil
 
 # Does it to whole arrays, which are apart from y. The mask has the shape `mask_shape`, which
 # broadcasts to x's; `cursor` is where a seeded mask starts and becomes where it ends; `other` is
 # None where it is not read.
-cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
+cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1

@@ -20,19 +20,16 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT32,
     FD_FLOAT64,
     FD_TILE,
-    active_kernels,
-    apply_all,
-    apply_part,
-    are_past_caches,
+    engine,
     fd_any_mask,
-    fd_application,
     fd_arrays,
     fd_broadcast,
     fd_cursor,
     fd_dtype,
+    fd_executor,
+    fd_job,
     fd_operation,
     fd_view,
-    gather_items,
 )
 
 cnp.import_array()
@@ -209,43 +206,47 @@ cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) e
     return 0
 
 
-cdef fd_application application_of(fd_operation operation, double scale) noexcept nogil:
-    cdef fd_application application
-    memset(&application, 0, sizeof(application))
-    application.operation = operation
-    application.scale = scale
-    return application
+cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil:
+    cdef fd_job job
+    memset(&job, 0, sizeof(job))
+    job.operation = operation
+    job.scale = scale
+    return job
 
 
 cdef ndarray apart(ndarray x, ndarray y):
     return x.copy() if x is not y and overlap_partly(x, y) else x
 
 
-cdef int apply_mask(fd_application *application, fd_any_mask *mask, tuple mask_shape,
+cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1:
     cdef fd_arrays arrays
+    cdef fd_broadcast broadcast
+    cdef fd_executor pool
     cdef size_t n = cnp.PyArray_SIZE(x)
     if n == 0:
         return 0
-    application.kernels = active_kernels()
-    application.mask = mask
-    set_dtype(x, &application.dtype, &application.components)
-    set_broadcast(&mask.broadcast, mask_shape, (<object>x).shape)
+    job.kernels = engine.kernels()
+    job.mask = mask
+    set_dtype(x, &job.dtype, &job.components)
+    set_broadcast(&broadcast, mask_shape, (<object>x).shape)
+    mask.broadcast = &broadcast if broadcast.ndim else NULL
     if not (same_shape(x, y) and (other is None or same_shape(x, other))):
         raise ValueError("the arrays have different shapes now")
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
-        return apply_pieces(application, cursor, x, other, y)
+        return apply_pieces(job, cursor, x, other, y)
     arrays.x = <const char *>cnp.PyArray_DATA(x)
     arrays.other = NULL
     if other is not None:
         arrays.other = <const char *>cnp.PyArray_DATA(other)
     arrays.y = <char *>cnp.PyArray_DATA(y)
-    application.past_caches = are_past_caches(&arrays, <size_t>cnp.PyArray_NBYTES(y))
+    job.past_caches = engine.are_past_caches(&arrays, <size_t>cnp.PyArray_NBYTES(y))
+    pool = engine.pool()
     if n <= FD_TILE:  # sooner done than the GIL is given and taken
-        apply_all(application, cursor, n, arrays)
+        engine.apply(job, cursor, n, arrays, &pool)
     else:
         with nogil:
-            apply_all(application, cursor, n, arrays)
+            engine.apply(job, cursor, n, arrays, &pool)
     return 0
 
 
@@ -282,7 +283,7 @@ cdef int transpose_into(ndarray x, object axes, ndarray to) except -1:
     cdef char *target = <char *>cnp.PyArray_DATA(to)
     cdef size_t item = cnp.PyArray_ITEMSIZE(x)
     with nogil:
-        gather_items(&view, item, from_, target)
+        engine.gather_items(&view, item, from_, target)
     return 0
 
 
@@ -311,18 +312,18 @@ cdef int copy_from_c_order(ndarray x, ndarray y) except -1:
     return copy_by_parts(y, x)
 
 
-cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x, ndarray other,
+cdef int apply_pieces(fd_job *job, fd_cursor *cursor, ndarray x, ndarray other,
                       ndarray y) except -1:
     cdef uint64_t first = 0
     cdef fd_arrays arrays
     cdef size_t n
     cdef ndarray piece
-    application.past_caches = False
+    job.past_caches = False
     # NumPy's iterator takes what is read first and what is written last.
     operands = [x, y] if other is None else [x, other, y]
     if x.ndim == 0:  # NumPy 2.1 never writes back what has no axes
         operands = [operand.reshape(1) for operand in operands]
-    if application.dtype == FD_BFLOAT16:  # np.nditer need not know the type
+    if job.dtype == FD_BFLOAT16:  # np.nditer need not know the type
         operands = [
             operand.view(np.dtype(np.uint16).newbyteorder("=" if operand.dtype.isnative else "S"))
             for operand in operands
@@ -349,7 +350,7 @@ cdef int apply_pieces(fd_application *application, fd_cursor *cursor, ndarray x,
             piece = part[len(part) - 1]
             arrays.y = <char *>cnp.PyArray_DATA(piece)
             with nogil:
-                apply_part(application, cursor, first, n, arrays)
+                engine.apply_part(job, cursor, first, n, arrays)
             first += n
     return 0
 

@@ -13,13 +13,17 @@ cdef extern from "numpy/random/bitgen.h" nogil:
 
 cdef extern from "kernels.h" nogil:
     enum:
+        FD_STEP
         FD_TILE
         FD_NORMALS
+        FD_SOURCES
+        FD_DTYPES
+        FD_OPERATIONS
+        FD_LANES
+        FD_LANE_WORDS
 
     ctypedef enum fd_source:
-        FD_PHILOX4X32
         FD_XOSHIRO256PLUSPLUS
-        FD_XORSHIFT128PLUS
 
     ctypedef enum fd_dtype:
         FD_FLOAT16
@@ -55,7 +59,7 @@ cdef extern from "kernels.h" nogil:
         uint64_t counter[2]
 
     ctypedef struct fd_lanes:
-        uint64_t word[4][8]
+        uint64_t word[FD_LANE_WORDS][FD_LANES]
         uint64_t step
         uint64_t ready
 
@@ -73,9 +77,9 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct fd_kernels:
         const char *name
-        void (*fill[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+        void (*fill[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
                         uint8_t *bytes) noexcept
-        void (*decide[3])(const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
+        void (*decide[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
                           uint64_t threshold, const fd_identity *ties, uint8_t *kept,
                           const fd_prefetch *soon) noexcept
         void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
@@ -86,34 +90,57 @@ cdef extern from "kernels.h" nogil:
                         uint8_t *equal) noexcept
         void (*digits)(const fd_identity *ties, uint64_t position, const uint16_t *index, size_t n,
                        uint64_t *digits) noexcept
-        void (*factors[4])(const double *values, size_t n, fd_meaning meaning,
+        void (*factors[FD_DTYPES])(const double *values, size_t n, fd_meaning meaning,
                            void *factors) noexcept
-        fd_apply_kernel apply[7][4]
-        fd_apply_kernel apply_past_caches[7][4]
+        fd_apply_kernel apply[FD_OPERATIONS][FD_DTYPES]
+        fd_apply_kernel apply_past_caches[FD_OPERATIONS][FD_DTYPES]
         void (*normal)(const uint8_t *bytes, size_t n, float deviation,
                        float *factors) noexcept nogil
-        void (*multiply[4])(const float *factors, const void *x, size_t n, void *y) noexcept
-        void (*multiply_normal[4])(const uint8_t *bytes, float deviation, const void *x, size_t n,
+        void (*multiply[FD_DTYPES])(const float *factors, const void *x, size_t n, void *y) noexcept
+        void (*multiply_normal[FD_DTYPES])(const uint8_t *bytes, float deviation, const void *x, size_t n,
                                    void *y) noexcept
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept nogil
-        void (*softmax[4])(void *scores, size_t n, const uint8_t *kept, size_t at,
+        void (*softmax[FD_DTYPES])(void *scores, size_t n, const uint8_t *kept, size_t at,
                            fd_softmax *row) noexcept
-        void (*softmax_weights[4])(void *scores, void *gradients, size_t n, const uint8_t *kept,
+        void (*softmax_weights[FD_DTYPES])(void *scores, void *gradients, size_t n, const uint8_t *kept,
                                    size_t at, fd_softmax *row) noexcept
-        void (*softmax_backward[4])(void *weights, void *gradients, size_t n, const uint8_t *kept,
+        void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n, const uint8_t *kept,
                                     size_t at, const fd_softmax *row) noexcept
 
+    size_t fd_number_size(fd_dtype dtype)
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
 
 
-cdef extern from "engine/tiles.h" nogil:
+cdef extern from "engine/bits.h" nogil:
     enum:
         FD_PADDING
 
+
+cdef extern from "engine/broadcast.h" nogil:
+    enum:
+        FD_MAX_DIMS
+
+    ctypedef struct fd_broadcast:
+        int ndim
+        int64_t shape[FD_MAX_DIMS]
+        int64_t stride[FD_MAX_DIMS]
+
+
+cdef extern from "engine/each.h" nogil:
     ctypedef struct fd_threshold:
         uint64_t value
         int drops_all
 
+    fd_threshold fd_drop_threshold(double p)
+    fd_threshold fd_keep_threshold(double keep_prob)
+
+    ctypedef struct fd_numbers:
+        const double *values
+        fd_meaning meaning
+        fd_broadcast broadcast
+
+
+cdef extern from "engine/decide.h" nogil:
     ctypedef struct fd_seeded:
         fd_source source
         fd_identity identity
@@ -125,49 +152,42 @@ cdef extern from "engine/tiles.h" nogil:
         fd_lanes lanes
         uint64_t has_last
 
-    ctypedef struct fd_broadcast:
-        int ndim
-        int64_t shape[64]
-        int64_t stride[64]
-
-    ctypedef struct fd_numbers:
-        const double *values
-        fd_meaning meaning
-        fd_broadcast broadcast
-
     ctypedef struct fd_any_mask:
         fd_seeded seeded
+        const fd_numbers *each
         const uint8_t *packed
-        fd_broadcast broadcast
+        const fd_broadcast *broadcast
 
+
+cdef extern from "engine/parallel.h" nogil:
+    ctypedef int (*fd_ask)() noexcept nogil
+
+    ctypedef struct fd_executor:
+        size_t workers
+
+
+cdef extern from "engine/job.h" nogil:
     ctypedef struct fd_arrays:
         const char *x
         const char *other
         char *y
 
-    ctypedef struct fd_application:
+    ctypedef struct fd_job:
         const fd_kernels *kernels
         const fd_any_mask *mask
         fd_dtype dtype
         int components
-        int past_caches
         fd_operation operation
+        int past_caches
         double scale, shift, dropped
         const fd_numbers *each
         const char *bias
         uint64_t bias_period
         uint8_t *changed
-
-    ctypedef struct fd_gaussian:
-        const fd_kernels *kernels
-        const fd_seeded *seeded
-        const float *factors
-        fd_dtype dtype
-        int components
         float deviation
-
-    fd_threshold fd_drop_threshold(double p)
-    fd_threshold fd_keep_threshold(double keep_prob)
+        const float *factors
+        int as_dropped
+        int as_bytes
 
 
 cdef extern from "engine/numpy_words.h" nogil:
@@ -215,15 +235,14 @@ cdef extern from "engine/attention.h" nogil:
         fd_matrices value_gradient
         size_t rows
         size_t columns
-        bint split
 
 
 cdef extern from "engine/gather.h" nogil:
     ctypedef struct fd_view:
         int64_t offset
         int ndim
-        int64_t shape[64]
-        int64_t stride[64]
+        int64_t shape[FD_MAX_DIMS]
+        int64_t stride[FD_MAX_DIMS]
 
 
 cdef extern from "engine/shared.h" nogil:
@@ -239,40 +258,57 @@ cdef extern from "engine/stream.h" nogil:
         uint64_t position
 
 
-# The engine, for the other compiled modules: they hold no machine code of their own.
-cdef const fd_kernels *active_kernels() noexcept nogil
-cdef size_t thread_count() noexcept nogil
-# The forks between the process that imported this and this one, those without Python's help too.
-cdef size_t fork_count() noexcept nogil
-# Whether arrays of `size` bytes do not fit into the last-level cache together, and y is none of
-# the others.
-cdef bint are_past_caches(const fd_arrays *arrays, size_t size) noexcept nogil
-cdef void apply_part(const fd_application *application, fd_cursor *cursor, uint64_t first,
-                     size_t n, fd_arrays arrays) noexcept nogil
-# These, and the next ones that are `except -1`, look for signals in long calls of Python's main
-# thread. They raise what the handler raises, when a part of the work is done.
-cdef int apply_all(const fd_application *application, fd_cursor *cursor, size_t n,
-                   fd_arrays arrays) except -1 nogil
-cdef int gaussian_all(const fd_gaussian *gaussian, fd_cursor *cursor, size_t n,
-                      fd_arrays arrays) except -1 nogil
-# Writes out the decisions of a seeded mask, or of one with a probability for `each`: the kept or
-# the dropped elements as ones, as bits or as bytes.
-cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes,
-                  void *out, fd_cursor *cursor, size_t n, size_t most_threads) except -1 nogil
-cdef int numpy_bytes(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                     uint8_t *kept) except -1 nogil
-cdef int numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                       uint8_t *kept) except -1 nogil
-cdef int numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-                      uint8_t *kept) except -1 nogil
-cdef int numpy_normals(bitgen_t *bitgen, size_t n, float deviation,
-                       float *factors) except -1 nogil
-# Packed bits or numbers in another order, or some of them: see gather.h.
-cdef void gather_bits(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil
-cdef void gather_items(const fd_view *view, size_t item, const char *items,
-                       char *to) noexcept nogil
-cdef uint64_t stream_next(fd_stream *stream, size_t n) noexcept nogil
-cdef size_t attention_scratch(const fd_attention *attention, bint backward) noexcept nogil
-cdef size_t attention_parts(const fd_attention *attention, bint backward) noexcept nogil
-cdef void attention_part(const fd_attention *attention, bint backward, size_t part,
-                         void *scratch) noexcept nogil
+cdef extern from "engine/openmp.h" nogil:
+    ctypedef void (*fd_openmp_parallel)(void (*body)(void *) noexcept nogil, void *context,
+                                        unsigned threads, unsigned flags) noexcept nogil
+    ctypedef int (*fd_openmp_count)() noexcept nogil
+
+
+cdef extern from "engine/sources.h" nogil:
+    ctypedef struct fd_lanes_of:
+        int words
+
+    ctypedef struct fd_source_facts:
+        const char *name
+        fd_lanes_of lanes
+        const char *tie_tag
+
+
+# The door of the engine: see api.h. Those that are `except -1` look for signals in long calls of
+# Python's main thread, and raise what the handler raises, when a part of the work is done.
+cdef extern from "engine/api.h" nogil:
+    ctypedef int (*fd_job_function)(const fd_job *job, fd_cursor *cursor, size_t n,
+                                    fd_arrays arrays, const fd_executor *executor) except -1 nogil
+
+    ctypedef struct fd_api:
+        const fd_kernels *(*kernels)() noexcept nogil
+        fd_executor (*pool)() noexcept nogil
+        fd_executor (*openmp)(size_t workers) noexcept nogil
+        void (*use_openmp)(fd_openmp_parallel parallel, fd_openmp_count thread,
+                           fd_openmp_count threads) noexcept nogil
+        const fd_source_facts *sources
+        size_t (*forks)() noexcept nogil
+        bint (*are_past_caches)(const fd_arrays *arrays, size_t size) noexcept nogil
+        fd_job_function apply
+        fd_job_function multiply
+        fd_job_function draw
+        void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
+                           fd_arrays arrays) noexcept nogil
+        int (*attend)(const fd_attention *attention, int backward,
+                      const fd_executor *executor) noexcept nogil
+        void (*gather_bits)(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil
+        void (*gather_items)(const fd_view *view, size_t item, const char *items,
+                             char *to) noexcept nogil
+        uint64_t (*next)(fd_stream *stream, size_t n) noexcept nogil
+        int (*numpy_bytes)(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                           uint8_t *kept) except -1 nogil
+        int (*numpy_doubles)(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                             uint8_t *kept) except -1 nogil
+        int (*numpy_floats)(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
+                            uint8_t *kept) except -1 nogil
+        int (*numpy_normals)(bitgen_t *bitgen, size_t n, float deviation,
+                             float *factors) except -1 nogil
+
+
+# For the other compiled modules: they hold no machine code of their own.
+cdef const fd_api *engine

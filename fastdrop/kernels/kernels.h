@@ -20,17 +20,28 @@
 #define FD_KERNELS_H
 
 #include "common.h"
+#include "sources.h"
 
 enum {
-    FD_STEP = 64,         /* bytes that one step of the 8 lanes makes */
+    FD_LANES = 8,         /* of a source of the xorshift family */
+    FD_LANE_WORDS = 4,    /* the most 64-bit words of one */
+    FD_STEP = 64,         /* bytes that one step of the lanes makes */
     FD_BLOCK_STEPS = 256, /* steps between two reseedings of the lanes: 16 KiB */
     FD_NORMALS = 32,      /* factors of Gaussian dropout that may be made at once */
     FD_TILE = 8192        /* most elements of one call; arrays are applied in smaller tiles */
 };
 
-typedef enum { FD_PHILOX4X32, FD_XOSHIRO256PLUSPLUS, FD_XORSHIFT128PLUS, FD_SOURCES } fd_source;
+#define FD_NUMBER_OF(NUMBER, ...) NUMBER,
+typedef enum { FD_EACH_SOURCE(FD_NUMBER_OF) FD_SOURCES } fd_source;
 
 typedef enum { FD_FLOAT16, FD_BFLOAT16, FD_FLOAT32, FD_FLOAT64, FD_DTYPES } fd_dtype;
+
+/* Bytes of a number. */
+FD_INLINE size_t
+fd_number_size(fd_dtype dtype)
+{
+    return dtype == FD_FLOAT64 ? 8 : dtype == FD_FLOAT32 ? 4 : 2;
+}
 
 /* What is done to an array with the kept bits. */
 typedef enum {
@@ -66,7 +77,7 @@ typedef struct {
 /* States of the 8 lanes of a xorshift-family source before step `step` (word j of lane l is
  * word[j][l]). Derived from the identity: a cache, never a part of a source's value. */
 typedef struct {
-    uint64_t word[4][8];
+    uint64_t word[FD_LANE_WORDS][FD_LANES];
     uint64_t step;
     uint64_t ready;
 } fd_lanes;

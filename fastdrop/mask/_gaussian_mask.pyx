@@ -22,12 +22,13 @@ from fastdrop.apply._apply cimport (
 )
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
-    active_kernels,
+    engine,
+    fd_any_mask,
     fd_arrays,
     fd_cursor,
-    fd_gaussian,
+    fd_executor,
+    fd_job,
     fd_seeded,
-    gaussian_all,
 )
 from fastdrop.mask._mask cimport place_of, seeded_at
 from fastdrop.mask._mask import contiguous_strides, is_contiguous, window_entries, window_of
@@ -172,7 +173,9 @@ cdef class GaussianMask:
 
     cdef int run_plain(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
         """The same on C-contiguous arrays; where x is None, y becomes the float32 factors."""
-        cdef fd_gaussian gaussian
+        cdef fd_job job
+        cdef fd_any_mask mask
+        cdef fd_executor pool = engine.pool()
         cdef fd_arrays arrays
         cdef size_t n = self.size
         if <size_t>cnp.PyArray_SIZE(y) != n or (
@@ -180,23 +183,23 @@ cdef class GaussianMask:
         ):
             # They were checked; since then, another thread changed them.
             raise ValueError(f"the arrays do not have {n} elements any more")
-        gaussian.kernels = active_kernels()
-        gaussian.seeded = &self.seeded
-        gaussian.factors = NULL
+        memset(&job, 0, sizeof(job))
+        mask.seeded, mask.each, mask.packed = self.seeded, NULL, NULL
+        job.kernels, job.mask = engine.kernels(), &mask
         if self.factors is not None:
-            gaussian.factors = <const float *>cnp.PyArray_DATA(self.factors)
-        gaussian.deviation = <float>self.deviation
-        set_dtype(y, &gaussian.dtype, &gaussian.components)
+            job.factors = <const float *>cnp.PyArray_DATA(self.factors)
+        job.deviation = <float>self.deviation
+        set_dtype(y, &job.dtype, &job.components)
         arrays.x = NULL
         if x is not None:
             arrays.x = <const char *>cnp.PyArray_DATA(x)
         arrays.other = NULL
         arrays.y = <char *>cnp.PyArray_DATA(y)
         if n <= FD_TILE // 4:
-            gaussian_all(&gaussian, cursor, n, arrays)
+            engine.multiply(&job, cursor, n, arrays, &pool)
         else:
             with nogil:
-                gaussian_all(&gaussian, cursor, n, arrays)
+                engine.multiply(&job, cursor, n, arrays, &pool)
         return 0
 
     def __array__(self, dtype=None, copy=None):

@@ -4,8 +4,9 @@ from numpy cimport ndarray
 
 from fastdrop.kernels._kernels cimport (
     fd_any_mask,
-    fd_application,
     fd_cursor,
+    fd_executor,
+    fd_job,
     fd_numbers,
     fd_seeded,
     fd_threshold,
@@ -39,9 +40,9 @@ cdef class Mask:
     cdef object applied(self, object x, object out, str name)
     cdef int scale_all(self, ndarray x, ndarray y) except -1
     cdef int scale_each(self, ndarray x, ndarray y) except -1
-    cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
+    cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor, tuple room) except -1
-    cdef int run_reordered(self, fd_application *application, tuple axes, ndarray x, ndarray other,
+    cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
                            ndarray y, ndarray padded, tuple room) except -1
     cdef ndarray finite_factors(self)
     cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room)
@@ -66,5 +67,11 @@ cdef ndarray padded_bits(size_t n)
 
 # Draws a mask of one probability (a range of an addressable source, the bits of a sequential one)
 # and does something with it to checked arrays. All memory is taken before the source advances.
-cdef Mask run_first(fd_application *application, ndarray x, ndarray other, ndarray y, object source,
+cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, object source,
                     tuple shape, Probability probability, double scale)
+
+# Writes out the decisions of a seeded mask, or of one with a probability for `each`: the kept or
+# the dropped elements as ones, as bits or as bytes.
+cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes_,
+                  void *out, fd_cursor *cursor, size_t n,
+                  const fd_executor *executor) except -1 nogil

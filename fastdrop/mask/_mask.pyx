@@ -36,7 +36,7 @@ from fastdrop._checks import (
 
 from fastdrop.apply._apply cimport (
     apart,
-    application_of,
+    job_of,
     apply_mask,
     as_input,
     as_output,
@@ -50,17 +50,16 @@ from fastdrop.kernels._kernels cimport (
     FD_KEEP_PROB,
     FD_P,
     FD_PADDING,
-    FD_PHILOX4X32,
     FD_SCALE,
     FD_SCALE_EACH,
-    FD_XORSHIFT128PLUS,
-    FD_XOSHIRO256PLUSPLUS,
-    active_kernels,
-    draw_all,
+    FD_SOURCES,
+    engine,
     fd_any_mask,
-    fd_application,
+    fd_arrays,
     fd_cursor,
     fd_drop_threshold,
+    fd_executor,
+    fd_job,
     fd_keep_threshold,
     fd_kernels,
     fd_meaning,
@@ -68,8 +67,6 @@ from fastdrop.kernels._kernels cimport (
     fd_numpy_limit,
     fd_seeded,
     fd_view,
-    gather_bits,
-    thread_count,
 )
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
@@ -159,7 +156,7 @@ cdef size_t CHECKED = 1 << 22
 cdef ndarray copied_probabilities(object value):
     """Return a copy, read-only, of a plain array of doubles in [0, 1], and of others None."""
     cdef ndarray values, copy
-    cdef const fd_kernels *kernels = active_kernels()
+    cdef const fd_kernels *kernels = engine.kernels()
     cdef size_t n, count, done = 0
     cdef int right = True
     if type(value) is not ndarray:
@@ -237,11 +234,7 @@ cdef object numbers_of_window(values, shape, entries):
 # ---- the mask --------------------------------------------------------------------------------
 
 STREAM_VERSION = 1
-SOURCE_NAMES = {
-    FD_PHILOX4X32: "Philox4x32",
-    FD_XOSHIRO256PLUSPLUS: "Xoshiro256PlusPlus",
-    FD_XORSHIFT128PLUS: "Xorshift128Plus",
-}
+SOURCE_NAMES = {number: engine.sources[number].name.decode() for number in range(FD_SOURCES)}
 SOURCE_CODES = {name: code for code, name in SOURCE_NAMES.items()}
 
 # Elements of a window's span that are drawn at once, and of a bool array that are packed at once.
@@ -511,18 +504,18 @@ cdef class Mask:
 
     cdef int scale_all(self, ndarray x, ndarray y) except -1:
         """Write x under the mask to y: one factor for all."""
-        cdef fd_application application = application_of(FD_SCALE, self.factor)
+        cdef fd_job job = job_of(FD_SCALE, self.factor)
         cdef fd_cursor cursor = self.start
-        return self.run(&application, apart(x, y), None, y, &cursor, None)
+        return self.run(&job, apart(x, y), None, y, &cursor, None)
 
     cdef int scale_each(self, ndarray x, ndarray y) except -1:
         """Write x under the mask to y: factors of the elements' own."""
-        cdef fd_application application = application_of(FD_SCALE_EACH, 1.0)
+        cdef fd_job job = job_of(FD_SCALE_EACH, 1.0)
         cdef fd_numbers laid
         cdef ndarray _held = self.lay_factors(y, &laid)
         cdef fd_cursor cursor = self.start
-        application.each = &laid
-        return self.run(&application, apart(x, y), None, y, &cursor, None)
+        job.each = &laid
+        return self.run(&job, apart(x, y), None, y, &cursor, None)
 
     cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid):
         """Lay factors of their own over the elements of y, in the order of its memory.
@@ -552,7 +545,7 @@ cdef class Mask:
                 self.finite = np.where(self.p == 1.0, 1.0, self.factors)
         return self.finite
 
-    cdef int run(self, fd_application *application, ndarray x, ndarray other, ndarray y,
+    cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor, tuple room) except -1:
         """Do something with it to checked arrays; ``cursor`` moves to the end of the mask.
 
@@ -561,39 +554,39 @@ cdef class Mask:
         cdef fd_any_mask mask
         cdef ndarray padded = self.padded
         cdef tuple axes = order_of_memory(y)
-        if isinf(application.scale) and self.drop == 1.0:
+        if isinf(job.scale) and self.drop == 1.0:
             # Nothing is kept; or a caller's mask says otherwise, and keeps it as it is.
-            application.scale = 1.0
+            job.scale = 1.0
         if padded is None and (
             axes is not None or self.strides is not None or self.size != cnp.PyArray_SIZE(x)
         ):
             padded = self.draw_bits(cursor, None if room is None else room[0])
         if axes is not None:
-            return self.run_reordered(application, axes, x, other, y, padded, room)
-        mask.packed = NULL
+            return self.run_reordered(job, axes, x, other, y, padded, room)
+        mask.each, mask.packed = NULL, NULL
         if padded is None:
             mask.seeded = self.seeded
         else:
             mask.packed = <uint8_t *>cnp.PyArray_DATA(padded)
-        return apply_mask(application, &mask, self.shape, cursor, x, other, y)
+        return apply_mask(job, &mask, self.shape, cursor, x, other, y)
 
-    cdef int run_reordered(self, fd_application *application, tuple axes, ndarray x, ndarray other,
+    cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
                            ndarray y, ndarray padded, tuple room) except -1:
         """Do it in the order of y's memory, to which the bits are brought."""
         cdef fd_any_mask mask
         cdef fd_cursor unused = self.start
-        cdef uint8_t *changed = application.changed
+        cdef uint8_t *changed = job.changed
         cdef ndarray changed_there
         cdef ndarray reordered = padded_bits(self.size) if room is None else room[1]
         cdef tuple shape = (1,) * (y.ndim - len(self.shape)) + self.shape
         gather(padded, shape, axes, <uint8_t *>cnp.PyArray_DATA(reordered))
-        mask.packed = <uint8_t *>cnp.PyArray_DATA(reordered)
+        mask.each, mask.packed = NULL, <uint8_t *>cnp.PyArray_DATA(reordered)
         if changed != NULL:  # relu: as many bits, to be brought back
             changed_there = padded_bits(self.size) if room is None else room[2]
             changed_there[:] = 0
-            application.changed = <uint8_t *>cnp.PyArray_DATA(changed_there)
+            job.changed = <uint8_t *>cnp.PyArray_DATA(changed_there)
         apply_mask(
-            application, &mask, permuted(shape, axes), &unused, x.transpose(axes),
+            job, &mask, permuted(shape, axes), &unused, x.transpose(axes),
             None if other is None else other.transpose(axes), y.transpose(axes),
         )
         if changed != NULL:
@@ -612,8 +605,9 @@ cdef class Mask:
     cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
         cdef size_t n = self.size
         cdef void *to = cnp.PyArray_DATA(out)
+        cdef fd_executor pool = engine.pool()
         with nogil:
-            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, thread_count())
+            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, &pool)
         return 0
 
     def packed(self):
@@ -788,13 +782,13 @@ cdef int gather(ndarray padded, tuple shape, axes, uint8_t *to) except -1:
     cdef const uint8_t *bits = <const uint8_t *>cnp.PyArray_DATA(padded)
     cdef fd_view view = view_of(shape, axes)
     with nogil:
-        gather_bits(&view, bits, to)
+        engine.gather_bits(&view, bits, to)
     return 0
 
 
 cdef int unpack(ndarray padded, size_t n, ndarray out) except -1:
     """Write packed bits as bytes of 0 and 1."""
-    cdef const fd_kernels *kernels = active_kernels()
+    cdef const fd_kernels *kernels = engine.kernels()
     with nogil:
         kernels.unpack(<const uint8_t *>cnp.PyArray_DATA(padded), n,
                        <uint8_t *>cnp.PyArray_DATA(out))
@@ -947,10 +941,10 @@ def apply_drawn(ndarray kept, ndarray padded, ndarray spare, Probability probabi
     for as many, ``spare``; x is apart from y.
     """
     cdef Mask mask = packed_mask((<object>kept).shape, pack(kept, padded))
-    cdef fd_application application = application_of(FD_SCALE, scale)
+    cdef fd_job job = job_of(FD_SCALE, scale)
     cdef fd_cursor cursor
     mask.with_probability(probability, scale)
-    mask.run(&application, x, None, y, &cursor, (None, spare))
+    mask.run(&job, x, None, y, &cursor, (None, spare))
     return mask
 
 
@@ -991,6 +985,7 @@ cdef int draw_decisions(object source, tuple shape, Probability probability, bin
     cdef fd_cursor cursor
     cdef void *to = cnp.PyArray_DATA(out)
     cdef size_t n = size_of(shape)
+    cdef fd_executor pool = engine.pool()
     limit.each = NULL
     if isinstance(probability, Probabilities):
         (<Probabilities>probability).lay(shape, &laid)
@@ -1002,9 +997,23 @@ cdef int draw_decisions(object source, tuple shape, Probability probability, bin
     (<Source>source).reserve(n, &seeded, &cursor)
     seeded.threshold = probability.threshold
     with nogil:
-        draw_all(&seeded, limit.each, dropped, bytes_, to, &cursor, n, thread_count())
+        draw_all(&seeded, limit.each, dropped, bytes_, to, &cursor, n, &pool)
     (<Source>source).leave(&seeded, &cursor)
     return 0
+
+
+cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes_,
+                  void *out, fd_cursor *cursor, size_t n,
+                  const fd_executor *executor) except -1 nogil:
+    cdef fd_job job
+    cdef fd_any_mask mask
+    cdef fd_arrays arrays
+    memset(&job, 0, sizeof(job))
+    mask.seeded, mask.each, mask.packed = seeded[0], each, NULL
+    job.kernels, job.mask = engine.kernels(), &mask
+    job.as_dropped, job.as_bytes = dropped, bytes_
+    arrays.x, arrays.other, arrays.y = NULL, NULL, <char *>out
+    return engine.draw(&job, cursor, n, arrays, executor)
 
 
 def draw_mask(tuple shape, Probability probability, source, bint packed):
@@ -1019,7 +1028,7 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
     cdef ndarray from_ = as_input(x)
     cdef ndarray to
     cdef Mask mask
-    cdef fd_application application
+    cdef fd_job job
     shape = (<object>from_).shape
     if noise_shape is not None:
         shape = check_noise_shape(noise_shape, shape)
@@ -1027,16 +1036,16 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
     if isinstance(probability, Probabilities):
         mask = forward_each(from_, to, probability, source, shape, scaled)
     else:
-        application = application_of(FD_SCALE, probability.factor if scaled else 1.0)
-        mask = run_first(&application, from_, None, to, source, shape, probability,
-                         application.scale)
+        job = job_of(FD_SCALE, probability.factor if scaled else 1.0)
+        mask = run_first(&job, from_, None, to, source, shape, probability,
+                         job.scale)
     return to if out is None else out, mask
 
 
 cdef Mask forward_each(ndarray x, ndarray y, Probabilities probability, source, tuple shape,
                        bint scaled):
     """Write x to y under a newly drawn mask of several probabilities, and return that."""
-    cdef fd_application application = application_of(FD_SCALE, 1.0)
+    cdef fd_job job = job_of(FD_SCALE, 1.0)
     cdef Mask mask = packed_mask(shape, padded_bits(size_of(shape)))
     cdef tuple room = room_for(shape, False, x, y)
     cdef fd_numbers laid
@@ -1046,20 +1055,20 @@ cdef Mask forward_each(ndarray x, ndarray y, Probabilities probability, source, 
     mask.with_probability(probability, None if scaled else 1.0)
     if scaled:
         _held = mask.lay_factors(y, &laid)
-        application.operation, application.each = FD_SCALE_EACH, &laid
+        job.operation, job.each = FD_SCALE_EACH, &laid
     x = apart(x, y)
     draw_decisions(source, shape, probability, False, False, mask.padded)
-    mask.run(&application, x, None, y, &cursor, room)
+    mask.run(&job, x, None, y, &cursor, room)
     return mask
 
 
-cdef Mask run_first(fd_application *application, ndarray x, ndarray other, ndarray y, source,
+cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, source,
                     tuple shape, Probability probability, double scale):
     """Draw a mask of one probability and do something with it to checked arrays.
 
     All memory is taken before the source advances.
     """
-    cdef tuple room = room_for(shape, isinstance(source, Source), x, y, application.changed != NULL)
+    cdef tuple room = room_for(shape, isinstance(source, Source), x, y, job.changed != NULL)
     cdef Mask mask
     cdef fd_cursor cursor
     x = apart(x, y)
@@ -1067,7 +1076,7 @@ cdef Mask run_first(fd_application *application, ndarray x, ndarray other, ndarr
         other = apart(other, y)
     mask = reserve_mask(source, shape, probability, scale)
     cursor = mask.start
-    mask.run(application, x, other, y, &cursor, room)
+    mask.run(job, x, other, y, &cursor, room)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)
     return mask

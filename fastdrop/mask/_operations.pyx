@@ -10,7 +10,7 @@ from fastdrop._checks import as_array, check_noise_shape
 
 from fastdrop.apply._apply cimport (
     apart,
-    application_of,
+    job_of,
     as_input,
     as_other,
     as_output,
@@ -26,7 +26,7 @@ from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SELECT,
     FD_TILE,
-    fd_application,
+    fd_job,
     fd_cursor,
 )
 from fastdrop.mask._mask cimport Mask, Probability, padded_bits, run_first
@@ -60,26 +60,26 @@ cdef ndarray repeated_bias(object bias, ndarray x):
     return rows
 
 
-cdef Mask run_all(fd_application *application, ndarray x, ndarray other, ndarray y, object source,
+cdef Mask run_all(fd_job *job, ndarray x, ndarray other, ndarray y, object source,
                   tuple shape, Probability probability, double scale):
     # As `run_first`; without a source nothing is drawn, and everything kept.
     cdef Mask mask
     cdef fd_cursor cursor
     if source is not None:
-        return run_first(application, x, other, y, source, shape, probability, scale)
+        return run_first(job, x, other, y, source, shape, probability, scale)
     mask = kept_mask(shape, 1.0)
     cursor = mask.start
     x = apart(x, y)
     if other is not None:
         other = apart(other, y)
-    mask.run(application, x, other, y, &cursor, None)
+    mask.run(job, x, other, y, &cursor, None)
     return mask
 
 
 def affine(x, out, Probability probability, source, noise_shape, double scale, double shift,
            double dropped):
     """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``; x, without a source."""
-    cdef fd_application application = application_of(FD_AFFINE, scale)
+    cdef fd_job job = job_of(FD_AFFINE, scale)
     cdef ndarray from_ = as_real(x)
     cdef ndarray to
     cdef Mask mask
@@ -90,28 +90,28 @@ def affine(x, out, Probability probability, source, noise_shape, double scale, d
         return from_, kept_mask(shape, 1.0)
     to = as_output(from_, out)
     if source is None:
-        application = application_of(FD_SCALE, 1.0)
-    application.shift, application.dropped = shift, dropped
-    mask = run_all(&application, from_, None, to, source, shape, probability, scale)
+        job = job_of(FD_SCALE, 1.0)
+    job.shift, job.dropped = shift, dropped
+    mask = run_all(&job, from_, None, to, source, shape, probability, scale)
     return to if out is None else out, mask
 
 
 def add(x, residual, bias, out, Probability probability, source):
     """Return (y, mask) with ``y = residual + (kept ? (x + bias) * scale : 0)``."""
-    cdef fd_application application
+    cdef fd_job job
     cdef ndarray from_ = as_input(x)
     cdef ndarray beside = as_other("residual", residual, from_)
     cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
     cdef ndarray to = as_output(from_, out), room = to
     cdef double scale = 1.0 if source is None else probability.factor
-    application = application_of(FD_ADD if rows is None else FD_ADD_BIAS, scale)
+    job = job_of(FD_ADD if rows is None else FD_ADD_BIAS, scale)
     if rows is not None:
-        application.bias = <const char *>cnp.PyArray_DATA(rows)
-        application.bias_period = cnp.PyArray_DIM(rows, 1)
+        job.bias = <const char *>cnp.PyArray_DATA(rows)
+        job.bias_period = cnp.PyArray_DIM(rows, 1)
         if order_of_memory(to) is not None:  # the bias follows the last axis, not the memory
             from_, beside = in_c_order(from_), in_c_order(beside)
             room = from_
-    mask = run_all(&application, from_, beside, room, source, (<object>from_).shape, probability,
+    mask = run_all(&job, from_, beside, room, source, (<object>from_).shape, probability,
                    scale)
     if room is not to:
         copy_from_c_order(room, to)
@@ -120,38 +120,38 @@ def add(x, residual, bias, out, Probability probability, source):
 
 def zoneout(new, old, out, Probability probability, source):
     """Return (y, mask) with ``y = kept ? new : old``; without source, the mean of that."""
-    cdef fd_application application
+    cdef fd_job job
     cdef ndarray from_ = as_input(new, "new")
     cdef ndarray beside = as_other("old", old, from_, "new")
     cdef ndarray to = as_output(from_, out, "new")
     cdef tuple shape = (<object>from_).shape
     if source is None:
-        application = application_of(FD_ADD, probability.keep)
+        job = job_of(FD_ADD, probability.keep)
         beside = kept_mask(shape, probability.drop).apply(beside)
-        run_all(&application, from_, beside, to, source, shape, probability, 1.0)
+        run_all(&job, from_, beside, to, source, shape, probability, 1.0)
         mask = kept_mask(shape, probability.keep)
     else:
-        application = application_of(FD_SELECT, 1.0)
-        mask = run_first(&application, from_, beside, to, source, shape, probability, 1.0)
+        job = job_of(FD_SELECT, 1.0)
+        mask = run_first(&job, from_, beside, to, source, shape, probability, 1.0)
     return to if out is None else out, mask
 
 
 def zoneout_rest(dy, Mask mask):
     """Return ``kept ? dy * (1 - scale) : dy``: what `zoneout` owes to the old state."""
-    cdef fd_application application = application_of(FD_SELECT, 1.0)
+    cdef fd_job job = job_of(FD_SELECT, 1.0)
     cdef fd_cursor cursor = mask.start
     cdef ndarray from_ = as_input(dy, "dy")
     cdef ndarray to
     if mask.scale != 1.0:  # of evaluation, where everything is kept
         return kept_mask(mask.shape, 1.0 - mask.scale).apply(from_)
     to = as_output(from_, None)
-    mask.run(&application, np.zeros_like(from_), from_, to, &cursor, None)
+    mask.run(&job, np.zeros_like(from_), from_, to, &cursor, None)
     return to
 
 
 def relu(x, out, Probability probability, source):
     """Return (y, mask) with ``y = kept and not x <= 0 ? x * scale : 0``; that is what mask says."""
-    cdef fd_application application
+    cdef fd_job job
     cdef ndarray from_ = as_real(x)
     cdef ndarray to = as_output(from_, out)
     cdef tuple shape = (<object>from_).shape
@@ -159,7 +159,7 @@ def relu(x, out, Probability probability, source):
     cdef Mask mask
     cdef ndarray bits = padded_bits(from_.size)
     bits[:] = 0
-    application = application_of(FD_RELU, scale)
-    application.changed = <cnp.uint8_t *>cnp.PyArray_DATA(bits)
-    mask = run_all(&application, from_, None, to, source, shape, probability, scale)
+    job = job_of(FD_RELU, scale)
+    job.changed = <cnp.uint8_t *>cnp.PyArray_DATA(bits)
+    mask = run_all(&job, from_, None, to, source, shape, probability, scale)
     return to if out is None else out, mask.with_bits(bits)

@@ -11,13 +11,7 @@ from fastdrop._fork import renew_in_children
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop.kernels._kernels cimport (
-    FD_TILE,
-    numpy_bytes,
-    numpy_doubles,
-    numpy_floats,
-    numpy_normals,
-)
+from fastdrop.kernels._kernels cimport FD_TILE, engine
 
 cnp.import_array()
 
@@ -45,10 +39,10 @@ cdef bitgen_t *bitgen_of(capsule) except? NULL:
 cdef int draw_bits(bitgen_t *bitgen, int kind, size_t n, const fd_numpy_limit *limit,
                    cnp.uint8_t *bits) except -1 nogil:
     if kind == 0:
-        return numpy_bytes(bitgen, n, limit, bits)
+        return engine.numpy_bytes(bitgen, n, limit, bits)
     if kind == 1:
-        return numpy_doubles(bitgen, n, limit, bits)
-    return numpy_floats(bitgen, n, limit, bits)
+        return engine.numpy_doubles(bitgen, n, limit, bits)
+    return engine.numpy_floats(bitgen, n, limit, bits)
 
 
 # A draw of so few elements is done sooner than the GIL is given and taken.
@@ -162,10 +156,10 @@ cdef class NumPySource:
         self.prepare(n)
         with self.lock:
             if n <= SHORT:
-                numpy_normals(self.bitgen, n, deviation, to)
+                engine.numpy_normals(self.bitgen, n, deviation, to)
             else:
                 with nogil:
-                    numpy_normals(self.bitgen, n, deviation, to)
+                    engine.numpy_normals(self.bitgen, n, deviation, to)
         return 0
 
     def __reduce__(self):

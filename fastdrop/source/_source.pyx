@@ -25,10 +25,10 @@ from fastdrop._checks import (
 from fastdrop._fork import renew_in_children
 
 from fastdrop.kernels._kernels cimport (
-    FD_PHILOX4X32,
-    FD_XORSHIFT128PLUS,
-    FD_XOSHIRO256PLUSPLUS,
-    active_kernels,
+    FD_LANES,
+    FD_SOURCES,
+    FD_STEP,
+    engine,
     fd_identity,
     fd_lanes,
     fd_shared_take,
@@ -36,8 +36,6 @@ from fastdrop.kernels._kernels cimport (
     fd_source,
     fd_stream,
     fd_tagged,
-    fork_count,
-    stream_next,
 )
 
 cdef object ReentrantLock = type(threading.RLock())
@@ -46,19 +44,22 @@ cdef object ReentrantLock = type(threading.RLock())
 cdef object spawning = ReentrantLock()
 renew_in_children(spawning)
 
+# The classes of sources, by their numbers in C: see the end.
+cdef tuple CLASSES
+
 
 # NumPy's bit-generator interface. Its callers hold the lock.
 
 cdef uint64_t next_uint64(void *stream) noexcept nogil:
-    return stream_next(<fd_stream *>stream, 8)
+    return engine.next(<fd_stream *>stream, 8)
 
 
 cdef uint32_t next_uint32(void *stream) noexcept nogil:
-    return <uint32_t>stream_next(<fd_stream *>stream, 4)
+    return <uint32_t>engine.next(<fd_stream *>stream, 4)
 
 
 cdef double next_double(void *stream) noexcept nogil:
-    return <double>(stream_next(<fd_stream *>stream, 8) >> 11) * (1.0 / 9007199254740992.0)
+    return <double>(engine.next(<fd_stream *>stream, 8) >> 11) * (1.0 / 9007199254740992.0)
 
 
 cdef tuple key_of(const fd_identity *identity):
@@ -72,18 +73,18 @@ cdef tuple counter_of(const fd_identity *identity):
 cdef object lane_states(const fd_seeded *at):
     """Return the states of the lanes before the step that contains the position."""
     cdef fd_lanes lanes
-    cdef int words = 4 if at.source == FD_XOSHIRO256PLUSPLUS else 2
+    cdef int words = engine.sources[<int>at.source].lanes.words
     memset(&lanes, 0, sizeof(lanes))
-    active_kernels().fill[<int>at.source](&at.identity, &lanes, at.position // 64, 0, NULL)
+    engine.kernels().fill[<int>at.source](&at.identity, &lanes, at.position // FD_STEP, 0, NULL)
     return np.array(
-        [[lanes.word[word][lane] for word in range(words)] for lane in range(8)], np.uint64
+        [[lanes.word[word][lane] for word in range(words)] for lane in range(FD_LANES)], np.uint64
     )
 
 
 def new_in_children():
     """Return a source of which each forked child has another: its key is then changed."""
     cdef Source source = Xoshiro256PlusPlus()
-    source.key_ends = fork_count() + 1
+    source.key_ends = engine.forks() + 1
     return source
 
 
@@ -95,6 +96,17 @@ def rebuild(cls, seed_seq, key, counter, position):
     return source
 
 
+cdef fd_source number_of(source) except *:
+    """Return the number that a source of the package, or of a class made of it, has in C."""
+    cdef int number
+    for number in range(FD_SOURCES):
+        if isinstance(source, CLASSES[number]):
+            return <fd_source>number
+    raise TypeError(
+        "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus and Philox4x32"
+    )
+
+
 cdef class Source(BitGenerator):
     """Base of the package's sources: key, counter and position make every byte.
 
@@ -103,20 +115,9 @@ cdef class Source(BitGenerator):
 
     def __init__(self, seed=None, *, key=None, counter=None):
         cdef fd_source source
-        cdef const char *tag
         if self.acquire is not None:  # another thread may be drawing
             raise TypeError("__init__ was called again; a source is changed by its state")
-        if isinstance(self, Xoshiro256PlusPlus):
-            source, tag = FD_XOSHIRO256PLUSPLUS, b"fd:tiexo"
-        elif isinstance(self, Xorshift128Plus):
-            source, tag = FD_XORSHIFT128PLUS, b"fd:tiexs"
-        elif isinstance(self, Philox4x32):
-            source, tag = FD_PHILOX4X32, b"fd:tieph"
-        else:
-            raise TypeError(
-                "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus "
-                "and Philox4x32"
-            )
+        source = number_of(self)
         if key is None and counter is None:
             seed_seq = check_seed(seed)
             words = check_words("the state of seed", list(seed_seq.generate_state(4)), 4)
@@ -144,7 +145,7 @@ cdef class Source(BitGenerator):
                 counter_words[2 * i] | <uint64_t>counter_words[2 * i + 1] << 32
             )
         self.stream.source = source
-        self.ties = fd_tagged(&self.stream.identity, tag)
+        self.ties = fd_tagged(&self.stream.identity, engine.sources[<int>source].tie_tag)
         self.acquire = self.lock.acquire
         self.release = self.lock.release
 
@@ -161,7 +162,7 @@ cdef class Source(BitGenerator):
         """Take the next ``n`` positions: where they start, as a seeded mask and a cursor."""
         if self.acquire is None:
             self.made_lock()
-        if self.key_ends and self.key_ends <= fork_count():
+        if self.key_ends and self.key_ends <= engine.forks():
             self.change_key()
         self.acquire()
         seeded[0] = self.at(self.stream.position)
@@ -182,7 +183,7 @@ cdef class Source(BitGenerator):
         cdef Source other = type(self)()
         self.acquire()
         self.stream, self.ties = other.stream, other.ties
-        self.key_ends = fork_count() + 1
+        self.key_ends = engine.forks() + 1
         self.release()
         return 0
 
@@ -262,7 +263,7 @@ cdef class Source(BitGenerator):
             "position": here.position,
             "state": {},
         }
-        if here.source != FD_PHILOX4X32:
+        if engine.sources[<int>here.source].lanes.words:
             state["s"] = lane_states(&here)
         return state
 
@@ -286,7 +287,7 @@ cdef class Source(BitGenerator):
         other = type(self)(key=value["key"], counter=value["counter"])
         other.position = value["position"]
         there = other.here()
-        if "s" in value and there.source != FD_PHILOX4X32:
+        if "s" in value and engine.sources[<int>there.source].lanes.words:
             if not np.array_equal(value["s"], lane_states(&there)):
                 raise ValueError(
                     "state['s'] contradicts key, counter and position; allowed are the lane "
@@ -502,3 +503,8 @@ cdef class Philox4x32(Source):
     >>> [f"{word:08x}" for word in fd.Philox4x32(key=0).random_raw(2).view("<u4")]
     ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
+
+
+CLASSES = tuple(
+    globals()[engine.sources[number].name.decode()] for number in range(FD_SOURCES)
+)

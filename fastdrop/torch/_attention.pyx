@@ -17,18 +17,13 @@ import torch
 from fastdrop.kernels._kernels cimport (
     FD_FLOAT32,
     FD_FLOAT64,
-    active_kernels,
-    attention_part,
-    attention_parts,
-    attention_scratch,
+    engine,
     fd_attention,
+    fd_executor,
     fd_gemm,
     fd_matrices,
 )
-from fastdrop.torch._tensor cimport TensorMask, openmp_parallel, openmp_team, openmp_thread
-
-# Scores for which waking another thread is worth it: they take some 30 microseconds.
-cdef size_t SCORES_A_THREAD = 1 << 13
+from fastdrop.torch._tensor cimport TensorMask
 
 # Rows of a block, and columns in backward: the most that is chosen.
 cdef size_t MOST = 256
@@ -122,50 +117,6 @@ def use_gemm(size_t single, size_t double):
         return False
     single_gemm, double_gemm = <fd_gemm>single, <fd_gemm>double
     return True
-
-
-# ---- calls -----------------------------------------------------------------------------------
-
-cdef struct attention_call:
-    const fd_attention *attention
-    bint backward
-    size_t parts, threads, scratch_bytes
-    char *scratch
-
-
-cdef void run_share(void *context) noexcept nogil:
-    """Every part whose turn is this thread's."""
-    cdef attention_call *call = <attention_call *>context
-    cdef size_t thread = <size_t>openmp_thread(), team = <size_t>openmp_team(), part = thread
-    while part < call.parts:
-        attention_part(call.attention, call.backward, part,
-                       call.scratch + thread * call.scratch_bytes)
-        part += team
-
-
-cdef int run(fd_attention *attention, bint backward, size_t threads) except -1:
-    cdef attention_call call
-    cdef size_t part
-    threads = min(threads, attention.heads * attention.queries * attention.keys // SCORES_A_THREAD)
-    if openmp_parallel == NULL:
-        threads = 1
-    # Split, backward has 7 matrix products instead of 5, for any number of threads.
-    attention.split = backward and 2 * threads > 3 * (attention.heads // attention.group)
-    call.attention, call.backward = attention, backward
-    call.parts = attention_parts(attention, backward)
-    call.threads = max(<size_t>1, min(threads, call.parts))
-    call.scratch_bytes = (attention_scratch(attention, backward) + 63) // 64 * 64
-    call.scratch = <char *>malloc(call.threads * call.scratch_bytes)
-    if call.scratch == NULL:
-        raise MemoryError
-    with nogil:
-        if call.threads == 1:
-            for part in range(call.parts):
-                attention_part(attention, backward, part, call.scratch)
-        else:
-            openmp_parallel(run_share, &call, <unsigned>call.threads, 0)
-    free(call.scratch)
-    return 0
 
 
 # ---- tensors ---------------------------------------------------------------------------------
@@ -282,6 +233,8 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
         Those of out, which is read, of query, key and value, which are written.
     """
     cdef fd_attention attention
+    cdef fd_executor executor = engine.openmp(threads)
+    cdef int failed
     cdef bint backward = len(gradients) > 0
     cdef tuple heads = shape[:-2], key_heads = tuple(key.shape[:-2])
     cdef size_t queries = shape[len(heads)], keys = shape[len(heads) + 1], width = key.size(-1)
@@ -293,7 +246,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
     if dtype is not FLOAT32 and dtype is not FLOAT64:
         refuse("query", query, (*heads, queries, width), FLOAT32)
     memset(&attention, 0, sizeof(attention))
-    attention.kernels = active_kernels()
+    attention.kernels = engine.kernels()
     attention.seeded = &mask.seeded
     attention.factor = mask.scale
     attention.dtype = FD_FLOAT64 if dtype is FLOAT64 else FD_FLOAT32
@@ -333,6 +286,9 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
                 value_width, dtype, offsets + 8 * count)
         lay_statistics(&attention, statistics, first)
         choose_blocks(&attention, backward)
-        run(&attention, backward, threads)
+        with nogil:
+            failed = engine.attend(&attention, backward, &executor)
+        if failed:
+            raise MemoryError
     finally:
         free(offsets)

@@ -20,7 +20,7 @@ import torch
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop.apply._apply cimport application_of
+from fastdrop.apply._apply cimport job_of
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
@@ -29,40 +29,34 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT16,
     FD_FLOAT32,
     FD_FLOAT64,
+    FD_MAX_DIMS,
     FD_PADDING,
     FD_RELU,
     FD_SCALE,
     FD_TILE,
     FD_XOSHIRO256PLUSPLUS,
-    active_kernels,
-    apply_part,
-    are_past_caches,
-    draw_all,
+    engine,
     fd_any_mask,
-    fd_application,
     fd_arrays,
+    fd_broadcast,
     fd_cursor,
     fd_drop_threshold,
     fd_dtype,
+    fd_executor,
+    fd_job,
     fd_keep_threshold,
+    fd_number_size,
+    fd_openmp_count,
+    fd_openmp_parallel,
     fd_tagged,
     fd_threshold,
 )
+from fastdrop.mask._mask cimport draw_all
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
 
 TILE = FD_TILE
-
-# As many axes as a broadcast of the kernels has.
-cdef enum:
-    MOST_AXES = 64
-
-# Bytes of a number, by fd_dtype.
-cdef size_t[4] NUMBER_SIZE = [2, 2, 4, 8]
-
-# PyTorch's own grain: fewer elements than this for each thread are not worth its waking.
-cdef size_t ELEMENTS_A_THREAD = 1 << 15
 
 
 # ---- tensors ---------------------------------------------------------------------------------
@@ -157,11 +151,6 @@ cdef int code_of(numbers *x) except -1:
 
 # ---- threads ---------------------------------------------------------------------------------
 
-cdef parallel_function openmp_parallel = NULL
-cdef count_function openmp_thread = NULL
-cdef count_function openmp_team = NULL
-
-
 def use_openmp(size_t parallel, size_t thread_num, size_t num_threads):
     """Run on the threads of the OpenMP runtime that has these three functions.
 
@@ -171,37 +160,9 @@ def use_openmp(size_t parallel, size_t thread_num, size_t num_threads):
         Addresses of ``GOMP_parallel``, ``omp_get_thread_num`` and ``omp_get_num_threads``;
         zeros for one thread.
     """
-    global openmp_parallel, openmp_thread, openmp_team
-    openmp_thread = <count_function>thread_num
-    openmp_team = <count_function>num_threads
-    openmp_parallel = <parallel_function>parallel
-
-
-cdef struct apply_call:
-    const fd_application *application
-    fd_arrays arrays
-    size_t n, size, parts
-
-
-cdef void apply_share(void *context) noexcept nogil:
-    """Every part whose turn is this thread's: whole tiles, as even as can be."""
-    cdef apply_call *call = <apply_call *>context
-    cdef size_t tiles = (call.n + FD_TILE - 1) // FD_TILE
-    cdef size_t part = <size_t>openmp_thread(), team = <size_t>openmp_team()
-    cdef size_t first, end
-    cdef fd_cursor cursor
-    cdef fd_arrays arrays
-    while part < call.parts:
-        memset(&cursor, 0, sizeof(cursor))
-        first = tiles * part // call.parts * FD_TILE
-        end = min(call.n, tiles * (part + 1) // call.parts * FD_TILE)
-        arrays = call.arrays
-        arrays.x += first * call.size
-        arrays.y += first * call.size
-        if arrays.other != NULL:
-            arrays.other += first * call.size
-        apply_part(call.application, &cursor, first, end - first, arrays)
-        part += team
+    engine.use_openmp(
+        <fd_openmp_parallel>parallel, <fd_openmp_count>thread_num, <fd_openmp_count>num_threads
+    )
 
 
 # ---- the mask --------------------------------------------------------------------------------
@@ -281,13 +242,11 @@ cdef class TensorMask:
             The most threads to use.
         """
         cdef bint affine = self.derivative is not self
-        cdef fd_application application = application_of(
-            FD_AFFINE if affine else FD_SCALE, self.scale
-        )
-        application.shift, application.dropped = self.shift, self.dropped
+        cdef fd_job job = job_of(FD_AFFINE if affine else FD_SCALE, self.scale)
+        job.shift, job.dropped = self.shift, self.dropped
         if affine and x.is_complex():
             raise TypeError(f"a complex tensor, of {x.dtype}, has no shift; it must be real")
-        self.run(&application, x, None, y, threads)
+        self.run(&job, x, None, y, threads)
 
     def add(self, x, residual, bias, y, size_t threads):
         """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
@@ -295,7 +254,7 @@ cdef class TensorMask:
         ``bias`` is None, or has numbers that follow the memory order in each row, and enough rows
         for a `TILE` from any of the numbers.
         """
-        cdef fd_application application = application_of(
+        cdef fd_job job = job_of(
             FD_ADD if bias is None else FD_ADD_BIAS, self.scale
         )
         cdef numbers rows, of_x
@@ -304,8 +263,8 @@ cdef class TensorMask:
             numbers_of(x, &of_x)
             if rows.n < rows.row + FD_TILE or code_of(&rows) != code_of(&of_x):
                 raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
-            application.bias, application.bias_period = rows.data, rows.row
-        self.run(&application, x, residual, y, threads)
+            job.bias, job.bias_period = rows.data, rows.row
+        self.run(&job, x, residual, y, threads)
 
     def relu(self, x, y, size_t threads):
         """Write ``kept and not x <= 0 ? x * scale : 0`` to ``y``; otherwise as `apply`.
@@ -315,23 +274,25 @@ cdef class TensorMask:
         mask : TensorMask
             Of those elements, with bits.
         """
-        cdef fd_application application = application_of(FD_RELU, self.scale)
+        cdef fd_job job = job_of(FD_RELU, self.scale)
         cdef TensorMask mask = self.copy()
         cdef numbers of_x
         numbers_of(x, &of_x)
         mask.bits = np.zeros(bytes_of(of_x.n), np.uint8)
-        application.changed = <uint8_t *>cnp.PyArray_DATA(mask.bits)
-        self.run(&application, x, None, y, threads)
+        job.changed = <uint8_t *>cnp.PyArray_DATA(mask.bits)
+        self.run(&job, x, None, y, threads)
         return mask
 
-    cdef int run(self, fd_application *application, x, other, y, size_t threads) except -1:
+    cdef int run(self, fd_job *job, x, other, y, size_t threads) except -1:
         cdef fd_any_mask mask
+        cdef fd_broadcast broadcast
         cdef ndarray bits = self.bits
-        cdef apply_call call
+        cdef fd_arrays arrays
+        cdef fd_executor executor = engine.openmp(threads)
         cdef fd_cursor cursor
         cdef numbers of_x, of_y, of_other
         cdef int code
-        cdef size_t n
+        cdef size_t n, size
         numbers_of(x, &of_x)
         numbers_of(y, &of_y)
         of_other = of_x
@@ -347,42 +308,38 @@ cdef class TensorMask:
         if n == 0:
             return 0
         mask.seeded = self.seeded
-        mask.packed = NULL
-        mask.broadcast.ndim = 0
+        mask.each, mask.packed = NULL, NULL
+        mask.broadcast = NULL
         if self.broadcast is not None:
-            self.lay(&mask, n)
+            self.lay(&broadcast, n)
+            mask.broadcast = &broadcast
             if bits is None:
                 bits = self.draw_bits()
         if bits is not None:
             mask.packed = <const uint8_t *>cnp.PyArray_DATA(bits)
-        application.kernels = active_kernels()
-        application.mask = &mask
-        application.dtype = <fd_dtype>(code & ~OF_COMPLEX)
-        application.components = 2 if code & OF_COMPLEX else 1
-        call.size = NUMBER_SIZE[code & ~OF_COMPLEX] * <size_t>application.components
-        call.arrays.x, call.arrays.y = of_x.data, <char *>of_y.data
-        call.arrays.other = NULL if other is None else of_other.data
-        application.past_caches = are_past_caches(&call.arrays, n * call.size)
-        call.parts = min(threads, n // ELEMENTS_A_THREAD)
+        job.kernels = engine.kernels()
+        job.mask = &mask
+        job.dtype = <fd_dtype>(code & ~OF_COMPLEX)
+        job.components = 2 if code & OF_COMPLEX else 1
+        size = fd_number_size(job.dtype) * <size_t>job.components
+        arrays.x, arrays.y = of_x.data, <char *>of_y.data
+        arrays.other = NULL if other is None else of_other.data
+        job.past_caches = engine.are_past_caches(&arrays, n * size)
+        memset(&cursor, 0, sizeof(cursor))
         with nogil:
-            if call.parts < 2 or openmp_parallel == NULL:
-                memset(&cursor, 0, sizeof(cursor))
-                apply_part(application, &cursor, 0, n, call.arrays)
-            else:
-                call.application = application
-                call.n = n
-                openmp_parallel(apply_share, &call, <unsigned>call.parts, 0)
+            engine.apply(job, &cursor, n, arrays, &executor)
         return 0
 
-    cdef int lay(self, fd_any_mask *mask, size_t n) except -1:
+    cdef int lay(self, fd_broadcast *broadcast, size_t n) except -1:
         """Tell the kernels how the elements of a tensor of ``n`` share the decisions."""
         cdef size_t elements = 1
+        broadcast.ndim = 0
         for length, step in zip(self.broadcast[0], self.broadcast[1], strict=True):
-            if mask.broadcast.ndim == MOST_AXES:
-                raise RuntimeError(f"a mask is repeated in more than {MOST_AXES} ways")
-            mask.broadcast.shape[mask.broadcast.ndim] = length
-            mask.broadcast.stride[mask.broadcast.ndim] = step
-            mask.broadcast.ndim += 1
+            if broadcast.ndim == FD_MAX_DIMS:
+                raise RuntimeError(f"a mask is repeated in more than {FD_MAX_DIMS} ways")
+            broadcast.shape[broadcast.ndim] = length
+            broadcast.stride[broadcast.ndim] = step
+            broadcast.ndim += 1
             elements *= <size_t>length
         if elements != n:
             raise RuntimeError(f"a tensor has {n} elements; must be {elements}, as of the mask")
@@ -406,9 +363,10 @@ cdef class TensorMask:
     cdef int draw(self, void *out, size_t n, bint bytes_) except -1:
         # On this thread: the pool of the package would fight PyTorch's for the cores.
         cdef fd_cursor cursor
+        cdef fd_executor alone = engine.openmp(1)
         memset(&cursor, 0, sizeof(cursor))
         with nogil:
-            draw_all(&self.seeded, NULL, False, bytes_, out, &cursor, n, 1)
+            draw_all(&self.seeded, NULL, False, bytes_, out, &cursor, n, &alone)
         return 0
 
 
@@ -458,7 +416,9 @@ def mask_from_words(words, double p, tuple strides, tuple broadcast=None, bint k
     mask.seeded.identity.counter[0] = word[1]
     mask.seeded.identity.counter[1] = word[2]
     mask.seeded.position = word[3]
-    mask.seeded.ties = fd_tagged(&mask.seeded.identity, b"fd:tiexo")
+    mask.seeded.ties = fd_tagged(
+        &mask.seeded.identity, engine.sources[<int>FD_XOSHIRO256PLUSPLUS].tie_tag
+    )
     return mask
 
 

@@ -255,11 +255,13 @@ is_the_formula(const problem *of, const fd_kernels *kernels, const void *all)
     uint8_t *kept = (uint8_t *)allocate(n / 8 + 1 + FD_PADDING);
     double *out = (double *)allocate(of->value_width * sizeof *out);
     void *tensors[TENSORS];
-    const fd_seeded seeded = mask();
-    const fd_drawing drawing = {.kernels = kernels, .seeded = &seeded, .out = kept};
+    const fd_any_mask whole = {.seeded = mask()};
+    const fd_job job = {.kernels = kernels, .mask = &whole};
+    const fd_executor alone = {NULL, 1, NULL};
+    const fd_arrays arrays = {NULL, NULL, (char *)kept};
     fd_cursor cursor = {.has_last = 0};
     int same = 1;
-    fd_draw(&drawing, &cursor, n, 1, NULL);
+    fd_draw(&job, &cursor, n, arrays, &alone);
     for (int i = 0; i < TENSORS; i++) {
         tensors[i] = allocate(size_of(of, i) * size);
         fill(of, tensors[i], size_of(of, i), (uint32_t)i);

@@ -9,8 +9,10 @@
  */
 #include "allocate.h"
 #include "engine/cpu.h"
+#include "engine/job.h"
+#include "engine/sources.h"
 #include "engine/stream.h"
-#include "engine/tiles.h"
+#include "engine/threads.h"
 
 typedef enum {
     FILL,
@@ -179,26 +181,28 @@ apply_by_engine(const fd_kernels *kernels, const vector *v, int broadcast, const
     uint8_t *kept = (uint8_t *)allocate(bytes);
     fd_any_mask mask;
     fd_cursor cursor;
-    fd_application application;
+    fd_job job;
+    fd_broadcast to_all;
     memset(&mask, 0, sizeof mask);
     memset(&cursor, 0, sizeof cursor);
-    memset(&application, 0, sizeof application);
+    memset(&job, 0, sizeof job);
     mask.packed = kept;
-    mask.broadcast.ndim = broadcast;
-    mask.broadcast.shape[0] = INT64_MAX;
-    mask.broadcast.stride[0] = 1;
-    application.kernels = kernels;
-    application.mask = &mask;
-    application.dtype = (fd_dtype)v->which;
-    application.components = 1;
-    application.scale = v->scale;
+    to_all.ndim = 1;
+    to_all.shape[0] = INT64_MAX;
+    to_all.stride[0] = 1;
+    mask.broadcast = broadcast ? &to_all : NULL;
+    job.kernels = kernels;
+    job.mask = &mask;
+    job.dtype = (fd_dtype)v->which;
+    job.components = 1;
+    job.scale = v->scale;
     memset(kept, 0xFF, bytes);
     for (size_t i = 0; i < v->n; i++) {
         const int dropped = !(v->kept.at[i / 8] >> i % 8 & 1);
         kept[(i + 7) / 8] &= (uint8_t)~(dropped << (i + 7) % 8);
     }
     const fd_arrays arrays = {x, NULL, y};
-    fd_apply_part(&application, &cursor, 7, v->n, arrays);
+    fd_apply_part(&job, &cursor, 7, v->n, arrays);
     free(kept);
 }
 
@@ -298,21 +302,21 @@ run_unpack(const fd_kernels *kernels, const vector *v, uint8_t *out)
 static void
 run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
-    static const char *const tags[FD_SOURCES] = {"fd:tieph", "fd:tiexo", "fd:tiexs"};
-    fd_seeded seeded;
+    const fd_executor pool = {fd_pool_run, 3, NULL};
+    const fd_arrays arrays = {NULL, NULL, (char *)out};
+    fd_any_mask mask;
     fd_cursor cursor;
-    fd_drawing drawing;
-    memset(&seeded, 0, sizeof seeded);
+    fd_job job;
+    memset(&mask, 0, sizeof mask);
     memset(&cursor, 0, sizeof cursor);
-    memset(&drawing, 0, sizeof drawing);
-    seeded.source = (fd_source)v->which;
-    seeded.identity = v->identity;
-    seeded.ties = fd_tagged(&v->identity, tags[v->which]);
-    seeded.position = v->at;
-    seeded.threshold.value = v->value;
-    drawing.kernels = kernels;
-    drawing.seeded = &seeded;
-    drawing.out = out;
+    memset(&job, 0, sizeof job);
+    mask.seeded.source = (fd_source)v->which;
+    mask.seeded.identity = v->identity;
+    mask.seeded.ties = fd_tagged(&v->identity, fd_sources[v->which].tie_tag);
+    mask.seeded.position = v->at;
+    mask.seeded.threshold.value = v->value;
+    job.kernels = kernels;
+    job.mask = &mask;
     /* What is given are probabilities, of each element or of each row. */
     const size_t count = v->given.size / 8;
     double *values = (double *)allocate(v->given.size);
@@ -330,9 +334,9 @@ run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
         if (count == v->n) { /* one axis */
             probabilities.broadcast.ndim = 1;
         }
-        drawing.each = &probabilities;
+        mask.each = &probabilities;
     }
-    fd_draw(&drawing, &cursor, v->n, 3, NULL);
+    fd_draw(&job, &cursor, v->n, arrays, &pool);
     free(values);
 }
 

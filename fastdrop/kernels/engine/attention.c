@@ -8,7 +8,7 @@ enum { GROUP = 16, ALIGNMENT = 64, MOST_RANGES = 8 };
 static size_t
 number_size(const fd_attention *attention)
 {
-    return attention->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
+    return fd_number_size(attention->dtype);
 }
 
 static size_t
@@ -46,7 +46,8 @@ lay_out(const fd_attention *attention, int backward, char *scratch, workspace *w
         work->delta = (double *)(void *)scratch;
         work->kept = (uint8_t *)(scratch + rows * sizeof(double));
     }
-    return ALIGNMENT + (backward ? 2 : 1) * block + rows * sizeof(double) + kept_bytes;
+    return rounded_up(ALIGNMENT + (backward ? 2 : 1) * block + rows * sizeof(double) + kept_bytes,
+                      ALIGNMENT);
 }
 
 size_t
@@ -118,11 +119,13 @@ static void
 draw_kept(const fd_attention *attention, const block *part, uint8_t *kept)
 {
     const uint64_t first = ((uint64_t)part->head * attention->queries + part->first);
-    fd_seeded seeded = *attention->seeded;
+    const fd_executor alone = {NULL, 1, NULL};
+    const fd_arrays arrays = {NULL, NULL, (char *)kept};
+    fd_any_mask mask = {.seeded = *attention->seeded};
     fd_cursor cursor = {.has_last = 0};
-    const fd_drawing drawing = {.kernels = attention->kernels, .seeded = &seeded, .out = kept};
-    seeded.position += first * attention->keys;
-    fd_draw(&drawing, &cursor, (part->rows - 1) * attention->keys + part->columns, 1, NULL);
+    const fd_job job = {.kernels = attention->kernels, .mask = &mask};
+    mask.seeded.position += first * attention->keys;
+    fd_draw(&job, &cursor, (part->rows - 1) * attention->keys + part->columns, arrays, &alone);
 }
 
 /* scale * query key^T + bias. */

@@ -7,7 +7,7 @@
 #ifndef FD_ATTENTION_H
 #define FD_ATTENTION_H
 
-#include "tiles.h"
+#include "job.h"
 
 /* c = alpha * a b + beta * c: xGEMM of the Fortran BLAS. Matrices are stored by columns;
  * everything comes by address. The integers are 64 bits wide, so that on a little-endian machine
@@ -44,6 +44,11 @@ typedef struct {
     size_t rows, columns; /* of a block; columns in backward only */
     int split; /* backward: keys and queries apart, with scores computed twice, on more threads */
 } fd_attention;
+
+/* All of it. Chooses `split`. Returns -1, and has done nothing, where there is no memory. */
+int fd_attend(const fd_attention *attention, int backward, const fd_executor *executor);
+
+/* ---- what it is made of ----------------------------------------------------------------- */
 
 /* Bytes of scratch memory that one thread needs. */
 size_t fd_attention_scratch(const fd_attention *attention, int backward);

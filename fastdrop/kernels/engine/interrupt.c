@@ -22,11 +22,15 @@ milliseconds(void)
 #endif
 }
 
-fd_interrupt
-fd_interrupt_of(int (*ask)(void))
+fd_interrupt *
+fd_interrupt_of(fd_interrupt *room, size_t n, fd_ask ask)
 {
+    if (n < FD_LONG_CALL || ask == NULL) {
+        return NULL;
+    }
     const fd_interrupt interrupt = {ask, milliseconds() + FD_ASK_EVERY, 0, 0};
-    return interrupt;
+    *room = interrupt;
+    return room;
 }
 
 void

@@ -14,10 +14,13 @@ enum {
     FD_ASK_TILES = 64       /* between two looks at the clock */
 };
 
+/* Whether to stop. */
+typedef int (*fd_ask)(void);
+
 /* Of one call. */
 typedef struct {
-    int (*ask)(void); /* whether to stop */
-    uint64_t due;     /* when to ask next; this and the next of the thread that made the call */
+    fd_ask ask;
+    uint64_t due; /* when to ask next; this and the next of the thread that made the call */
     unsigned tiles;
     size_t stopped; /* shared */
 } fd_interrupt;
@@ -28,12 +31,20 @@ typedef struct {
     int asks;                /* this thread made the call */
 } fd_watch;
 
-fd_interrupt fd_interrupt_of(int (*ask)(void));
+/* What a call of n elements can be interrupted by, in `room`; NULL where it is short, or `ask` NULL. */
+fd_interrupt *fd_interrupt_of(fd_interrupt *room, size_t n, fd_ask ask);
 
 /* Asks if it is time to. Only the thread that made the call does so, while it holds no lock. */
 void fd_interrupt_ask(fd_interrupt *interrupt);
 
-/* Whether the call has been told to stop; asked before every tile. */
+/* Whether the call has been told to stop. */
+FD_INLINE int
+fd_stopped(const fd_interrupt *interrupt)
+{
+    return interrupt != NULL && fd_shared_read(&interrupt->stopped) != 0;
+}
+
+/* The same, asked before every tile. */
 FD_INLINE int
 fd_stops(fd_watch watch)
 {
@@ -43,7 +54,7 @@ fd_stops(fd_watch watch)
     if (watch.asks && ++watch.interrupt->tiles % FD_ASK_TILES == 0) {
         fd_interrupt_ask(watch.interrupt);
     }
-    return fd_shared_read(&watch.interrupt->stopped) != 0;
+    return fd_stopped(watch.interrupt);
 }
 
 #endif

@@ -3,19 +3,20 @@
 
 int
 fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
-               uint8_t *kept, fd_interrupt *interrupt)
+               uint8_t *kept, fd_ask ask)
 {
-    const fd_watch watch = {interrupt, 1};
+    fd_interrupt room;
+    const fd_watch watch = {fd_interrupt_of(&room, n, ask), 1};
     if (n == 0) {
         return 0;
     }
     const uint64_t key = bitgen->next_uint64(bitgen->state);
     const fd_identity untagged = {{(uint32_t)key, (uint32_t)(key >> 32)}, {0, 0}};
-    const fd_identity ties = fd_tagged(&untagged, "fd:tienp");
+    const fd_identity ties = fd_tagged(&untagged, FD_TIES_OF_NUMPY);
     FD_ALIGN64 uint8_t bytes[FD_TILE + FD_STEP]; /* read in whole groups of 64 */
     for (size_t first = 0; first < n; first += FD_TILE) {
         if (fd_stops(watch)) {
-            return 1;
+            return -1;
         }
         const size_t count = fd_min(FD_TILE, n - first);
         uint8_t *tile = kept + first / 8;
@@ -50,16 +51,16 @@ limits_read(const fd_numpy_limit *limit, size_t first, size_t n, double *p)
 }
 
 int
-fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
-                 fd_interrupt *interrupt)
+fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept, fd_ask ask)
 {
-    const fd_watch watch = {interrupt, 1};
+    fd_interrupt room;
+    const fd_watch watch = {fd_interrupt_of(&room, n, ask), 1};
     double p[CHUNK];
     memset(kept, 0, (n + 7) / 8);
     for (size_t i = 0; i < n; i++) {
         if (i % CHUNK == 0) {
             if (fd_stops(watch)) {
-                return 1;
+                return -1;
             }
             limits_read(limit, i, fd_min(CHUNK, n - i), p);
         }
@@ -70,16 +71,16 @@ fd_numpy_doubles(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_
 }
 
 int
-fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept,
-                fd_interrupt *interrupt)
+fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t *kept, fd_ask ask)
 {
-    const fd_watch watch = {interrupt, 1};
+    fd_interrupt room;
+    const fd_watch watch = {fd_interrupt_of(&room, n, ask), 1};
     double p[CHUNK];
     memset(kept, 0, (n + 7) / 8);
     for (size_t i = 0; i < n; i++) {
         if (i % CHUNK == 0) {
             if (fd_stops(watch)) {
-                return 1;
+                return -1;
             }
             limits_read(limit, i, fd_min(CHUNK, n - i), p);
         }
@@ -92,14 +93,15 @@ fd_numpy_floats(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit, uint8_t
 
 int
 fd_numpy_normals(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, float deviation,
-                 float *factors, fd_interrupt *interrupt)
+                 float *factors, fd_ask ask)
 {
-    const fd_watch watch = {interrupt, 1};
+    fd_interrupt room;
+    const fd_watch watch = {fd_interrupt_of(&room, n, ask), 1};
     FD_ALIGN64 uint8_t words[4 * CHUNK];
     FD_ALIGN64 float made[CHUNK]; /* in whole groups, which `factors` need not be */
     for (size_t first = 0; first < n; first += CHUNK) {
         if (fd_stops(watch)) {
-            return 1;
+            return -1;
         }
         const size_t count = fd_min(CHUNK, n - first);
         for (size_t i = 0; i < count; i += 2) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Numbers that threads read and write without a lock.
+ * Numbers and addresses that threads read and write without a lock.
  */
 #ifndef FD_SHARED_H
 #define FD_SHARED_H
@@ -25,6 +25,27 @@ fd_shared_write(size_t *number, size_t value)
     _InterlockedExchange64((volatile long long *)number, (long long)value);
 #else
     __atomic_store_n(number, value, __ATOMIC_RELEASE);
+#endif
+}
+
+/* The same for an address, which no thread writes through. */
+FD_INLINE const void *
+fd_shared_read_address(const void *const *address)
+{
+#ifdef FD_MSVC
+    return _InterlockedCompareExchangePointer((void *volatile *)address, NULL, NULL);
+#else
+    return __atomic_load_n(address, __ATOMIC_ACQUIRE);
+#endif
+}
+
+FD_INLINE void
+fd_shared_write_address(const void **address, const void *value)
+{
+#ifdef FD_MSVC
+    _InterlockedExchangePointer((void *volatile *)address, (void *)value);
+#else
+    __atomic_store_n(address, value, __ATOMIC_RELEASE);
 #endif
 }
 

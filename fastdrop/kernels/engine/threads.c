@@ -52,33 +52,34 @@ signal_wait_shortly(signal_type *signal, lock_type *lock)
 #endif
 
 /* More tasks than workers are no error: who has done one takes the next. */
-enum { MOST_WORKERS = 255 };
+enum { MOST_THREADS = 255 };
 
 /* One job at a time; every field is read and written under the lock. */
 static struct {
     lock_type lock;
     signal_type work, done;
-    size_t workers; /* threads that exist */
+    size_t threads; /* that exist */
     int busy;       /* a job is under way */
     fd_task run;
     void *context;
     fd_float_mode mode; /* the caller's */
     size_t tasks, next, unfinished;
+    size_t workers, joined; /* of the job: the most, and those that have come, the caller first */
 } pool = {.lock = LOCK_INIT, .work = SIGNAL_INIT, .done = SIGNAL_INIT};
 
 /* On a worker: the mode is the caller's, and then the thread's own again. */
 static void
-run_as_guest(fd_task run, void *context, size_t index, fd_float_mode mode)
+run_as_guest(fd_task run, void *context, size_t index, size_t worker, fd_float_mode mode)
 {
     const fd_float_mode own = fd_float_mode_read();
     fd_float_mode_write(mode);
-    run(context, index, 0);
+    run(context, index, worker);
     fd_float_mode_write(own);
 }
 
 /* Takes tasks until none is left. Called, and returns, with the lock held. */
 static void
-work_off(int by_caller)
+work_off(size_t worker)
 {
     while (pool.next < pool.tasks) {
         const size_t index = pool.next++;
@@ -86,10 +87,10 @@ work_off(int by_caller)
         void *const context = pool.context;
         const fd_float_mode mode = pool.mode;
         lock_give(&pool.lock);
-        if (by_caller) {
-            run(context, index, 1);
+        if (worker == 0) {
+            run(context, index, 0);
         } else {
-            run_as_guest(run, context, index, mode);
+            run_as_guest(run, context, index, worker, mode);
         }
         lock_take(&pool.lock);
         if (--pool.unfinished == 0) {
@@ -103,7 +104,9 @@ worker_loop(void)
 {
     lock_take(&pool.lock);
     for (;;) {
-        work_off(0);
+        if (pool.joined < pool.workers) {
+            work_off(pool.joined++);
+        }
         signal_wait(&pool.work, &pool.lock);
     }
 }
@@ -119,7 +122,7 @@ worker(LPVOID unused)
 }
 
 static int
-worker_start(void)
+thread_start(void)
 {
     HANDLE thread = CreateThread(NULL, 0, worker, NULL, 0, NULL);
     if (thread == NULL) {
@@ -130,7 +133,7 @@ worker_start(void)
 }
 
 void
-fd_parallel_handle_fork(void)
+fd_pool_handle_fork(void)
 {
 }
 
@@ -163,7 +166,7 @@ signals_of_others(sigset_t *signals)
 }
 
 static int
-worker_start(void)
+thread_start(void)
 {
     pthread_t thread;
     sigset_t others, before;
@@ -187,14 +190,15 @@ after_fork_in_child(void)
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.work, NULL);
     pthread_cond_init(&pool.done, NULL);
-    pool.workers = 0;
+    pool.threads = 0;
     pool.busy = 0;
     pool.tasks = pool.next = pool.unfinished = 0;
+    pool.workers = pool.joined = 0;
     fd_shared_write(&forks, forks + 1);
 }
 
 void
-fd_parallel_handle_fork(void)
+fd_pool_handle_fork(void)
 {
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
@@ -224,29 +228,31 @@ wait_for_workers(fd_interrupt *interrupt)
 }
 
 void
-fd_parallel(size_t tasks, fd_task run, void *context, fd_interrupt *interrupt)
+fd_pool_run(size_t tasks, size_t workers, fd_task run, void *context, fd_interrupt *interrupt)
 {
     lock_take(&pool.lock);
     if (pool.busy) {
         lock_give(&pool.lock);
         for (size_t index = 0; index < tasks; index++) {
-            run(context, index, 1);
+            run(context, index, 0);
         }
         return;
     }
     pool.busy = 1;
-    while (pool.workers < tasks - 1 && pool.workers < MOST_WORKERS && worker_start()) {
-        pool.workers++;
+    while (pool.threads < workers - 1 && pool.threads < MOST_THREADS && thread_start()) {
+        pool.threads++;
     }
     pool.run = run;
     pool.context = context;
     pool.mode = fd_float_mode_read();
     pool.next = 0;
     pool.tasks = pool.unfinished = tasks;
-    for (size_t asked = 1; asked < tasks && asked <= pool.workers; asked++) {
+    pool.workers = workers;
+    pool.joined = 1;
+    for (size_t asked = 1; asked < workers && asked <= pool.threads; asked++) {
         signal_one(&pool.work);
     }
-    work_off(1);
+    work_off(0);
     wait_for_workers(interrupt);
     pool.busy = 0;
     lock_give(&pool.lock);

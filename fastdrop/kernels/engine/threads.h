@@ -7,19 +7,15 @@
 #ifndef FD_THREADS_H
 #define FD_THREADS_H
 
-#include "interrupt.h"
+#include "parallel.h"
 
-/* `by_caller`: on the thread that called fd_parallel. */
-typedef void (*fd_task)(void *context, size_t index, int by_caller);
-
-/* Calls run(context, 0) ... run(context, tasks - 1), side by side where it can, and in the
- * caller's floating-point mode. The caller works too, and alone when the pool is busy with the call
- * of another thread or no worker starts. While it waits it asks about the interrupt, which may be
- * NULL. */
-void fd_parallel(size_t tasks, fd_task run, void *context, fd_interrupt *interrupt);
+/* An fd_run, in the caller's floating-point mode. The caller works alone when the pool is busy with
+ * the call of another thread or no worker starts. */
+void fd_pool_run(size_t tasks, size_t workers, fd_task task, void *context,
+                 fd_interrupt *interrupt);
 
 /* Makes forked children forget the workers. Called once, before any other thread runs. */
-void fd_parallel_handle_fork(void);
+void fd_pool_handle_fork(void);
 
 /* How many forks there are between the process that loaded this and the one that asks. */
 size_t fd_fork_count(void);

@@ -103,7 +103,7 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
     decide_end(&by, steps, n, digits, ties, position - skipped);
 }
 
-#define FD_DEFINE_DECIDE(SOURCE)                                                                   \
+#define FD_DEFINE_DECIDE(NUMBER, SOURCE, ...)                                                      \
     static void SOURCE##_decide(const fd_identity *identity, fd_lanes *lanes, uint64_t position,   \
                                 size_t n, uint64_t threshold, const fd_identity *ties,             \
                                 uint8_t *FD_RESTRICT kept, const fd_prefetch *soon)                \
@@ -111,9 +111,7 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
         decide(SOURCE##_run, identity, lanes, position, n, threshold, ties, kept, soon);           \
     }
 
-FD_DEFINE_DECIDE(philox4x32)
-FD_DEFINE_DECIDE(xoshiro256plusplus)
-FD_DEFINE_DECIDE(xorshift128plus)
+FD_EACH_SOURCE(FD_DEFINE_DECIDE)
 
 static void
 threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,

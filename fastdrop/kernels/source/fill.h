@@ -13,15 +13,13 @@ store_bytes(void *to, size_t i, v_u64 bytes)
     v_store_bytes((uint8_t *)to + FD_STEP * i, bytes);
 }
 
-#define FD_DEFINE_FILL(SOURCE)                                                                     \
+#define FD_DEFINE_FILL(NUMBER, SOURCE, ...)                                                        \
     static void SOURCE##_fill(const fd_identity *identity, fd_lanes *lanes, uint64_t step,         \
                               size_t steps, uint8_t *FD_RESTRICT bytes)                            \
     {                                                                                              \
         SOURCE##_run(identity, lanes, step, steps, steps, store_bytes, bytes);                     \
     }
 
-FD_DEFINE_FILL(philox4x32)
-FD_DEFINE_FILL(xoshiro256plusplus)
-FD_DEFINE_FILL(xorshift128plus)
+FD_EACH_SOURCE(FD_DEFINE_FILL)
 
 #endif

@@ -124,15 +124,16 @@ FD_INLINE void
 xoshiro256plusplus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
                        size_t whole, fd_sink sink, void *to)
 {
-    lanes_run(xoshiro256plusplus_step, 4, "fd:xo256", identity, lanes, step, steps, whole, sink,
-              to);
+    lanes_run(xoshiro256plusplus_step, FD_LANES_OF_XOSHIRO256PLUSPLUS, identity, lanes, step, steps,
+              whole, sink, to);
 }
 
 FD_INLINE void
 xorshift128plus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
                     size_t whole, fd_sink sink, void *to)
 {
-    lanes_run(xorshift128plus_step, 2, "fd:xs128", identity, lanes, step, steps, whole, sink, to);
+    lanes_run(xorshift128plus_step, FD_LANES_OF_XORSHIFT128PLUS, identity, lanes, step, steps,
+              whole, sink, to);
 }
 
 #endif

@@ -13,15 +13,13 @@
 #define FD_STRING_(x) #x
 #define FD_STRING(x) FD_STRING_(x)
 
-#define FD_ALL_SOURCES(STAGE)                                                                      \
-    {[FD_PHILOX4X32] = philox4x32_##STAGE,                                                         \
-     [FD_XOSHIRO256PLUSPLUS] = xoshiro256plusplus_##STAGE,                                         \
-     [FD_XORSHIFT128PLUS] = xorshift128plus_##STAGE}
+#define FD_FILL_OF(NUMBER, SOURCE, ...) [NUMBER] = SOURCE##_fill,
+#define FD_DECIDE_OF(NUMBER, SOURCE, ...) [NUMBER] = SOURCE##_decide,
 
 const fd_kernels FD_TABLE = {
     .name = FD_STRING(FD_TARGET),
-    .fill = FD_ALL_SOURCES(fill),
-    .decide = FD_ALL_SOURCES(decide),
+    .fill = {FD_EACH_SOURCE(FD_FILL_OF)},
+    .decide = {FD_EACH_SOURCE(FD_DECIDE_OF)},
     .threshold = threshold_bytes,
     .probabilities = copy_probabilities,
     .heads = heads_of_values,

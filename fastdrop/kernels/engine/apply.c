@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "job.h"
+#include "sources.h"
+
+/* Elements of a tile: few enough for what is prefetched of x to stay in L1 until it is applied;
+ * fewer where there are factors too, which take the stack. */
+enum { TILE = 4096, TILE_OF_FACTORS = 2048, BYTES_OF_FACTORS = 16384 };
+
+/* Elements of x, and of what is added to it, that are prefetched for every 64 whose bits are made:
+ * together the first three quarters of a tile. The rest comes while these are applied: to ask for
+ * all costs up to a third of the whole time. Past the caches each source has a number of its own. */
+enum { PREFETCHED = 48 };
+
+/* Elements that are taken in ascending order: four blocks of the stream. */
+enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
+
+/* Elements before the first cache line of y that is written whole; 0 where there is none, or
+ * where so few elements do not repay a tile of their own. */
+static size_t
+unaligned_head(const void *y, size_t size, size_t n)
+{
+    const size_t bytes = (size_t)(-(uintptr_t)y % 64);
+    return n >= FD_TILE / 2 && bytes % size == 0 ? bytes / size : 0;
+}
+
+static fd_prefetch
+prefetch_of(const fd_job *job, fd_arrays arrays, size_t size)
+{
+    const fd_any_mask *mask = job->mask;
+    const size_t elements = job->past_caches && mask->packed == NULL
+                                ? fd_sources[mask->seeded.source].prefetched_past_caches
+                                : PREFETCHED;
+    const fd_prefetch soon = {arrays.x, arrays.other, elements * size};
+    return soon;
+}
+
+/* Elements of a tile of this job. */
+static size_t
+tile_of(const fd_job *job)
+{
+    const size_t size = job->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
+    if (job->operation != FD_SCALE_EACH) {
+        return TILE;
+    }
+    return fd_min(TILE_OF_FACTORS, BYTES_OF_FACTORS / (size * (size_t)job->components));
+}
+
+/* The last step of a tile of FD_SCALE_EACH. */
+FD_APART void
+apply_factors(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operands *operands,
+              uint64_t first, size_t n, fd_arrays arrays)
+{
+    const size_t components = (size_t)job->components;
+    FD_ALIGN64 char factors[BYTES_OF_FACTORS];
+    fd_factors(job->kernels, job->each, job->dtype, components, first, n, factors);
+    operands->factors = factors;
+    apply(kept, arrays.x, operands, n * components, arrays.y);
+}
+
+/* The elements [first, first + n) of one tile, n <= tile_of(job). */
+static void
+apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays)
+{
+    const size_t components = (size_t)job->components;
+    const size_t size = fd_element_size(job);
+    const int past_caches = job->past_caches && (uintptr_t)arrays.y % 64 == 0;
+    const fd_kernels *kernels = job->kernels;
+    const fd_apply_kernel apply =
+        (past_caches ? kernels->apply_past_caches : kernels->apply)[job->operation][job->dtype];
+    fd_operands operands = {job->scale, job->shift, job->dropped, arrays.other, NULL, NULL};
+    fd_tile_bits tile;
+    uint8_t doubled[FD_TILE / 4 + 2];
+    const fd_prefetch soon = prefetch_of(job, arrays, size);
+    uint8_t *kept = fd_decide_tile(kernels, job->mask, cursor, first, n, &tile, &soon);
+    if (components == 2) {
+        fd_bits_double(kept, n, doubled);
+        kept = doubled;
+    }
+    if (job->bias != NULL) {
+        operands.bias = job->bias + first % job->bias_period * size;
+    }
+    if (job->operation == FD_SCALE_EACH) {
+        apply_factors(job, apply, kept, &operands, first, n, arrays);
+        return;
+    }
+    if (job->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
+        kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);
+    }
+    apply(kept, arrays.x, &operands, n * components, arrays.y);
+    if (job->changed != NULL) {
+        fd_bits_place(job->changed, first, kept, n);
+    }
+}
+
+static void
+apply_run(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+          fd_watch watch)
+{
+    const size_t size = fd_element_size(job);
+    const size_t head = unaligned_head(arrays.y, size, n);
+    const size_t most = tile_of(job);
+    size_t count;
+    for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
+        count = done == 0 && head ? head : fd_min(most, n - done);
+        apply_tile(job, cursor, first + done, count, fd_arrays_at(arrays, done * size));
+    }
+}
+
+/* Past the caches runs go from back to front. What was written last is in the caches: the end of
+ * x, if an operation has just made it, and of each huge page of y, if the system has just cleared
+ * it (a new array: a third less time). And the front of y is left to the operation that comes next.
+ * Runs start with blocks of the stream, whose lanes are seeded anyway. */
+static void
+apply_backwards(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+                fd_watch watch)
+{
+    const size_t size = fd_element_size(job);
+    const fd_any_mask *mask = job->mask;
+    const uint64_t position = first + (mask->packed == NULL ? mask->seeded.position : 0);
+    const size_t begun = (size_t)(position % RUN);
+    fd_cursor last = *cursor;
+    for (size_t end = n; end > 0;) {
+        const size_t whole = (begun + end - 1) / RUN * RUN; /* the run's start, from its block's */
+        const size_t start = whole > begun ? whole - begun : 0;
+        fd_cursor own = {.has_last = 0};
+        if (start == 0) {
+            own = *cursor;
+        }
+        apply_run(job, &own, first + start, end - start, fd_arrays_at(arrays, start * size), watch);
+        if (end == n) {
+            last = own;
+        }
+        end = start;
+    }
+    *cursor = last;
+    fd_store_fence();
+}
+
+static void
+apply_watched(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+              fd_watch watch)
+{
+    if (job->past_caches) {
+        apply_backwards(job, cursor, first, n, arrays, watch);
+    } else {
+        apply_run(job, cursor, first, n, arrays, watch);
+    }
+}
+
+void
+fd_apply_part(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays)
+{
+    const fd_watch nobody = {NULL, 0};
+    apply_watched(job, cursor, first, n, arrays, nobody);
+}
+
+static void
+apply_share(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+            fd_watch watch)
+{
+    apply_watched(job, cursor, first, n, fd_arrays_at(arrays, first * fd_element_size(job)), watch);
+}
+
+int
+fd_apply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
+         const fd_executor *executor)
+{
+    return fd_run_parts(apply_share, job, cursor, n, arrays, executor);
+}
