@@ -19,7 +19,9 @@ from fastdrop._typing import NDArray, Shape
 __all__ = [
     "as_array",
     "check_axes",
+    "check_bits",
     "check_booleans",
+    "check_bools",
     "check_broadcast",
     "check_channel_axis",
     "check_choice",
@@ -238,6 +240,32 @@ def check_booleans(out: Any, dtypes: Collection[np.dtype[Any]], shape: Shape) ->
         raise ValueError(f"out has shape {array.shape}; allowed is {shape}")
     if not array.flags.writeable:
         raise ValueError("out is read-only; allowed are writeable arrays")
+
+
+def check_bools(name: str, value: Any) -> NDArray[np.bool_]:
+    """Return ``value`` as an array of bool."""
+    array = as_array(name, value)
+    if array.dtype != bool:
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be bool")
+    return array
+
+
+def check_bits(name: str, value: Any, shape: Shape) -> NDArray[np.uint8]:
+    """Return the bits of a mask of that shape, of bytes or an array, as a flat array of uint8."""
+    size = math.prod(shape)
+    count = -(-size // 8)
+    bits = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else as_array(name, value)
+    if bits.dtype != np.uint8:
+        raise TypeError(f"{name} has dtype {bits.dtype}; it must be bytes or an array of uint8")
+    if bits.shape != (count,):
+        raise ValueError(
+            f"{name} has shape {bits.shape}; a mask of shape {shape} must have {count} bytes"
+        )
+    if size % 8 and bits[-1] >> size % 8:
+        raise ValueError(
+            f"{name} ends in {bits[-1]:#04x}; the bits after the {size} of the mask must be 0"
+        )
+    return bits
 
 
 def check_shape(value: Any, name: str = "shape") -> Shape:

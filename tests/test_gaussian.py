@@ -145,8 +145,7 @@ def test_windows(window, make):
 
 def test_windows_make_no_more_than_what_they_span():
     mask = mask_of(1 << 16)
-    rebuild, (_, *rest) = mask.__reduce__()
-    larger_than_memory = rebuild((1 << 22, 1 << 20), *rest)
+    larger_than_memory = fd.GaussianMask.from_state(mask.state | {"shape": (1 << 22, 1 << 20)})
     window = larger_than_memory[0, 5 : 1 << 16 : 3]
     assert np.array_equal(np.asarray(window), np.asarray(mask)[5::3])
     assert larger_than_memory[-2:, 10:20:-1].shape == (2, 0)
@@ -174,6 +173,9 @@ def test_copies(make, how):
         assert (other.shape, other.p, other.nbytes) == (mask.shape, mask.p, mask.nbytes)
 
 
+LOST = object()
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
@@ -184,34 +186,38 @@ def test_copies(make, how):
         ({"shape": (4.5,)}, TypeError, "shape is"),
         ({"p": 5.0}, ValueError, "p is 5.0"),
         ({"p": 1.0}, ValueError, "p is 1.0"),
-        ({"factors": None}, ValueError, "a place in a stream or factors"),
-        ({"place": {}}, ValueError, "a place in a stream or factors"),
-        ({"place": {}, "factors": None}, ValueError, "the place of the mask has no"),
-        ({"place": 3, "factors": None}, TypeError, "the place of the mask is a int"),
+        ({"factors": LOST}, ValueError, "the place of the mask has no 'source'"),
+        ({"shape": LOST}, ValueError, "the state of the mask has no 'shape'"),
+        ({"stream_version": 2}, ValueError, "stream version 2; it must be of 1"),
     ],
 )
-def test_pickles_are_checked(changes, error, words):
+def test_states_are_checked(changes, error, words):
     _, mask = fd.gaussian_dropout(np.ones((4, 5), np.float32), 0.3, rng=np.random.default_rng(1))
-    rebuild, state = mask.__reduce__()
-    state = dict(zip(("shape", "p", "place", "factors"), state, strict=True))
-    assert rebuild(**state) == mask
+    state = mask.state
+    assert fd.GaussianMask.from_state(state) == mask
+    state |= changes
     with pytest.raises(error, match=words):
-        rebuild(**state | changes)
+        fd.GaussianMask.from_state({name: state[name] for name in state if state[name] is not LOST})
+    with pytest.raises(TypeError, match="the state of the mask is a list; it must be a dict"):
+        fd.GaussianMask.from_state([])
 
 
-def test_pickles_end_before_the_stream_does():
-    rebuild, (shape, p, place, _) = mask_of(20).__reduce__()
-    place["position"] = 2**64 - 80
-    assert rebuild(shape, p, place, None).size == 20
-    place["position"] += 1
+def test_states_of_seeded_masks_go_through_json():
+    for mask in (mask_of((20, 3)), mask_of((20, 3))[1:4], mask_of(()), mask_of((0, 3))):
+        assert fd.GaussianMask.from_state(json.loads(json.dumps(mask.state))) == mask
+
+
+def test_masks_end_before_the_stream_does():
+    state = mask_of(20).state | {"position": 2**64 - 80}
+    assert fd.GaussianMask.from_state(state).size == 20
     with pytest.raises(ValueError, match="they must end before"):
-        rebuild(shape, p, place, None)
+        fd.GaussianMask.from_state(state | {"position": 2**64 - 79})
 
 
-def test_factors_of_a_pickle_are_not_the_masks_own():
+def test_factors_of_a_state_are_not_the_masks_own():
     _, mask = fd.gaussian_dropout(np.ones(5), 0.5, rng=np.random.default_rng(1))
     before = np.asarray(mask)
-    mask.__reduce__()[1][3][:] = 7.0
+    mask.state["factors"][:] = 7.0
     assert np.array_equal(np.asarray(mask), before)
 
 

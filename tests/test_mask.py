@@ -3,6 +3,7 @@
 
 import copy
 import itertools
+import json
 import math
 import pickle
 from fractions import Fraction
@@ -29,9 +30,8 @@ def draw(shape=(5, 7, 3), p=0.3, source=fd.Xoshiro256PlusPlus, position=11, **op
 
 
 def threshold_of(mask):
-    """The threshold that a seeded mask compares with, as its pickle states it."""
-    _, (entries,) = mask.__reduce__()
-    return entries["threshold"]
+    """The threshold that a seeded mask compares with, as its state says it."""
+    return mask.state["threshold"]
 
 
 # ---- what a mask says of itself ------------------------------------------------------------------
@@ -607,10 +607,9 @@ def test_copies(mask):
 
 
 def altered(mask, **changes):
-    """What unpickling a changed pickle of the mask gives."""
-    rebuild, (entries,) = mask.__reduce__()
-    entries = {**entries, **changes}
-    return rebuild({name: value for name, value in entries.items() if value is not LOST})
+    """What a changed state of the mask gives."""
+    state = {**mask.state, **changes}
+    return fd.Mask.from_state({name: value for name, value in state.items() if value is not LOST})
 
 
 LOST = object()
@@ -621,15 +620,15 @@ MANY = fd.dropout_mask((4, 5), np.full((4, 1), 0.3), rng=1)
 @pytest.mark.parametrize(
     ("mask", "changes", "error", "words"),
     [
-        (PACKED, {"shape": (10**7,)}, ValueError, "bits has 3 bytes; a mask of shape"),
+        (PACKED, {"shape": (10**7,)}, ValueError, r"bits has shape \(3,\); a mask of shape"),
         (
             PACKED,
             {"bits": b"\xff\xff\xff"},
             ValueError,
-            "the bits after those of the mask must be 0",
+            "the bits after the 20 of the mask must be 0",
         ),
-        (PACKED, {"bits": [1, 2, 3]}, TypeError, "bits is a list; it must be bytes"),
-        (PACKED, {"bits": LOST}, ValueError, "the pickled mask has no 'bits'"),
+        (PACKED, {"bits": [1, 2, 3]}, TypeError, "bits has dtype int64; it must be bytes"),
+        (PACKED, {"bits": LOST}, ValueError, "the state of the mask has no 'threshold'"),
         (SEEDED, {"shape": (2**62, 4)}, ValueError, "shape is .* fewer than"),
         (SEEDED, {"threshold": 2**64 + 1}, ValueError, "threshold is"),
         (SEEDED, {"threshold": 0.5}, TypeError, "threshold is 0.5, a float"),
@@ -641,7 +640,7 @@ MANY = fd.dropout_mask((4, 5), np.full((4, 1), 0.3), rng=1)
         (SEEDED, {"source": "Philox2x32"}, ValueError, "the mask is of source 'Philox2x32'"),
         (SEEDED, {"source": "NumPySource"}, ValueError, "the mask is of source 'NumPySource'"),
         (SEEDED, {"key": (1, 2**32)}, ValueError, "key is"),
-        (SEEDED, {"counter": (1, 2**64)}, ValueError, "counter is"),
+        (SEEDED, {"counter": (1, 2, 3, 2**32)}, ValueError, "counter is"),
         (SEEDED, {"counter": (1, 2, 3)}, ValueError, "counter is"),
         (SEEDED, {"key": LOST}, ValueError, "the place of the mask has no 'key'"),
         *[
@@ -664,20 +663,21 @@ MANY = fd.dropout_mask((4, 5), np.full((4, 1), 0.3), rng=1)
         ],
     ],
 )
-def test_pickles_are_checked(mask, changes, error, words):
+def test_states_are_checked(mask, changes, error, words):
     with pytest.raises(error, match=words):
         altered(mask, **changes)
 
 
 @pytest.mark.parametrize("mask", [SEEDED, PACKED, MANY])
-def test_pickles_are_dicts(mask):
-    with pytest.raises(TypeError, match="the pickled mask is a list; it must be a dict"):
-        mask.__reduce__()[0]([])
+def test_states_are_dicts(mask):
+    load, (kind, _) = mask.__reduce__()
+    for read in (fd.Mask.from_state, lambda state: load(kind, state)):
+        with pytest.raises(TypeError, match="the state of the mask is a list; it must be a dict"):
+            read([])
 
 
-def test_what_was_unpickled_is_the_masks_own():
-    entries = MANY.__reduce__()[1][0]
-    scale = np.array(entries["scale"])
+def test_what_a_state_held_is_the_masks_own():
+    scale = np.array(MANY.state["scale"])
     again = altered(MANY, scale=scale)
     scale[:] = 7.0
     assert again == MANY
@@ -691,12 +691,110 @@ def test_pickles_of_seeded_masks_are_small():
     assert len(pickle.dumps(mask)) < 1000
 
 
-def test_pickles_name_source_and_stream_version():
-    rebuild, (entries,) = draw().__reduce__()
-    assert entries["source"] == "Xoshiro256PlusPlus"
-    assert entries["stream_version"] == 1
-    with pytest.raises(ValueError, match=r"stream version 2.*version 1"):
-        rebuild(entries | {"stream_version": 2})
+@pytest.mark.parametrize("store", ["seed", "bits"])
+def test_states_name_source_and_stream_version(source_class, store):
+    mask = draw(source=source_class, store=store)
+    assert mask.state["stream_version"] == 1
+    if store == "seed":
+        made = source_class(2026)
+        place = (mask.state["source"], mask.state["key"], mask.state["counter"])
+        assert place == (source_class.__name__, made.key, made.counter)
+        assert mask.state["position"] == 11
+    with pytest.raises(ValueError, match=r"stream version 2; it must be of 1"):
+        altered(mask, stream_version=2)
+
+
+def source_at(state):
+    """The source of a state, where the mask was drawn."""
+    source = getattr(fd, state["source"])(key=state["key"], counter=state["counter"])
+    source.position = state["position"]
+    return source
+
+
+def test_a_mask_of_the_process_wide_source_says_where_it_was_drawn():
+    fd.dropout_mask(5)
+    mask = fd.dropout_mask((40, 50), 0.3)
+    assert fd.dropout_mask((40, 50), 0.3, rng=source_at(mask.state)) == mask
+    rows = mask[7:9]
+    assert fd.dropout_mask((2, 50), 0.3, rng=source_at(rows.state)) == rows
+    y, mask = fd.dropout(np.ones(100), 0.3)
+    assert np.array_equal(fd.dropout(np.ones(100), 0.3, rng=source_at(mask.state))[0], y)
+    y, mask = fd.gaussian_dropout(np.ones(100), 0.3)
+    assert np.array_equal(fd.gaussian_dropout(np.ones(100), 0.3, rng=source_at(mask.state))[0], y)
+
+
+@pytest.mark.parametrize("mask", list(kinds()), ids=repr)
+def test_states_go_through_json(mask):
+    state = mask.state
+    assert type(state) is dict
+    assert fd.Mask.from_state(state) == mask
+    if "bits" in state:
+        state["bits"] = list(state["bits"])
+        text = json.loads(json.dumps(state))
+        text["bits"] = bytes(text["bits"])
+    else:
+        text = json.loads(json.dumps(state))
+    again = fd.Mask.from_state(text)
+    assert again == mask
+    assert again.state == mask.state
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (8,), (4, 0, 3), (2, 3, 5), (130, 1001)])
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_from_array_and_from_bits(shape, p):
+    mask = draw(shape, p, store="bits")
+    kept = np.asarray(mask)
+    for array in (kept, kept.tolist(), kept.T.copy().T, mask, draw(shape, p)):
+        if not isinstance(array, list) or kept.size:
+            assert fd.Mask.from_array(array, p) == mask
+    for bits in (mask.bits, mask.bits.tobytes(), np.repeat(mask.bits, 2)[::2]):
+        assert fd.Mask.from_bits(bits, shape, p) == mask
+    assert fd.Mask.from_array(kept, np.float32(p)).p == np.float32(p)
+
+
+def test_from_array_and_from_bits_with_a_probability_for_each_element():
+    p = np.linspace(0, 1, 20).reshape(4, 5)
+    mask = fd.dropout_mask((4, 5), p, rng=1)
+    kept, bits, x = np.asarray(mask), np.array(mask.bits), np.arange(20.0).reshape(4, 5)
+    made = [fd.Mask.from_array(kept, p), fd.Mask.from_bits(bits, (4, 5), p)]
+    kept[...], bits[...], whole = False, 0, p.copy()
+    p[...] = 7.0
+    for other in made:
+        assert other == mask
+        assert np.array_equal(other.p, whole)
+        assert np.array_equal(other.apply(x), mask.apply(x))
+    rows = fd.Mask.from_bits(b"\xff\xff\x0f", (4, 5), whole[:, :1])
+    assert np.array_equal(rows.apply(x)[:3], (x * rows.scale)[:3])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: fd.Mask.from_array([1, 0], 0.5), TypeError, "kept has dtype int64; it must be"),
+        (lambda: fd.Mask.from_array([0.0], 0.5), TypeError, "kept has dtype float64; it must be"),
+        (lambda: fd.Mask.from_array([True], 1.5), ValueError, "p is 1.5"),
+        (lambda: fd.Mask.from_array([True], math.nan), ValueError, "p is nan"),
+        (lambda: fd.Mask.from_array([True], "0.5"), TypeError, "p is '0.5'"),
+        (lambda: fd.Mask.from_array([True], [0.5]), TypeError, "p is .* a list"),
+        (lambda: fd.Mask.from_array([True], np.ones(3)), ValueError, r"p shape \(3,\) does not"),
+        (lambda: fd.Mask.from_array([[True], [True, False]], 0.5), ValueError, "differ in length"),
+        (lambda: fd.Mask.from_array([True]), TypeError, "p"),
+        (lambda: fd.Mask.from_bits(b"", 4, 0.5), ValueError, r"bits has shape \(0,\)"),
+        (lambda: fd.Mask.from_bits(b"\x01\x00", 4, 0.5), ValueError, "must have 1 bytes"),
+        (lambda: fd.Mask.from_bits(b"\x10", 4, 0.5), ValueError, "ends in 0x10; .* after the 4"),
+        (lambda: fd.Mask.from_bits([1], 4, 0.5), TypeError, "bits has dtype int64"),
+        (lambda: fd.Mask.from_bits("a", 4, 0.5), TypeError, "bits has dtype <U1"),
+        (lambda: fd.Mask.from_bits(np.ones((1, 1), "u1"), 4, 0.5), ValueError, "bits has shape"),
+        (lambda: fd.Mask.from_bits(b"\x01", -4, 0.5), ValueError, "shape is -4"),
+        (lambda: fd.Mask.from_bits(b"\x01", 4.0, 0.5), TypeError, "shape is 4.0"),
+        (lambda: fd.Mask.from_bits(b"\x01", 4, -0.5), ValueError, "p is -0.5"),
+        (lambda: fd.Mask.from_bits(b"\x01", 4, np.ones(3)), ValueError, r"p shape \(3,\) does"),
+        (lambda: fd.Mask.from_bits(b"\x01", 4), TypeError, "p"),
+    ],
+)
+def test_from_array_and_from_bits_are_checked(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
 
 
 def test_a_mask_outlives_its_source():

@@ -5,13 +5,19 @@ A file that was damaged, of another version or written by hand must not make a f
 of what it has. (That unpickling may run any program is Python's own affair.)
 """
 
+import base64
 import contextlib
+import copy
+import io
+import json
 import math
 import pickle
+import runpy
 from random import Random
 
 import numpy as np
 import pytest
+from helpers import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isolated import isolated
@@ -19,6 +25,7 @@ from values import FACTORS, GENERATORS, LAYERS, MASKS, VALUES, X, plain, uses_of
 
 import fastdrop as fd
 from fastdrop import _reference as reference
+from fastdrop._pickle import load
 
 ERRORS = (TypeError, ValueError)
 STRANGERS = [
@@ -162,6 +169,64 @@ def test_altered_pickles(name):
             check_value(value)
 
     check()
+
+
+# ---- pickles of earlier versions -----------------------------------------------------------------
+
+FROZEN = json.loads((DATA / "pickles_v1.json").read_text())
+KINDS = ("masks", "factors", "sources", "layers")
+FROZEN_NAMES = [(kind, name) for kind in KINDS for name in FROZEN[kind]]
+given_by = runpy.run_path(str(DATA / "make_pickles.py"))["given_by"]
+
+
+@pytest.mark.parametrize(("kind", "name"), FROZEN_NAMES)
+def test_pickles_of_earlier_versions_are_loaded_for_ever(kind, name):
+    frozen = FROZEN[kind][name]
+    first = pickle.loads(base64.b64decode(frozen["pickle"]))
+    for value in (first, pickle.loads(pickle.dumps(first)), copy.deepcopy(first)):
+        # Through JSON, as what it is compared with: tuples are lists there.
+        assert json.loads(json.dumps(given_by(copy.deepcopy(value)))) == frozen["gives"]
+
+
+def globals_of(value):
+    """The functions and classes of the package that a pickle names."""
+    found = []
+    with io.BytesIO(pickle.dumps(value)) as file:
+        unpickler = pickle._Unpickler(file)
+        find = unpickler.find_class
+        unpickler.find_class = lambda *names: found.append(names) or find(*names)
+        unpickler.load()
+    return {names for names in found if names[0].partition(".")[0] == "fastdrop"}
+
+
+@pytest.mark.parametrize("name", MASKS | FACTORS | GENERATORS)
+def test_pickles_name_one_function_that_never_moves(name):
+    assert globals_of(VALUES[name]()) == {("fastdrop._pickle", "load")}
+
+
+@pytest.mark.parametrize(
+    ("base", "arguments"),
+    [
+        (fd.Philox4x32, (7,)),
+        (fd.Xoshiro256PlusPlus, (7,)),
+        (fd.NumPySource, (np.random.PCG64(7), "double")),
+    ],
+)
+def test_pickles_of_users_classes_name_these(base, arguments):
+    class Own(base):
+        pass
+
+    Own.__qualname__ = "Own"
+    globals()["Own"] = Own
+    source = pickle.loads(pickle.dumps(Own(*arguments)))
+    assert type(source) is Own
+    assert fd.dropout_mask(9, rng=source) == fd.dropout_mask(9, rng=base(*arguments))
+
+
+@pytest.mark.parametrize("parts", [("Masque",), (7,), ([],), ("Source", "Philox2x32")])
+def test_pickles_of_unknown_kinds(parts):
+    with pytest.raises(ValueError, match="allowed are"):
+        load(*parts, *[None] * (4 * len(parts) - 4))
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -837,7 +837,7 @@ def test_what_is_read_of_a_source_is_of_one_moment(source_class):
         for _ in range(1000):
             state, text = source.state, repr(source)
             words = [(state["key"][0], state["counter"][0], state["position"])]
-            _, (_, _, key, counter, position) = source.__reduce__()
+            _, (_, _, _, key, counter, position) = source.__reduce__()
             words.append((key[0], counter[0], position))
             words.append(tuple(word for word in (1, 2) if f"key=({word}," in text) * 3)
             there = source.jumped()

@@ -47,8 +47,8 @@ def run_together(*functions):
 
 def range_of(mask):
     """Where a seeded mask was drawn: its first and last position."""
-    _, (entries,) = mask.__reduce__()
-    return entries["position"], entries["position"] + mask.size
+    position = mask.state["position"]
+    return position, position + mask.size
 
 
 # ---- the number of threads -----------------------------------------------------------------------

@@ -2,7 +2,7 @@
 """p or keep_prob, of which one is given."""
 
 from fastdrop._typing import ProbabilityLike
-from fastdrop.mask._mask import Probability, probability_of
+from fastdrop.mask._probability import Probability, probability_of
 
 __all__ = ["HALF", "as_probability"]
 

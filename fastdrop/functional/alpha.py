@@ -7,8 +7,9 @@ from typing import Any
 from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, NDArray, NoiseShapeLike, ProbabilityLike, RNGLike
 from fastdrop.apply._apply import check_arrays
-from fastdrop.mask._mask import Mask, Probability
+from fastdrop.mask._mask import Mask
 from fastdrop.mask._operations import affine
+from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = ["alpha_dropout", "alpha_numbers", "feature_alpha_dropout"]

@@ -33,18 +33,17 @@ from fastdrop._typing import (
 )
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._probability import HALF, as_probability
-from fastdrop.mask._gaussian_mask import GaussianMask
-from fastdrop.mask._mask import (
-    Mask,
-    Probabilities,
+from fastdrop.mask._draw import (
     draw_bernoulli,
     draw_mask,
     forward,
     kept_mask,
     mask_from_array,
-    probability_of,
     unscaled,
 )
+from fastdrop.mask._gaussian_mask import GaussianMask
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._probability import probability_of
 from fastdrop.source.default import as_source
 
 __all__ = ["bernoulli", "dropout", "dropout_backward", "dropout_mask"]
@@ -403,7 +402,7 @@ def dropout_mask(
     shape = check_shape(shape)
     probability = as_probability(p, keep_prob)
     source = as_source(rng)
-    if store == "seed" and isinstance(probability, Probabilities):
+    if store == "seed" and probability.is_array:
         raise ValueError("store is 'seed' with an array as p; allowed are 'auto' and 'bits'")
     if store == "seed" and not hasattr(source, "position"):
         raise ValueError(

@@ -6,7 +6,8 @@ from typing import Any
 from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.mask import _operations
-from fastdrop.mask._mask import Mask, Probability
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = ["dropout_add", "relu_dropout"]

@@ -10,7 +10,10 @@ from fastdrop._typing import ArrayLike, BoolArray, NDArray, ProbabilityLike, RNG
 from fastdrop.apply._apply import check_arrays, settled
 from fastdrop.functional._probability import HALF
 from fastdrop.functional.dropout import bernoulli, dropout
-from fastdrop.mask._mask import Mask, Probability, apply_drawn, padded_room
+from fastdrop.mask._bits import padded_room
+from fastdrop.mask._draw import apply_drawn
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = [

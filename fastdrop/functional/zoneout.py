@@ -10,7 +10,8 @@ from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout_backward
 from fastdrop.mask import _operations
-from fastdrop.mask._mask import Mask, Probability
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = ["zoneout", "zoneout_backward"]

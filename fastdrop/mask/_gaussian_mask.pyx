@@ -3,7 +3,7 @@
 # one is a place in a stream, of which an element takes four bytes; its factors are made again
 # whenever they are needed. A stored one has its factors.
 from libc.math cimport sqrt
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import as_array, check_gaussian_p, check_shape
+from fastdrop._checks import as_array, check_entries, check_gaussian_p, check_shape
+from fastdrop._pickle import add_reader, in_words, load
 
 from fastdrop.apply._apply cimport (
     as_input,
@@ -30,15 +31,19 @@ from fastdrop.kernels._kernels cimport (
     fd_job,
     fd_seeded,
 )
-from fastdrop.mask._mask cimport place_of, seeded_at
-from fastdrop.mask._mask import contiguous_strides, is_contiguous, window_entries, window_of
+from fastdrop.mask._any_mask cimport AnyMask
+from fastdrop.mask._bits cimport size_of
+from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
+from fastdrop.mask._window import contiguous_strides, is_contiguous, window_entries, window_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
 
+cdef object FLOAT32 = np.dtype(np.float32)
 
-cdef class GaussianMask:
+
+cdef class GaussianMask(AnyMask):
     """Factors of mean 1 and variance p / (1 - p): a place in a stream (seeded), or stored.
 
     Gaussian masks come from `gaussian_dropout`, from another's windows, or from pickles.
@@ -49,6 +54,10 @@ cdef class GaussianMask:
         Shape of the arrays that it is applied to.
     size : int
         Number of factors.
+    ndim : int
+        Number of axes.
+    dtype : dtype
+        float32, the type of the factors.
     p : float
         Probability of dropping of the Bernoulli mask that has the same mean and variance.
     deviation : float
@@ -59,7 +68,7 @@ cdef class GaussianMask:
     Notes
     -----
     ``np.asarray(mask)`` is a float32 array of the factors; ``mask[window]``, with integers, slices
-    and an ellipsis, is the mask of that window.
+    and an ellipsis, is the mask of that window. In arithmetic a mask is that array.
 
     Examples
     --------
@@ -72,9 +81,7 @@ cdef class GaussianMask:
     True
     """
 
-    cdef readonly tuple shape
     cdef readonly double p, deviation
-    cdef readonly Py_ssize_t size
     cdef fd_seeded seeded
     cdef ndarray factors  # float32, C order; None of seeded masks
 
@@ -82,71 +89,23 @@ cdef class GaussianMask:
         raise TypeError("a GaussianMask is made by gaussian_dropout, not by calling its class")
 
     @property
+    def dtype(self):
+        """Type of the elements of ``np.asarray(mask)``: float32."""
+        return FLOAT32
+
+    @property
+    def T(self):
+        """The mask with its axes in reverse order."""
+        if self.factors is None:
+            strides = contiguous_strides(self.shape)
+            return self.strided(0, self.shape[::-1], strides[::-1])
+        factors = self.factors.T.copy()
+        return gaussian_mask(factors.shape, self.p, &self.seeded, factors)
+
+    @property
     def nbytes(self):
         """Bytes that the factors take: 0 (seeded) or four each (stored)."""
         return 0 if self.factors is None else self.factors.nbytes
-
-    def apply(self, x, out=None):
-        """Return ``x`` times the factors.
-
-        Parameters
-        ----------
-        x : array_like of float
-            Of the mask's shape.
-        out : ndarray, optional
-            Where to write, of x's shape and dtype; may be x.
-
-        Returns
-        -------
-        y : ndarray
-            A new array, or ``out``.
-
-        Raises
-        ------
-        TypeError
-            If x is not of floats, or out of another dtype.
-        ValueError
-            If x has another shape than the mask, or out is read-only or of another shape.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastdrop as fd
-        >>> y, mask = fd.gaussian_dropout(np.ones(4), p=0.5, rng=1)
-        >>> np.array_equal(mask.apply(np.ones(4)), y)
-        True
-        """
-        return self.applied(x, out, "x")
-
-    def backward(self, dy, out=None):
-        """Return the gradient with respect to x: the same map, applied to ``dy``.
-
-        Parameters
-        ----------
-        dy : array_like of float
-            Gradient with respect to the output.
-        out : ndarray, optional
-            Where to write, of dy's shape and dtype; may be dy.
-
-        Returns
-        -------
-        dx : ndarray
-            A new array, or ``out``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As of `apply`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastdrop as fd
-        >>> y, mask = fd.gaussian_dropout(np.ones(4), p=0.5, rng=1)
-        >>> np.array_equal(mask.backward(np.ones(4)), y)
-        True
-        """
-        return self.applied(dy, out, "dy")
 
     cdef object applied(self, object x, object out, str name):
         """Return x times the factors; errors call it by that name."""
@@ -217,14 +176,18 @@ cdef class GaussianMask:
             factors = self.factors[(*entries, ...)].copy()
             return gaussian_mask(factors.shape, self.p, &self.seeded, factors)
         offset, shape, strides = window_of(self.shape, contiguous_strides(self.shape), entries)
+        return self.strided(offset, shape, strides)
+
+    cdef GaussianMask strided(self, int64_t offset, tuple shape, tuple strides):
+        # Return the mask of those elements of a seeded one: stored, where they are apart.
         if 0 in shape or is_contiguous(shape, strides):
             return self.stretch(0 if 0 in shape else offset, shape)
         reach = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
         low = offset + sum(min(step, 0) for step in reach)
         high = offset + sum(max(step, 0) for step in reach)
         spanned = np.asarray(self.stretch(low, (high - low + 1,)))
-        strides = [4 * stride for stride in strides]
-        factors = np.lib.stride_tricks.as_strided(spanned[offset - low :], shape, strides)
+        bytes_ = [4 * stride for stride in strides]
+        factors = np.lib.stride_tricks.as_strided(spanned[offset - low :], shape, bytes_)
         return gaussian_mask(shape, self.p, &self.seeded, factors.copy())
 
     cdef GaussianMask stretch(self, uint64_t offset, tuple shape):
@@ -232,24 +195,6 @@ cdef class GaussianMask:
         cdef fd_seeded first = self.seeded
         first.position += 4 * offset
         return gaussian_mask(shape, self.p, &first, None)
-
-    def __len__(self):
-        if not self.shape:
-            raise TypeError("len() of a mask without axes")
-        return self.shape[0]
-
-    def __iter__(self):
-        if not self.shape:
-            raise TypeError("iteration over a mask without axes")
-        return map(self.__getitem__, range(self.shape[0]))
-
-    def __bool__(self):
-        if self.size != 1:
-            raise ValueError(
-                f"the truth of a mask of shape {self.shape} is ambiguous; it must have one "
-                "element, or ask np.asarray(mask).any() or all()"
-            )
-        return bool(np.asarray(self).item())
 
     def __eq__(self, other):
         if not isinstance(other, GaussianMask):
@@ -260,10 +205,51 @@ cdef class GaussianMask:
 
     __hash__ = None
 
+    @property
+    def state(self):
+        """All that the mask is, as a dict that programs can keep; `from_state` takes it back.
+
+        Its entries are shape, p and stream_version. A stored mask has ``factors``, an array. A
+        seeded one says where it was drawn: ``source`` is the name of the class, ``key``,
+        ``counter`` and ``position`` are as that class has them.
+        """
+        state = state_of(self.shape, self.p)
+        if self.factors is not None:
+            return state | {"factors": self.factors.copy()}
+        return state | place_of(&self.seeded)
+
+    @staticmethod
+    def from_state(state):
+        """Return the Gaussian mask of a state.
+
+        Parameters
+        ----------
+        state : dict
+            As of `state`, of this version or of any earlier one. Lists may stand for tuples, as
+            after a way through JSON.
+
+        Returns
+        -------
+        mask : GaussianMask
+            Equal to the mask whose state it was.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an entry is missing, or cannot be of a Gaussian mask.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> y, mask = fd.gaussian_dropout(np.ones(4), p=0.5, rng=1)
+        >>> fd.GaussianMask.from_state(mask.state) == mask
+        True
+        """
+        return mask_of_state(state)
+
     def __reduce__(self):
-        if self.factors is None:
-            return rebuild, (self.shape, self.p, place_of(&self.seeded), None)
-        return rebuild, (self.shape, self.p, None, self.factors.copy())
+        return load, ("GaussianMask", self.state)
 
     def __repr__(self):
         stored = "seeded" if self.factors is None else "stored"
@@ -272,11 +258,8 @@ cdef class GaussianMask:
 
 cdef GaussianMask gaussian_mask(tuple shape, double p, const fd_seeded *seeded, ndarray factors):
     cdef GaussianMask mask = GaussianMask.__new__(GaussianMask)
-    cdef Py_ssize_t length
     mask.shape = shape
-    mask.size = 1
-    for length in shape:
-        mask.size *= length
+    mask.size = size_of(shape)
     mask.p = p
     mask.deviation = sqrt(p / (1.0 - p))
     mask.seeded = seeded[0]
@@ -284,17 +267,17 @@ cdef GaussianMask gaussian_mask(tuple shape, double p, const fd_seeded *seeded, 
     return mask
 
 
-def rebuild(shape, p, place, factors):
-    """Return the Gaussian mask that was pickled; a pickle may hold anything: all is checked."""
+cdef GaussianMask mask_of_state(state):
+    """Return the Gaussian mask of a state, which may hold anything: all of it is checked."""
     cdef fd_seeded seeded
     cdef GaussianMask mask
+    check_entries("the state of the mask", state, ("stream_version", "shape", "p"))
+    check_stream_version(state["stream_version"])
     memset(&seeded, 0, sizeof(seeded))
-    shape = check_shape(shape)
-    p = check_gaussian_p(p)
-    if (place is None) == (factors is None):
-        raise ValueError("a Gaussian mask must have a place in a stream or factors, one of the two")
-    if factors is None:
-        seeded = seeded_at(place)
+    shape = check_shape(state["shape"])
+    p = check_gaussian_p(state["p"])
+    if "factors" not in state:
+        seeded = seeded_at(state)
         mask = gaussian_mask(shape, p, &seeded, None)
         if mask.size > (2**64 - seeded.position) // 4:
             raise ValueError(
@@ -302,12 +285,24 @@ def rebuild(shape, p, place, factors):
                 "end before 2**64"
             )
         return mask
-    factors = np.array(as_array("factors", factors), order="C")
+    factors = np.array(as_array("factors", state["factors"]), order="C")
     if factors.dtype != np.float32:
         raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
     if factors.shape != shape:
         raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
     return gaussian_mask(shape, p, &seeded, factors)
+
+
+add_reader("GaussianMask", GaussianMask.from_state)
+
+
+def rebuild(shape, p, place, factors):
+    """Return the Gaussian mask that was pickled before `load` was there."""
+    state = {"stream_version": 1, "shape": shape, "p": p}
+    if factors is None:
+        check_entries("the place of the mask", place, ("source",))
+        return mask_of_state(in_words(state | place))
+    return mask_of_state(state | {"factors": factors})
 
 
 def without_noise(shape):

@@ -2,7 +2,8 @@
 from typing import Any
 
 from fastdrop._typing import ArrayLike, NDArray, NoiseShapeLike
-from fastdrop.mask._mask import Mask, Probability
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._probability import Probability
 from fastdrop.source import NumPySource, Source
 
 __test__: dict[str, str]

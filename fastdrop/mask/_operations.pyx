@@ -29,8 +29,11 @@ from fastdrop.kernels._kernels cimport (
     fd_job,
     fd_cursor,
 )
-from fastdrop.mask._mask cimport Mask, Probability, padded_bits, run_first
-from fastdrop.mask._mask import kept_mask
+from fastdrop.mask._bits cimport padded_bits
+from fastdrop.mask._draw cimport run_first
+from fastdrop.mask._draw import kept_mask
+from fastdrop.mask._mask cimport Mask
+from fastdrop.mask._probability cimport Probability
 
 cnp.import_array()
 

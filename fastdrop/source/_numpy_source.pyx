@@ -7,6 +7,7 @@ import threading
 
 from fastdrop._checks import check_choice
 from fastdrop._fork import renew_in_children
+from fastdrop._pickle import add_reader, load
 
 cimport numpy as cnp
 from numpy cimport ndarray
@@ -163,7 +164,12 @@ cdef class NumPySource:
         return 0
 
     def __reduce__(self):
+        if type(self) is NumPySource:
+            return load, ("NumPySource", self.bit_generator, self.draws)
         return type(self), (self.bit_generator, self.draws)
 
     def __repr__(self):
         return f"NumPySource({type(self.bit_generator).__name__}, draws={self.draws!r})"
+
+
+add_reader("NumPySource", NumPySource)

@@ -21,3 +21,8 @@ cdef class Source(BitGenerator):
     cdef bint resume(self, const fd_identity *identity, fd_cursor *cursor) noexcept
     cdef void leave(self, const fd_seeded *seeded, const fd_cursor *cursor) noexcept
     cdef fd_seeded at(self, uint64_t position) noexcept
+
+
+# The words of a stream as ints, as attributes and states show them.
+cdef tuple key_of(const fd_identity *identity)
+cdef tuple counter_of(const fd_identity *identity)

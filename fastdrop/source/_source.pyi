@@ -10,6 +10,7 @@ from typing_extensions import disjoint_base
 from fastdrop._typing import NDArray, SeedLike, WordsLike
 
 __test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 _SourceT = TypeVar("_SourceT", bound=Source)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random.bit_generator cimport BitGenerator
 
 from fastdrop._checks import (
+    check_choice,
     check_integer,
     check_jumps,
     check_position,
@@ -23,6 +24,7 @@ from fastdrop._checks import (
     check_words,
 )
 from fastdrop._fork import renew_in_children
+from fastdrop._pickle import add_reader, load
 
 from fastdrop.kernels._kernels cimport (
     FD_LANES,
@@ -45,6 +47,7 @@ cdef object spawning = ReentrantLock()
 renew_in_children(spawning)
 
 # The classes of sources, by their numbers in C: see the end.
+cdef dict SOURCES
 cdef tuple CLASSES
 
 
@@ -89,7 +92,9 @@ def new_in_children():
 
 
 def rebuild(cls, seed_seq, key, counter, position):
-    """Return the source that was pickled."""
+    """Return the source that was pickled; ``cls`` is a class, or the name of the package's own."""
+    if isinstance(cls, str):
+        cls = SOURCES[check_choice("the source", cls, SOURCES)]
     cdef Source source = cls(key=key, counter=counter)
     source._seed_seq = seed_seq
     source.stream.position = position
@@ -361,7 +366,9 @@ cdef class Source(BitGenerator):
     def __reduce__(self):
         cdef fd_seeded here = self.here()
         words = key_of(&here.identity), counter_of(&here.identity)
-        return rebuild, (type(self), self._seed_seq, *words, here.position)
+        cls = type(self)
+        name = cls.__name__ if cls in SOURCES.values() else cls  # of users' classes, themselves
+        return load, ("Source", name, self._seed_seq, *words, here.position)
 
     def __repr__(self):
         cdef fd_seeded here = self.here()
@@ -505,6 +512,10 @@ cdef class Philox4x32(Source):
     """
 
 
-CLASSES = tuple(
-    globals()[engine.sources[number].name.decode()] for number in range(FD_SOURCES)
-)
+# By their names, in the order of their numbers in C.
+SOURCES = {
+    engine.sources[number].name.decode(): globals()[engine.sources[number].name.decode()]
+    for number in range(FD_SOURCES)
+}
+CLASSES = tuple(SOURCES.values())
+add_reader("Source", rebuild)

@@ -51,7 +51,7 @@ from fastdrop.kernels._kernels cimport (
     fd_tagged,
     fd_threshold,
 )
-from fastdrop.mask._mask cimport draw_all
+from fastdrop.mask._decisions cimport draw_all
 from fastdrop.source._source cimport Source
 
 cnp.import_array()

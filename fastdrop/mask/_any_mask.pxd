@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-3-Clause
+
+cdef class AnyMask:
+    cdef readonly tuple shape
+    cdef readonly Py_ssize_t size
+    cdef object applied(self, object x, object out, str name)
+    cdef object operand_for(self, object other)

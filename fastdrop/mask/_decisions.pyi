@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import Any, Never, overload
+
+from numpy.typing import DTypeLike
+from typing_extensions import disjoint_base
+
+from fastdrop._typing import BoolArray, NDArray
+from fastdrop.mask._any_mask import AnyMask
+
+__test__: dict[str, str]
+
+def __reduce_cython__(self: Any) -> Never: ...
+def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...
+
+@disjoint_base
+class Decisions(AnyMask):
+    @overload
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> BoolArray: ...
+    @overload
+    def __array__(self, dtype: DTypeLike, copy: bool | None = None) -> NDArray[Any]: ...

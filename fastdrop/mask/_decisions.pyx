@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: what elements are kept is a place in a stream, of which the bits are made again whenever
+# they are needed, or bits. `strides` (in decisions) is None unless a window skipped some: whatever
+# is not one contiguous range of decisions is packed before it is applied.
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memset
+
+import numpy as np
+
+cimport numpy as cnp
+from numpy cimport ndarray
+
+from fastdrop.apply._apply cimport apply_mask, order_of_memory, view_of
+from fastdrop.kernels._kernels cimport (
+    engine,
+    fd_any_mask,
+    fd_arrays,
+    fd_cursor,
+    fd_executor,
+    fd_job,
+    fd_numbers,
+    fd_seeded,
+    fd_view,
+)
+from fastdrop.mask._any_mask cimport AnyMask
+from fastdrop.mask._bits cimport gather, pack, padded_bits, permuted, size_of, unpack
+from fastdrop.mask._window import is_contiguous
+
+cnp.import_array()
+
+# Elements of a window's span that are drawn at once.
+cdef int64_t SPAN = 1 << 22
+
+
+cdef class Decisions(AnyMask):
+    """A decision for each element of an array: seeded or packed."""
+
+    cdef void place_at(self, tuple shape, fd_seeded seeded):
+        """Become those that are drawn there."""
+        self.shape = shape
+        self.size = size_of(shape)
+        self.seeded = seeded
+
+    cdef void hold(self, tuple shape, ndarray padded):
+        """Become those bits."""
+        self.shape = shape
+        self.size = size_of(shape)
+        self.padded = padded
+
+    cdef int view(self, Decisions part, int64_t offset, tuple shape, tuple strides) except -1:
+        """Make ``part`` the decisions at offset + index * strides."""
+        cdef fd_view view
+        if self.padded is None:
+            part.place_at(shape, self.later(0 if 0 in shape else offset))
+            if part.size and not is_contiguous(shape, strides):
+                part.strides = strides
+            return 0
+        part.hold(shape, padded_bits(size_of(shape)))
+        view.offset, view.ndim = offset, len(shape)
+        for axis in range(view.ndim):
+            view.shape[axis], view.stride[axis] = shape[axis], strides[axis]
+        return gather(self.padded, view, <uint8_t *>cnp.PyArray_DATA(part.padded))
+
+    cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
+                 fd_cursor *cursor, tuple room) except -1:
+        """Do something with it to checked arrays; ``cursor`` moves to the end of the mask.
+
+        ``room`` is that of `room_for`, or None: then it is made now, where it is needed.
+        """
+        cdef fd_any_mask mask
+        cdef ndarray padded = self.padded
+        cdef tuple axes = order_of_memory(y)
+        if padded is None and (
+            axes is not None or self.strides is not None or self.size != cnp.PyArray_SIZE(x)
+        ):
+            padded = self.draw_bits(cursor, None if room is None else room[0])
+        if axes is not None:
+            return self.run_reordered(job, axes, x, other, y, padded, room)
+        mask.each, mask.packed = NULL, NULL
+        if padded is None:
+            mask.seeded = self.seeded
+        else:
+            mask.packed = <uint8_t *>cnp.PyArray_DATA(padded)
+        return apply_mask(job, &mask, self.shape, cursor, x, other, y)
+
+    cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
+                           ndarray y, ndarray padded, tuple room) except -1:
+        """Do it in the order of y's memory, to which the bits are brought."""
+        cdef fd_any_mask mask
+        cdef fd_cursor unused = self.start
+        cdef uint8_t *changed = job.changed
+        cdef ndarray changed_there
+        cdef ndarray reordered = padded_bits(self.size) if room is None else room[1]
+        cdef tuple shape = (1,) * (y.ndim - len(self.shape)) + self.shape
+        gather(padded, view_of(shape, axes), <uint8_t *>cnp.PyArray_DATA(reordered))
+        mask.each, mask.packed = NULL, <uint8_t *>cnp.PyArray_DATA(reordered)
+        if changed != NULL:  # relu: as many bits, to be brought back
+            changed_there = padded_bits(self.size) if room is None else room[2]
+            changed_there[:] = 0
+            job.changed = <uint8_t *>cnp.PyArray_DATA(changed_there)
+        apply_mask(
+            job, &mask, permuted(shape, axes), &unused, x.transpose(axes),
+            None if other is None else other.transpose(axes), y.transpose(axes),
+        )
+        if changed != NULL:
+            back = np.argsort(axes).tolist()
+            gather(changed_there, view_of(permuted(shape, axes), back), changed)
+        return 0
+
+    cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room):
+        """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
+        if self.strides is not None:
+            return pack(np.asarray(self), room)
+        if room is None:
+            room = padded_bits(self.size)
+        self.draw_contiguous(room, False, cursor)
+        return room
+
+    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
+        cdef size_t n = self.size
+        cdef void *to = cnp.PyArray_DATA(out)
+        cdef fd_executor pool = engine.pool()
+        with nogil:
+            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, &pool)
+        return 0
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
+        cdef fd_cursor cursor = self.start
+        if self.padded is not None:
+            kept = np.empty(self.shape, bool)
+            unpack(self.padded, self.size, kept)
+        elif self.strides is None:
+            kept = np.empty(self.shape, bool)
+            self.draw_contiguous(kept, True, &cursor)
+        else:
+            kept = np.empty(self.shape, bool)
+            self.draw_window(kept, 0, self.strides)
+        return kept if dtype is None else kept.astype(dtype, copy=False)
+
+    cdef int draw_window(self, out, int64_t offset, strides) except -1:
+        """Write the decisions at offset + index * strides: spans are drawn, and picked from."""
+        cdef int64_t low, span, rows
+        reach = [(length - 1) * stride for length, stride in zip(out.shape, strides, strict=True)]
+        if out.size == 0:
+            return 0
+        PyErr_CheckSignals()
+        low = offset + sum(min(step, 0) for step in reach)
+        span = 1 + sum(abs(step) for step in reach)
+        if span <= SPAN:
+            drawn = np.asarray(decisions_at((span,), self.later(low)))
+            out[...] = np.lib.stride_tricks.as_strided(drawn[offset - low :], out.shape, strides)
+        else:
+            axis = max(range(out.ndim), key=lambda axis: abs(reach[axis]))
+            rows = max(1, min(SPAN // abs(strides[axis]), out.shape[axis] // 2))
+            for row in range(0, out.shape[axis], rows):
+                part = (slice(None),) * axis + (slice(row, row + rows),)
+                self.draw_window(out[part], offset + row * strides[axis], strides)
+        return 0
+
+    cdef fd_seeded later(self, int64_t offset):
+        cdef fd_seeded seeded = self.seeded
+        seeded.position += <uint64_t>offset
+        return seeded
+
+
+cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped, bint bytes_,
+                  void *out, fd_cursor *cursor, size_t n,
+                  const fd_executor *executor) except -1 nogil:
+    cdef fd_job job
+    cdef fd_any_mask mask
+    cdef fd_arrays arrays
+    memset(&job, 0, sizeof(job))
+    mask.seeded, mask.each, mask.packed = seeded[0], each, NULL
+    job.kernels, job.mask = engine.kernels(), &mask
+    job.as_dropped, job.as_bytes = dropped, bytes_
+    arrays.x, arrays.other, arrays.y = NULL, NULL, <char *>out
+    return engine.draw(&job, cursor, n, arrays, executor)
+
+
+cdef Decisions decisions_at(tuple shape, fd_seeded seeded):
+    cdef Decisions decisions = Decisions.__new__(Decisions)
+    decisions.place_at(shape, seeded)
+    return decisions

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from numpy cimport ndarray
+
+from fastdrop.kernels._kernels cimport fd_meaning, fd_numbers, fd_threshold
+
+
+cdef class Probability:
+    cdef fd_threshold threshold  # of a number, as are
+    cdef double drop, keep, factor  # p, keep_prob, scale
+    cdef ndarray values  # of an array: p or, where it keeps, keep_prob
+    cdef bint keeps
+    cdef str name
+    cdef int lay(self, tuple shape, fd_numbers *laid) except -1
+    cdef fd_meaning meaning(self) noexcept
+
+
+cdef class Numbers:
+    cdef object drops, factors  # floats, arrays, or None: then they are made, when asked for,
+    cdef Probability source  # of this array
+    cdef ndarray finite  # the factors that multiply: 1 where p is 1
+    cdef object p(self)
+    cdef object scale(self)
+    cdef bint scales_each(self) noexcept
+    cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid)
+    cdef ndarray finite_factors(self)
+
+
+cdef Numbers numbers_of(Probability source, object drops, object factors)
+
+# Floats, or arrays that broadcast to a mask: whether they are the same for each of its elements;
+# those of a window of it, and of the mask with its axes in reverse order.
+cdef bint same_numbers(object a, object b, object shape)
+cdef object numbers_of_window(object values, object shape, object entries)
+cdef object numbers_in_reverse(object values, object ndim)
