@@ -40,14 +40,22 @@ def definitions(module):
     return found
 
 
+def home(obj):
+    """Return the module where it is written, whatever module it says that it is of."""
+    inner = inspect.unwrap(obj)
+    return inner.__globals__["__name__"] if inspect.isfunction(inner) else obj.__module__
+
+
 def definition(obj):
     """Where a function, or a class's constructor, is written down; None if it is nowhere."""
     if not inspect.isclass(obj):
-        return definitions(obj.__module__).get(obj.__qualname__)
+        return definitions(home(obj)).get(obj.__qualname__)
     for base in inspect.getmro(obj):
         if base.__module__.startswith("fastdrop"):
             for name in ("__new__", "__init__"):
-                node = definitions(base.__module__).get(f"{base.__qualname__}.{name}")
+                made_by = vars(base).get(name)
+                module = home(made_by if inspect.isfunction(made_by) else base)
+                node = definitions(module).get(f"{base.__qualname__}.{name}")
                 if node is not None:
                     return node
     return None

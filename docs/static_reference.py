@@ -60,6 +60,7 @@ class WriteOut(ast.NodeTransformer):
 def signature_of(node, known):
     """Return the text of a function's signature, type hints and all."""
     arguments = WriteOut(known).visit(node.args)
+    arguments.vararg = arguments.kwarg = None  # they take what fits nowhere, to refuse it
     returns = f" -> {ast.unparse(WriteOut(known).visit(node.returns))}" if node.returns else ""
     return f"({ast.unparse(arguments)}){returns}"
 

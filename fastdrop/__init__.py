@@ -14,6 +14,8 @@ weights. `fastdrop.layers` are the same functions that remember their masks, and
 slowly, in plain NumPy: the specification that every kernel is tested against.
 """
 
+import importlib as _importlib
+import typing as _t
 from importlib.metadata import PackageNotFoundError, version
 
 try:
@@ -64,7 +66,8 @@ try:
     )
     from fastdrop.mask import GaussianMask, Mask
     from fastdrop.monte_carlo import mc_predict
-    from fastdrop.source import NumPySource, Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
+    from fastdrop.source import NumPySource, Philox4x32, Source, Xorshift128Plus, Xoshiro256PlusPlus
+    from fastdrop.source.default import as_source
 except ImportError as _error:
     from pathlib import Path
 
@@ -73,6 +76,24 @@ except ImportError as _error:
     if (_sentence := reason(Path(__path__[0]), _error.name)) is None:
         raise
     raise ImportError(_sentence, name=_error.name) from _error
+
+if _t.TYPE_CHECKING:
+    from fastdrop import torch as torch
+    from fastdrop import typing as typing
+
+# Modules that load on first use.
+_LATE = ("torch", "typing")
+
+
+def __getattr__(name: str) -> _t.Any:
+    if name in _LATE:
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATE])
+
 
 try:
     __version__ = version("fastdrop")
@@ -97,10 +118,12 @@ __all__ = [
     "NumPySource",
     "Philox4x32",
     "ReLUDropout",
+    "Source",
     "Xorshift128Plus",
     "Xoshiro256PlusPlus",
     "Zoneout",
     "alpha_dropout",
+    "as_source",
     "bernoulli",
     "drop_block2d",
     "drop_connect",

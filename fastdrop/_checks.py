@@ -31,6 +31,7 @@ __all__ = [
     "check_integer",
     "check_jumps",
     "check_keep_prob",
+    "check_no_pair",
     "check_noise_lengths",
     "check_noise_shape",
     "check_numbers",
@@ -96,8 +97,10 @@ def takes_array(name: str, value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """Return what an error shows of a value: itself, cut short, or the shape of an array."""
-    if is_array(value) and hasattr(value, "shape"):
-        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    of_numpy = isinstance(value, np.ndarray)  # whose subclasses may say anything of their shape
+    shape = np.ndarray.shape.__get__(value) if of_numpy else getattr(value, "shape", ())
+    if shape and (of_numpy or is_array(value)):
+        return f"a {type(value).__name__} of shape {tuple(shape)}"
     return reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
 
 
@@ -119,6 +122,16 @@ def _check_not_foreign(name: str, value: Any) -> None:
             )
 
 
+def check_no_pair(name: str, value: Any) -> None:
+    """Check that a value is not the (y, mask) that a function of arrays returned."""
+    if isinstance(value, tuple) and len(value) == 2 and hasattr(value[1], "backward"):
+        kind = type(value[1])
+        if kind.__module__.startswith("fastdrop."):  # masks are no part of this room
+            raise TypeError(
+                f"{name} is a pair of an array and a {kind.__name__}; pass y, not (y, mask)"
+            )
+
+
 def as_array(name: str, value: Any) -> NDArray[Any]:
     """Return ``value`` as an array that is no subclass.
 
@@ -133,6 +146,7 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
                 "makes them"
             )
     elif isinstance(value, (list, tuple)):
+        check_no_pair(name, value)
         try:
             return np.asarray(value)
         except ValueError:
@@ -303,11 +317,13 @@ def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
         ) from None
 
 
-def check_one_way_to_share(noise_shape: Any, broadcast_axes: Any) -> None:
+def check_one_way_to_share(
+    noise_shape: Any, broadcast_axes: Any, name: str = "broadcast_axes"
+) -> None:
     """Check that one of the two is given at most."""
     if noise_shape is not None and broadcast_axes is not None:
         raise TypeError(
-            f"broadcast_axes is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
+            f"{name} is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
             "allowed is one of the two"
         )
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Predictions with dropout left on, which tell how sure a network is."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from fastdrop._checks import as_array, check_positive, shown
 from fastdrop._typing import NDArray
+from fastdrop._words import public
 
 __all__ = ["Prediction", "mc_predict"]
 
@@ -20,6 +22,7 @@ class Prediction(NamedTuple):
     samples: NDArray[Any]
 
 
+@public()
 def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Prediction:
     """Call ``forward(x)`` n times, with other masks each time, and sum up what comes out.
 
@@ -48,6 +51,11 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
         If forward cannot be called or does not return an array, or n is not an integer.
     ValueError
         If n is less than 1, or a result has another shape or dtype than the first.
+
+    Warns
+    -----
+    UserWarning
+        If n results that are all alike say nothing: no mask was drawn, or the same one each time.
 
     Notes
     -----
@@ -79,6 +87,7 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     first = _result(forward(x))
     samples = np.empty((n, *first.shape), first.dtype)
     samples[0] = first
+    alike = n > 1 and first.size > 0
     for index in range(1, n):
         result = _result(forward(x))
         if (result.shape, result.dtype) != (first.shape, first.dtype):
@@ -87,6 +96,13 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
                 f"those of its first result, {first.shape} and {first.dtype}"
             )
         samples[index] = result
+        alike = alike and samples[index].tobytes() == samples[0].tobytes()
+    if alike:
+        warnings.warn(
+            f"all {n} samples are alike; forward must draw new masks in each call: from layers in "
+            "training, and from a source, not from a seed",
+            stacklevel=2,
+        )
     wide = np.float32 if first.dtype.itemsize == 2 and first.dtype.kind not in "iu" else None
     mean = samples.mean(axis=0, dtype=wide, keepdims=True)
     std = samples.std(axis=0, dtype=wide, mean=mean)

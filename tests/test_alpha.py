@@ -69,11 +69,12 @@ def test_what_is_dropped_is_one_number_whatever_it_was():
     assert np.unique(y[~kept]).tolist() == [np.float32(a * LIMIT + b)]
 
 
-@pytest.mark.parametrize("noise_shape", [(20, 1), (1, 30), (30,), (None, 1), (), (1, 1), (20, 30)])
-def test_shared_decisions(noise_shape):
+@pytest.mark.parametrize("axes", [1, 0, (0, 1), -1, (-2,), ()])
+def test_shared_decisions(axes):
     x = np.random.default_rng(1).standard_normal((20, 30))
     source = fd.Philox4x32(3)
-    y, mask = fd.alpha_dropout(x, 0.4, noise_shape=noise_shape, rng=source)
+    y, mask = fd.alpha_dropout(x, 0.4, broadcast_axes=axes, rng=source)
+    assert mask.shape == np.mean(x, axis=axes, keepdims=True).shape
     assert source.position == mask.size
     kept = np.broadcast_to(np.asarray(mask), x.shape)
     a, b = constants(0.4)
@@ -86,7 +87,7 @@ def test_channels(shape):
     x = np.random.default_rng(1).standard_normal(shape)
     noise_shape = (*shape[:2], *(1,) * (len(shape) - 2))
     y, mask = fd.feature_alpha_dropout(x, 0.4, rng=2)
-    expected, same = fd.alpha_dropout(x, 0.4, noise_shape=noise_shape, rng=2)
+    expected, same = fd.alpha_dropout(x, 0.4, broadcast_axes=range(2, x.ndim), rng=2)
     assert np.array_equal(y, expected)
     assert mask == same
     assert mask.shape == noise_shape
@@ -111,9 +112,9 @@ def test_evaluation_returns_x(function):
     [
         (fd.feature_alpha_dropout, (), {}, ValueError, ["()", "(N, C, ...)"]),
         (fd.feature_alpha_dropout, (3,), {}, ValueError, ["(3,)", "(N, C, ...)"]),
-        (fd.alpha_dropout, (3, 4), {"noise_shape": (2, 4)}, ValueError, ["(2, 4)", "(3, 4)"]),
-        (fd.alpha_dropout, (3, 4), {"noise_shape": (1, 3, 4)}, ValueError, ["(1, 3, 4)"]),
-        (fd.alpha_dropout, (3, 4), {"noise_shape": 4}, TypeError, ["noise_shape is 4"]),
+        (fd.alpha_dropout, (3, 4), {"broadcast_axes": 2}, ValueError, ["2", "(3, 4)"]),
+        (fd.alpha_dropout, (3, 4), {"broadcast_axes": (0, -2)}, ValueError, ["(0, -2)"]),
+        (fd.alpha_dropout, (3, 4), {"broadcast_axes": 1.0}, TypeError, ["broadcast_axes is 1.0"]),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])

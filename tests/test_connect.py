@@ -154,7 +154,7 @@ def test_generators_of_numpy(rng):
 )
 def test_empty_arrays(x, weight, y):
     x, weight = np.ones(x, np.float32), np.ones(weight, np.float32)
-    result, mask = fd.drop_connect(x, weight, rng=1)
+    result, mask = fd.drop_connect(x, weight, 0.5, rng=1)
     assert result.shape == y
     assert not result.any()
     dx, dweight, dbias = fd.drop_connect_backward(result, x, weight, mask)
@@ -233,7 +233,7 @@ BAD = [
 def test_bad_input(options, error, words, training):
     for source in (fd.Philox4x32(1), np.random.PCG64(1)):
         before = source.state
-        given = {"x": x64, "weight": weight64, "bias": bias64} | options
+        given = {"x": x64, "weight": weight64, "bias": bias64, "p": 0.5} | options
         with pytest.raises(error) as caught:
             fd.drop_connect(**given, rng=source, training=training)
         message = str(caught.value)
@@ -269,5 +269,5 @@ def test_the_end_of_the_stream():
     source = fd.Philox4x32(1)
     source.position = 2**64 - 19
     with pytest.raises(OverflowError):
-        fd.drop_connect(x64, weight64, rng=source)
+        fd.drop_connect(x64, weight64, 0.5, rng=source)
     assert source.position == 2**64 - 19

@@ -51,11 +51,17 @@ def kept(mask):
         (
             fd.dropout_mask,
             {"shape": inspect.Parameter.empty, "p": 0.5},
-            {"keep_prob": None, "rng": None, "store": "auto"},
+            {
+                "keep_prob": None,
+                "rng": None,
+                "noise_shape": None,
+                "broadcast_axes": None,
+                "store": "auto",
+            },
         ),
         (
             fd.bernoulli,
-            {"shape": inspect.Parameter.empty, "prob": inspect.Parameter.empty},
+            {"shape": inspect.Parameter.empty, "p": inspect.Parameter.empty},
             {"rng": None, "dtype": None, "packed": False, "out": None},
         ),
     ],
@@ -238,6 +244,11 @@ def masked(x=x32, mask=None, **options):
     return lambda source, out: fd.dropout(x, mask=mask, **({"out": out} | options))
 
 
+def p_of(mask):
+    """What an array of bool needs, and a Mask brings."""
+    return {} if isinstance(mask, fd.Mask) else {"p": 0.25}
+
+
 def backward(dy=x32, mask=MASK, **options):
     return lambda source, out: fd.dropout_backward(dy, mask, **({"out": out} | options))
 
@@ -246,8 +257,8 @@ def dropout_mask(shape=(2, 3), *args, **options):
     return lambda source, out: fd.dropout_mask(shape, *args, **({"rng": source} | options))
 
 
-def bernoulli(shape=(2, 3), prob=0.5, **options):
-    return lambda source, out: fd.bernoulli(shape, prob, **({"rng": source} | options))
+def bernoulli(shape=(2, 3), p=0.5, **options):
+    return lambda source, out: fd.bernoulli(shape, p, **({"rng": source} | options))
 
 
 def bad_calls():
@@ -268,11 +279,11 @@ def bad_calls():
         "keep_prob", PROBABILITIES, lambda k: dropout(keep_prob=k), lambda k: evaluated(keep_prob=k)
     )
     add("keep_prob", PROBABILITIES, lambda k: dropout_mask(keep_prob=k))
-    add("prob", PROBABILITIES, lambda prob: bernoulli(prob=prob))
-    add("prob", PROBABILITIES, lambda prob: bernoulli(prob=prob, packed=True))
+    add("p", PROBABILITIES, lambda p: bernoulli(p=p))
+    add("p", PROBABILITIES, lambda p: bernoulli(p=p, packed=True))
     several = [(np.full(3, 0.5), ValueError, ["'seed'", "array", "'auto' and 'bits'"])]
     add("store", several, lambda p: dropout_mask(p=p, store="seed"))
-    add("prob", [(None, TypeError, ["None"])], lambda prob: bernoulli(prob=prob))
+    add("p", [(None, TypeError, ["None"])], lambda p: bernoulli(p=p))
     for p, keep_prob in ((0.25, 0.75), (0.5, 0.5), (0, 1)):
         both = [((p, keep_prob), TypeError, [repr(p), repr(keep_prob), "keep_prob"])]
         add("both", both, lambda two: dropout(p=two[0], keep_prob=two[1]))
@@ -295,8 +306,8 @@ def bad_calls():
         add("both", both, lambda shape: dropout(noise_shape=shape, broadcast_axes=1))
     add("scale", SCALES, lambda scale: dropout(scale=scale), lambda scale: evaluated(scale=scale))
     add("scale", SCALES, lambda scale: masked(mask=MASK, scale=scale))
-    add("mask", MASKS, lambda mask: masked(mask=mask))
-    add("mask evaluated", MASKS, lambda mask: masked(mask=mask, training=False))
+    add("mask", MASKS, lambda mask: masked(mask=mask, **p_of(mask)))
+    add("mask evaluated", MASKS, lambda m: masked(mask=m, training=False, **p_of(m)))
     for options in (
         {"p": 0.5},
         {"p": 0.25},
@@ -669,18 +680,19 @@ def test_a_mask_of_keep_prob_in_evaluation():
 def test_bool_arrays_are_masks_too(shape):
     array = np.asarray(np.random.default_rng(2).random(shape) >= 0.3)
     before = array.copy()
-    for options, factor in (({}, 2.0), ({"p": 0.2}, 1.25), ({"keep_prob": 0.1}, 10.0)):
+    for options, factor in (({"p": 0.5}, 2.0), ({"p": 0.2}, 1.25), ({"keep_prob": 0.1}, 10.0)):
         y, mask = fd.dropout(RANDOM, mask=array, **options)
         assert np.array_equal(y, reference.apply(RANDOM, np.broadcast_to(array, (20, 30)), factor))
         assert mask.scale == factor
-        assert mask.p == options.get("p", 1 - options.get("keep_prob", 0.5))
+        assert mask.p == options.get("p", 1 - options.get("keep_prob", 0.0))
         assert mask.shape == shape
         assert np.array_equal(kept(mask), array)
         assert np.array_equal(fd.dropout_backward(RANDOM, mask), y)
         y, mask = fd.dropout(RANDOM, mask=array, scale="none", **options)
         assert np.array_equal(y, np.where(array, RANDOM, 0))
         assert mask.scale == 1.0
-    _, mask = fd.dropout(RANDOM, mask=array)
+    y, mask = fd.dropout(RANDOM, mask=array, scale="none")
+    assert np.array_equal(y, np.where(array, RANDOM, 0))
     array[...] = ~array
     assert np.array_equal(kept(mask), before)
 
@@ -694,7 +706,7 @@ def test_bool_arrays_of_every_layout():
         array.tolist(),
         np.repeat(array, 2, axis=1)[:, ::2],
     ):
-        assert np.array_equal(fd.dropout(RANDOM, mask=mask)[0], expected)
+        assert np.array_equal(fd.dropout(RANDOM, 0.5, mask=mask)[0], expected)
 
 
 @pytest.mark.parametrize("probability", [{"p": 1.0}, {"keep_prob": 0.0}])

@@ -401,7 +401,7 @@ INTEGERS = {
     "packed": (lambda n: fd.bernoulli((n, 4), 0.3, rng=1, packed=True), 3, [-1, 2**62]),
     "noise_shape": (lambda n: fd.dropout(X, rng=1, noise_shape=(n, 1)), 3, [-1, 2, 9]),
     "noise_shape of 1": (lambda n: fd.dropout(X, rng=1, noise_shape=(n, 4)), 1, [0, 2]),
-    "alpha's": (lambda n: fd.alpha_dropout(X, rng=1, noise_shape=(n, 1)), 3, [-1, 2, 9]),
+    "alpha's": (lambda n: fd.alpha_dropout(X, rng=1, broadcast_axes=n), 1, [-3, 2, 9]),
     "broadcast_axes": (lambda n: fd.dropout(X, rng=1, broadcast_axes=n), 1, [2, -3]),
     "some axes": (lambda n: fd.dropout(X, rng=1, broadcast_axes=(n, 0)), 1, [0, 2]),
     "channel_axis": (lambda n: fd.dropout2d(MAPS, rng=1, channel_axis=n), 3, [0, 4, -4]),
@@ -520,7 +520,7 @@ def test_objects_that_were_never_made(cls, own):
     for use in (
         lambda: fd.dropout(X, rng=made),
         lambda: fd.dropout(X, mask=made),
-        lambda: fd.gaussian_dropout(X, rng=made),
+        lambda: fd.gaussian_dropout(X, 0.5, rng=made),
         lambda: fd.bernoulli(12, 0.5, rng=made),
         lambda: fd.dropout_mask(12, rng=made),
         lambda: fd.dropout_backward(X, made),

@@ -74,9 +74,9 @@ LARGE = {
         lambda x, rng: fd.dropout(x.reshape(SQUARE), rng=rng, out=x.reshape(SQUARE).T),
     ),
     "gaussian": (ones, lambda x, rng: fd.gaussian_dropout(x[::-1], 0.3, rng=rng, out=x[::-1])),
-    "zoneout": (one_more, lambda x, rng: fd.zoneout(x[:-1], x[:-1], rng=rng, out=x[1:])),
+    "zoneout": (one_more, lambda x, rng: fd.zoneout(x[:-1], x[:-1], 0.5, rng=rng, out=x[1:])),
     "blocks": (ones, lambda x, rng: fd.drop_block2d(x.reshape(1, *SQUARE), 0.3, rng=rng)),
-    "weights": (ones, lambda x, rng: fd.drop_connect(x[:4096], x.reshape(SQUARE), rng=rng)),
+    "weights": (ones, lambda x, rng: fd.drop_connect(x[:4096], x.reshape(SQUARE), 0.5, rng=rng)),
     "mask": (ones, lambda x, rng: fd.dropout_mask(2**33, 0.3, rng=rng, store="bits")),
     "booleans": (ones, lambda x, rng: fd.bernoulli(2**30, 0.3, rng=rng)),
 }

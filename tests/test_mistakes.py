@@ -13,8 +13,8 @@ SENTINEL = -77.0
 x = np.ones((3, 4))
 maps = np.ones((2, 3, 4, 4))
 mask = fd.dropout_mask((3, 4), rng=1)
-_, gaussian_mask = fd.gaussian_dropout(x, rng=1)
-_, zoneout_mask = fd.zoneout(x, x, rng=1)
+_, gaussian_mask = fd.gaussian_dropout(x, 0.5, rng=1)
+_, zoneout_mask = fd.zoneout(x, x, 0.5, rng=1)
 
 # Every function of arrays: how it is called, and the names of its arrays in that order.
 FUNCTIONS = {
@@ -58,7 +58,7 @@ def drawing(function):
     """The source that a function draws from, as an option of it, if it draws."""
     source = fd.Xoshiro256PlusPlus(1)
     draws = any(function is entry for entry, _ in FUNCTIONS.values())
-    return source, {"rng": source} if draws else {}
+    return source, {"rng": source, "p": 0.5} if draws else {}
 
 
 @pytest.mark.parametrize(("function", "arrays", "name"), ARRAYS)
@@ -204,12 +204,12 @@ def test_every_function_that_draws_is_here():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: fd.embedding_dropout(np.ones(7)), r"^weight has shape \(7,\)"),
+        (lambda: fd.embedding_dropout(np.ones(7), 0.5), r"^weight has shape \(7,\)"),
         (lambda: fd.dropout_backward(np.ones(7), mask), "does not broadcast to dy's shape"),
         (lambda: mask.apply(np.ones(7)), "does not broadcast to x's shape"),
         (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), r"^dy has shape \(7,\)"),
         (lambda: fd.zoneout_backward(np.ones(7), zoneout_mask), "to dy's shape"),
-        (lambda: fd.zoneout(x, np.ones(7)), "^old has shape .* new's shape"),
+        (lambda: fd.zoneout(x, np.ones(7), 0.5), "^old has shape .* new's shape"),
         (lambda: fd.dropout_add(x, np.ones(7)), "^residual has shape .* x's shape"),
     ],
 )
@@ -226,6 +226,49 @@ def test_none_is_shown():
 def test_masked_arrays_without_masked_elements_are_arrays():
     y, _ = fd.dropout(np.ma.masked_array(x), 0.5, rng=1)
     assert np.array_equal(y, fd.dropout(x, 0.5, rng=1)[0])
+
+
+@pytest.mark.parametrize(("function", "arrays", "name"), ARRAYS)
+def test_a_pair_is_not_its_array(function, arrays, name):
+    for pair in (fd.dropout(x, rng=1), fd.gaussian_dropout(x, 0.5, rng=1)):
+        source, options = drawing(function)
+        with pytest.raises(TypeError, match=rf"^{name} is a pair .*; pass y, not \(y, mask\)$"):
+            function(**(arrays | {name: pair}), **options)
+        assert source.position == 0
+
+
+@pytest.mark.parametrize(
+    "layer", [fd.Dropout(), fd.GaussianDropout(0.5), fd.AlphaDropout(), fd.DropConnect(x, 0.5)]
+)
+def test_a_pair_given_to_a_layer(layer):
+    with pytest.raises(TypeError, match=r"^x is a pair .*; pass y, not \(y, mask\)$"):
+        layer(fd.dropout(x, rng=1))
+    assert layer.mask is None
+
+
+def test_pairs_of_something_else_are_arrays():
+    assert np.array_equal(fd.dropout((x, x), 0.0)[0], [x, x])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_bool_array_needs_its_p(training):
+    kept, source = x > 0, fd.Philox4x32(1)
+    for scale in ("train", "test"):
+        with pytest.raises(TypeError, match=r"^mask is an array of bool of shape \(3, 4\) without"):
+            fd.dropout(x, mask=kept, scale=scale, rng=source, training=training)
+    for given in ({"p": 0.5}, {"keep_prob": 0.5}, {"scale": "none"}):
+        fd.dropout(x, mask=kept, training=training, **given)
+    assert source.position == 0
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_a_mask_of_alpha_dropout_is_none_of_dropout(p):
+    _, of_alpha = fd.alpha_dropout(x, p, rng=1)
+    for one in (of_alpha, of_alpha[:, :2], of_alpha.packed()):
+        with pytest.raises(ValueError, match=r"as those of alpha_dropout do; it must be a mask of"):
+            fd.dropout(x[:, : one.shape[1]], mask=one)
+    _, evaluated = fd.alpha_dropout(x, p, training=False)
+    assert np.array_equal(fd.dropout(x, mask=evaluated)[0], x)
 
 
 @pytest.mark.parametrize(("function", "arrays"), DRAWING)
@@ -260,7 +303,7 @@ def test_a_mask_as_p_is_refused(function, arrays):
     source, options = drawing(function)
     for keep in (True, np.True_, np.ones((3, 4), bool)):
         with pytest.raises(TypeError, match=r"p (is|has) .*bool|p is an array"):
-            function(**arrays, p=keep, **options)
+            function(**arrays, **(options | {"p": keep}))
     assert source.position == 0
 
 
@@ -315,7 +358,7 @@ class BiasedInteger(int):
     ("call", "error", "words"),
     [
         (lambda: fd.dropout_mask(x), TypeError, r"shape is a ndarray of shape \(3, 4\); allowed"),
-        (lambda: fd.bernoulli((3, 4), np.full(5, 0.5)), ValueError, "the result's shape"),
+        (lambda: fd.bernoulli((3, 4), np.full(5, 0.5)), ValueError, r"p shape \(5,\)"),
         (lambda: fd.bernoulli(3, 0.5, packed="no"), TypeError, "packed is 'no'; allowed"),
         (lambda: fd.bernoulli(3, 0.5, dtype="x"), TypeError, "dtype is 'x'; allowed"),
         (
@@ -341,7 +384,7 @@ class BiasedInteger(int):
         (lambda: fd.dropout_mask(3, Biased(5.0)), ValueError, "p is 5.0; allowed"),
         (lambda: fd.dropout_mask(3, Biased("nan")), ValueError, "p is nan; allowed"),
         (lambda: fd.dropout_mask(3, BiasedInteger(5)), ValueError, "p is 5; allowed"),
-        (lambda: fd.bernoulli(3, Biased(5.0)), ValueError, "prob is 5.0; allowed"),
+        (lambda: fd.bernoulli(3, Biased(5.0)), ValueError, "p is 5.0; allowed"),
         (lambda: fd.gaussian_dropout(x, Biased(5.0)), ValueError, "p is 5.0; allowed"),
         (lambda: fd.Dropout(Biased(5.0)), ValueError, "p is 5.0; allowed"),
         (lambda: fd.dropout_mask(BiasedInteger(-5)), ValueError, "shape is -5; allowed"),
@@ -352,7 +395,11 @@ class BiasedInteger(int):
         ),
         (lambda: fd.dropout(x, broadcast_axes="01"), TypeError, "broadcast_axes is '01'; allowed"),
         (lambda: fd.dropout(x, broadcast_axes=True), TypeError, "broadcast_axes is True, a bool"),
-        (lambda: fd.drop_block2d(maps, block_size=True), TypeError, "block_size is True, a bool"),
+        (
+            lambda: fd.drop_block2d(maps, 0.5, block_size=True),
+            TypeError,
+            "block_size is True, a bool",
+        ),
         (lambda: fd.Dropout2d(channel_axis=9), ValueError, r"channel_axis is 9; .*\[1, 4\)"),
         (lambda: fd.Dropout1d(channel_axis=0), ValueError, r"channel_axis is 0; .*\[1, 3\)"),
         (lambda: fd.Dropout3d(channel_axis=5), ValueError, r"channel_axis is 5; .*\[1, 5\)"),
@@ -360,7 +407,7 @@ class BiasedInteger(int):
         (lambda: fd.dropout(x, [0.5] * 99), TypeError, r"p is \[0.5, .*\.\.\.\], a list"),
         (lambda: fd.Mask(3), TypeError, "made by dropout_mask or dropout"),
         (lambda: fd.GaussianMask(3), TypeError, "made by gaussian_dropout"),
-        (lambda: fd.drop_connect(x, None), TypeError, "weight has dtype object; allowed"),
+        (lambda: fd.drop_connect(x, None, 0.5), TypeError, "weight has dtype object; allowed"),
         (lambda: fd.mc_predict(x, abs, 3), TypeError, r"forward is a ndarray of shape \(3, 4\)"),
         (lambda: fd.mc_predict(lambda _: "a", x, 3), TypeError, "forward returned 'a' of dtype <U"),
         (
@@ -385,7 +432,11 @@ def test_one_sentence_with_the_value(call, error, words):
         (mask, ValueError, "by 2.0; allowed is the Mask that zoneout returned"),
         (fd.dropout(x, np.full(4, 0.5), rng=1)[1], ValueError, r"ndarray of shape \(4,\); allowed"),
         (fd.alpha_dropout(x, 0.1, rng=1)[1], ValueError, "mask scales what it keeps by 0.9"),
-        (fd.zoneout(x[0], x[0], rng=1)[1], ValueError, r"mask has shape \(4,\); allowed is dy's"),
+        (
+            fd.zoneout(x[0], x[0], 0.5, rng=1)[1],
+            ValueError,
+            r"mask has shape \(4,\); allowed is dy's",
+        ),
     ],
     ids=["array", "pair", "Gaussian", "of dropout", "of several p", "of alpha_dropout", "of a row"],
 )

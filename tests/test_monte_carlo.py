@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Monte Carlo predictions: every call is counted in, and the moments are the right ones."""
 
+import itertools
 import math
 import pickle
 
@@ -41,7 +42,7 @@ def test_forward_is_called_n_times_with_x():
 
     def forward(given):
         seen.append(given)
-        return np.zeros(2)
+        return np.full(2, len(seen))
 
     fd.mc_predict(forward, x, 7)
     assert len(seen) == 7
@@ -74,9 +75,10 @@ def test_dtypes(dtype):
 
 
 def test_16_bits_do_not_overflow():
-    mean, std, _ = fd.mc_predict(lambda x: np.full(2, 60_000, np.float16), None, 100)
-    assert mean.tolist() == [60_000, 60_000]
-    assert std.tolist() == [0, 0]
+    values = itertools.cycle((60_000, 59_968))
+    mean, std, _ = fd.mc_predict(lambda x: np.full(2, next(values), np.float16), None, 100)
+    assert mean.tolist() == [59_968, 59_968]  # 59984, rounded to even
+    assert std.tolist() == [16, 16]
 
 
 def test_numbers_and_integers():
@@ -98,9 +100,22 @@ def test_a_linear_network():
     fourth = ((samples - x @ weight) ** 4).mean()
     assert abs(std**2 - variance) < 4.5 * math.sqrt((fourth - variance**2) / n)
     layer.eval()
-    mean, std, _ = fd.mc_predict(lambda x: layer(x) @ weight, x, 3)
+    with pytest.warns(UserWarning, match="all 3 samples are alike; .* layers in training"):
+        mean, std, _ = fd.mc_predict(lambda x: layer(x) @ weight, x, 3)
     np.testing.assert_allclose(mean, x @ weight, rtol=1e-15)
     np.testing.assert_allclose(std, 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan, np.zeros((2, 3))])
+def test_samples_that_are_all_alike_are_warned_of(value):
+    for n in (2, 5):
+        with pytest.warns(UserWarning, match=f"all {n} samples are alike") as caught:
+            fd.mc_predict(lambda x: value, None, n)
+        assert caught[0].filename == __file__
+    fd.mc_predict(lambda x: value, None, 1)  # nothing to compare
+    fd.mc_predict(lambda x: np.empty(0), None, 3)
+    with pytest.warns(UserWarning, match="from a source, not from a seed"):
+        fd.mc_predict(lambda x: fd.dropout(x, 0.5, rng=1)[0], np.ones(99), 3)
 
 
 def growing():

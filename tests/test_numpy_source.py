@@ -394,7 +394,7 @@ def test_capsules_and_locks_that_are_none_are_refused(rng):
         lambda: fd.dropout(np.ones(3), rng=rng),
         lambda: fd.dropout_mask(3, rng=rng),
         lambda: fd.bernoulli(3, 0.5, rng=rng),
-        lambda: fd.gaussian_dropout(np.ones(3), rng=rng),
+        lambda: fd.gaussian_dropout(np.ones(3), 0.5, rng=rng),
     ):
         with pytest.raises(TypeError, match="allowed are NumPy's BitGenerator"):
             call()
@@ -442,7 +442,7 @@ def test_a_source_that_was_not_made_draws_nothing(source):
         lambda: fd.dropout(np.ones(3), np.full(3, 0.5), rng=source, out=out),
         lambda: fd.dropout_mask(3, rng=source),
         lambda: fd.bernoulli(3, 0.5, rng=source),
-        lambda: fd.gaussian_dropout(np.ones(3), rng=source, out=out),
+        lambda: fd.gaussian_dropout(np.ones(3), 0.5, rng=source, out=out),
     ):
         with pytest.raises(TypeError, match=r"does not call NumPySource\.__init__"):
             call()

@@ -83,15 +83,6 @@ def test_values(function, options, shape, decisions, p, source_class):
     assert source.position == 11 + math.prod(decisions)
 
 
-@pytest.mark.parametrize(("function", "options", "shape", "decisions"), SHARED)
-def test_keep_prob(function, options, shape, decisions):
-    x = random(shape)
-    _, mask = function(x, keep_prob=0.7, rng=1, **options)
-    assert mask == fd.dropout_mask(decisions, keep_prob=0.7, rng=1)
-    with pytest.raises(TypeError, match="keep_prob"):
-        function(x, 0.3, keep_prob=0.7, **options)
-
-
 @pytest.mark.parametrize(("spatial", "function"), CHANNELS.items())
 def test_a_sample_is_a_batch_of_one(spatial, function):
     shape = (6, 5, 4, 3)[: spatial + 1]
@@ -232,10 +223,10 @@ def test_evaluation_draws_nothing_and_returns_x(function, options, shape, decisi
 def test_paths_as_in_the_paper():
     """Equations 2 and 5: no scaling in training, the survival probability in evaluation."""
     x = random((50, 3))
-    y, mask = fd.drop_path(x, keep_prob=0.8, rng=1, scale="test")
+    y, mask = fd.drop_path(x, 0.2, rng=1, scale="test")
     assert np.array_equal(y, x * kept_of(mask))
     assert mask.scale == 1.0
-    y, mask = fd.drop_path(x, keep_prob=0.8, rng=1, scale="test", training=False)
+    y, mask = fd.drop_path(x, 0.2, rng=1, scale="test", training=False)
     assert np.array_equal(y, x * 0.8)
     assert np.array_equal(fd.dropout_backward(x, mask), x * 0.8)
     y, mask = fd.drop_path(x, 0.2, rng=1, scale="none")

@@ -275,7 +275,7 @@ def test_a_source_that_was_not_made_gives_nothing(source_class):
         lambda source, out: fd.dropout(np.ones(3), rng=source, out=out),
         lambda source, out: fd.dropout_mask(3, rng=source),
         lambda source, out: fd.bernoulli(3, 0.5, rng=source),
-        lambda source, out: fd.gaussian_dropout(np.ones(3), rng=source, out=out),
+        lambda source, out: fd.gaussian_dropout(np.ones(3), 0.5, rng=source, out=out),
         lambda source, out: source.state,
         lambda source, out: source.position,
         lambda source, out: source.key,

@@ -1,42 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout that keeps mean and variance: for self-normalizing networks."""
 
-import math
-from typing import Any
+from typing import Any, Never
 
-from fastdrop._checks import check_switch
-from fastdrop._typing import ArrayLike, NDArray, NoiseShapeLike, ProbabilityLike, RNGLike
+from fastdrop._checks import as_array, check_switch
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, Shape
+from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
+from fastdrop.functional._scales import alpha_numbers
+from fastdrop.functional._sharing import shared_shape
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._operations import affine
 from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
-__all__ = ["alpha_dropout", "alpha_numbers", "feature_alpha_dropout"]
-
-# The parameters of SELU: its least value is -SCALE * ALPHA.
-ALPHA = 1.6732632423543772848170429916717
-SCALE = 1.0507009873554804934193349852946
+__all__ = ["alpha_dropout", "feature_alpha_dropout"]
 
 
-def alpha_numbers(p: float) -> tuple[float, float, float]:
-    """Return (scale, shift, dropped): ``y = kept ? x * scale + shift : dropped``."""
-    limit = -SCALE * ALPHA
-    kept = (1.0 - p) * (1.0 + p * limit * limit)
-    if kept == 0.0:  # nothing is kept
-        return 1.0, 0.0, 0.0
-    scale = 1.0 / math.sqrt(kept)
-    return scale, -scale * p * limit, scale * (1.0 - p) * limit
-
-
+@public()
 def alpha_dropout(
     x: ArrayLike,
     p: ProbabilityLike = 0.5,
-    *,
-    noise_shape: NoiseShapeLike | None = None,
+    *late: Never,
+    broadcast_axes: AxesLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Set elements to SELU's least value at random, and keep mean 0 and variance 1.
 
@@ -50,8 +40,8 @@ def alpha_dropout(
         Any shape, strides and order; float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1]. At 1, y is 0.
-    noise_shape : sequence of int or None, optional
-        As of `dropout`: one decision for many elements.
+    broadcast_axes : int or sequence of int, optional
+        As of `dropout`: the axes along which one decision is shared.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
@@ -93,22 +83,24 @@ def alpha_dropout(
     >>> bool(abs(y.mean()) < 0.02), bool(abs(y.var() - 1) < 0.02)
     (True, True)
     """
-    probability = Probability(p, None)
-    source = as_source(rng)
-    scale, shift, dropped = alpha_numbers(probability.p)
-    if probability.p == 1.0:
-        scale = math.inf
-    drawn_from = source if check_switch("training", training) else None
-    return affine(x, out, probability, drawn_from, noise_shape, scale, shift, dropped)
+    if late or words:
+        refuse(alpha_dropout, late, words)
+    noise_shape = None
+    if broadcast_axes is not None:
+        x = as_array("x", x)
+        noise_shape = shared_shape(x.shape, broadcast_axes)
+    return _drop(x, p, noise_shape, rng, training, out)
 
 
+@public()
 def feature_alpha_dropout(
     x: ArrayLike,
     p: ProbabilityLike = 0.5,
-    *,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Do what `alpha_dropout` does to whole channels.
 
@@ -152,8 +144,24 @@ def feature_alpha_dropout(
             [ 1.67,  1.67],
             [-0.78, -0.78]]])
     """
+    if late or words:
+        refuse(feature_alpha_dropout, late, words)
     x, shape = check_arrays(x, None, None)
     if len(shape) < 2:
         raise ValueError(f"x has shape {shape}; allowed are shapes (N, C, ...)")
-    noise_shape = (*shape[:2], *(1,) * (len(shape) - 2))
-    return alpha_dropout(x, p, noise_shape=noise_shape, rng=rng, training=training, out=out)
+    return _drop(x, p, (*shape[:2], *(1,) * (len(shape) - 2)), rng, training, out)
+
+
+def _drop(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    noise_shape: Shape | None,
+    rng: RNGLike,
+    training: bool,
+    out: NDArray[Any] | None,
+) -> tuple[NDArray[Any], Mask]:
+    probability = Probability(p, None)
+    source = as_source(rng)
+    drawn_from = source if check_switch("training", training) else None
+    numbers = alpha_numbers(probability.p)
+    return affine(x, out, probability, drawn_from, noise_shape, *numbers)

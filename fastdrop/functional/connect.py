@@ -2,12 +2,13 @@
 """A linear map whose weights are dropped, and its gradients."""
 
 import math
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from fastdrop._checks import as_array
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, Shape
+from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout, dropout_backward
 from fastdrop.mask._mask import Mask
@@ -15,14 +16,16 @@ from fastdrop.mask._mask import Mask
 __all__ = ["drop_connect", "drop_connect_backward"]
 
 
+@public()
 def drop_connect(
     x: ArrayLike,
     weight: ArrayLike,
-    p: ProbabilityLike = 0.5,
-    *,
+    p: ProbabilityLike,
+    *late: Never,
     bias: ArrayLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Return ``x @ dropout(weight).T + bias``: a linear map that loses connections, not units.
 
@@ -32,7 +35,7 @@ def drop_connect(
         Of shape (..., features_in).
     weight : array_like of float
         Of shape (features_out, features_in) and of x's dtype.
-    p : float or ndarray, default 0.5
+    p : float or ndarray
         Probability of dropping a weight, in [0, 1]; an array broadcasts to the weight.
     bias : array_like of float, optional
         Of shape (features_out,) and of x's dtype; it is never dropped.
@@ -88,6 +91,8 @@ def drop_connect(
     array([[4., 2., 6.],
            [4., 2., 6.]])
     """
+    if late or words:
+        refuse(drop_connect, late, words)
     x, weight = _check_map(x, weight)
     if bias is not None:
         bias = widened(_check_beside("bias", bias, x, weight.shape[:1]))
@@ -110,6 +115,7 @@ def drop_connect(
     return y, mask
 
 
+@public()
 def drop_connect_backward(
     dy: ArrayLike, x: ArrayLike, weight: ArrayLike, mask: Mask
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -2,17 +2,17 @@
 """Dropout of elements, its gradient, and masks and booleans by themselves."""
 
 import math
-from typing import Any, Literal, overload
+from typing import Any, Literal, Never, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastdrop._checks import (
     as_array,
-    check_axes,
     check_booleans,
     check_broadcast,
     check_choice,
+    check_noise_shape,
     check_one_way_to_share,
     check_shape,
     check_switch,
@@ -31,8 +31,11 @@ from fastdrop._typing import (
     ShapeLike,
     Store,
 )
+from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._probability import HALF, as_probability
+from fastdrop.functional._scales import alpha_numbers
+from fastdrop.functional._sharing import shared_shape
 from fastdrop.mask._draw import (
     draw_bernoulli,
     draw_mask,
@@ -86,10 +89,11 @@ def dropout(
 ) -> tuple[NDArray[Any], Mask]: ...
 
 
+@public()
 def dropout(
     x: ArrayLike,
     p: ProbabilityLike = HALF,
-    *,
+    *late: Never,
     keep_prob: ProbabilityLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
@@ -98,6 +102,7 @@ def dropout(
     broadcast_axes: AxesLike | None = None,
     mask: Mask | ArrayLike | None = None,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop elements of ``x`` at random with probability ``p``, and scale the others.
 
@@ -131,7 +136,7 @@ def dropout(
         Instead of noise_shape: the axes of x along which one decision is shared.
     mask : Mask or array_like of bool, optional
         A mask to apply instead of drawing one. A Mask brings its own p and scale; an array, True
-        where kept, uses p.
+        where kept, needs p or keep_prob, or ``scale="none"``.
     out : ndarray, optional
         Where to write, of x's shape and dtype; may be x.
 
@@ -207,6 +212,8 @@ def dropout(
     >>> mask.scale
     array([ 1.,  2.,  4., inf])
     """
+    if late or words:
+        refuse(dropout, late, words)
     if broadcast_axes is not None:
         x, noise_shape = _shared(x, noise_shape, mask, broadcast_axes)
     if scale is not SCALES[0]:
@@ -234,8 +241,7 @@ def _shared(
         raise TypeError(f"broadcast_axes is {broadcast_axes!r} beside a mask, which has a shape")
     check_one_way_to_share(noise_shape, broadcast_axes)
     x = as_array("x", x)
-    axes = check_axes("broadcast_axes", broadcast_axes, x.shape)
-    return x, tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
+    return x, shared_shape(x.shape, broadcast_axes)
 
 
 def _evaluate(
@@ -275,6 +281,11 @@ def _with_mask(
         if given:
             name, value = given[0]
             raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
+        if type(mask.p) is float and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]:
+            raise ValueError(
+                f"mask scales what it keeps by {mask.scale}, as those of alpha_dropout do; it must "
+                "be a mask of dropout"
+            )
         keep = 1.0 - mask.p
         if scale != "train":
             mask = unscaled(mask)
@@ -285,6 +296,11 @@ def _with_mask(
         kept = as_array("mask", mask)
         if kept.dtype != bool:
             raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")
+        if p is HALF and keep_prob is None and scale != "none":
+            raise TypeError(
+                f"mask is an array of bool of shape {kept.shape} without p; p or keep_prob must be "
+                "given, or scale='none'"
+            )
         probability = as_probability(p, keep_prob)
         keep = probability.keep_prob
         mask = mask_from_array(kept, probability, None if scale == "train" else 1.0)
@@ -307,6 +323,7 @@ def dropout_backward(
 ) -> NDArray[Any]: ...
 
 
+@public()
 def dropout_backward(
     dy: ArrayLike, mask: Mask | GaussianMask, *, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
@@ -350,20 +367,24 @@ def dropout_backward(
     return mask.backward(dy, out)
 
 
+@public()
 def dropout_mask(
     shape: ShapeLike,
     p: ProbabilityLike = HALF,
-    *,
+    *late: Never,
     keep_prob: ProbabilityLike | None = None,
     rng: RNGLike = None,
+    noise_shape: NoiseShapeLike | None = None,
+    broadcast_axes: AxesLike | None = None,
     store: Store = "auto",
+    **words: Never,
 ) -> Mask:
     """Draw a mask: each element is dropped with probability ``p``.
 
     Parameters
     ----------
     shape : int or sequence of int
-        Shape of the mask.
+        Shape of the mask, or of what it is for.
     p : float or ndarray, default 0.5
         Probability of dropping an element, in [0, 1]; of an array, each element's own. Its shape
         broadcasts to the mask's.
@@ -371,6 +392,10 @@ def dropout_mask(
         Instead of p: the probability of being present.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where the mask comes from, as of `dropout`.
+    noise_shape : sequence of int or None, optional
+        As of `dropout`: the mask has this shape, which broadcasts to the given one.
+    broadcast_axes : int or sequence of int, optional
+        Instead of noise_shape: the axes along which one decision is shared.
     store : {"auto", "seed", "bits"}, default "auto"
         Keep where the mask was drawn (no memory), or its bits (one an element). "auto" is "seed"
         for a source of the package and "bits" for a NumPy generator, which cannot go back, and for
@@ -379,7 +404,7 @@ def dropout_mask(
     Returns
     -------
     mask : Mask
-        Of the given shape.
+        Of the given shape, or of noise_shape.
 
     Raises
     ------
@@ -398,8 +423,15 @@ def dropout_mask(
     array([[False,  True, False,  True],
            [False,  True, False,  True]])
     """
+    if late or words:
+        refuse(dropout_mask, late, words)
     check_choice("store", store, ("auto", "seed", "bits"))
+    check_one_way_to_share(noise_shape, broadcast_axes)
     shape = check_shape(shape)
+    if noise_shape is not None:
+        shape = check_noise_shape(noise_shape, shape)
+    if broadcast_axes is not None:
+        shape = shared_shape(shape, broadcast_axes)
     probability = as_probability(p, keep_prob)
     source = as_source(rng)
     if store == "seed" and probability.is_array:
@@ -414,7 +446,7 @@ def dropout_mask(
 @overload
 def bernoulli(
     shape: ShapeLike,
-    prob: ProbabilityLike,
+    p: ProbabilityLike,
     *,
     rng: RNGLike = ...,
     dtype: type[bool] | None = ...,
@@ -426,7 +458,7 @@ def bernoulli(
 @overload
 def bernoulli(
     shape: ShapeLike,
-    prob: ProbabilityLike,
+    p: ProbabilityLike,
     *,
     rng: RNGLike = ...,
     dtype: DTypeLike | None = ...,
@@ -435,25 +467,27 @@ def bernoulli(
 ) -> NDArray[Any]: ...
 
 
+@public()
 def bernoulli(
     shape: ShapeLike,
-    prob: ProbabilityLike,
-    *,
+    p: ProbabilityLike,
+    *late: Never,
     rng: RNGLike = None,
     dtype: DTypeLike | None = None,
     packed: bool = False,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> NDArray[Any]:
-    """Draw booleans that are True with probability ``prob``.
+    """Draw booleans that are True with probability ``p``.
 
-    True is where dropout with ``p=prob`` *drops*. It is not the mask of ``keep_prob=prob``: that
+    True is where dropout with this p *drops*. It is not the mask of ``keep_prob=p``: that
     has the same probability of True but other elements.
 
     Parameters
     ----------
     shape : int or sequence of int
         Shape of the result.
-    prob : float or ndarray
+    p : float or ndarray
         Probability of True, in [0, 1]; exact to 2**-64. The shape of an array, which has one for
         each element, broadcasts to the result's.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
@@ -490,8 +524,10 @@ def bernoulli(
     array([[False, False,  True,  True],
            [False, False,  True,  True]])
     """
+    if late or words:
+        refuse(bernoulli, late, words)
     shape = check_shape(shape)
-    probability = probability_of(prob, name="prob")
+    probability = probability_of(p)
     source = as_source(rng)
     packed = check_switch("packed", packed)
     allowed = _dtypes_of_booleans(dtype, packed)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout with its neighbours in a network, in one pass over memory."""
 
-from typing import Any
+from typing import Any, Never
 
 from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._words import public, refuse
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._probability import Probability
@@ -13,15 +14,17 @@ from fastdrop.source.default import as_source
 __all__ = ["dropout_add", "relu_dropout"]
 
 
+@public()
 def dropout_add(
     x: ArrayLike,
     residual: ArrayLike,
     p: ProbabilityLike = 0.5,
-    *,
+    *late: Never,
     bias: ArrayLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Return ``residual + dropout(x + bias)``: the end of a residual branch, in one pass.
 
@@ -78,19 +81,23 @@ def dropout_add(
     >>> dx.sum(axis=0)  # the gradient of the bias
     array([0., 4., 0., 2.])
     """
+    if late or words:
+        refuse(dropout_add, late, words)
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
     return _operations.add(x, residual, bias, out, probability, drawn_from)
 
 
+@public()
 def relu_dropout(
     x: ArrayLike,
     p: ProbabilityLike = 0.5,
-    *,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Return ``dropout(relu(x))`` in one pass.
 
@@ -136,6 +143,8 @@ def relu_dropout(
     >>> fd.dropout_backward(np.ones(6), mask)
     array([0., 2., 0., 0., 0., 2.])
     """
+    if late or words:
+        refuse(relu_dropout, late, words)
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout whose mask is not of zeros and ones but of normal numbers."""
 
-from typing import Any
+from typing import Any, Never
 
 from fastdrop._checks import check_gaussian_p, check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._words import public, refuse
 from fastdrop.functional.dropout import dropout
 from fastdrop.mask._gaussian_mask import GaussianMask, gaussian, without_noise
 from fastdrop.source.default import as_source
@@ -12,13 +13,15 @@ from fastdrop.source.default import as_source
 __all__ = ["gaussian_dropout"]
 
 
+@public()
 def gaussian_dropout(
     x: ArrayLike,
-    p: ProbabilityLike = 0.5,
-    *,
+    p: ProbabilityLike,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], GaussianMask]:
     """Multiply each element by a normal number of mean 1 and variance p / (1 - p).
 
@@ -29,7 +32,7 @@ def gaussian_dropout(
     x : array_like of float
         Any shape, strides and order; float16, bfloat16, float32, float64, complex64 or
         complex128.
-    p : float, default 0.5
+    p : float
         In [0, 1); the larger, the more noise.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by four positions an element; of a
@@ -79,6 +82,8 @@ def gaussian_dropout(
     >>> np.array_equal(fd.dropout_backward(np.ones(100_000), mask), y)
     True
     """
+    if late or words:
+        refuse(gaussian_dropout, late, words)
     p = check_gaussian_p(p)
     source = as_source(rng)
     if not check_switch("training", training):

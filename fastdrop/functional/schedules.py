@@ -5,10 +5,12 @@ import numpy as np
 
 from fastdrop._checks import check_p, check_positive
 from fastdrop._typing import NDArray, ProbabilityLike
+from fastdrop._words import public
 
 __all__ = ["drop_path_rates"]
 
 
+@public()
 def drop_path_rates(depth: int, p: ProbabilityLike) -> NDArray[np.float64]:
     """Return the probability of dropping each of ``depth`` branches: linear from 0 to ``p``.
 

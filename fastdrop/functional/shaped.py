@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of whole channels, samples, rows and blocks: masks of special shapes."""
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from fastdrop._checks import check_channel_axis, check_positive, check_switch
 from fastdrop._typing import ArrayLike, BoolArray, NDArray, ProbabilityLike, RNGLike, Scale, Shape
+from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays, settled
 from fastdrop.functional._probability import HALF
 from fastdrop.functional.dropout import bernoulli, dropout
@@ -26,15 +27,16 @@ __all__ = [
 ]
 
 
+@public()
 def dropout1d(
     x: ArrayLike,
     p: ProbabilityLike = HALF,
-    *,
-    keep_prob: ProbabilityLike | None = None,
+    *late: Never,
     channel_axis: int = 1,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop whole channels of ``(N, C, L)``: one decision for each channel of each sample.
 
@@ -45,8 +47,6 @@ def dropout1d(
     p : float or ndarray, default 0.5
         Probability of dropping a channel, in [0, 1]; an array, for each its own, broadcasts to the
         mask.
-    keep_prob : float or ndarray, optional
-        Instead of p: the probability of being present.
     channel_axis : int, default 1
         The axis of channels in a batch. It means the same channels where the axis of samples is
         missing: 1 is axis 0 of (C, L). -1 is for channels last, (N, L, C) and (L, C).
@@ -91,21 +91,22 @@ def dropout1d(
     >>> mask.shape
     (1, 3, 1)
     """
+    if late or words:
+        refuse(dropout1d, late, words)
     x, noise_shape = _channels(x, 1, channel_axis)
-    return dropout(
-        x, p, keep_prob=keep_prob, rng=rng, training=training, noise_shape=noise_shape, out=out
-    )
+    return dropout(x, p, rng=rng, training=training, noise_shape=noise_shape, out=out)
 
 
+@public()
 def dropout2d(
     x: ArrayLike,
     p: ProbabilityLike = HALF,
-    *,
-    keep_prob: ProbabilityLike | None = None,
+    *late: Never,
     channel_axis: int = 1,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop whole channels of ``(N, C, H, W)``: one decision for each channel of each sample.
 
@@ -115,8 +116,6 @@ def dropout2d(
         Of shape (N, C, H, W), or (C, H, W) for one image. PyTorch's function of this name takes
         three axes for (N, C, L), and warns; here `dropout1d` is for these.
     p : float or ndarray, default 0.5
-        As of `dropout1d`.
-    keep_prob : float or ndarray, optional
         As of `dropout1d`.
     channel_axis : int, default 1
         As of `dropout1d`.
@@ -155,21 +154,22 @@ def dropout2d(
     >>> y[0, :2, :2].tolist()
     [[[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]], [[0.0, 2.0, 0.0], [0.0, 2.0, 0.0]]]
     """
+    if late or words:
+        refuse(dropout2d, late, words)
     x, noise_shape = _channels(x, 2, channel_axis)
-    return dropout(
-        x, p, keep_prob=keep_prob, rng=rng, training=training, noise_shape=noise_shape, out=out
-    )
+    return dropout(x, p, rng=rng, training=training, noise_shape=noise_shape, out=out)
 
 
+@public()
 def dropout3d(
     x: ArrayLike,
     p: ProbabilityLike = HALF,
-    *,
-    keep_prob: ProbabilityLike | None = None,
+    *late: Never,
     channel_axis: int = 1,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop whole channels of ``(N, C, D, H, W)``: one decision for each channel of each sample.
 
@@ -178,8 +178,6 @@ def dropout3d(
     x : array_like of float
         Of shape (N, C, D, H, W), or (C, D, H, W) for one volume.
     p : float or ndarray, default 0.5
-        As of `dropout1d`.
-    keep_prob : float or ndarray, optional
         As of `dropout1d`.
     channel_axis : int, default 1
         As of `dropout1d`.
@@ -216,10 +214,10 @@ def dropout3d(
     array([[  0., 128.,   0.],
            [128.,   0., 128.]])
     """
+    if late or words:
+        refuse(dropout3d, late, words)
     x, noise_shape = _channels(x, 3, channel_axis)
-    return dropout(
-        x, p, keep_prob=keep_prob, rng=rng, training=training, noise_shape=noise_shape, out=out
-    )
+    return dropout(x, p, rng=rng, training=training, noise_shape=noise_shape, out=out)
 
 
 def _channels(x: ArrayLike, inner: int, channel_axis: int) -> tuple[NDArray[Any], Shape]:
@@ -235,15 +233,16 @@ def _channels(x: ArrayLike, inner: int, channel_axis: int) -> tuple[NDArray[Any]
     return x, tuple(length if index in decided else 1 for index, length in enumerate(shape))
 
 
+@public()
 def drop_path(
     x: ArrayLike,
-    p: ProbabilityLike = HALF,
-    *,
-    keep_prob: ProbabilityLike | None = None,
+    p: ProbabilityLike,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     scale: Scale = "train",
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop whole samples of a residual branch: stochastic depth.
 
@@ -251,11 +250,9 @@ def drop_path(
     ----------
     x : array_like of float
         Output of the branch, of shape (N, ...): one decision for each of N samples.
-    p : float or ndarray, default 0.5
+    p : float or ndarray
         Probability of dropping the branch for a sample; `drop_path_rates` has a schedule. An array
         of shape (N, 1, ..., 1) gives each sample its own.
-    keep_prob : float or ndarray, optional
-        Instead of p: the probability of being present, the paper's survival probability.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
@@ -300,6 +297,8 @@ def drop_path(
            [0., 0.],
            [2., 2.]])
     """
+    if late or words:
+        refuse(drop_path, late, words)
     x, shape = check_arrays(x, None, None)
     if not shape:
         raise ValueError("x has shape (); allowed are shapes (N, ...), of N samples")
@@ -307,7 +306,6 @@ def drop_path(
     return dropout(
         x,
         p,
-        keep_prob=keep_prob,
         rng=rng,
         training=training,
         scale=scale,
@@ -316,14 +314,15 @@ def drop_path(
     )
 
 
+@public()
 def embedding_dropout(
     weight: ArrayLike,
-    p: ProbabilityLike = HALF,
-    *,
-    keep_prob: ProbabilityLike | None = None,
+    p: ProbabilityLike,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop whole rows of an embedding table: words, wherever they occur.
 
@@ -331,10 +330,8 @@ def embedding_dropout(
     ----------
     weight : array_like of float
         The table, of shape (V, D): one decision for each of V words.
-    p : float or ndarray, default 0.5
+    p : float or ndarray
         Probability of dropping a word, in [0, 1]; an array of shape (V, 1) gives each word its own.
-    keep_prob : float or ndarray, optional
-        Instead of p: the probability of being present.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by one position a word.
     training : bool, default True
@@ -370,13 +367,14 @@ def embedding_dropout(
            [2., 2.],
            [2., 2.]])
     """
+    if late or words:
+        refuse(embedding_dropout, late, words)
     array, shape = check_arrays(weight, out, None, "weight")
     if len(shape) != 2:
         raise ValueError(f"weight has shape {shape}; allowed are two axes, (words, features)")
     return dropout(
         array,
         p,
-        keep_prob=keep_prob,
         rng=rng,
         training=training,
         noise_shape=(shape[0], 1),
@@ -384,14 +382,16 @@ def embedding_dropout(
     )
 
 
+@public()
 def drop_block2d(
     x: ArrayLike,
-    p: ProbabilityLike = 0.5,
-    *,
+    p: ProbabilityLike,
+    *late: Never,
     block_size: int = 7,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
 
@@ -403,7 +403,7 @@ def drop_block2d(
     ----------
     x : array_like of float
         Of shape (N, C, H, W), or (C, H, W) for one image.
-    p : float, default 0.5
+    p : float
         What gamma aims at: the fraction of dropped elements, in [0, 1]. Blocks overlap and are
         few, so that what is dropped is only near it, and for a large p rather less.
     block_size : int, default 7
@@ -451,6 +451,8 @@ def drop_block2d(
     >>> bool(np.isclose(y.mean(), 1.0))
     True
     """
+    if late or words:
+        refuse(drop_block2d, late, words)
     array, shape = check_arrays(x, out, None)
     if len(shape) not in (3, 4):
         raise ValueError(f"x has shape {shape}; allowed are (N, C, H, W) and (C, H, W)")

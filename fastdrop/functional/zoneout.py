@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """States that stay as they were instead of being dropped."""
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from fastdrop._checks import check_switch, shown
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout_backward
 from fastdrop.mask import _operations
@@ -17,14 +18,16 @@ from fastdrop.source.default import as_source
 __all__ = ["zoneout", "zoneout_backward"]
 
 
+@public()
 def zoneout(
     new: ArrayLike,
     old: ArrayLike,
-    p: ProbabilityLike = 0.5,
-    *,
+    p: ProbabilityLike,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
+    **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
     """Keep elements of the previous state of a recurrent network at random.
 
@@ -38,7 +41,7 @@ def zoneout(
         complex64 or complex128.
     old : array_like of float
         The state before it, of the same shape and dtype.
-    p : float, default 0.5
+    p : float
         Probability of keeping the old state, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
@@ -82,12 +85,15 @@ def zoneout(
     >>> fd.zoneout(new, old, p=0.5, training=False)[0]
     array([1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5])
     """
+    if late or words:
+        refuse(zoneout, late, words)
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
     return _operations.zoneout(new, old, out, probability, drawn_from)
 
 
+@public()
 def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the gradients of `zoneout`.
 

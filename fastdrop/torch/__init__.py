@@ -16,8 +16,8 @@ or the explicit functions and modules are called. Both go through the same rooms
                          the explicit forms; _operator is what they are in traced programs
 """
 
-from fastdrop.torch._accelerate import accelerate
-from fastdrop.torch._install import install, installed, uninstall
+from fastdrop.torch._accelerate import accelerate, accelerated
+from fastdrop.torch._install import install, installed, is_installed, uninstall
 from fastdrop.torch._threads import find_openmp
 from fastdrop.torch.attention import scaled_dot_product_attention
 from fastdrop.torch.functional import (
@@ -52,6 +52,7 @@ __all__ = [
     "FeatureAlphaDropout",
     "ReLUDropout",
     "accelerate",
+    "accelerated",
     "alpha_dropout",
     "dropout",
     "dropout1d",
@@ -61,6 +62,7 @@ __all__ = [
     "feature_alpha_dropout",
     "install",
     "installed",
+    "is_installed",
     "relu_dropout",
     "scaled_dot_product_attention",
     "uninstall",

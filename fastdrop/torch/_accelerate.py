@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Makes the dropout modules of a model ours, in place."""
 
+from typing import TypeVar
+
 import torch
 
+from fastdrop._words import public
 from fastdrop.torch import modules
 
-__all__ = ["accelerate"]
+__all__ = ["accelerate", "accelerated"]
+
+ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 
 OURS = {
     getattr(torch.nn, name): getattr(modules, name)
     for name in modules.__all__
     if hasattr(torch.nn, name)
 }
+CLASSES = {getattr(modules, name) for name in modules.__all__}
 
 
-def accelerate(model: torch.nn.Module) -> dict[str, str]:
-    """Make each dropout module of ``model`` the one of this package, and say which.
+@public("fastdrop.torch")
+def accelerate(model: ModuleT) -> ModuleT:
+    """Make each dropout module of ``model`` the one of this package, in place, and return it.
 
     The modules stay the objects that they are (only their class changes), so hooks, names and
     references to them hold; there are no parameters to convert. Subclasses of PyTorch's modules,
@@ -29,7 +36,46 @@ def accelerate(model: torch.nn.Module) -> dict[str, str]:
 
     Returns
     -------
-    swapped : dict of str to str
+    model : torch.nn.Module
+        The same object.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is not a module.
+
+    See Also
+    --------
+    accelerated : What was exchanged.
+
+    Examples
+    --------
+    >>> import torch, fastdrop.torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.1))
+    >>> model = fastdrop.torch.accelerate(model)
+    >>> fastdrop.torch.accelerated(model)
+    {'1': 'Dropout'}
+    """
+    _check_module(model)
+    for module in model.modules():
+        ours = OURS.get(type(module))
+        if ours is not None:
+            module.__class__ = ours
+    return model
+
+
+@public("fastdrop.torch")
+def accelerated(model: torch.nn.Module) -> dict[str, str]:
+    """Say which modules of ``model`` are of this package.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any module, given to `accelerate` or built with the modules of this package.
+
+    Returns
+    -------
+    names : dict of str to str
         Qualified name in the model -> name of the class, in the order of the model.
 
     Raises
@@ -41,17 +87,19 @@ def accelerate(model: torch.nn.Module) -> dict[str, str]:
     --------
     >>> import torch, fastdrop.torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.1))
-    >>> fastdrop.torch.accelerate(model)
+    >>> fastdrop.torch.accelerated(model)
+    {}
+    >>> fastdrop.torch.accelerated(fastdrop.torch.accelerate(model))
     {'1': 'Dropout'}
-    >>> type(model[1]).__module__
-    'fastdrop.torch.modules'
     """
+    _check_module(model)
+    return {
+        name: type(module).__name__
+        for name, module in model.named_modules()
+        if type(module) in CLASSES
+    }
+
+
+def _check_module(model: object) -> None:
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model is a {type(model).__name__}; allowed is a torch.nn.Module")
-    swapped = {}
-    for name, module in model.named_modules():
-        ours = OURS.get(type(module))
-        if ours is not None:
-            module.__class__ = ours
-            swapped[name] = ours.__name__
-    return swapped

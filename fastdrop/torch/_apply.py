@@ -5,12 +5,14 @@ A mask is drawn for a dense layout, in whose memory order its decisions follow e
 tensor in that layout is read where it lies; any other is copied into it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
 import torch
 
+from fastdrop._checks import check_no_pair
 from fastdrop.torch._tensor import TILE, TensorMask
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "is_readable",
     "is_strided",
     "logical_strides",
+    "shared_broadcast",
 ]
 
 Ints: TypeAlias = tuple[int, ...]
@@ -94,6 +97,7 @@ def as_tensor(x: torch.Tensor) -> torch.Tensor:
 def check_tensor(name: str, value: object) -> None:
     """Check that an argument is a tensor."""
     if not isinstance(value, torch.Tensor):
+        check_no_pair(name, value)
         raise TypeError(f"{name} is a {type(value).__name__}; allowed are tensors of PyTorch")
 
 
@@ -114,13 +118,20 @@ def dense_strides(x: torch.Tensor) -> Ints:
     return strides
 
 
-@lru_cache(maxsize=256)
 def feature_broadcast(shape: Ints, strides: Ints) -> tuple[Ints, Ints, int] | None:
-    """Return the broadcast of a decision for each of the first two axes, or None.
+    """Return the broadcast of a decision for each of the first two axes, or None."""
+    return shared_broadcast(shape, strides, (*shape[:2], *(1,) * (len(shape) - 2)))
 
-    None: the layout has an order of axes for which there is no kernel (innermost is the batch).
+
+@lru_cache(maxsize=256)
+def shared_broadcast(shape: Ints, strides: Ints, shared: Ints) -> tuple[Ints, Ints, int] | None:
+    """Return the broadcast of decisions of the shape ``shared``, or None.
+
+    None: the layout has an order of axes for which there is no kernel (of features, innermost is
+    the batch).
     """
-    steps = (shape[1], 1) + (0,) * (len(shape) - 2)
+    places = zip(shared, logical_strides(shared), strict=True)
+    steps = tuple(0 if length == 1 else step for length, step in places)
     axes = [axis for axis in range(len(shape)) if shape[axis] != 1]
     axes.sort(key=lambda axis: -strides[axis])
     merged = [(1, 0)]
@@ -133,7 +144,7 @@ def feature_broadcast(shape: Ints, strides: Ints) -> tuple[Ints, Ints, int] | No
     if merged[-1][1] > 1:
         return None
     lengths, steps = zip(*merged, strict=True)
-    return lengths, steps, shape[0] * shape[1]
+    return lengths, steps, math.prod(shared)
 
 
 def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:

@@ -9,15 +9,15 @@ PyTorch's own code while it is off.
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import torch
 
+from fastdrop._words import public
 from fastdrop.torch._overrides import kernels
 from fastdrop.torch._switch import switch
 
-__all__ = ["install", "installed", "uninstall"]
+__all__ = ["install", "installed", "is_installed", "uninstall"]
 
 TAG = "fastdrop.torch"
 
@@ -55,6 +55,7 @@ def _tag(on: bool) -> None:
         config.cache_key_tag = present.replace(TAG, "")
 
 
+@public("fastdrop.torch")
 def install() -> None:
     """Make every CPU dropout of PyTorch ours, in this process, until `uninstall`.
 
@@ -89,6 +90,7 @@ def install() -> None:
     _tag(True)
 
 
+@public("fastdrop.torch")
 def uninstall() -> None:
     """Give PyTorch its own dropout back, as soon as no `installed` block is open in any thread.
 
@@ -102,25 +104,61 @@ def uninstall() -> None:
     _tag(switch.turn(False))
 
 
-@contextlib.contextmanager
-def installed() -> Iterator[None]:
-    """Context manager: the dropout of PyTorch is ours while the block runs, in all threads.
+@public("fastdrop.torch")
+def is_installed() -> bool:
+    """Return whether the dropout of PyTorch is ours at this moment, by `install` or a block.
 
-    Blocks may nest, and overlap in threads: it is ours while any of them is open. `install` and
-    `uninstall` inside a block decide what is true after the last one.
+    Examples
+    --------
+    >>> import fastdrop.torch
+    >>> fastdrop.torch.is_installed()
+    False
+    """
+    return switch.on
+
+
+class _Block(contextlib.ContextDecorator):
+    """What `installed` returns."""
+
+    def __enter__(self) -> Self:
+        _register_once()
+        switch.enter()
+        _tag(True)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        _tag(switch.leave())
+
+    def __bool__(self) -> bool:
+        return switch.on
+
+    def __repr__(self) -> str:
+        return f"<fastdrop.torch: {'installed' if switch.on else 'not installed'}>"
+
+
+@public("fastdrop.torch")
+def installed() -> _Block:
+    """Return a context manager: the dropout of PyTorch is ours while the block runs.
+
+    It is so in all threads. Blocks may nest, and overlap in threads: it is ours while any of them
+    is open. `install` and `uninstall` inside a block decide what is true after the last one.
+
+    Returns
+    -------
+    block : context manager
+        True exactly while the dropout is ours, as `is_installed` says: ``if installed():`` asks,
+        and changes nothing. It decorates functions, too.
 
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> with fastdrop.torch.installed():
+    >>> with fastdrop.torch.installed() as on:
     ...     y = torch.nn.functional.dropout(torch.ones(1000), p=0.5)
+    ...     print(bool(on))
+    True
     >>> sorted(set(y.tolist()))
     [0.0, 2.0]
+    >>> bool(on), bool(fastdrop.torch.installed())
+    (False, False)
     """
-    _register_once()
-    switch.enter()
-    _tag(True)
-    try:
-        yield
-    finally:
-        _tag(switch.leave())
+    return _Block()

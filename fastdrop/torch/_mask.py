@@ -1,30 +1,84 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Draws the mask of one call: a decision for each element, or for each feature."""
 
-from typing import Any, TypeAlias
+import math
+import warnings
+from collections.abc import Sequence
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_seed
+from fastdrop._typing import SeedLike
 from fastdrop.source import Source, Xoshiro256PlusPlus
-from fastdrop.torch._apply import Ints, dense_strides, feature_broadcast, logical_strides
+from fastdrop.torch._apply import Ints, dense_strides, logical_strides, shared_broadcast
 from fastdrop.torch._seed import draw_mask
 from fastdrop.torch._tensor import TensorMask, mask_from_source
 
 __all__ = [
     "RNG",
+    "SEEDS",
+    "Settled",
+    "SharedShape",
     "addressable_source",
-    "check_rng",
     "draw_element_mask",
     "draw_feature_mask",
+    "draw_shared_mask",
     "drops",
+    "feature_shape",
+    "settled",
+    "shared_layout",
     "source_mask",
 ]
 
-RNG: TypeAlias = torch.Generator | Source | None
+# What a caller may give, and what it comes to.
+RNG: TypeAlias = torch.Generator | Source | np.random.Generator | SeedLike | None
+Settled: TypeAlias = torch.Generator | Source | SeedLike | None
+
+# The shape of the decisions, of as many axes as the tensor; None: each element has its own.
+SharedShape: TypeAlias = Ints | None
+
+# Seeds, by their type: the same mask for every call.
+SEEDS = (int, np.integer, torch.SymInt, Sequence, np.ndarray, ISeedSequence)
 
 
-def drops(p: float, training: bool, rng: RNG) -> bool:
+def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
+    """Return what ``rng``, or its old name ``seed``, stands for: of a Generator, its source.
+
+    ``depth`` is that of the program's call, for the warning.
+    """
+    if seed is not None:
+        if rng is not None:
+            raise TypeError(f"seed is {seed!r} beside an rng; allowed is one of the two")
+        if not torch.compiler.is_compiling():
+            warnings.warn(
+                "seed is an old name of rng, and will go; it must be called rng",
+                FutureWarning,
+                stacklevel=depth,
+            )
+        rng = seed
+    if rng is None or isinstance(rng, (Source, torch.Generator)):
+        return rng
+    if isinstance(rng, SEEDS) and not isinstance(rng, (bool, str, bytes)):
+        return rng
+    wrapped = getattr(rng, "bit_generator", getattr(rng, "_bit_generator", None))
+    if isinstance(wrapped, Source):
+        return wrapped
+    if wrapped is not None or hasattr(rng, "capsule"):
+        raise TypeError(
+            f"rng is a {type(rng).__name__}, which only goes forward; it must be a source of "
+            "fastdrop or a Generator over one, a torch.Generator, a seed or None"
+        )
+    raise TypeError(
+        f"rng is a {type(rng).__name__}; it must be None, a seed (an integer, a sequence of "
+        "integers or a SeedSequence), a source of fastdrop, a NumPy Generator over one, or a "
+        "torch.Generator"
+    )
+
+
+def drops(p: float, training: bool, rng: Settled) -> bool:
     """Return whether a mask is drawn: at p = 0 only from a source, which has to advance."""
     return training and (p > 0.0 or isinstance(rng, Source))
 
@@ -36,43 +90,44 @@ def draw_element_mask(
     return draw_mask(p, dense_strides(x), generator=generator)
 
 
-def feature_layout(x: torch.Tensor) -> tuple[Ints, tuple[Ints, Ints, int] | None]:
-    """Return (strides, broadcast) of a decision for each of x's first two axes."""
+def feature_shape(shape: Sequence[int]) -> Ints:
+    """Return the shape of decisions that are one for each of the first two axes."""
+    return (*shape[:2], *(1,) * (len(shape) - 2))
+
+
+def shared_layout(x: torch.Tensor, shared: Ints) -> tuple[Ints, tuple[Ints, Ints, int] | None]:
+    """Return (strides, broadcast) of decisions that are shared."""
     shape, strides = tuple(x.shape), dense_strides(x)
-    broadcast = feature_broadcast(shape, strides)
+    broadcast = shared_broadcast(shape, strides, shared)
     if broadcast is None:
         strides = logical_strides(shape)
-        broadcast = feature_broadcast(shape, strides)
+        broadcast = shared_broadcast(shape, strides, shared)
     return strides, broadcast
+
+
+def draw_shared_mask(
+    x: torch.Tensor, p: float, shared: Ints, generator: torch.Generator | None = None
+) -> TensorMask:
+    """Return a mask of decisions that are shared, from a generator of PyTorch."""
+    return draw_mask(p, *shared_layout(x, shared), generator=generator)
 
 
 def draw_feature_mask(
     x: torch.Tensor, p: float, generator: torch.Generator | None = None
 ) -> TensorMask:
     """Return a mask of x's features, (sample, channel) pairs, from a generator of PyTorch."""
-    return draw_mask(p, *feature_layout(x), generator=generator)
+    return draw_shared_mask(x, p, feature_shape(x.shape), generator)
 
 
-def check_rng(rng: Any, seed: Any) -> None:
-    """Check that one of the two is given at most, and the type of ``rng``."""
-    if seed is not None and rng is not None:
-        raise TypeError(f"seed is {seed!r} beside an rng; allowed is one of the two")
-    if rng is not None and not isinstance(rng, (Source, torch.Generator)):
-        raise TypeError(
-            f"rng is a {type(rng).__name__}; allowed are torch.Generator and a source of fastdrop"
-        )
+def addressable_source(rng: Settled) -> Source | None:
+    """Return the source of the package that a settled rng names, or None."""
+    if rng is None or isinstance(rng, torch.Generator):
+        return None
+    return rng if isinstance(rng, Source) else Xoshiro256PlusPlus(check_seed(rng, "rng"))
 
 
-def addressable_source(rng: RNG, seed: Any) -> Source | None:
-    """Return the source of the package that the arguments name, or None."""
-    check_rng(rng, seed)
-    if seed is not None:
-        return Xoshiro256PlusPlus(check_seed(seed))
-    return rng if isinstance(rng, Source) else None
-
-
-def source_mask(x: torch.Tensor, p: float, source: Source, features: bool) -> TensorMask:
+def source_mask(x: torch.Tensor, p: float, source: Source, shared: SharedShape) -> TensorMask:
     """Return the mask that NumPy arrays have: in the order of x's indices, whatever its layout."""
-    if not features:
+    if shared is None:
         return mask_from_source(source, x.numel(), p, logical_strides(x.shape))
-    return mask_from_source(source, x.shape[0] * x.shape[1], p, *feature_layout(x))
+    return mask_from_source(source, math.prod(shared), p, *shared_layout(x, shared))

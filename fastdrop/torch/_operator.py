@@ -18,15 +18,15 @@ from torch.autograd import forward_ad
 from torch.fx.experimental.symbolic_shapes import guard_or_false
 
 from fastdrop._checks import check_seed
-from fastdrop._typing import SeedLike
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import DTYPES, Ints, apply, logical_strides
-from fastdrop.torch._mask import RNG, check_rng, feature_layout
-from fastdrop.torch._seed import draw_words
+from fastdrop.torch._mask import SEEDS, Settled, SharedShape, feature_shape, shared_layout
+from fastdrop.torch._seed import draw_words, words_of_source
 from fastdrop.torch._tensor import mask_from_words
 
 __all__ = [
     "check_traced_rng",
+    "drop_shared",
     "drop_traced",
     "has_operator",
     "is_recorded",
@@ -166,7 +166,7 @@ def _drop(
     """
     _check(x, words, p, scale, features, order, shift, dropped)
     if features:
-        strides, broadcast = feature_layout(x)
+        strides, broadcast = shared_layout(x, feature_shape(x.shape))
     else:
         strides, broadcast = _strides_in_order(x.shape, order), None
     mask = mask_from_words(words.contiguous(), p, strides, broadcast)
@@ -206,14 +206,33 @@ def drop_traced(
     x: torch.Tensor,
     words: torch.Tensor,
     p: float,
-    scale: float,
     features: bool,
-    order: Sequence[int] | None = None,
+    order: Sequence[int] | None,
+    scale: float,
     shift: float = 0.0,
     dropped: float = 0.0,
 ) -> torch.Tensor:
     """Return x under the mask of the words, as a step of the traced program."""
     return torch.ops.fastdrop.drop(x, words, p, scale, features, order, shift, dropped)
+
+
+def drop_shared(
+    x: torch.Tensor,
+    words: torch.Tensor,
+    p: float,
+    shared: SharedShape,
+    scale: float,
+    shift: float = 0.0,
+    dropped: float = 0.0,
+) -> torch.Tensor:
+    """Return x under decisions that are shared, as steps of the traced program."""
+    ones = torch.ones(shared, dtype=torch.float32, device="cpu")
+    kept = drop_traced(ones, words, p, False, None, 1.0) > 0
+    if x.is_complex():  # a product of complex numbers would make NaN of infinity
+        real, imaginary = (torch.where(kept, part * scale, 0.0) for part in (x.real, x.imag))
+        return torch.complex(real, imaginary)
+    # To add 0 would make +0 of -0.
+    return torch.where(kept, x * scale + shift if shift else x * scale, dropped)
 
 
 # ---- words ---------------------------------------------------------------------------------------
@@ -222,9 +241,7 @@ def drop_traced(
 @torch.library.custom_op("fastdrop::seed_words", mutates_args=())
 def _seed_words(seed: int) -> torch.Tensor:
     source = Xoshiro256PlusPlus(check_seed(seed))
-    low, high, *counter = (*source.key, *source.counter)
-    words = [low | high << 32, counter[0] | counter[1] << 32, counter[2] | counter[3] << 32, 0]
-    return torch.tensor([word - (word >> 63 << 64) for word in words], device="cpu")
+    return words_of_source(source)
 
 
 @_seed_words.register_fake
@@ -234,32 +251,31 @@ def _(seed: int) -> torch.Tensor:
     return torch.empty(4, dtype=torch.int64, device="cpu")
 
 
-def check_traced_rng(rng: RNG, seed: SeedLike | None) -> None:
+def check_traced_rng(rng: Settled) -> None:
     """Check what a traced program draws from: a generator, or a seed that it can hold."""
+    if rng is None or isinstance(rng, torch.Generator):
+        return
     if isinstance(rng, Source):
         raise TypeError(
             "rng is a source of fastdrop in a traced program; allowed are a seed and "
             "generators of PyTorch"
         )
-    check_rng(rng, seed)
-    if seed is None:
-        return
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer, torch.SymInt)):
-        check_seed(seed)
+    if not isinstance(rng, (int, np.integer, torch.SymInt)):
+        check_seed(rng, "rng")
         raise TypeError(
-            f"seed is {seed!r}, a {type(seed).__name__}, in a traced program; must be an integer"
+            f"rng is {rng!r}, a {type(rng).__name__}, in a traced program; must be an integer"
         )
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; allowed are integers that are not negative")
-    if seed >= 2**63:
-        raise ValueError(f"seed is {seed} in a traced program; must be below 2**63")
+    if rng < 0:
+        raise ValueError(f"rng is {rng}; allowed are integers that are not negative")
+    if rng >= 2**63:
+        raise ValueError(f"rng is {rng} in a traced program; must be below 2**63")
 
 
-def words_of(rng: RNG, seed: SeedLike | None) -> torch.Tensor:
+def words_of(rng: Settled) -> torch.Tensor:
     """Return words of a seed or a generator, as steps of the program."""
-    check_traced_rng(rng, seed)
-    if seed is not None:
-        words: torch.Tensor = torch.ops.fastdrop.seed_words(seed)
+    check_traced_rng(rng)
+    if isinstance(rng, SEEDS):
+        words: torch.Tensor = torch.ops.fastdrop.seed_words(rng)
         return words
-    assert not isinstance(rng, Source)
+    assert rng is None or isinstance(rng, torch.Generator)
     return draw_words(rng)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from fastdrop.functional.alpha import alpha_numbers
+from fastdrop.functional._scales import alpha_numbers
 from fastdrop.torch._apply import (
     CLASSES,
     DTYPES,
@@ -107,7 +107,7 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
             check_in_place(given)
         if not _dispatch_modes():
             mask = draw(x, p)
-            y = run(x, mask.with_scale(*alpha_numbers(p)) if alpha else mask)
+            y = run(x, mask.with_scale(*alpha_numbers(p)) if alpha and p < 1.0 else mask)
         elif is_watched():
             y = drop_as_operator(x, p, in_place, features, alpha)
         else:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from fastdrop.source import Source
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
-__all__ = ["draw_mask", "draw_words"]
+__all__ = ["draw_mask", "draw_words", "place_source", "words_of_source"]
 
 DRAWN = 3  # key and counter; the position is 0
 
@@ -72,3 +73,23 @@ def draw_words(generator: torch.Generator | None = None) -> torch.Tensor:
     """
     drawn = _random(torch.empty(DRAWN, dtype=torch.int64, device="cpu"), generator=generator)
     return torch.nn.functional.pad(drawn, (0, 4 - DRAWN))
+
+
+def words_of_source(source: Source) -> torch.Tensor:
+    """Return where a source of the package is, in the same words."""
+    low, high, *counter = (*source.key, *source.counter)
+    words = [low | high << 32, counter[0] | counter[1] << 32, counter[2] | counter[3] << 32]
+    words.append(source.position)
+    return torch.tensor([word - (word >> 63 << 64) for word in words], device="cpu")
+
+
+def place_source(source: Source, words: torch.Tensor) -> None:
+    """Put a source to where another one was."""
+    key, low, high, position = (word % 2**64 for word in words.tolist())
+    counter = low | high << 64
+    source.state = {
+        "bit_generator": type(source).__name__,
+        "key": (key % 2**32, key >> 32),
+        "counter": tuple(counter >> 32 * i & 0xFFFFFFFF for i in range(4)),
+        "position": position,
+    }

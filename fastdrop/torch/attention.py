@@ -3,17 +3,18 @@
 
 import contextlib
 import math
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Never, NoReturn, TypeAlias
 
 import torch
 
 from fastdrop._checks import check_switch, shown
+from fastdrop._words import public, refuse
 from fastdrop.source import Source
 from fastdrop.torch._apply import check_tensor, logical_strides
 from fastdrop.torch._attend.autograd import attend
 from fastdrop.torch._attend.inputs import draw_weights_mask, fitting, inputs_of
 from fastdrop.torch._attend.operator import attend_traced
-from fastdrop.torch._mask import RNG, addressable_source, check_rng
+from fastdrop.torch._mask import RNG, addressable_source, settled
 from fastdrop.torch._operator import is_traced, words_of
 from fastdrop.torch._tensor import mask_from_source
 
@@ -25,6 +26,7 @@ _stock = torch.nn.functional.scaled_dot_product_attention
 _transforming = torch._C._are_functorch_transforms_active
 
 
+@public("fastdrop.torch")
 def scaled_dot_product_attention(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -32,11 +34,12 @@ def scaled_dot_product_attention(
     attn_mask: torch.Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
-    *,
+    *late: Never,
     scale: float | None = None,
     enable_gqa: bool = False,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
     """Attend to values, with dropout of the attention weights.
 
@@ -65,13 +68,14 @@ def scaled_dot_product_attention(
         Of the scores; None is ``1 / sqrt(E)``.
     enable_gqa : bool, default False
         Key and value may have fewer heads than query, a divisor of their number.
-    rng : torch.Generator or fastdrop source, optional
-        Where the mask comes from. None: PyTorch's default generator. A source of fastdrop
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
+        Where the mask comes from. None: PyTorch's default generator. A seed: the same mask for
+        every call, on any machine and number of threads, and that of
+        ``fastdrop.dropout_mask((..., heads, L, S), dropout_p, rng=seed)``. A source of fastdrop
         advances by one position a weight, those that a mask hides and those above the diagonal
         included.
     seed : int, sequence of int or SeedSequence, optional
-        Instead of ``rng``: the same mask for every call, on any machine and number of threads,
-        and that of ``fastdrop.dropout_mask((..., heads, L, S), dropout_p, rng=seed)``.
+        The old name of ``rng``; warns.
 
     Returns
     -------
@@ -106,9 +110,13 @@ def scaled_dot_product_attention(
     --------
     >>> import torch, fastdrop.torch
     >>> x = torch.zeros(1, 2, 4, 8)
-    >>> fastdrop.torch.scaled_dot_product_attention(x, x, x + 1, dropout_p=0.5, seed=1)[0, 0, :, 0]
+    >>> fastdrop.torch.scaled_dot_product_attention(x, x, x + 1, dropout_p=0.5, rng=1)[0, 0, :, 0]
     tensor([1.0000, 0.5000, 1.5000, 0.5000])
     """
+    if late or words:
+        refuse(scaled_dot_product_attention, late, words)
+    if rng is not None or seed is not None:
+        rng = settled(rng, seed)
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         check_tensor(name, tensor)
     if attn_mask is not None:
@@ -120,13 +128,11 @@ def scaled_dot_product_attention(
     arguments = (query, key, value, attn_mask, dropout_p, is_causal)
     options: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
     traced, source = is_traced(query), None
-    if traced:
-        check_rng(rng, seed)
-    else:
-        source = addressable_source(rng, seed)
+    if not traced:
+        source = addressable_source(rng)
     transforming = not traced and _transforming()
     if query.device.type != "cpu" or (transforming and source is None):
-        if rng is not None or seed is not None:
+        if rng is not None:
             raise TypeError(
                 f"query is a tensor on {query.device}; with a seed or rng, allowed are tensors on "
                 "the CPU, and in torch.func a seed or a source"
@@ -136,14 +142,14 @@ def scaled_dot_product_attention(
         dtype = torch.get_autocast_dtype("cpu")
         arguments = tuple(_autocast(x, dtype) for x in arguments)
         with torch.autocast("cpu", enabled=False):
-            return scaled_dot_product_attention(*arguments, **options, rng=rng, seed=seed)
+            return scaled_dot_product_attention(*arguments, **options, rng=rng)
     inputs = (fitting if traced else inputs_of)(*arguments[:4], is_causal, scale, enable_gqa)
     if inputs is None or not 0.0 <= dropout_p <= 1.0:
         _refuse(*arguments, **options)
     if traced:
         if dropout_p == 0.0 and not isinstance(rng, Source):
             return _stock(*arguments, **options)
-        return attend_traced(inputs, words_of(rng, seed), dropout_p)
+        return attend_traced(inputs, words_of(rng), dropout_p)
     if source is not None:
         decisions = math.prod(inputs.shape)
         mask = mask_from_source(source, decisions, dropout_p, logical_strides(inputs.shape))

@@ -6,27 +6,46 @@ function, `_drop_any`, does the work of all.
 """
 
 import warnings
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Never, TypeAlias
 
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from fastdrop._checks import check_p, check_switch
-from fastdrop._typing import SeedLike
-from fastdrop.functional.alpha import alpha_numbers
-from fastdrop.torch._apply import CLASSES, as_tensor, check_tensor, dense_strides, is_readable
+from fastdrop._checks import (
+    check_axes,
+    check_noise_shape,
+    check_one_way_to_share,
+    check_p,
+    check_switch,
+)
+from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
+from fastdrop._words import public, refuse
+from fastdrop.functional._scales import alpha_numbers
+from fastdrop.torch._apply import (
+    CLASSES,
+    Ints,
+    as_tensor,
+    check_tensor,
+    dense_strides,
+    is_readable,
+)
 from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
 from fastdrop.torch._mask import (
     RNG,
+    Settled,
+    SharedShape,
     addressable_source,
     draw_element_mask,
-    draw_feature_mask,
+    draw_shared_mask,
     drops,
+    feature_shape,
+    settled,
     source_mask,
 )
 from fastdrop.torch._operator import (
     check_traced_rng,
+    drop_shared,
     drop_traced,
     has_operator,
     is_traced,
@@ -48,52 +67,65 @@ Seed: TypeAlias = SeedLike | None
 # (x, inplace, scale, shift, dropped) -> y
 Dropping: TypeAlias = Callable[..., torch.Tensor]
 
+PLAIN: Mapping[str, Any] = {}
+
 _transforming = torch._C._are_functorch_transforms_active
 
 
+@public("fastdrop.torch")
 def dropout(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    broadcast_dims: AxesLike | None = None,
+    noise_shape: NoiseShapeLike | None = None,
+    **words: Never,
 ) -> torch.Tensor:
-    """Drop elements of ``x`` at random with probability ``p``, and scale the others.
+    """Drop elements of ``input`` at random with probability ``p``, and scale the others.
 
     As ``torch.nn.functional.dropout``, faster on CPUs, and with a seed. Backward keeps the seed
     of the mask and no tensor.
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Of float16, bfloat16, float32, float64, complex64 or complex128; any shape and layout,
         which the result preserves.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     training : bool, default True
-        False returns x itself.
+        False returns input itself.
     inplace : bool, default False
-        Write to x.
-    rng : torch.Generator or fastdrop source, optional
+        Write to input.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         Where the mask comes from. None: PyTorch's default generator, so ``torch.manual_seed``
-        rules it. A source of fastdrop advances by one position an element.
+        rules it. A seed: the same mask for every call, on any machine and number of threads, and
+        the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays. A source of fastdrop
+        advances by one position an element.
     seed : int, sequence of int or SeedSequence, optional
-        Instead of ``rng``: the same mask for every call, on any machine and number of
-        threads, and the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays.
+        The old name of ``rng``; warns.
+    broadcast_dims : int or sequence of int, optional
+        The dimensions along which one decision is shared.
+    noise_shape : sequence of int or None, optional
+        Instead of broadcast_dims: the shape of the decisions, which broadcasts to input's. None
+        entries take input's length.
 
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout: ``x / (1 - p)`` where kept, 0 where dropped.
+        Of input's shape, dtype and layout: ``input / (1 - p)`` where kept, 0 where dropped.
 
     Raises
     ------
     TypeError
-        If ``seed`` and ``rng`` are both given, or an argument is of another type.
+        If ``seed`` is given beside ``rng``, broadcast_dims beside noise_shape, or an argument is
+        of another type.
     ValueError
-        If p is outside [0, 1] or NaN.
+        If p is outside [0, 1] or NaN, or a shape or dimension does not fit.
 
     See Also
     --------
@@ -101,35 +133,42 @@ def dropout(
 
     Notes
     -----
-    At p = 0 x itself is returned and nothing is drawn, as by PyTorch; but a source of fastdrop
+    At p = 0 input itself is returned and nothing is drawn, as by PyTorch; but a source of fastdrop
     advances, as it does for arrays.
 
-    With a seed or a source the mask follows the order of x's indices, whatever its layout. With
-    a generator of PyTorch it follows the order of x's memory, which is faster for layouts such
+    With a seed or a source the mask follows the order of input's indices, whatever its layout. With
+    a generator of PyTorch it follows the order of input's memory, which is faster for layouts such
     as channels-last.
 
     Tensors of other devices are PyTorch's business: they go to ``torch.nn.functional.dropout``,
-    without a seed.
+    without a seed or rng.
 
     Examples
     --------
     >>> import torch, fastdrop.torch
     >>> x = torch.ones(2, 4)
-    >>> fastdrop.torch.dropout(x, p=0.5, seed=1)
+    >>> fastdrop.torch.dropout(x, p=0.5, rng=1)
     tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
     """
-    return _drop_any(dropout, x, p, training, inplace, rng, seed)
+    if late or words:
+        refuse(dropout, late, words)
+    if broadcast_dims is None and noise_shape is None:
+        return _drop_any(dropout, input, p, training, inplace, rng, seed)
+    options = {"broadcast_dims": broadcast_dims, "noise_shape": noise_shape}
+    return _drop_any(dropout, input, p, training, inplace, rng, seed, options=options)
 
 
+@public("fastdrop.torch")
 def dropout1d(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, L)`` or ``(C, L)``, with one decision for each.
 
@@ -138,7 +177,7 @@ def dropout1d(
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Of shape (N, C, L) or (C, L).
     p : float, default 0.5
         As of `dropout`.
@@ -146,7 +185,7 @@ def dropout1d(
         As of `dropout`.
     inplace : bool, default False
         As of `dropout`.
-    rng : torch.Generator or fastdrop source, optional
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`; a source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
@@ -154,42 +193,46 @@ def dropout1d(
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout.
+        Of input's shape, dtype and layout.
 
     Raises
     ------
     RuntimeError
-        If x has another number of axes, as PyTorch's function.
+        If input has another number of axes, as PyTorch's function.
 
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> fastdrop.torch.dropout1d(torch.ones(1, 3, 2), p=0.5, seed=1)
+    >>> fastdrop.torch.dropout1d(torch.ones(1, 3, 2), p=0.5, rng=1)
     tensor([[[0., 0.],
              [2., 2.],
              [0., 0.]]])
     """
-    return _drop_any(dropout1d, x, p, training, inplace, rng, seed, features=True)
+    if late or words:
+        refuse(dropout1d, late, words)
+    return _drop_any(dropout1d, input, p, training, inplace, rng, seed, features=True)
 
 
+@public("fastdrop.torch")
 def dropout2d(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, H, W)``, with one decision for each.
 
     Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position a channel. Axes of x beyond the first two are those of a channel; a number of axes
+    position a channel. Axes of input beyond the first two are those of a channel; a number of axes
     other than 4 is warned of, as by PyTorch, and ``(N, C, L)`` is dropped by channel too.
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Of shape (N, C, H, W).
     p : float, default 0.5
         As of `dropout`.
@@ -197,7 +240,7 @@ def dropout2d(
         As of `dropout`.
     inplace : bool, default False
         As of `dropout`.
-    rng : torch.Generator or fastdrop source, optional
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`; a source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
@@ -205,26 +248,30 @@ def dropout2d(
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout.
+        Of input's shape, dtype and layout.
 
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> y = fastdrop.torch.dropout2d(torch.ones(8, 16, 5, 5), p=0.5, seed=1)
+    >>> y = fastdrop.torch.dropout2d(torch.ones(8, 16, 5, 5), p=0.5, rng=1)
     >>> sorted(set(y.sum((2, 3)).flatten().tolist()))
     [0.0, 50.0]
     """
-    return _drop_any(dropout2d, x, p, training, inplace, rng, seed, features=True)
+    if late or words:
+        refuse(dropout2d, late, words)
+    return _drop_any(dropout2d, input, p, training, inplace, rng, seed, features=True)
 
 
+@public("fastdrop.torch")
 def dropout3d(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, with one decision for each.
 
@@ -233,7 +280,7 @@ def dropout3d(
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Of shape (N, C, D, H, W) or (C, D, H, W).
     p : float, default 0.5
         As of `dropout`.
@@ -241,7 +288,7 @@ def dropout3d(
         As of `dropout`.
     inplace : bool, default False
         As of `dropout`.
-    rng : torch.Generator or fastdrop source, optional
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`; a source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
@@ -249,36 +296,41 @@ def dropout3d(
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout.
+        Of input's shape, dtype and layout.
 
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> y = fastdrop.torch.dropout3d(torch.ones(8, 16, 2, 5, 5), p=0.5, seed=1)
+    >>> y = fastdrop.torch.dropout3d(torch.ones(8, 16, 2, 5, 5), p=0.5, rng=1)
     >>> sorted(set(y.sum((2, 3, 4)).flatten().tolist()))
     [0.0, 100.0]
     """
-    return _drop_any(dropout3d, x, p, training, inplace, rng, seed, features=True)
+    if late or words:
+        refuse(dropout3d, late, words)
+    return _drop_any(dropout3d, input, p, training, inplace, rng, seed, features=True)
 
 
+@public("fastdrop.torch")
 def alpha_dropout(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = False,
     inplace: bool = False,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    broadcast_dims: AxesLike | None = None,
+    **words: Never,
 ) -> torch.Tensor:
     """Drop elements to SELU's negative limit, so that mean and variance stay as they are.
 
     Arguments, result and errors are those of `dropout`, but for the default of ``training``,
-    which is PyTorch's, and for the values: ``a * x + b`` where kept, and where dropped what
+    which is PyTorch's, and for the values: ``a * input + b`` where kept, and where dropped what
     SELU's limit at minus infinity becomes by the same map [1]_.
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Of float16, bfloat16, float32 or float64; any shape and layout, which the result
         preserves.
     p : float, default 0.5
@@ -287,15 +339,17 @@ def alpha_dropout(
         As of `dropout`; the default is PyTorch's.
     inplace : bool, default False
         As of `dropout`.
-    rng : torch.Generator or fastdrop source, optional
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`.
     seed : int, sequence of int or SeedSequence, optional
+        As of `dropout`.
+    broadcast_dims : int or sequence of int, optional
         As of `dropout`.
 
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout.
+        Of input's shape, dtype and layout.
 
     References
     ----------
@@ -305,30 +359,37 @@ def alpha_dropout(
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> y = fastdrop.torch.alpha_dropout(torch.randn(100000), p=0.2, training=True, seed=1)
+    >>> y = fastdrop.torch.alpha_dropout(torch.randn(100000), p=0.2, training=True, rng=1)
     >>> bool(y.std() > 0.98) and bool(y.std() < 1.02)
     True
     """
-    return _drop_any(alpha_dropout, x, p, training, inplace, rng, seed, alpha=True)
+    if late or words:
+        refuse(alpha_dropout, late, words)
+    options = {} if broadcast_dims is None else {"broadcast_dims": broadcast_dims}
+    return _drop_any(
+        alpha_dropout, input, p, training, inplace, rng, seed, alpha=True, options=options
+    )
 
 
+@public("fastdrop.torch")
 def feature_alpha_dropout(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = False,
     inplace: bool = False,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
     """Drop whole channels to SELU's negative limit, with one decision for each.
 
     Arguments, result and errors are those of `alpha_dropout`, but that a source advances by one
-    position a channel. x has at least two axes, batch and channel.
+    position a channel. input has at least two axes, batch and channel.
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Of shape (N, C, ...).
     p : float, default 0.5
         As of `alpha_dropout`.
@@ -336,7 +397,7 @@ def feature_alpha_dropout(
         As of `alpha_dropout`.
     inplace : bool, default False
         As of `alpha_dropout`.
-    rng : torch.Generator or fastdrop source, optional
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `alpha_dropout`; a source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `alpha_dropout`.
@@ -344,17 +405,20 @@ def feature_alpha_dropout(
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout.
+        Of input's shape, dtype and layout.
 
     Examples
     --------
     >>> import torch, fastdrop.torch
-    >>> y = fastdrop.torch.feature_alpha_dropout(torch.zeros(4, 8, 3), p=0.5, training=True, seed=1)
+    >>> y = fastdrop.torch.feature_alpha_dropout(torch.zeros(4, 8, 3), p=0.5, training=True, rng=1)
     >>> len(y.unique())
     2
     """
-    function = feature_alpha_dropout
-    return _drop_any(function, x, p, training, inplace, rng, seed, features=True, alpha=True)
+    if late or words:
+        refuse(feature_alpha_dropout, late, words)
+    return _drop_any(
+        feature_alpha_dropout, input, p, training, inplace, rng, seed, features=True, alpha=True
+    )
 
 
 # ---- axes ----------------------------------------------------------------------------------------
@@ -406,28 +470,34 @@ def _drop_any(
     *,
     features: bool = False,
     alpha: bool = False,
+    options: Mapping[str, Any] = PLAIN,
 ) -> torch.Tensor:
     """Drop elements or features of x, to zero or to SELU's limit: the work of a function."""
+    if rng is not None or seed is not None:
+        rng = settled(rng, seed, 4)
     if has_torch_function_unary(x):  # a subclass or a mode, as in PyTorch's functions
         arguments = x, p, training, inplace
-        y: torch.Tensor = handle_torch_function(function, (x,), *arguments, rng=rng, seed=seed)
+        y: torch.Tensor = handle_torch_function(function, (x,), *arguments, rng=rng, **options)
         return y
-    check_tensor("x", x)
+    check_tensor("input", x)
     if alpha and x.is_complex():
-        raise TypeError(f"x has dtype {x.dtype}; must be of real floats")
+        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
     unbatched = features and _lacks_batch(function, x)
+    shared = _shared_by(x, **options) if options else None
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not drops(p, training, rng):
-        if rng is not None or seed is not None:  # drawn from or not, it is checked
-            (check_traced_rng if is_traced(x) else addressable_source)(rng, seed)
+        if rng is not None:  # drawn from or not, it is checked
+            (check_traced_rng if is_traced(x) else addressable_source)(rng)
         return x
     if inplace and not torch.compiler.is_compiling() and not _transforming():
         check_in_place(x)
     y = x if type(x) in CLASSES else as_tensor(x)
     if unbatched:
         y = y.unsqueeze(0)
-    dropping = _dropping(y, p, rng, seed, features)
+    if features:
+        shared = _features_of(y)
+    dropping = _dropping(y, p, rng, shared, features)
     if dropping is None:
         y = _stock(features, alpha, inplace)(y, p, True)
     else:
@@ -437,20 +507,42 @@ def _drop_any(
     return y.squeeze(0) if unbatched else y
 
 
+def _shared_by(
+    x: torch.Tensor,
+    broadcast_dims: AxesLike | None = None,
+    noise_shape: NoiseShapeLike | None = None,
+) -> Ints:
+    """Return the shape of decisions that are shared as the arguments say."""
+    check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
+    shape = tuple(x.shape)
+    if broadcast_dims is not None:
+        dims = check_axes("broadcast_dims", broadcast_dims, shape)
+        return tuple(1 if dim in dims else length for dim, length in enumerate(shape))
+    lengths = check_noise_shape(noise_shape, shape)
+    return (1,) * (len(shape) - len(lengths)) + lengths
+
+
+def _features_of(x: torch.Tensor) -> Ints:
+    if x.dim() < 2:
+        raise ValueError(f"input has {x.dim()} axes; allowed are at least two, batch and channel")
+    return feature_shape(x.shape)
+
+
 def _drop_by(
     dropping: Dropping, x: torch.Tensor, p: float, inplace: bool, alpha: bool
 ) -> torch.Tensor:
     """Drop elements of x by a mask that was drawn."""
-    if alpha:
-        return dropping(x, inplace, *alpha_numbers(p))
-    return dropping(x, inplace, 1.0 / (1.0 - p) if p < 1.0 else 1.0)
+    if p == 1.0:  # nothing is kept
+        return dropping(x, inplace, 1.0)
+    return dropping(x, inplace, *(alpha_numbers(p) if alpha else (1.0 / (1.0 - p),)))
 
 
 def drop_as_operator(
     x: torch.Tensor, p: float, inplace: bool, features: bool, alpha: bool
 ) -> torch.Tensor:
     """Drop elements or features of x by the operator that dispatch modes see."""
-    return _drop_by(_dropping_traced(x, p, None, None, features), x, p, inplace, alpha)
+    shared = feature_shape(x.shape) if features else None
+    return _drop_by(_dropping_traced(x, p, None, shared, features), x, p, inplace, alpha)
 
 
 def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Tensor]:
@@ -460,25 +552,29 @@ def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Te
     return operator
 
 
-def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -> Dropping | None:
+def _dropping(
+    x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
+) -> Dropping | None:
     """Return what drops elements of x by the mask that it has drawn; None: PyTorch does."""
-    if features and x.dim() < 2:
-        raise ValueError(f"x has {x.dim()} axes; allowed are at least two, batch and channel")
     if is_traced(x) and has_operator(x):
-        return _dropping_traced(x, p, rng, seed, features)
-    source = addressable_source(rng, seed)
+        return _dropping_traced(x, p, rng, shared, features)
+    source = addressable_source(rng)
     transforming = _transforming()
     if source is not None and (transforming or is_readable(x)):
-        mask = source_mask(x, p, source, features)
+        mask = source_mask(x, p, source, shared)
     elif is_readable(x) and not transforming:
-        mask = (draw_feature_mask if features else draw_element_mask)(x, p, rng)
-    elif rng is None and seed is None:
+        assert rng is None or isinstance(rng, torch.Generator)
+        if shared is None:
+            mask = draw_element_mask(x, p, rng)
+        else:
+            mask = draw_shared_mask(x, p, shared, rng)
+    elif rng is None and (shared is None or features):
         return None
     else:
         raise TypeError(
-            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or "
-            "rng, allowed are strided tensors of floats on the CPU, and in torch.func a seed or "
-            "a source"
+            f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with rng, "
+            "broadcast_dims or noise_shape, allowed are strided tensors of floats on the CPU, and "
+            "in torch.func a seed or a source"
         )
 
     def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
@@ -492,12 +588,18 @@ def _dropping(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -
     return dropping
 
 
-def _dropping_traced(x: torch.Tensor, p: float, rng: RNG, seed: Seed, features: bool) -> Dropping:
-    words = words_of(rng, seed)
-    order = None if features or seed is not None else memory_order(x)
+def _dropping_traced(
+    x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
+) -> Dropping:
+    words = words_of(rng)
+    in_memory = shared is None and (rng is None or isinstance(rng, torch.Generator))
+    order = memory_order(x) if in_memory else None
 
-    def dropping(x: torch.Tensor, inplace: bool, scale: float, *rest: float) -> torch.Tensor:
-        y = drop_traced(x, words, p, scale, features, order, *rest)
+    def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
+        if features or shared is None:
+            y = drop_traced(x, words, p, features, order, *numbers)
+        else:
+            y = drop_shared(x, words, p, shared, *numbers)
         return x.copy_(y) if inplace else y
 
     return dropping

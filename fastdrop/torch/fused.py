@@ -5,6 +5,8 @@ Where one pass is not possible (other layouts and devices, mixed dtypes, transfo
 programs), the functions do the operations one by one: with the same mask, if they have a seed.
 """
 
+from typing import Never
+
 import torch
 from torch.autograd import forward_ad
 from torch.overrides import (
@@ -14,9 +16,18 @@ from torch.overrides import (
 )
 
 from fastdrop._checks import check_p, check_switch
+from fastdrop._words import public, refuse
 from fastdrop.torch._apply import as_tensor, check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu, relu_unsaved
-from fastdrop.torch._mask import RNG, addressable_source, draw_element_mask, drops, source_mask
+from fastdrop.torch._mask import (
+    RNG,
+    Settled,
+    addressable_source,
+    draw_element_mask,
+    drops,
+    settled,
+    source_mask,
+)
 from fastdrop.torch._operator import is_traced, is_watched
 from fastdrop.torch._tensor import TensorMask
 from fastdrop.torch.functional import Seed, dropout
@@ -26,32 +37,34 @@ __all__ = ["dropout_add", "relu_dropout"]
 _transforming = torch._C._are_functorch_transforms_active
 
 
+@public("fastdrop.torch")
 def dropout_add(
-    x: torch.Tensor,
+    input: torch.Tensor,
     residual: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
-    *,
+    *late: Never,
     bias: torch.Tensor | None = None,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
-    """Return ``residual + dropout(x + bias)``: the end of a residual branch, in one pass.
+    """Return ``residual + dropout(input + bias)``: the end of a residual branch, in one pass.
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         Output of the branch.
     residual : torch.Tensor
-        What the branch is added to; its shape broadcasts to x's.
+        What the branch is added to; its shape broadcasts to input's.
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is ``residual + x + bias``.
+        As of `dropout`; False is ``residual + input + bias``.
     bias : torch.Tensor, optional
-        Added to x before anything is dropped; its shape broadcasts to x's, usually that of the last
-        axis.
-    rng : torch.Generator or fastdrop source, optional
+        Added to input before anything is dropped; its shape broadcasts to input's, usually that
+        of the last axis.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
@@ -59,12 +72,12 @@ def dropout_add(
     Returns
     -------
     y : torch.Tensor
-        Of x's shape. float16 and bfloat16 are computed in float32 and rounded once.
+        Of input's shape. float16 and bfloat16 are computed in float32 and rounded once.
 
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; or a shape does not broadcast to x's.
+        As of `dropout`; or a shape does not broadcast to input's.
 
     Notes
     -----
@@ -74,18 +87,23 @@ def dropout_add(
     --------
     >>> import torch, fastdrop.torch
     >>> x, residual = torch.ones(2, 4), torch.full((2, 4), 10.0)
-    >>> fastdrop.torch.dropout_add(x, residual, p=0.5, seed=1)
+    >>> fastdrop.torch.dropout_add(x, residual, p=0.5, rng=1)
     tensor([[10., 12., 10., 12.],
             [10., 12., 10., 10.]])
     """
+    if late or words:
+        refuse(dropout_add, late, words)
+    if rng is not None or seed is not None:
+        rng = settled(rng, seed)
+    x = input
     if has_torch_function_variadic(x, residual, bias):  # a subclass or a mode
-        tensors, options = (x, residual, bias), {"bias": bias, "rng": rng, "seed": seed}
+        tensors, options = (x, residual, bias), {"bias": bias, "rng": rng}
         y: torch.Tensor = handle_torch_function(
             dropout_add, tensors, x, residual, p, training, **options
         )
         return y
     p = check_p(p)
-    check_tensor("x", x)
+    check_tensor("input", x)
     check_tensor("residual", residual)
     if bias is not None:
         check_tensor("bias", bias)
@@ -94,7 +112,7 @@ def dropout_add(
     training = check_switch("training", training)
     fuses = drops(p, training, rng) and not is_traced(x) and _is_one_run(x)
     if fuses and _is_alike(x, residual) and _is_bias_of(x, bias):
-        return drop_add(x, residual, bias, _draw(x, p, rng, seed))
+        return drop_add(x, residual, bias, _draw(x, p, rng))
     _check_broadcasts("residual", residual, x)
     if bias is not None:
         _check_broadcasts("bias", bias, x)
@@ -103,29 +121,31 @@ def dropout_add(
     if halves := dtypes <= {torch.float16, torch.bfloat16}:
         x = x.float()
     branch = x if bias is None else x + bias
-    y = residual + dropout(branch, p, training, rng=rng, seed=seed)
+    y = residual + dropout(branch, p, training, rng=rng)
     return y.to(dtypes.pop() if len(dtypes) == 1 else torch.float32) if halves else y
 
 
+@public("fastdrop.torch")
 def relu_dropout(
-    x: torch.Tensor,
+    input: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
-    *,
+    *late: Never,
     rng: RNG = None,
     seed: Seed = None,
+    **words: Never,
 ) -> torch.Tensor:
-    """Return ``dropout(relu(x))`` in one pass.
+    """Return ``dropout(relu(input))`` in one pass.
 
     Parameters
     ----------
-    x : torch.Tensor
+    input : torch.Tensor
         As of `dropout`, but for complex numbers.
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
         As of `dropout`; False is relu alone.
-    rng : torch.Generator or fastdrop source, optional
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
@@ -133,7 +153,7 @@ def relu_dropout(
     Returns
     -------
     y : torch.Tensor
-        Of x's shape, dtype and layout.
+        Of input's shape, dtype and layout.
 
     Raises
     ------
@@ -148,23 +168,26 @@ def relu_dropout(
     --------
     >>> import torch, fastdrop.torch
     >>> x = torch.tensor([1.0, 2.0, -3.0, -4.0, 5.0, 6.0])
-    >>> fastdrop.torch.relu_dropout(x, p=0.5, seed=1)
+    >>> fastdrop.torch.relu_dropout(x, p=0.5, rng=1)
     tensor([ 0.,  4.,  0.,  0.,  0., 12.])
     """
+    if late or words:
+        refuse(relu_dropout, late, words)
+    if rng is not None or seed is not None:
+        rng = settled(rng, seed)
+    x = input
     if has_torch_function_unary(x):  # a subclass or a mode
-        y: torch.Tensor = handle_torch_function(
-            relu_dropout, (x,), x, p, training, rng=rng, seed=seed
-        )
+        y: torch.Tensor = handle_torch_function(relu_dropout, (x,), x, p, training, rng=rng)
         return y
     p = check_p(p)
-    check_tensor("x", x)
+    check_tensor("input", x)
     x = as_tensor(x)
     training = check_switch("training", training)
     fuses = drops(p, training, rng) and not x.is_complex()
     if fuses and not is_traced(x) and _is_one_run(x):
-        return drop_relu(x, _draw(x, p, rng, seed))
+        return drop_relu(x, _draw(x, p, rng))
     relu = relu_unsaved if fuses and is_watched() and _is_one_run(x) else torch.relu
-    return dropout(relu(x), p, training, rng=rng, seed=seed)
+    return dropout(relu(x), p, training, rng=rng)
 
 
 def _is_one_run(x: torch.Tensor) -> bool:
@@ -197,14 +220,14 @@ def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
     if other.dim() > x.dim() or any(own not in (1, length) for own, length in lengths):
         shape, target = (tuple(map(int, tensor.shape)) for tensor in (other, x))
         raise ValueError(
-            f"{name} has shape {shape}; allowed are shapes that broadcast to x's, {target}"
+            f"{name} has shape {shape}; allowed are shapes that broadcast to input's, {target}"
         )
 
 
-def _draw(x: torch.Tensor, p: float, rng: RNG, seed: Seed) -> TensorMask:
+def _draw(x: torch.Tensor, p: float, rng: Settled) -> TensorMask:
     """Return the mask of a contiguous tensor."""
-    source = addressable_source(rng, seed)
+    source = addressable_source(rng)
     if source is not None:
-        return source_mask(x, p, source, False)
+        return source_mask(x, p, source, None)
     assert rng is None or isinstance(rng, torch.Generator)
     return draw_element_mask(x, p, rng)

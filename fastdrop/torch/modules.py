@@ -5,12 +5,18 @@ What they share is written once: the constructor's parameters at `Dropout`, and 
 in `_forward_by`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 
-from fastdrop._checks import check_p
+from fastdrop._checks import check_one_way_to_share, check_p
+from fastdrop._typing import AxesLike, NoiseShapeLike
+from fastdrop._words import explained
+from fastdrop.source import Source
 from fastdrop.torch import functional, fused
+from fastdrop.torch._mask import RNG, addressable_source, settled
+from fastdrop.torch._seed import place_source, words_of_source
 
 __all__ = [
     "AlphaDropout",
@@ -23,10 +29,82 @@ __all__ = [
     "ReLUDropout",
 ]
 
+# The entry of a module's state that says where its source is.
+PLACE = "rng"
+
+PLACES = {
+    "training": "a module must be switched by its methods train and eval",
+    "bias": "it must be given in each call, as in layer(input, residual, bias=bias)",
+}
+
+
+class _Drawing(torch.nn.Module):
+    """What all modules have in common: a source of their own, if they are given one."""
+
+    # Of the class: also for modules that `accelerate` exchanged.
+    rng: Source | torch.Generator | None = None
+    _shared: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__ == __name__ and "__init__" in vars(cls):
+            cls.__init__ = explained(cls.__init__, PLACES)  # type: ignore[method-assign]
+
+    def _draw_from(self, rng: RNG) -> None:
+        given = settled(rng)
+        source = addressable_source(given)
+        self.rng = given if source is None else source
+
+    def _share(self, **options: Any) -> None:
+        given = {name: value for name, value in options.items() if value is not None}
+        if given:
+            self.__dict__["_shared"] = given
+
+    def extra_repr(self) -> str:
+        shared = [f"{name}={value!r}" for name, value in self._shared.items()]
+        return ", ".join([super().extra_repr(), *shared])
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if isinstance(self.rng, Source):
+            destination[prefix + PLACE] = words_of_source(self.rng)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if not isinstance(self.rng, Source):
+            return
+        words = state_dict.get(key := prefix + PLACE)
+        if key in unexpected_keys:
+            unexpected_keys.remove(key)
+        if words is None:
+            missing_keys += [key] * strict
+        elif words.dtype != torch.int64 or words.shape != (4,):
+            error_msgs.append(
+                f"{key} has dtype {words.dtype} and shape {tuple(words.shape)}; must be int64 and "
+                "(4,), the place of a source"
+            )
+        else:
+            place_source(self.rng, words)
+
 
 def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Return the forward pass of a module by a function of this package."""
     stock = getattr(torch.nn.functional, ours.__name__)
+
+    def call(self: Any, input: torch.Tensor) -> torch.Tensor:
+        options = self._shared
+        return ours(input, self.p, self.training, self.inplace, rng=self.rng, **options)
 
     def forward(self: torch.nn.Module, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
@@ -34,12 +112,12 @@ def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
         if torch.jit.is_scripting():
             return stock(input, self.p, self.training, self.inplace)
         else:
-            return ours(input, self.p, self.training, self.inplace)
+            return call(self, input)
 
     return forward
 
 
-class Dropout(torch.nn.Dropout):
+class Dropout(_Drawing, torch.nn.Dropout):
     """``torch.nn.Dropout`` by `fastdrop.torch.dropout`.
 
     Parameters
@@ -48,6 +126,14 @@ class Dropout(torch.nn.Dropout):
         Probability of dropping an element (in the other modules, what they drop), in [0, 1].
     inplace : bool, default False
         Write to the input.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
+        Where masks come from. None: PyTorch's default generator. A seed makes one source when the
+        module is made: masks differ from call to call, and a run can be repeated. Where a source
+        is, is part of the module's state, under the name ``rng``.
+    broadcast_dims : int or sequence of int, optional
+        As of `dropout`.
+    noise_shape : sequence of int or None, optional
+        As of `dropout`.
 
     Examples
     --------
@@ -59,10 +145,24 @@ class Dropout(torch.nn.Dropout):
     tensor([1., 1., 1.])
     """
 
+    def __init__(
+        self,
+        p: float = 0.5,
+        inplace: bool = False,
+        *,
+        rng: RNG = None,
+        broadcast_dims: AxesLike | None = None,
+        noise_shape: NoiseShapeLike | None = None,
+    ) -> None:
+        check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
+        super().__init__(p, inplace)
+        self._draw_from(rng)
+        self._share(broadcast_dims=broadcast_dims, noise_shape=noise_shape)
+
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout)
 
 
-class Dropout1d(torch.nn.Dropout1d):
+class Dropout1d(_Drawing, torch.nn.Dropout1d):
     """``torch.nn.Dropout1d`` by `fastdrop.torch.dropout1d`.
 
     Parameters
@@ -70,6 +170,8 @@ class Dropout1d(torch.nn.Dropout1d):
     p : float, default 0.5
         As of `Dropout`.
     inplace : bool, default False
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `Dropout`.
 
     Examples
@@ -79,10 +181,14 @@ class Dropout1d(torch.nn.Dropout1d):
     Dropout1d(p=0.2, inplace=False)
     """
 
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
+        super().__init__(p, inplace)
+        self._draw_from(rng)
+
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout1d)
 
 
-class Dropout2d(torch.nn.Dropout2d):
+class Dropout2d(_Drawing, torch.nn.Dropout2d):
     """``torch.nn.Dropout2d`` by `fastdrop.torch.dropout2d`.
 
     Parameters
@@ -90,6 +196,8 @@ class Dropout2d(torch.nn.Dropout2d):
     p : float, default 0.5
         As of `Dropout`.
     inplace : bool, default False
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `Dropout`.
 
     Examples
@@ -99,10 +207,14 @@ class Dropout2d(torch.nn.Dropout2d):
     Dropout2d(p=0.2, inplace=False)
     """
 
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
+        super().__init__(p, inplace)
+        self._draw_from(rng)
+
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout2d)
 
 
-class Dropout3d(torch.nn.Dropout3d):
+class Dropout3d(_Drawing, torch.nn.Dropout3d):
     """``torch.nn.Dropout3d`` by `fastdrop.torch.dropout3d`.
 
     Parameters
@@ -110,6 +222,8 @@ class Dropout3d(torch.nn.Dropout3d):
     p : float, default 0.5
         As of `Dropout`.
     inplace : bool, default False
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `Dropout`.
 
     Examples
@@ -119,10 +233,14 @@ class Dropout3d(torch.nn.Dropout3d):
     Dropout3d(p=0.2, inplace=False)
     """
 
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
+        super().__init__(p, inplace)
+        self._draw_from(rng)
+
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout3d)
 
 
-class AlphaDropout(torch.nn.AlphaDropout):
+class AlphaDropout(_Drawing, torch.nn.AlphaDropout):
     """``torch.nn.AlphaDropout`` by `fastdrop.torch.alpha_dropout`.
 
     Parameters
@@ -131,6 +249,10 @@ class AlphaDropout(torch.nn.AlphaDropout):
         As of `Dropout`.
     inplace : bool, default False
         As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
+        As of `Dropout`.
+    broadcast_dims : int or sequence of int, optional
+        As of `dropout`.
 
     Examples
     --------
@@ -139,10 +261,22 @@ class AlphaDropout(torch.nn.AlphaDropout):
     AlphaDropout(p=0.2, inplace=False)
     """
 
+    def __init__(
+        self,
+        p: float = 0.5,
+        inplace: bool = False,
+        *,
+        rng: RNG = None,
+        broadcast_dims: AxesLike | None = None,
+    ) -> None:
+        super().__init__(p, inplace)
+        self._draw_from(rng)
+        self._share(broadcast_dims=broadcast_dims)
+
     forward: Callable[..., torch.Tensor] = _forward_by(functional.alpha_dropout)
 
 
-class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
+class FeatureAlphaDropout(_Drawing, torch.nn.FeatureAlphaDropout):
     """``torch.nn.FeatureAlphaDropout`` by `fastdrop.torch.feature_alpha_dropout`.
 
     Parameters
@@ -150,6 +284,8 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     p : float, default 0.5
         As of `Dropout`.
     inplace : bool, default False
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `Dropout`.
 
     Examples
@@ -159,29 +295,36 @@ class FeatureAlphaDropout(torch.nn.FeatureAlphaDropout):
     FeatureAlphaDropout(p=0.2, inplace=False)
     """
 
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
+        super().__init__(p, inplace)
+        self._draw_from(rng)
+
     forward: Callable[..., torch.Tensor] = _forward_by(functional.feature_alpha_dropout)
 
 
-class _FusedModule(torch.nn.Module):
+class _FusedModule(_Drawing):
     """What the modules have in common for which PyTorch has no module."""
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, *, rng: RNG = None) -> None:
         super().__init__()
         self.p: float = check_p(p)
+        self._draw_from(rng)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
 class DropoutAdd(_FusedModule):
-    """``residual + dropout(x + bias)`` by `fastdrop.torch.dropout_add`.
+    """``residual + dropout(input + bias)`` by `fastdrop.torch.dropout_add`.
 
-    Call it as ``layer(x, residual, bias=None)``.
+    Call it as ``layer(input, residual, bias=bias)``.
 
     Parameters
     ----------
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
+        As of `Dropout`.
 
     Examples
     --------
@@ -194,19 +337,21 @@ class DropoutAdd(_FusedModule):
     """
 
     def forward(
-        self, x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None = None
+        self, input: torch.Tensor, residual: torch.Tensor, *, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return ``residual + dropout(x + bias)`` under a new mask."""
-        return fused.dropout_add(x, residual, self.p, self.training, bias=bias)
+        """Return ``residual + dropout(input + bias)`` under a new mask."""
+        return fused.dropout_add(input, residual, self.p, self.training, bias=bias, rng=self.rng)
 
 
 class ReLUDropout(_FusedModule):
-    """``dropout(relu(x))`` by `fastdrop.torch.relu_dropout`.
+    """``dropout(relu(input))`` by `fastdrop.torch.relu_dropout`.
 
     Parameters
     ----------
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
+    rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
+        As of `Dropout`.
 
     Examples
     --------
@@ -216,6 +361,10 @@ class ReLUDropout(_FusedModule):
     tensor([0., 1.])
     """
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return ``dropout(relu(x))`` under a new mask."""
-        return fused.relu_dropout(x, self.p, self.training)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return ``dropout(relu(input))`` under a new mask."""
+        return fused.relu_dropout(input, self.p, self.training, rng=self.rng)
+
+
+for _name in __all__:
+    globals()[_name].__module__ = "fastdrop.torch"  # from where they are imported, and pickled

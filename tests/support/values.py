@@ -59,8 +59,8 @@ LAYERS = {
     "GaussianDropout": lambda: after_a_call(fd.GaussianDropout(0.3, rng=numpy_rng()), X),
     "ReLUDropout": lambda: after_a_call(fd.ReLUDropout(0.3, rng=1), X),
     "Zoneout": lambda: after_a_call(fd.Zoneout(0.3, rng=1), X, X),
-    "DropoutAdd": lambda: after_a_call(fd.DropoutAdd(0.3, bias=X[0].copy(), rng=1), X, X),
-    "DropConnect": lambda: after_a_call(fd.DropConnect(X[:3].copy(), rng=1), X),
+    "DropoutAdd": lambda: after_a_call(fd.DropoutAdd(0.3, rng=1), X, X),
+    "DropConnect": lambda: after_a_call(fd.DropConnect(X[:3].copy(), 0.5, rng=1), X),
 }
 VALUES = MASKS | FACTORS | GENERATORS | LAYERS
 

@@ -162,7 +162,7 @@ def test_more_threads_than_key_heads(causal, key_heads):
     results = []
     for threads in (1, 2, 4, 7):
         torch.set_num_threads(threads)
-        out = attention(*tensors, None, 0.2, causal, enable_gqa=True, seed=8)
+        out = attention(*tensors, None, 0.2, causal, enable_gqa=True, rng=8)
         results.append((out, *torch.autograd.grad(out, tensors, gradient)))
     for result in results[1:]:
         for x, y in zip(result, results[0], strict=True):
@@ -191,7 +191,7 @@ LIKE_PYTORCH = {
 def test_where_nothing_happens_to_be_dropped_it_is_pytorchs(name):
     """Causal rows beyond the keys and rows that see nothing included; 2**-70 drops nothing."""
     tensors, options = (made(2, 3, 4, 5), made(2, 3, 3, 5), made(2, 3, 3, 6)), LIKE_PYTORCH[name]
-    out = attention(*tensors, dropout_p=2.0**-70, seed=1, **options)
+    out = attention(*tensors, dropout_p=2.0**-70, rng=1, **options)
     expected = F.scaled_dot_product_attention(*tensors, **options)
     assert_close(out, expected, 1e-12)
     found = torch.autograd.grad(out.square().sum(), tensors)
@@ -235,7 +235,7 @@ def test_every_level_agrees():
     results = []
     for level in fd.simd_levels():
         with fd.use_simd(level):
-            out = attention(query, key, value, dropout_p=0.3, seed=4)
+            out = attention(query, key, value, dropout_p=0.3, rng=4)
             results.append((out, *torch.autograd.grad(out.sum(), (query, key, value))))
     for result in results[1:]:
         assert all(map(torch.equal, result, results[0]))
@@ -245,7 +245,7 @@ def test_wholly_masked_rows_are_zero_with_zero_gradients():
     query, key, value = (made(1, 2, 6, 4) for _ in range(3))
     seen = torch.rand(6, 6) < 0.7
     seen[2] = False
-    out = attention(query, key, value, seen, 0.2, seed=3)
+    out = attention(query, key, value, seen, 0.2, rng=3)
     assert not out[:, :, 2].any()
     (gradient,) = torch.autograd.grad(out.square().sum(), query)
     assert not gradient[:, :, 2].any()
@@ -255,7 +255,7 @@ def test_wholly_masked_rows_are_zero_with_zero_gradients():
 def test_nan_stays_in_its_rows():
     query, key, value = (torch.randn(1, 1, 20, 4) for _ in range(3))
     query[0, 0, 3, 0] = math.nan
-    out = attention(query, key, value, dropout_p=0.2, seed=3)
+    out = attention(query, key, value, dropout_p=0.2, rng=3)
     assert out[0, 0, 3].isnan().all()
     assert out[0, 0, :3].isfinite().all()
     assert out[0, 0, 4:].isfinite().all()
@@ -275,7 +275,7 @@ def test_nan_stays_in_its_rows():
 def test_empty(shapes):
     tensors = [made(*shape, dtype=torch.float32) for shape in shapes]
     out = attention(*tensors, dropout_p=0.0)
-    found = attention(*tensors, dropout_p=0.5, seed=1)
+    found = attention(*tensors, dropout_p=0.5, rng=1)
     assert found.shape == out.shape
     assert found.isfinite().all()
     torch.autograd.grad(found.sum(), tensors)
@@ -298,7 +298,7 @@ BROADCAST = [
 @pytest.mark.parametrize("shapes", BROADCAST, ids=str)
 def test_heads_that_broadcast(shapes):
     tensors = [made(*shape) for shape in shapes]
-    out = attention(*tensors, dropout_p=2.0**-70, seed=1)  # which drops nothing
+    out = attention(*tensors, dropout_p=2.0**-70, rng=1)  # which drops nothing
     expected = F.scaled_dot_product_attention(*tensors)
     assert_close(out, expected, 1e-12)
     found = torch.autograd.grad(out.square().sum(), tensors)
@@ -371,8 +371,8 @@ def test_the_mask_of_a_source(cls, small_blocks):
 
 def test_causal_has_the_same_mask():
     query, value = torch.zeros(1, 2, 200, 4), torch.eye(200).expand(1, 2, 200, 200)
-    whole = attention(query, query, value, dropout_p=0.4, seed=9)
-    causal = attention(query, query, value, dropout_p=0.4, is_causal=True, seed=9)
+    whole = attention(query, query, value, dropout_p=0.4, rng=9)
+    causal = attention(query, query, value, dropout_p=0.4, is_causal=True, rng=9)
     assert torch.equal(causal != 0, (whole != 0).tril())
 
 
@@ -415,7 +415,7 @@ def test_first_and_second_derivatives(name):
     tensors = made(2, 2, 5, 3), made(2, 2, 6, 3), made(2, 2, 6, 4)
 
     def function(query, key, value):
-        return attention(query, key, value, dropout_p=0.3, seed=2, **MASKS[name])
+        return attention(query, key, value, dropout_p=0.3, rng=2, **MASKS[name])
 
     assert gradcheck(function, tensors)
     assert gradgradcheck(function, tensors, fast_mode=True)
@@ -425,7 +425,7 @@ def test_first_and_second_derivatives(name):
 def test_gradients_that_will_be_derived_are_the_same_where_inputs_share_a_tensor(factors):
     x = made(2, 2, 5, 3)
     inputs = [x if factor == 1 else x * factor for factor in factors]
-    loss = attention(*inputs, dropout_p=0.3, seed=2).square().sum()
+    loss = attention(*inputs, dropout_p=0.3, rng=2).square().sum()
     (expected,) = torch.autograd.grad(loss, x, retain_graph=True)
     (found,) = torch.autograd.grad(loss, x, create_graph=True)
     assert_close(found, expected, 1e-12)
@@ -437,7 +437,7 @@ def test_derivatives_of_some_inputs():
 
         def function(x, tensors=tensors, chosen=chosen):
             tensors = [x if i == chosen else y for i, y in enumerate(tensors)]
-            return attention(*tensors, dropout_p=0.3, seed=2)
+            return attention(*tensors, dropout_p=0.3, rng=2)
 
         assert gradcheck(function, tensors[chosen])
         assert gradgradcheck(function, tensors[chosen], fast_mode=True)
@@ -446,7 +446,7 @@ def test_derivatives_of_some_inputs():
 def test_derivatives_of_additive_masks():
     bias = made(5, 5)
     tensors = [torch.randn(2, 2, 5, 3, dtype=torch.float64) for _ in range(3)]
-    assert gradcheck(lambda bias: attention(*tensors, bias, 0.3, seed=2), bias)
+    assert gradcheck(lambda bias: attention(*tensors, bias, 0.3, rng=2), bias)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
@@ -455,7 +455,7 @@ def test_forward_mode():
     tangent = torch.randn_like(query)
 
     def function(query):
-        return attention(query, key, value, dropout_p=0.3, seed=2)
+        return attention(query, key, value, dropout_p=0.3, rng=2)
 
     with forward_ad.dual_level():
         found = forward_ad.unpack_dual(function(forward_ad.make_dual(query, tangent))).tangent
@@ -465,7 +465,7 @@ def test_forward_mode():
 
 
 def of_explicit(query, key, value, **options):
-    return attention(query, key, value, dropout_p=0.3, seed=2, **options)
+    return attention(query, key, value, dropout_p=0.3, rng=2, **options)
 
 
 def of_pytorch(query, key, value, **options):
@@ -531,7 +531,7 @@ def test_batches_of_gradients_of_a_layer(install):
 def test_gradients_of_any_kind_of_memory():
     """Negated lazily, the same everywhere, of inference mode."""
     tensors = [made(1, 2, 4, 3) for _ in range(3)]
-    out = attention(*tensors, dropout_p=0.3, seed=2)
+    out = attention(*tensors, dropout_p=0.3, rng=2)
     negated = torch.randn(1, 2, 4, 3, dtype=torch.complex128).conj().imag
     assert negated.is_neg()
     with torch.inference_mode():
@@ -549,7 +549,7 @@ def test_transforms():
     query = torch.randn(4, 2, 5, 3, dtype=torch.float64)
 
     def function(query):
-        return attention(query, query, query, dropout_p=0.3, seed=2)
+        return attention(query, query, query, dropout_p=0.3, rng=2)
 
     expected = torch.stack([function(sample) for sample in query])
     assert_close(torch.func.vmap(function)(query), expected, 1e-12)
@@ -576,7 +576,7 @@ def test_parts_of_narrow_inputs_make_no_difference(monkeypatch, heads, group, nu
 
     def results():
         monkeypatch.setattr(blocks, "_get_num_threads", lambda: threads)
-        out = attention(*tensors, bias, 0.4, enable_gqa=group > 1, seed=3)
+        out = attention(*tensors, bias, 0.4, enable_gqa=group > 1, rng=3)
         monkeypatch.setattr(blocks, "_get_num_threads", lambda: 3 - threads)
         return out, *torch.autograd.grad(out.float().square().sum(), tensors)
 
@@ -781,9 +781,9 @@ def test_what_is_no_number_draws_nothing(name, kind):
 
 
 def test_numbers_of_any_kind():
-    expected = attention(Q, Q, Q, dropout_p=0.5, scale=0.25, seed=1)
+    expected = attention(Q, Q, Q, dropout_p=0.5, scale=0.25, rng=1)
     for number in (np.float32, np.float64, torch.tensor):
-        out = attention(Q, Q, Q, dropout_p=number(0.5), scale=number(0.25), seed=1)
+        out = attention(Q, Q, Q, dropout_p=number(0.5), scale=number(0.25), rng=1)
         assert torch.equal(out, expected)
 
 
@@ -801,10 +801,10 @@ class Liar(torch.Tensor):
 @pytest.mark.parametrize("grad", [False, True])
 def test_what_subclasses_say_of_themselves_is_not_believed(which, grad):
     tensors = [Q.clone(), Q + 1, Q + 2, torch.randn(5, 5)]
-    expected = attention(*tensors, 0.5, seed=1)
+    expected = attention(*tensors, 0.5, rng=1)
     tensors[which] = tensors[which].as_subclass(Liar)
     tensors = [x.detach().requires_grad_(grad) for x in tensors[:3]] + tensors[3:]
-    assert torch.equal(attention(*tensors, 0.5, seed=1).as_subclass(torch.Tensor), expected)
+    assert torch.equal(attention(*tensors, 0.5, rng=1).as_subclass(torch.Tensor), expected)
 
 
 @pytest.mark.parametrize("derived_again", [False, True])
@@ -814,7 +814,7 @@ def test_hooks_that_exchange_what_was_kept(length, derived_again):
 
     def gradients(unpack):
         with torch.autograd.graph.saved_tensors_hooks(lambda x: x, unpack):
-            out = attention(*tensors, dropout_p=0.5, seed=1)
+            out = attention(*tensors, dropout_p=0.5, rng=1)
         gradient = torch.ones_like(out)
         return torch.autograd.grad(out, tensors, gradient, create_graph=derived_again)
 
@@ -843,11 +843,11 @@ def test_heads_that_do_not_divide():
 def test_seeds_and_sources():
     with pytest.raises(TypeError, match="seed is 1 beside an rng"):
         attention(Q, Q, Q, dropout_p=0.1, seed=1, rng=torch.Generator())
-    with pytest.raises(TypeError, match="rng is a int"):
-        attention(Q, Q, Q, dropout_p=0.1, rng=1)
+    with pytest.raises(TypeError, match="rng is a str"):
+        attention(Q, Q, Q, dropout_p=0.1, rng="1")
     meta = Q.to("meta")
     with pytest.raises(TypeError, match="allowed are tensors on the CPU"):
-        attention(meta, meta, meta, dropout_p=0.1, seed=1)
+        attention(meta, meta, meta, dropout_p=0.1, rng=1)
     assert attention(meta, meta, meta, dropout_p=0.1).device.type == "meta"
     with pytest.raises(OverflowError):
         source = fd.Xoshiro256PlusPlus(1)

@@ -48,10 +48,10 @@ def test_compiled(backend, name):
 
     @torch.compile(backend=backend, fullgraph=True)
     def function(query, key, value, seed):
-        return attention(query * 1, key, value, seed=seed, **options)
+        return attention(query * 1, key, value, rng=seed, **options)
 
     for seed in (1, 2):
-        expected = attention(*tensors, seed=seed, **options)
+        expected = attention(*tensors, rng=seed, **options)
         found = function(*tensors, seed)
         assert_close(found, expected, 1e-12)
         gradients = torch.autograd.grad(found.square().sum(), tensors)
@@ -82,7 +82,7 @@ def test_compiled_whole_matrices():
     tensors = made(1, 2, 6, 3), made(1, 2, 7, 3), made(3, 2, 7, 4)
 
     def function(*tensors):
-        return attention(*tensors, dropout_p=0.3, seed=5)
+        return attention(*tensors, dropout_p=0.3, rng=5)
 
     compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
     for arguments in (tensors, (*tensors, bias)):
@@ -107,18 +107,18 @@ def test_compiled_functions_of_pytorch_stay_pytorchs(installed, backend):
 def test_exported():
     class Model(nn.Module):
         def forward(self, x):
-            return attention(x, x, x, dropout_p=0.5, seed=3)
+            return attention(x, x, x, dropout_p=0.5, rng=3)
 
     x = torch.randn(2, 3, 7, 4)
     program = torch.export.export(Model(), (x,))
     assert any("fastdrop.attend" in str(node.target) for node in program.graph.nodes)
-    assert_close(program.module()(x), attention(x, x, x, dropout_p=0.5, seed=3), 1e-6)
+    assert_close(program.module()(x), attention(x, x, x, dropout_p=0.5, rng=3), 1e-6)
 
 
 def test_exported_with_lengths_that_vary():
     class Model(nn.Module):
         def forward(self, query, key):
-            return attention(query, key, key, dropout_p=0.5, seed=3)
+            return attention(query, key, key, dropout_p=0.5, rng=3)
 
     length, keys = torch.export.Dim("length", min=2, max=64), torch.export.Dim("keys", max=900)
     tensors = torch.randn(2, 3, 7, 4), torch.randn(2, 3, 9, 4)
@@ -127,7 +127,7 @@ def test_exported_with_lengths_that_vary():
     )
     for shapes in ((5, 6), (33, 300)):
         tensors = [torch.randn(2, 3, each, 4) for each in shapes]
-        expected = attention(*tensors, tensors[1], dropout_p=0.5, seed=3)
+        expected = attention(*tensors, tensors[1], dropout_p=0.5, rng=3)
         assert_close(program.module()(*tensors), expected, 1e-6)
 
 
@@ -136,8 +136,8 @@ def test_compiled_for_any_length(backend):
     function = torch.compile(attention, backend=backend, fullgraph=True, dynamic=True)
     for length in (4, 9, 300):
         tensors = [made(1, 2, length, 3) for _ in range(3)]
-        out = function(*tensors, dropout_p=0.3, seed=4)
-        expected = attention(*tensors, dropout_p=0.3, seed=4)
+        out = function(*tensors, dropout_p=0.3, rng=4)
+        expected = attention(*tensors, dropout_p=0.3, rng=4)
         assert_close(out, expected, 1e-12)
         found = torch.autograd.grad(out.square().sum(), tensors)
         for x, y in zip(found, torch.autograd.grad(expected.square().sum(), tensors), strict=True):
@@ -150,7 +150,7 @@ def test_compiled_programs_may_edit_what_attention_has_read(backend):
 
     def run(x):
         query, key, seen = x * 2, x * 3, torch.ones(6, 6, dtype=torch.bool).tril()
-        out = attention(query, key, x, seen, 0.3, seed=2)
+        out = attention(query, key, x, seen, 0.3, rng=2)
         out += x
         out.mul_(gate)
         query.mul_(2)
@@ -171,7 +171,7 @@ def test_compiled_transforms(backend):
     query = torch.randn(3, 2, 4, 2, dtype=torch.float64)
 
     def function(query):
-        return attention(query, query * 2, query, dropout_p=0.3, seed=2)
+        return attention(query, query * 2, query, dropout_p=0.3, rng=2)
 
     def loss(query):
         return function(query).square().sum()
@@ -191,7 +191,7 @@ def test_compiled_transforms(backend):
 def test_batches_of_gradients_of_compiled_programs(backend):
     @torch.compile(backend=backend)
     def function(x):
-        return attention(x, x * 2, x, dropout_p=0.3, seed=2)
+        return attention(x, x * 2, x, dropout_p=0.3, rng=2)
 
     x = made(1, 2, 4, 3)
     out = function(x)
@@ -207,7 +207,7 @@ def test_compiled_autocast(backend):
 
     def function(*tensors):
         with torch.autocast("cpu"):
-            return attention(*tensors, dropout_p=0.3, seed=2)
+            return attention(*tensors, dropout_p=0.3, rng=2)
 
     out = torch.compile(function, backend=backend, fullgraph=True)(query, key, value)
     assert torch.equal(out, function(query, key, value))
@@ -217,7 +217,7 @@ def test_compiled_autocast(backend):
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("drawn", ["from a seed", "from PyTorch's generator"])
 def test_compiled_autograd_of_an_eager_forward_pass(drawn):
-    options = {"seed": 1} if drawn == "from a seed" else {}
+    options = {"rng": 1} if drawn == "from a seed" else {}
 
     def backward(fullgraph):
         tensors = [made(1, 2, 4, 3) for _ in range(3)]
@@ -281,7 +281,7 @@ def test_what_eager_programs_refuse_others_refuse_too(way, name):
     *tensors, mask, p, causal = (*WRONG[name], False)[:6]
     tensors = tuple(tensors) if mask is None else (*tensors, mask)
     state = torch.get_rng_state()
-    for options in ({"seed": 1}, {}):
+    for options in ({"rng": 1}, {}):
         model = Attention({"dropout_p": p, "is_causal": causal, **options})
         with pytest.raises((RuntimeError, NotImplementedError)):
             WAYS[way](model, tensors)
@@ -294,7 +294,7 @@ def test_other_devices_are_pytorchs_in_traced_programs_too():
     function = torch.compile(attention, backend="eager")
     assert function(meta, meta, meta, dropout_p=0.1).device.type == "meta"
     with pytest.raises(TypeError, match="allowed are tensors on the CPU"):
-        function(meta, meta, meta, dropout_p=0.1, seed=1)
+        function(meta, meta, meta, dropout_p=0.1, rng=1)
 
 
 # ---- operators -----------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def test_the_operators_are_attention():
     query, key, value = (x.requires_grad_() for x in (query, key, value))
     out, exact, statistics = attend(query, key, value, *rest)
     words = torch.ops.fastdrop.seed_words(7)
-    expected = attention(query, key, value, None, 0.3, scale=0.5, enable_gqa=True, seed=7)
+    expected = attention(query, key, value, None, 0.3, scale=0.5, enable_gqa=True, rng=7)
     out, exact, statistics = attend(query, key, value, None, words, 0.3, False, 0.5)
     assert torch.equal(out, expected)
     assert torch.equal(exact, out)

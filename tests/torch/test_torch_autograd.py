@@ -36,11 +36,11 @@ OVERRIDDEN = {
     "native_dropout": reseeded(lambda x: torch.native_dropout(x, 0.4, True)[0]),
 }
 EXPLICIT = {
-    "dropout": lambda x: fastdrop.torch.dropout(x, 0.4, seed=1),
-    "dropout_": lambda x: fastdrop.torch.dropout(x * 1, 0.4, inplace=True, seed=1),
-    "dropout2d": lambda x: fastdrop.torch.dropout2d(x, 0.4, seed=1),
-    "alpha_dropout": lambda x: fastdrop.torch.alpha_dropout(x, 0.4, True, seed=1),
-    "feature_alpha_dropout": lambda x: fastdrop.torch.feature_alpha_dropout(x, 0.4, True, seed=1),
+    "dropout": lambda x: fastdrop.torch.dropout(x, 0.4, rng=1),
+    "dropout_": lambda x: fastdrop.torch.dropout(x * 1, 0.4, inplace=True, rng=1),
+    "dropout2d": lambda x: fastdrop.torch.dropout2d(x, 0.4, rng=1),
+    "alpha_dropout": lambda x: fastdrop.torch.alpha_dropout(x, 0.4, True, rng=1),
+    "feature_alpha_dropout": lambda x: fastdrop.torch.feature_alpha_dropout(x, 0.4, True, rng=1),
 }
 
 
@@ -155,7 +155,7 @@ def test_lazy_negation_and_conjugation_are_resolved(installed):
     assert imaginary.is_neg()
     y = F.dropout(imaginary, 0.5)
     assert torch.equal(y[y != 0], 2 * imaginary[y != 0])
-    y = fastdrop.torch.dropout(z.conj().resolve_conj(), 0.5, seed=1)
+    y = fastdrop.torch.dropout(z.conj().resolve_conj(), 0.5, rng=1)
     assert torch.equal(y[y != 0], 2 * z.conj()[y != 0])
 
 
@@ -166,7 +166,7 @@ def test_transforms_of_a_seeded_function():
     x = torch.randn(3, 6)
 
     def drop(a):
-        return fastdrop.torch.dropout(a, 0.5, seed=1)
+        return fastdrop.torch.dropout(a, 0.5, rng=1)
 
     factors = drop(torch.ones(6))
     assert torch.equal(torch.vmap(drop)(x), x * factors)
@@ -187,8 +187,8 @@ def test_transforms_of_a_seeded_function():
 
 def test_transforms_of_seeded_channels():
     x = torch.randn(2, 3, 4, 5)
-    factors = fastdrop.torch.dropout1d(torch.ones(3, 4, 5), 0.5, seed=1)
-    drop = torch.vmap(lambda a: fastdrop.torch.dropout1d(a, 0.5, seed=1))
+    factors = fastdrop.torch.dropout1d(torch.ones(3, 4, 5), 0.5, rng=1)
+    drop = torch.vmap(lambda a: fastdrop.torch.dropout1d(a, 0.5, rng=1))
     assert torch.equal(drop(x), x * factors)
 
 

@@ -15,7 +15,7 @@ import fastdrop.torch
 X = torch.randn(2, 4, 6, 8)
 SEEN, BIAS = torch.rand(6, 6) < 0.7, torch.randn(6, 6)
 GENERATOR = torch.Generator()
-SOURCES = {"none": {}, "seed": {"seed": 1}, "generator": {"rng": GENERATOR}}
+SOURCES = {"none": {}, "seed": {"rng": 1}, "generator": {"rng": GENERATOR}}
 
 
 def attend(function, **options):
@@ -153,7 +153,7 @@ def test_compiled(name):
 
     @torch.compile(backend="eager")
     def function(x):
-        return EXPLICIT[name](x, seed=1)
+        return EXPLICIT[name](x, rng=1)
 
     with torch.device("meta"):
         y, gradient = results(function, X)
@@ -162,7 +162,7 @@ def test_compiled(name):
 
 
 def test_transforms():
-    function = torch.func.vmap(lambda x: EXPLICIT["attention, causal"](x, seed=1))
+    function = torch.func.vmap(lambda x: EXPLICIT["attention, causal"](x, rng=1))
     assert_is_the_same(function)
 
 

@@ -93,7 +93,7 @@ def test_lazy_tensors_are_dropped(kind, inplace, seed, installed):
     if seed is None:
         functions.append(torch.nn.functional.dropout)
     for function in functions:
-        options = {} if seed is None else {"seed": seed}
+        options = {} if seed is None else {"rng": seed}
         lazy = LAZY[kind](base.clone())
         value = lazy.clone()
         torch.manual_seed(1)
@@ -110,7 +110,7 @@ def test_gradients_of_lazy_tensors(installed):
     z = torch.randn(50, dtype=torch.complex128, requires_grad=True)
     for function in (
         lambda a: torch.nn.functional.dropout(a, 0.5),
-        lambda a: fastdrop.torch.dropout(a, 0.5, seed=1),
+        lambda a: fastdrop.torch.dropout(a, 0.5, rng=1),
     ):
 
         def reseeded(a, function=function):

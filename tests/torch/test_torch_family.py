@@ -27,7 +27,7 @@ def random(shape, seed=3):
 def test_channels_are_those_of_the_adapter(name, shape):
     x = random(shape)
     y, _ = getattr(fd, name)(x, 0.3, rng=9)
-    other = getattr(fastdrop.torch, name)(torch.from_numpy(x), 0.3, seed=9)
+    other = getattr(fastdrop.torch, name)(torch.from_numpy(x), 0.3, rng=9)
     assert np.array_equal(y, other.numpy())
 
 

@@ -53,7 +53,7 @@ LAYOUTS = tuple(layouts(torch.empty(2, 2, 2, 2)))
 @pytest.mark.parametrize("dtype", FLOATS + COMPLEX)
 def test_a_seed_gives_the_elements_that_arrays_have(dtype, layout):
     x = layouts(torch.randn(3, 8, 5, 7, dtype=dtype))[layout]
-    y = fastdrop.torch.dropout(x, 0.3, seed=5)
+    y = fastdrop.torch.dropout(x, 0.3, rng=5)
     expected, _ = fd.dropout(array_of(x), 0.3, rng=5)
     assert np.ascontiguousarray(array_of(y)).tobytes() == expected.tobytes()
     assert y.dtype == x.dtype
@@ -66,7 +66,7 @@ def test_a_seed_gives_the_channels_that_arrays_have(layout, inplace):
     if inplace:
         x = x.clone()
     expected, _ = fd.dropout(x.numpy().copy(), 0.3, rng=5, noise_shape=(None, None, 1, 1))
-    y = fastdrop.torch.dropout2d(x, 0.3, inplace=inplace, seed=5)
+    y = fastdrop.torch.dropout2d(x, 0.3, inplace=inplace, rng=5)
     assert np.array_equal(y.numpy(), expected)
 
 
@@ -74,7 +74,7 @@ def test_a_seed_gives_the_channels_that_arrays_have(layout, inplace):
 def test_every_probability_is_that_of_arrays(p):
     x = torch.randn(10_001)
     expected, _ = fd.dropout(x.numpy(), p, rng=(1, 2))
-    assert np.array_equal(fastdrop.torch.dropout(x, p, seed=(1, 2)).numpy(), expected)
+    assert np.array_equal(fastdrop.torch.dropout(x, p, rng=(1, 2)).numpy(), expected)
 
 
 def test_a_source_advances_as_by_arrays():
@@ -98,7 +98,7 @@ def test_masks_do_not_depend_on_threads():
     for threads in (1, 2, 3, 7):
         torch.set_num_threads(threads)
         torch.manual_seed(1)
-        results.append((fastdrop.torch.dropout(x, 0.1), fastdrop.torch.dropout(x, 0.1, seed=1)))
+        results.append((fastdrop.torch.dropout(x, 0.1), fastdrop.torch.dropout(x, 0.1, rng=1)))
     for drawn, seeded in results[1:]:
         assert torch.equal(drawn, results[0][0])
         assert torch.equal(seeded, results[0][1])
@@ -106,7 +106,7 @@ def test_masks_do_not_depend_on_threads():
 
 def test_a_dropped_element_is_zero_whatever_it_held():
     x = torch.tensor([float("nan"), float("inf"), -float("inf"), -1.0]).repeat(500)
-    y = fastdrop.torch.dropout(x, 0.5, seed=1)
+    y = fastdrop.torch.dropout(x, 0.5, rng=1)
     kept = torch.from_numpy(np.asarray(fd.dropout_mask(2000, 0.5, rng=1)))
     assert not y[~kept].any() and not y[~kept].signbit().any()
     torch.testing.assert_close(y[kept], 2 * x[kept], rtol=0, atol=0, equal_nan=True)
@@ -131,7 +131,7 @@ def test_manual_seed_and_generators_make_masks_again(function):
 def test_a_generator_of_its_own_leaves_the_default_alone():
     before = torch.get_rng_state()
     fastdrop.torch.dropout(torch.ones(10), rng=torch.Generator())
-    fastdrop.torch.dropout(torch.ones(10), seed=1)
+    fastdrop.torch.dropout(torch.ones(10), rng=1)
     fastdrop.torch.dropout(torch.ones(10), training=False)
     fastdrop.torch.dropout(torch.ones(10), 0.0)
     assert torch.equal(torch.get_rng_state(), before)
@@ -145,7 +145,7 @@ def test_a_generator_of_its_own_leaves_the_default_alone():
 @pytest.mark.parametrize("name", ("dropout", "dropout2d", "alpha_dropout", "feature_alpha_dropout"))
 def test_layouts_are_preserved(name, seed, layout):
     x = layouts(torch.rand(3, 8, 5, 7) + 1)[layout]
-    y = getattr(fastdrop.torch, name)(x, 0.4, True, seed=seed)
+    y = getattr(fastdrop.torch, name)(x, 0.4, True, rng=seed)
     assert y.stride() == torch.empty_like(x).stride()
     if seed is None:
         function = getattr(torch.nn.functional, name)
@@ -162,7 +162,7 @@ def test_layouts_are_preserved(name, seed, layout):
 @pytest.mark.parametrize("inplace", (False, True))
 def test_small_and_empty_shapes(shape, inplace):
     x = torch.ones(shape)
-    y = fastdrop.torch.dropout(x, 0.5, inplace=inplace, seed=2)
+    y = fastdrop.torch.dropout(x, 0.5, inplace=inplace, rng=2)
     assert y.shape == x.shape
     assert torch.equal(y, torch.from_numpy(fd.dropout(np.ones(shape, np.float32), 0.5, rng=2)[0]))
     assert (y is x) == inplace
@@ -194,7 +194,7 @@ def test_alpha_dropout_keeps_mean_and_deviation():
     x = torch.randn(400, 50, 5)
     for function in (fastdrop.torch.alpha_dropout, fastdrop.torch.feature_alpha_dropout):
         for p in (0.1, 0.5, 0.8):
-            y = function(x, p, True, seed=1)
+            y = function(x, p, True, rng=1)
             assert abs(y.mean() - x.mean()) < 0.05
             assert abs(y.std() - x.std()) < 0.05
     assert not fastdrop.torch.alpha_dropout(x, 1.0, True).any()
@@ -206,7 +206,7 @@ def test_alpha_dropout_is_that_of_arrays(dtype, installed):
     for name in ("alpha_dropout", "feature_alpha_dropout"):
         for p in (0.1, 0.7, 1.0):
             x = torch.randn(30, 7, 5, dtype=dtype, requires_grad=True)
-            y = getattr(fastdrop.torch, name)(x, p, True, seed=3)
+            y = getattr(fastdrop.torch, name)(x, p, True, rng=3)
             dx = torch.autograd.grad(y, x, torch.ones_like(y))[0]
             expected, mask = getattr(fd, name)(x.detach().numpy(), p, rng=3)
             assert np.array_equal(y.detach().numpy(), expected)
@@ -221,7 +221,7 @@ def test_alpha_dropout_of_complex_numbers_is_refused(installed):
     x = torch.ones(2, 3, dtype=torch.complex64)
     for function in (fastdrop.torch.alpha_dropout, fastdrop.torch.feature_alpha_dropout):
         with pytest.raises(TypeError, match="complex64; must be of real floats"):
-            function(x, 0.5, True, seed=1)
+            function(x, 0.5, True, rng=1)
     for function in (F.alpha_dropout, F.feature_alpha_dropout):  # as in PyTorch
         with pytest.raises(NotImplementedError, match="ComplexFloat"):
             function(x, 0.5, True)
@@ -241,8 +241,8 @@ def test_probabilities_out_of_range_are_refused(function, p):
     ("arguments", "message"),
     [
         ({"seed": 1, "rng": torch.Generator()}, "beside an rng"),
-        ({"rng": np.random.default_rng()}, "rng is a Generator; allowed"),
-        ({"seed": "one"}, "seed is 'one'"),
+        ({"rng": np.random.default_rng()}, "rng is a Generator, which only goes forward"),
+        ({"rng": "one"}, "rng is a str"),
     ],
 )
 def test_wrong_generators_are_refused(arguments, message):
@@ -253,12 +253,12 @@ def test_wrong_generators_are_refused(arguments, message):
 def test_seeds_are_for_floats_on_the_cpu():
     for x in (torch.ones(3, dtype=torch.int64), torch.ones(3).to_sparse()):
         with pytest.raises(TypeError, match="allowed are strided tensors of floats on the CPU"):
-            fastdrop.torch.dropout(x, seed=1)
+            fastdrop.torch.dropout(x, rng=1)
     assert fastdrop.torch.dropout(torch.ones(3, device="meta")).device.type == "meta"
 
 
 def test_channels_need_two_axes():
-    with pytest.raises(ValueError, match="x has 1 axes; allowed are at least two"):
+    with pytest.raises(ValueError, match="input has 1 axes; allowed are at least two"):
         fastdrop.torch.feature_alpha_dropout(torch.ones(3), 0.5, True)
     with pytest.raises(RuntimeError, match="Expected 2D or 3D input, but received a 4D input"):
         fastdrop.torch.dropout1d(torch.ones(1, 1, 1, 1))

@@ -34,21 +34,21 @@ def elementwise(n, chance):
     x, other = numbers(n, dtype=dtype), numbers(n, dtype=dtype, seed=1)
     seed = chance.getrandbits(20)
     p = chance.choice((0.0, 0.1, 0.5, 1.0))
-    options = {"training": True, "seed": seed}
+    options = {"training": True, "rng": seed}
     for function in (fdt.dropout, fdt.alpha_dropout, fdt.relu_dropout):
-        yield functools.partial(function, p=p, **options), {"x": x}
-    yield functools.partial(fdt.dropout, p=p, inplace=True, **options), {"x": x}
-    yield functools.partial(fdt.dropout_add, p=p, **options), {"x": x, "residual": other}
+        yield functools.partial(function, p=p, **options), {"input": x}
+    yield functools.partial(fdt.dropout, p=p, inplace=True, **options), {"input": x}
+    yield functools.partial(fdt.dropout_add, p=p, **options), {"input": x, "residual": other}
     rows = chance.choice([d for d in (1, 2, 3, 5) if n % d == 0])
     x, other = x.reshape(rows, -1), other.reshape(rows, -1)
-    arrays = {"x": x, "residual": other, "bias": other[0].clone()}
+    arrays = {"input": x, "residual": other, "bias": other[0].clone()}
     yield functools.partial(fdt.dropout_add, p=p, **options), arrays
     for function, axes in ((fdt.dropout1d, 3), (fdt.dropout2d, 4), (fdt.dropout3d, 5)):
         shape = (1, rows, *(1,) * (axes - 3), n // rows)
-        yield functools.partial(function, p=p, **options), {"x": x.reshape(shape)}
+        yield functools.partial(function, p=p, **options), {"input": x.reshape(shape)}
     yield (
         functools.partial(fdt.feature_alpha_dropout, p=p, **options),
-        {"x": x.reshape(1, rows, -1)},
+        {"input": x.reshape(1, rows, -1)},
     )
 
 
@@ -62,7 +62,7 @@ def attentions(n, chance):
         "key": numbers(shared, n, width, dtype=dtype, seed=1),
         "value": numbers(shared, n, value_width, dtype=dtype, seed=2),
     }
-    options = {"dropout_p": 0.3, "seed": chance.getrandbits(20), "enable_gqa": heads != shared}
+    options = {"dropout_p": 0.3, "rng": chance.getrandbits(20), "enable_gqa": heads != shared}
     yield functools.partial(fdt.scaled_dot_product_attention, **options), arrays
     causal = functools.partial(fdt.scaled_dot_product_attention, is_causal=True, **options)
     yield causal, arrays

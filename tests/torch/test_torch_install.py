@@ -327,7 +327,7 @@ CHECKPOINTED = {
     "bernoulli_": lambda x, p: x * torch.empty_like(x).bernoulli_(1 - p),
     "explicit": lambda x, p: fastdrop.torch.dropout(x, p),
     "explicit, in place": lambda x, p: fastdrop.torch.dropout(x * 1, p, inplace=True),
-    "explicit, seeded": lambda x, p: fastdrop.torch.dropout(x, p, seed=1),
+    "explicit, seeded": lambda x, p: fastdrop.torch.dropout(x, p, rng=1),
     "explicit, alpha": lambda x, p: fastdrop.torch.alpha_dropout(x, p, True),
     "explicit, channels": lambda x, p: fastdrop.torch.dropout1d(x, p),
     "relu": lambda x, p: fastdrop.torch.relu_dropout(x, p),

@@ -36,7 +36,9 @@ def source():
 @pytest.mark.parametrize("wrong", [np.ones((2, 3, 4)), [1.0], None, 1.5, "x"])
 def test_what_is_no_tensor(function, wrong, source):
     for options in ({"rng": source}, {}):
-        with pytest.raises(TypeError, match=f"x is a {type(wrong).__name__}; allowed are tensors"):
+        with pytest.raises(
+            TypeError, match=f"input is a {type(wrong).__name__}; allowed are tensors"
+        ):
             function(wrong, 0.5, True, **options)
 
 
@@ -88,8 +90,8 @@ def test_seeds_are_checked_where_nothing_is_drawn(source):
     for options in ({"training": False}, {"p": 0.0}):
         with pytest.raises(TypeError, match="seed is 1 beside an rng"):
             fastdrop.torch.dropout(x, seed=1, rng=torch.Generator(), **options)
-        with pytest.raises(ValueError, match="seed is -1; allowed"):
-            fastdrop.torch.dropout(x, seed=-1, **options)
+        with pytest.raises(ValueError, match="rng is -1; allowed"):
+            fastdrop.torch.dropout(x, rng=-1, **options)
 
 
 # ---- inference tensors ---------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def test_an_inference_tensor_in_place_in_its_mode(name, installed):
     [
         ((x, np.ones((2, 3, 4))), {}, TypeError, "residual is a ndarray; allowed are tensors"),
         ((x, 0.5), {}, TypeError, "residual is a float; allowed are tensors"),
-        ((None, x), {}, TypeError, "x is a NoneType; allowed are tensors"),
+        ((None, x), {}, TypeError, "input is a NoneType; allowed are tensors"),
         ((x, x), {"bias": np.ones(4)}, TypeError, "bias is a ndarray; allowed are tensors"),
         ((x, x), {"training": "no"}, TypeError, "training is 'no'; allowed"),
         ((x, torch.ones(5, 4)), {}, ValueError, r"residual has shape \(5, 4\); allowed are shapes"),

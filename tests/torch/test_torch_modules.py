@@ -62,26 +62,31 @@ def test_accelerate_swaps_and_reports():
     called = []
     shared.register_forward_hook(lambda *_: called.append(1))
     before = repr(model)
-    assert fastdrop.torch.accelerate(model) == {
+    assert fastdrop.torch.accelerate(model) is model
+    report = {
         "1": "Dropout",
         "2.0": "Dropout2d",
         "2.1": "AlphaDropout",
     }
+    assert fastdrop.torch.accelerated(model) == report
     assert repr(model) == before
     assert model[1] is shared and type(shared) is fastdrop.torch.Dropout
     assert type(model[3]) is Own
     model[:2](torch.ones(2, 4))
     assert called
-    assert fastdrop.torch.accelerate(model) == {}
+    assert fastdrop.torch.accelerated(fastdrop.torch.accelerate(model)) == report
     alone = nn.Dropout()
-    assert fastdrop.torch.accelerate(alone) == {"": "Dropout"}
+    assert fastdrop.torch.accelerated(alone) == {}
+    assert fastdrop.torch.accelerated(fastdrop.torch.accelerate(alone)) == {"": "Dropout"}
     with pytest.raises(TypeError, match=r"model is a list; allowed is a torch\.nn\.Module"):
         fastdrop.torch.accelerate([alone])
+    with pytest.raises(TypeError, match=r"model is a list; allowed is a torch\.nn\.Module"):
+        fastdrop.torch.accelerated([alone])
 
 
 def test_accelerated_models_train():
     model = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.5)
-    assert len(fastdrop.torch.accelerate(model)) == 3
+    assert len(fastdrop.torch.accelerated(fastdrop.torch.accelerate(model))) == 3
     y = model(torch.randn(5, 3, 8))
     names, stack = set(), [y.grad_fn]
     while stack:

@@ -208,16 +208,16 @@ WRONG = {
     "two sources": (X, {"seed": 1, "rng": torch.Generator()}),
     "rng is a number": (X, {"rng": 3}),
     "rng is a number in evaluation": (X, {"rng": 3, "training": False}),
-    "seed below 0": (X, {"seed": -1}),
-    "seed below 0 in evaluation": (X, {"seed": -1, "training": False}),
-    "seed is text": (X, {"seed": "one"}),
-    "seed is a bool": (X, {"seed": True}),
+    "seed below 0": (X, {"rng": -1}),
+    "seed below 0 in evaluation": (X, {"rng": -1, "training": False}),
+    "seed is text": (X, {"rng": "one"}),
+    "seed is a bool": (X, {"rng": True}),
     "integers": (X.long(), {}),
-    "integers with a seed": (X.long(), {"seed": 1}),
+    "integers with a seed": (X.long(), {"rng": 1}),
     "bools with a generator": (X.bool(), {"rng": torch.Generator()}),
-    "another device with a seed": (X.to("meta"), {"seed": 1}),
+    "another device with a seed": (X.to("meta"), {"rng": 1}),
     "one axis": (X[0, 0], {}),
-    "one axis with a seed": (X[0, 0], {"seed": 1}),
+    "one axis with a seed": (X[0, 0], {"rng": 1}),
 }
 
 
@@ -297,9 +297,9 @@ def test_what_cannot_be_changed_in_place_is_refused_the_same(face):
 
 def test_seeds_that_a_program_cannot_hold_are_refused():
     for seed, error in ((2**63, ValueError), ([1, 2], TypeError)):
-        program = functools.partial(ft.dropout, p=0.5, seed=seed)
+        program = functools.partial(ft.dropout, p=0.5, rng=seed)
         program(X)
-        with pytest.raises(error, match=r"seed is .* in a traced program; must be"):
+        with pytest.raises(error, match=r"rng is .* in a traced program; must be"):
             record_and_run(lambda x: program(x), X)  # noqa: B023
 
 

@@ -128,4 +128,4 @@ def test_a_model_learns(installed):
         optimizer.step()
     accuracy = ((model.eval()(x) > 0).float() == target).float().mean()
     assert accuracy > 0.95
-    assert fastdrop.torch.accelerate(model) == {"2": "Dropout"}
+    assert fastdrop.torch.accelerated(fastdrop.torch.accelerate(model)) == {"2": "Dropout"}

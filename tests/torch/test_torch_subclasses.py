@@ -63,7 +63,7 @@ def plain(y):
 
 EXPLICIT = {
     "dropout": lambda x: ft.dropout(x, 0.5),
-    "seeded": lambda x: ft.dropout(x, 0.5, seed=1),
+    "seeded": lambda x: ft.dropout(x, 0.5, rng=1),
     "in place": lambda x: ft.dropout(x, 0.5, True, True),
     "alpha": lambda x: ft.alpha_dropout(x, 0.5, True),
     "features": lambda x: ft.feature_alpha_dropout(x, 0.5, True),
@@ -151,15 +151,15 @@ def test_functions_are_offered_to_subclasses_and_modes_as_pytorchs_are():
     for given in (x, plain_x):
         with Mode() if given is plain_x else torch.no_grad():
             for function in functions:
-                seen = function(given, 0.3, True, rng=None, seed=3)
-                assert seen == (function, (0.3, True, False), {"rng": None, "seed": 3})
-            seen = ft.relu_dropout(given, 0.3, seed=3)
-            assert seen == (ft.relu_dropout, (0.3, True), {"rng": None, "seed": 3})
+                seen = function(given, 0.3, True, rng=3)
+                assert seen == (function, (0.3, True, False), {"rng": 3})
+            seen = ft.relu_dropout(given, 0.3, rng=3)
+            assert seen == (ft.relu_dropout, (0.3, True), {"rng": 3})
             for tensors in ((given, plain_x), (plain_x, given)):
-                function, rest, options = ft.dropout_add(*tensors, 0.3, seed=3)
+                function, rest, options = ft.dropout_add(*tensors, 0.3, rng=3)
                 assert function is ft.dropout_add
                 assert rest[1:] == (0.3, True)
-                assert options == {"bias": None, "rng": None, "seed": 3}
+                assert options == {"bias": None, "rng": 3}
 
 
 def test_a_mode_of_functions_does_not_see_the_inside():
@@ -170,9 +170,9 @@ def test_a_mode_of_functions_does_not_see_the_inside():
             return function(*arguments, **(options or {}))
 
     x = torch.ones(3, 4)
-    expected = ft.dropout(x, 0.5, seed=1)
+    expected = ft.dropout(x, 0.5, rng=1)
     with Lies():
-        y = ft.dropout(x, 0.5, seed=1)
+        y = ft.dropout(x, 0.5, rng=1)
     assert torch.equal(y, expected)
 
 

@@ -166,25 +166,25 @@ def test_compiled_checkpoints_draw_the_same_mask_again():
 def test_gradients_of_a_compiled_program_in_batches():
     for backend in ("eager", "aot_eager"):
         x = torch.randn(6, requires_grad=True)
-        y = torch.compile(lambda x: ft.dropout(x, seed=1), backend=backend)(x)
+        y = torch.compile(lambda x: ft.dropout(x, rng=1), backend=backend)(x)
         (rows,) = torch.autograd.grad(y, x, torch.eye(6), is_grads_batched=True)
-        assert torch.equal(rows, ft.dropout(torch.ones(6), seed=1).diag())
+        assert torch.equal(rows, ft.dropout(torch.ones(6), rng=1).diag())
         torch.compiler.reset()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_compiled_seed_is_the_same_mask(backend):
     function = torch.compile(
-        lambda x, seed: ft.dropout(x, 0.3, seed=seed), backend=backend, fullgraph=True
+        lambda x, seed: ft.dropout(x, 0.3, rng=seed), backend=backend, fullgraph=True
     )
-    channels = torch.compile(lambda x: ft.dropout2d(x, 0.3, inplace=True, seed=9), backend=backend)
+    channels = torch.compile(lambda x: ft.dropout2d(x, 0.3, inplace=True, rng=9), backend=backend)
     for x in (
         torch.randn(7, 8, 3, 3),
         torch.randn(2, 4, 5, 3).to(memory_format=torch.channels_last),
     ):
         for seed in (3, 4, 2**62):
-            assert torch.equal(function(x, seed), ft.dropout(x, 0.3, seed=seed))
-        assert torch.equal(channels(x.clone()), ft.dropout2d(x, 0.3, seed=9))
+            assert torch.equal(function(x, seed), ft.dropout(x, 0.3, rng=seed))
+        assert torch.equal(channels(x.clone()), ft.dropout2d(x, 0.3, rng=9))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -205,7 +205,7 @@ DROPPING = {
     "in place": lambda x: F.dropout(x, 0.5, inplace=True),
     "channels": lambda x: F.dropout1d(x, 0.5),
     "explicit": lambda x: ft.dropout(x, 0.5),
-    "seeded": lambda x: ft.dropout(x, 0.5, seed=3),
+    "seeded": lambda x: ft.dropout(x, 0.5, rng=3),
 }
 
 
@@ -252,11 +252,11 @@ def test_nothing_of_ours_enters_a_stock_graph(installed):
 
 
 def test_fake_tensors_and_make_fx():
-    graph = make_fx(lambda x: ft.dropout(x, 0.5, seed=3), tracing_mode="fake")
+    graph = make_fx(lambda x: ft.dropout(x, 0.5, rng=3), tracing_mode="fake")
     x = torch.ones(50)
     traced = graph(x)
     assert "fastdrop.drop" in traced.code
-    assert torch.equal(traced(x), ft.dropout(x, 0.5, seed=3))
+    assert torch.equal(traced(x), ft.dropout(x, 0.5, rng=3))
 
 
 def test_export_saves_and_loads():
@@ -302,7 +302,7 @@ def test_seeds_are_checked_in_traced_programs():
     x = torch.ones(4)
     for options, words in (
         ({"seed": 1, "rng": torch.Generator()}, "seed is 1 beside an rng"),
-        ({"rng": 3}, "rng is a int; allowed are torch.Generator and a source"),
+        ({"rng": "3"}, "rng is a str; it must be None, a seed"),
     ):
         for call in (
             lambda x: ft.dropout(x, 0.5, **options),  # noqa: B023

@@ -209,7 +209,7 @@ def attend_traced(inputs: Inputs, words: torch.Tensor, p: float) -> torch.Tensor
 def _drop_weights(weights: torch.Tensor, words: torch.Tensor, p: float) -> torch.Tensor:
     factor = 1.0 / (1.0 - p) if p < 1.0 else 1.0
     if not _transforming():
-        return drop_traced(weights, words, p, factor, False)
+        return drop_traced(weights, words, p, False, None, factor)
     # PyTorch has no derivative of an operator in its transforms, but of a product.
     ones = torch.ones(weights.shape, dtype=weights.dtype, device="cpu")
-    return weights * drop_traced(ones, words, p, factor, False)
+    return weights * drop_traced(ones, words, p, False, None, factor)

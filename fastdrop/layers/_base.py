@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What all layers have in common.
+
+`Layer` is that; `ArrayLayer` is forward and backward of one array. A layer names its function, and
+those of its own attributes that go to it by keyword.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Never,
+    NoReturn,
+    Self,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
+
+import numpy as np
+
+from fastdrop._checks import (
+    check_entries,
+    check_probabilities,
+    check_probability,
+    check_switch,
+    is_array,
+    shown,
+    takes_array,
+)
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._words import explained, refuse
+from fastdrop.functional import dropout_backward
+from fastdrop.functional._probability import HALF
+from fastdrop.mask import GaussianMask, Mask
+from fastdrop.source import NumPySource, Source
+from fastdrop.source.default import as_source
+
+__all__ = ["ArrayLayer", "Forward", "Layer", "PlainLayer"]
+
+# A function of the family: arrays and p, then keywords.
+Forward: TypeAlias = Callable[..., tuple[NDArray[Any], Any]]
+
+MaskT = TypeVar("MaskT", Mask, GaussianMask)
+
+
+class Layer(Generic[MaskT]):
+    """What all layers have: p, a source, training or evaluation, and the mask of the last call."""
+
+    mask: MaskT  # None before the first call
+    _function: ClassVar[Forward]
+    _options: ClassVar[tuple[str, ...]] = ()
+    _arrays: ClassVar[bool] = False  # p may be an array
+    _places: ClassVar[dict[str, str]] = {
+        "training": "a layer must be switched by its methods train and eval"
+    }
+    forward: Callable[..., NDArray[Any]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__.startswith(__package__) and "__init__" in vars(cls):
+            cls.__init__ = explained(cls.__init__, cls._places)  # type: ignore[method-assign]
+
+    def __init__(self, p: ProbabilityLike | None, rng: RNGLike) -> None:
+        self.p: Any = None if p is None else self._checked("p", p)
+        # None stays None: after a fork the process-wide source is another one.
+        self.rng: Source | NumPySource | None = None if rng is None else as_source(rng)
+        self.training: bool = True
+        self.mask = None  # type: ignore[assignment]
+
+    def _checked(self, name: str, value: ProbabilityLike) -> float | NDArray[np.float64]:
+        """Return a probability, or an array of them where the function takes one."""
+        several = self._arrays and takes_array(name, value)
+        return (check_probabilities if several else check_probability)(name, value)
+
+    def __call__(self, *arrays: Any, **options: Any) -> NDArray[Any]:
+        return self.forward(*arrays, **options)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, or to evaluation.
+
+        Parameters
+        ----------
+        mode : bool, default True
+            False is evaluation.
+
+        Returns
+        -------
+        layer : Layer
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If mode is neither True nor False.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.Dropout().eval().train().training
+        True
+        """
+        self.training = check_switch("mode", mode)
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation: nothing is drawn and nothing dropped.
+
+        Returns
+        -------
+        layer : Layer
+            Itself.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.Dropout().eval()([1.0, 2.0])
+        array([1., 2.])
+        """
+        return self.train(False)
+
+    def _run(self, *arrays: ArrayLike, **given: Any) -> NDArray[Any]:
+        """Call the function and keep its mask."""
+        options = {name: getattr(self, name) for name in self._options}
+        p = HALF if self.p is None else self.p
+        y, self.mask = self._function(
+            *arrays, p, rng=self.rng, training=self.training, **options, **given
+        )
+        return y
+
+    def _refuse(self, late: tuple[object, ...], words: Mapping[str, object]) -> NoReturn:
+        refuse(type(self).forward, late, words, type(self).__name__, self._places)
+
+    def __setstate__(self, state: Any) -> None:
+        """Take what was pickled, which may be anything: the constructor checks it again."""
+        # Subclasses of users may have another constructor.
+        ours: type[Layer[Any]] = next(
+            base for base in type(self).__mro__ if base.__module__ == "fastdrop"
+        )
+        settings: list[str] = [*inspect.signature(ours).parameters]
+        check_entries("the pickled layer", state, (*settings, "training", "mask"))
+        ours.__init__(self, **{name: state[name] for name in settings})
+        self.training = check_switch("training", state["training"])
+        if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
+            raise TypeError(f"mask is {shown(state['mask'])}; it must be a mask or None")
+        self.__dict__.update({name: state[name] for name in state if name not in settings})
+
+    def _last_mask(self) -> Any:
+        if self.mask is None:
+            raise RuntimeError(f"{self!r} has no mask; allowed is backward after forward")
+        return self.mask
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what repr shows: p, and options that are not as the function has them."""
+        parameters = inspect.signature(self._function).parameters
+        options = {name: getattr(self, name) for name in self._options}
+        changed = {
+            name: value
+            for name, value in options.items()
+            if is_array(value) or value != parameters[name].default
+        }
+        return changed if self.p is None else {"p": self.p} | changed
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._shown().items())
+        return f"{type(self).__name__}({shown})"
+
+
+class ArrayLayer(Layer[MaskT]):
+    """A layer of one array."""
+
+    @overload
+    def forward(
+        self, x: NDArray[ScalarT], *, out: NDArray[ScalarT] | None = None
+    ) -> NDArray[ScalarT]: ...
+    @overload
+    def forward(self, x: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+    def forward(
+        self,
+        x: ArrayLike,
+        *late: Never,
+        out: NDArray[Any] | None = None,
+        **words: Never,
+    ) -> NDArray[Any]:
+        """Return y under a new mask, which is kept; in evaluation nothing is dropped.
+
+        Parameters
+        ----------
+        x : array_like of float
+            As of the function of this layer.
+        out : ndarray, optional
+            Where to write, of x's shape and dtype; may be x.
+
+        Returns
+        -------
+        y : ndarray
+            Of x's shape and dtype; ``out`` where that is given.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of the function of this layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.Dropout(0.5, rng=1)
+        >>> layer.forward(np.ones(4)), layer(np.ones(4))
+        (array([0., 2., 0., 2.]), array([0., 2., 0., 0.]))
+        """
+        if late or words:
+            self._refuse(late, words)
+        return self._run(x, out=out)
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    @overload
+    def backward(
+        self, dy: NDArray[ScalarT], *, out: NDArray[ScalarT] | None = None
+    ) -> NDArray[ScalarT]: ...
+    @overload
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the gradient with respect to x of the last call of `forward`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+        out : ndarray, optional
+            Where to write, of dy's shape and dtype; may be dy.
+
+        Returns
+        -------
+        dx : ndarray
+            As of `dropout_backward`.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `dropout_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.Dropout(0.5, rng=1)
+        >>> y = layer(np.ones(4))
+        >>> layer.backward(np.full(4, 10.0))
+        array([ 0., 20.,  0., 20.])
+        """
+        return dropout_backward(dy, self._last_mask(), out=out)
+
+
+class PlainLayer(ArrayLayer[MaskT]):
+    """A layer with no settings but p."""
+
+    def __init__(self, p: ProbabilityLike, *, rng: RNGLike = None) -> None:
+        super().__init__(p, rng)

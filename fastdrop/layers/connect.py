@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The layer of linear maps."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
+
+from fastdrop._checks import as_array
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop.functional import drop_connect, drop_connect_backward
+from fastdrop.layers._base import Forward, Layer
+from fastdrop.mask import Mask
+
+__all__ = ["DropConnect"]
+
+
+class DropConnect(Layer[Mask]):
+    """`drop_connect` as a layer: a linear map that loses connections.
+
+    Parameters
+    ----------
+    weight : array_like of float
+        Of shape (features_out, features_in). An array is kept, not copied: so it can be changed
+        in place.
+    p : float or ndarray
+        As of `Dropout`.
+    bias : array_like of float, optional
+        Of shape (features_out,); kept likewise.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
+
+    Attributes
+    ----------
+    dweight, dbias : ndarray or None
+        Gradients with respect to weight and bias, set by `backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.DropConnect(np.ones((3, 4)), p=0.5, bias=np.zeros(3), rng=1)
+    >>> layer
+    DropConnect(features_in=4, features_out=3, p=0.5)
+    >>> layer(np.ones((1, 4)))
+    array([[4., 2., 6.]])
+    >>> layer.eval()(np.ones((1, 4)))
+    array([[4., 4., 4.]])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(drop_connect)
+    _arrays = True
+    _options = ("bias",)
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        p: ProbabilityLike,
+        *,
+        bias: ArrayLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
+        super().__init__(p, rng)
+        self.weight: NDArray[Any] = as_array("weight", weight)
+        if self.weight.ndim != 2:
+            raise ValueError(
+                f"weight has shape {self.weight.shape}; allowed are two axes, "
+                "(features_out, features_in)"
+            )
+        self.bias: NDArray[Any] | None = None if bias is None else as_array("bias", bias)
+        self.x: NDArray[Any] | None = None
+        self.dweight: NDArray[Any] | None = None
+        self.dbias: NDArray[Any] | None = None
+
+    @overload
+    def forward(self, x: NDArray[ScalarT]) -> NDArray[ScalarT]: ...
+    @overload
+    def forward(self, x: ArrayLike) -> NDArray[Any]: ...
+    def forward(self, x: ArrayLike, *late: Never, **words: Never) -> NDArray[Any]:
+        """Return ``x @ dropout(weight).T + bias`` under a new mask.
+
+        Parameters
+        ----------
+        x : array_like of float
+            Of shape (..., features_in) and of the weight's dtype. It is kept for `backward`.
+
+        Returns
+        -------
+        y : ndarray
+            Of shape (..., features_out).
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of `drop_connect`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> fd.DropConnect(np.ones((3, 4)), p=0.5, rng=1).forward(np.ones(4))
+        array([4., 2., 6.])
+        """
+        if late or words:
+            self._refuse(late, words)
+        x = as_array("x", x)
+        y = self._run(x, self.weight)
+        self.x = x
+        return y
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    @overload
+    def backward(self, dy: NDArray[ScalarT]) -> NDArray[ScalarT]: ...
+    @overload
+    def backward(self, dy: ArrayLike) -> NDArray[Any]: ...
+    def backward(self, dy: ArrayLike) -> NDArray[Any]:
+        """Return the gradient with respect to x, and set `dweight` and `dbias`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+
+        Returns
+        -------
+        dx : ndarray
+            Of x's shape and dtype.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `drop_connect_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.DropConnect(np.ones((3, 4)), p=0.5, rng=1)
+        >>> y = layer(np.ones(4))
+        >>> layer.backward(np.ones(3))
+        array([2., 4., 2., 4.])
+        >>> layer.dweight
+        array([[0., 2., 0., 2.],
+               [0., 2., 0., 0.],
+               [2., 0., 2., 2.]])
+        """
+        mask = self._last_mask()
+        assert self.x is not None  # kept beside the mask
+        dx, self.dweight, self.dbias = drop_connect_backward(dy, self.x, self.weight, mask)
+        return dx
+
+    def _shown(self) -> dict[str, Any]:
+        features_out, features_in = self.weight.shape
+        shown = {"features_in": features_in, "features_out": features_out, "p": self.p}
+        return shown if self.bias is not None else shown | {"bias": None}

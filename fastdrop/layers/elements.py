@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Layers that drop elements, each on its own or some together."""
+
+from typing import Any, ClassVar
+
+from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share
+from fastdrop._typing import AxesLike, NoiseShapeLike, ProbabilityLike, RNGLike, Scale
+from fastdrop.functional import alpha_dropout, dropout, gaussian_dropout, relu_dropout
+from fastdrop.functional._probability import HALF, as_probability
+from fastdrop.functional.dropout import SCALES
+from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer
+from fastdrop.mask import GaussianMask, Mask
+
+__all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "ReLUDropout"]
+
+
+class Dropout(ArrayLayer[Mask]):
+    """`dropout` as a layer: each element on its own, or some together.
+
+    Parameters
+    ----------
+    p : float or ndarray, default 0.5
+        Probability of dropping, in [0, 1]; an attribute, to be changed at any time. An array
+        broadcasts to the mask, as of `dropout`.
+    keep_prob : float or ndarray, optional
+        Instead of p, which is None then: the probability of being present.
+    scale : {"train", "test", "none"}, default "train"
+        As of `dropout`.
+    noise_shape : sequence of int or None, optional
+        As of `dropout`.
+    broadcast_axes : int or sequence of int, optional
+        As of `dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        Where masks come from. A seed makes one source when the layer is made: masks differ from
+        call to call, and a run can be repeated. None: the process-wide source.
+
+    Attributes
+    ----------
+    training : bool
+        Set by `train` and `eval`.
+    mask : Mask or None
+        Of the last call of `forward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p, scale or rng is of another type or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.Dropout(p=0.5, rng=1)
+    >>> layer
+    Dropout(p=0.5)
+    >>> y = layer(np.ones((2, 4)))
+    >>> y
+    array([[0., 2., 0., 2.],
+           [0., 2., 0., 0.]])
+    >>> np.array_equal(layer.backward(np.ones((2, 4))), y)
+    True
+    """
+
+    _function: ClassVar[Forward] = staticmethod(dropout)
+    _arrays = True
+    _options = ("keep_prob", "scale", "noise_shape", "broadcast_axes")
+
+    def __init__(
+        self,
+        p: ProbabilityLike | None = HALF,
+        *,
+        keep_prob: ProbabilityLike | None = None,
+        scale: Scale = "train",
+        noise_shape: NoiseShapeLike | None = None,
+        broadcast_axes: AxesLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
+        check_choice("scale", scale, SCALES)
+        check_one_way_to_share(noise_shape, broadcast_axes)
+        if keep_prob is None:
+            super().__init__(HALF if p is None else p, rng)
+        else:
+            as_probability(HALF if p is None else p, keep_prob)  # one of the two
+            super().__init__(None, rng)
+        self.keep_prob: Any = None if keep_prob is None else self._checked("keep_prob", keep_prob)
+        self.scale = scale
+        self.noise_shape: tuple[int | None, ...] | None = (
+            None if noise_shape is None else check_noise_lengths(noise_shape)
+        )
+        self.broadcast_axes = broadcast_axes
+
+
+class AlphaDropout(ArrayLayer[Mask]):
+    """`alpha_dropout` as a layer: mean 0 and variance 1 stay.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    broadcast_axes : int or sequence of int, optional
+        As of `alpha_dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.AlphaDropout(0.5, rng=1)
+    >>> layer(np.ones(4)).round(2)
+    array([-0.78,  1.67, -0.78,  1.67])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(alpha_dropout)
+    _options = ("broadcast_axes",)
+
+    def __init__(
+        self,
+        p: ProbabilityLike = 0.5,
+        *,
+        broadcast_axes: AxesLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
+        super().__init__(p, rng)
+        self.broadcast_axes = broadcast_axes
+
+
+class GaussianDropout(PlainLayer[GaussianMask]):
+    """`gaussian_dropout` as a layer: noise of mean 1.
+
+    Parameters
+    ----------
+    p : float
+        In [0, 1): the variance of the noise is p / (1 - p). At 1 a call is an error.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.GaussianDropout(0.2, rng=1)
+    >>> y = layer(np.ones(100_000))
+    >>> print(f"mean {y.mean():.2f}, variance {y.var():.2f}")
+    mean 1.00, variance 0.25
+    >>> layer.mask
+    <GaussianMask of shape (100000,), p=0.2, seeded>
+    """
+
+    _function: ClassVar[Forward] = staticmethod(gaussian_dropout)
+
+
+class ReLUDropout(PlainLayer[Mask]):
+    """`relu_dropout` as a layer: ``dropout(relu(x))`` in one pass.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.ReLUDropout(0.5, rng=1)
+    >>> layer(np.array([1.0, 2.0, -3.0, -4.0, 5.0, 6.0]))
+    array([ 0.,  4.,  0.,  0.,  0., 12.])
+    >>> layer.backward(np.ones(6))
+    array([0., 2., 0., 0., 0., 2.])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(relu_dropout)
+
+    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
+        super().__init__(p, rng=rng)

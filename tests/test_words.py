@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A word that went, or that another library has, is an error that says the right one."""
+
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastdrop as fd
+from fastdrop import functional, layers
+
+X = np.ones((2, 3, 4, 5))
+SQUARE = np.ones((5, 5))
+
+# What each function needs before its words.
+ARRAYS = {
+    "dropout1d": (X[0],),
+    "dropout3d": (X,),
+    "embedding_dropout": (SQUARE,),
+    "drop_connect": (SQUARE, SQUARE),
+    "dropout_add": (X, X),
+    "zoneout": (X, X),
+    "dropout_mask": ((2, 3),),
+    "bernoulli": ((2, 3),),
+}
+FUNCTIONS = [
+    name for name in functional.__all__ if "rng" in inspect.signature(getattr(fd, name)).parameters
+]
+WITH_KEEP_PROB = {"dropout", "dropout_mask", "Dropout"}
+WITH_NOISE_SHAPE = WITH_KEEP_PROB
+SHARING = {"dropout", "dropout_mask", "alpha_dropout", "Dropout", "AlphaDropout"}
+WITH_P = {
+    *("drop_path", "drop_block2d", "drop_connect", "embedding_dropout", "gaussian_dropout"),
+    *("zoneout", "DropPath", "DropBlock2d", "DropConnect", "EmbeddingDropout", "GaussianDropout"),
+    *("Zoneout", "bernoulli"),
+}
+PEERS = {
+    "rate": "p",
+    "prob": "p",
+    "drop_prob": "p",
+    "seed": "rng",
+    "random_state": "rng",
+    "generator": "rng",
+}
+
+
+def called(name, **words):
+    """A call of a function with p and words, from a source that must not advance."""
+    source = fd.Philox4x32(1)
+    try:
+        getattr(fd, name)(*ARRAYS.get(name, (X,)), 0.5, **({"rng": source} | words))
+    finally:
+        assert source.position == 0
+
+
+def made(name, **words):
+    """A call of the constructor of a layer."""
+    return getattr(fd, name)(*([SQUARE] if name == "DropConnect" else []), 0.5, **words)
+
+
+EVERY = [(name, called) for name in FUNCTIONS] + [(name, made) for name in layers.__all__]
+every = pytest.mark.parametrize(("name", "use"), EVERY, ids=[name for name, _ in EVERY])
+
+
+@every
+def test_words_of_peers(name, use):
+    for word, right in PEERS.items():
+        with pytest.raises(
+            TypeError, match=rf"^{word} is 0\.25; .* {name} must be called {right}$"
+        ):
+            use(name, **{word: 0.25})
+
+
+@every
+def test_words_that_went(name, use):
+    if name not in WITH_KEEP_PROB:
+        with pytest.raises(TypeError, match=r"^keep_prob is 0\.8; .* p, and is 1 - keep_prob$"):
+            use(name, keep_prob=0.8)
+    if name not in WITH_NOISE_SHAPE:
+        right = "called broadcast_axes, " if name in SHARING else "an argument of"
+        with pytest.raises(TypeError, match=rf"^noise_shape is \(2, 1\); .*{right}"):
+            use(name, noise_shape=(2, 1))
+
+
+@every
+def test_which_words_there_are(name, use):
+    parameters = inspect.signature(getattr(fd, name)).parameters
+    assert ("keep_prob" in parameters) == (name in WITH_KEEP_PROB)
+    assert ("noise_shape" in parameters) == (name in WITH_NOISE_SHAPE)
+    assert ("broadcast_axes" in parameters) == (name in SHARING)
+    assert (parameters["p"].default is inspect.Parameter.empty) == (name in WITH_P)
+    assert not {"late", "words"} & set(parameters)
+
+
+@every
+def test_p_is_required(name, use):
+    if name not in WITH_P:
+        return
+    arrays = [SQUARE] if name == "DropConnect" else []
+    with pytest.raises(TypeError, match="'p'"):
+        getattr(fd, name)(*(arrays if use is made else ARRAYS.get(name, (X,))), rng=1)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_training_by_position(name):
+    source, arrays = fd.Philox4x32(1), ARRAYS.get(name, (X,))
+    with pytest.raises(TypeError, match=rf"^True is a positional argument of {name} .* by name: "):
+        getattr(fd, name)(*arrays, 0.5, True, rng=source)
+    assert source.position == 0
+
+
+@every
+def test_unknown_words(name, use):
+    known = ", ".join(inspect.signature(getattr(fd, name)).parameters)
+    with pytest.raises(TypeError, match=rf"^wrong is 1; an argument of {name} must be one of "):
+        use(name, wrong=1)
+    with pytest.raises(TypeError, match=re.escape(known)):
+        use(name, wrong=1)
+
+
+def test_words_of_other_places():
+    with pytest.raises(
+        TypeError, match=r"^size is 3; this argument of bernoulli must be .* shape$"
+    ):
+        fd.bernoulli(3, 0.5, size=3)
+    with pytest.raises(TypeError, match="'shape'"):
+        fd.dropout_mask(size=3)
+    with pytest.raises(TypeError, match="must be called out, and takes the array itself"):
+        fd.dropout(X, inplace=True)
+    with pytest.raises(TypeError, match="bias=bias"):
+        fd.DropoutAdd(0.5, bias=np.ones(5))
+    for name in layers.__all__:
+        with pytest.raises(TypeError, match=r"^training is False; .* methods train and eval"):
+            made(name, training=False)
+        arrays = (X, X) if name in ("Zoneout", "DropoutAdd") else (X,)
+        with pytest.raises(TypeError, match=r"^training is False; .* methods train and eval"):
+            made(name)(*arrays, training=False)
+
+
+def test_layers_of_users_have_their_own_words():
+    class Own(fd.Dropout):
+        def __init__(self, rate, seed):
+            super().__init__(rate, rng=seed)
+
+    assert Own(rate=0.25, seed=1).p == 0.25
+
+
+def test_masks_of_shared_decisions():
+    for words, shape in (
+        ({"noise_shape": (None, 1)}, (4, 1)),
+        ({"noise_shape": ()}, ()),
+        ({"broadcast_axes": 0}, (1, 6)),
+        ({"broadcast_axes": (-1, 0)}, (1, 1)),
+    ):
+        mask = fd.dropout_mask((4, 6), 0.3, rng=1, **words)
+        assert mask == fd.dropout_mask(shape, 0.3, rng=1)
+        assert mask == fd.dropout(np.ones((4, 6)), 0.3, rng=1, **words)[1]
+    with pytest.raises(TypeError, match="broadcast_axes is 0 beside noise_shape"):
+        fd.dropout_mask((4, 6), noise_shape=(4, 1), broadcast_axes=0)
+    with pytest.raises(ValueError, match="noise_shape"):
+        fd.dropout_mask((4, 6), noise_shape=(3, 1))
+
+
+@pytest.mark.parametrize("keep_prob", [0.8, np.linspace(0, 1, 5)])
+def test_a_layer_of_keep_prob(keep_prob):
+    layer = fd.Dropout(keep_prob=keep_prob, rng=1)
+    assert layer.p is None
+    assert "keep_prob=" in repr(layer)
+    source = fd.Xoshiro256PlusPlus(1)
+    for _ in range(2):
+        y, mask = fd.dropout(X, keep_prob=keep_prob, rng=source)
+        assert np.array_equal(layer(X), y)
+        assert layer.mask == mask
+    with pytest.raises(TypeError, match=r"p is 0\.2 beside keep_prob"):
+        fd.Dropout(0.2, keep_prob=keep_prob)
+    with pytest.raises(ValueError, match=r"keep_prob is 1\.5"):
+        fd.Dropout(keep_prob=1.5)
+
+
+# ---- what is public ------------------------------------------------------------------------------
+
+
+def test_public_functions_and_layers_say_where_they_are_imported_from():
+    for name in (*functional.__all__, *layers.__all__, "mc_predict"):
+        value = getattr(fd, name)
+        assert (value.__module__, value.__qualname__) == ("fastdrop", name)
+        assert pickle.loads(pickle.dumps(value)) is value
+
+
+def test_what_loads_on_first_use():
+    code = (
+        "import sys, fastdrop as fd\n"
+        "assert 'fastdrop.torch' not in sys.modules and 'fastdrop.typing' not in sys.modules\n"
+        "assert {'torch', 'typing'} <= set(dir(fd))\n"
+        "assert fd.typing.RNGLike is not None\n"
+        "assert not hasattr(fd, 'jaxx')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_sources_of_what_rng_may_be():
+    source = fd.as_source(7)
+    assert isinstance(source, fd.Source)
+    assert fd.as_source(np.random.Generator(source)) is source
+    assert fd.dropout_mask(99, rng=7) == fd.dropout_mask(99, rng=source)
