@@ -212,6 +212,18 @@ def test_kernels_know_neither_python_nor_the_rooms_above(path):
 
 
 @needs_tree
+def test_registers_h_lists_what_a_register_must_do():
+    """All that wide.h needs, and no more; the compiler compares the levels with the list."""
+    simd = TREE / "kernels" / "simd"
+    needed = simd.joinpath("wide.h").read_text(encoding="utf-8")
+    own = set(re.findall(r"^(r_\w+)\(", needed, re.MULTILINE))
+    listed = simd.joinpath("registers.h").read_text(encoding="utf-8")
+    names = [set(re.findall(r"\br_\w+", text)) for text in (needed, listed)]
+    assert '#include "registers.h"' in needed
+    assert names[0] - own == names[1]
+
+
+@needs_tree
 def test_only_kernels_are_written_in_c():
     assert {room_of(path) for path in files(".c", ".h")} == {"kernels"}
 

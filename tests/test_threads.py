@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import fastdrop as fd
+from fastdrop.kernels import _testing
 
 LARGE = 300_001  # enough for several threads, and no whole tile
 PATIENCE = 60  # seconds until something that should have ended is taken to hang
@@ -421,6 +422,15 @@ def test_workers_block_signals():
     ]
     assert all(numbers >= others for numbers in blocked)
     assert sum(not numbers & own for numbers in blocked) == 2
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(2, 2), (64, 8), (3, 2), (200, 3), (200, 20)])
+def test_workers_have_numbers_of_their_own(tasks, workers):
+    """Scratch memory is theirs: also where the pool has more threads than a call's workers."""
+    for most in (workers, 2, workers):
+        numbers, clash = _testing.run_tasks(tasks, most)
+        assert not clash
+        assert numbers.max() < most
 
 
 WAITS = """

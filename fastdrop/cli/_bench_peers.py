@@ -32,6 +32,8 @@ def _row(case: str, candidate: str, setup: str = "", note: str = "") -> Row:
     )
 
 
+SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
+
 OURS = tuple(
     _row(
         f"fastdrop {source}",
@@ -39,7 +41,7 @@ OURS = tuple(
         setup=f"src = fd.{source}(1)",
         note="exact p",
     )
-    for source in ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
+    for source in SOURCES
 )
 
 PEERS = (

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import fastdrop as fd
-from fastdrop.cli._bench_peers import COPY, IDIOM, bytes_kept_by_torch
+from fastdrop.cli._bench_peers import COPY, IDIOM, SOURCES, bytes_kept_by_torch
 from fastdrop.cli._bench_timing import MIB, Goal, Row, power_of_two
 
-SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
 PROBABILITIES = (0.1, 1 / 3, 0.5, 0.9)
 STORES = {"seeded": "seed", "packed": "bits"}
 

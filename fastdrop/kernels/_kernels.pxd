@@ -77,11 +77,12 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct fd_kernels:
         const char *name
-        void (*fill[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                        uint8_t *bytes) noexcept
-        void (*decide[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
-                          uint64_t threshold, const fd_identity *ties, uint8_t *kept,
-                          const fd_prefetch *soon) noexcept
+        void (*fill[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t step,
+                                 size_t steps, uint8_t *bytes) noexcept
+        void (*decide[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes,
+                                   uint64_t position, size_t n, uint64_t threshold,
+                                   const fd_identity *ties, uint8_t *kept,
+                                   const fd_prefetch *soon) noexcept
         void (*threshold)(const uint8_t *bytes, size_t n, uint64_t threshold,
                           const fd_identity *ties, uint64_t position, uint8_t *kept) noexcept
         int (*probabilities)(const double *values, size_t n, double *to) noexcept nogil
@@ -91,21 +92,23 @@ cdef extern from "kernels.h" nogil:
         void (*digits)(const fd_identity *ties, uint64_t position, const uint16_t *index, size_t n,
                        uint64_t *digits) noexcept
         void (*factors[FD_DTYPES])(const double *values, size_t n, fd_meaning meaning,
-                           void *factors) noexcept
+                                   void *factors) noexcept
         fd_apply_kernel apply[FD_OPERATIONS][FD_DTYPES]
         fd_apply_kernel apply_past_caches[FD_OPERATIONS][FD_DTYPES]
         void (*normal)(const uint8_t *bytes, size_t n, float deviation,
                        float *factors) noexcept nogil
         void (*multiply[FD_DTYPES])(const float *factors, const void *x, size_t n, void *y) noexcept
-        void (*multiply_normal[FD_DTYPES])(const uint8_t *bytes, float deviation, const void *x, size_t n,
-                                   void *y) noexcept
+        void (*multiply_normal[FD_DTYPES])(const uint8_t *bytes, float deviation, const void *x,
+                                           size_t n, void *y) noexcept
         void (*unpack)(const uint8_t *bits, size_t n, uint8_t *bytes) noexcept nogil
         void (*softmax[FD_DTYPES])(void *scores, size_t n, const uint8_t *kept, size_t at,
-                           fd_softmax *row) noexcept
-        void (*softmax_weights[FD_DTYPES])(void *scores, void *gradients, size_t n, const uint8_t *kept,
-                                   size_t at, fd_softmax *row) noexcept
-        void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n, const uint8_t *kept,
-                                    size_t at, const fd_softmax *row) noexcept
+                                   fd_softmax *row) noexcept
+        void (*softmax_weights[FD_DTYPES])(void *scores, void *gradients, size_t n,
+                                           const uint8_t *kept, size_t at,
+                                           fd_softmax *row) noexcept
+        void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n,
+                                            const uint8_t *kept, size_t at,
+                                            const fd_softmax *row) noexcept
 
     size_t fd_number_size(fd_dtype dtype)
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
@@ -162,7 +165,14 @@ cdef extern from "engine/decide.h" nogil:
 cdef extern from "engine/parallel.h" nogil:
     ctypedef int (*fd_ask)() noexcept nogil
 
+    ctypedef struct fd_interrupt:
+        pass
+
+    ctypedef void (*fd_task)(void *context, size_t index, size_t worker) noexcept nogil
+
     ctypedef struct fd_executor:
+        void (*run)(size_t tasks, size_t workers, fd_task task, void *context,
+                    fd_interrupt *interrupt) noexcept nogil
         size_t workers
 
 

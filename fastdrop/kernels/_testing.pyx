@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: what runs single kernels of the table in use, so that each can be held against its NumPy
-# twin. For the tests alone: nothing of the package imports it.
+# twin, and the pool. For the tests alone: nothing of the package imports it.
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memset
 
@@ -28,11 +28,15 @@ from fastdrop.kernels._kernels cimport (
     FD_SOURCES,
     FD_TILE,
     engine,
+    fd_executor,
     fd_identity,
     fd_kernels,
     fd_lanes,
     fd_meaning,
     fd_operands,
+    fd_shared_read,
+    fd_shared_take,
+    fd_shared_write,
     fd_softmax,
 )
 
@@ -270,3 +274,35 @@ def softmax_backward(cnp.ndarray weights, cnp.ndarray gradients, cnp.ndarray kep
         cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradients), <size_t>weights.size,
         <const uint8_t *>cnp.PyArray_DATA(kept), at, &row
     )
+
+
+# ---- the pool --------------------------------------------------------------------------------
+
+cdef struct noted:
+    size_t *workers  # of each task
+    size_t *taken  # shared: whether a worker is at work
+    size_t clashes  # shared
+
+
+cdef void note_worker(void *context, size_t index, size_t worker) noexcept nogil:
+    cdef noted *run = <noted *>context
+    run.workers[index] = worker
+    if not fd_shared_take(&run.taken[worker]):
+        fd_shared_write(&run.clashes, 1)
+        return
+    for _ in range(10_000):  # so that others are at work at the same time
+        fd_shared_read(&run.clashes)
+    fd_shared_write(&run.taken[worker], 0)
+
+
+def run_tasks(size_t tasks, size_t workers):
+    """Return the worker of each task, and whether two tasks had one worker at the same time."""
+    cdef fd_executor pool = engine.pool()
+    cdef cnp.ndarray numbers = np.empty(tasks, np.uintp), taken = np.zeros(workers, np.uintp)
+    cdef noted run
+    run.workers = <size_t *>cnp.PyArray_DATA(numbers)
+    run.taken = <size_t *>cnp.PyArray_DATA(taken)
+    run.clashes = 0
+    with nogil:
+        pool.run(tasks, workers, note_worker, &run, NULL)
+    return numbers, run.clashes != 0

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The operations of scalar.h on FD_REGISTERS registers side by side. A header that includes
- * this one says what one register r_u64, r_f32, r_f64 does (r_...) and no more.
+ * this one says what one register does (r_..., listed in registers.h) and no more.
  */
 #ifndef FD_SIMD_H
 #define FD_SIMD_H
+
+#include "registers.h"
 
 typedef struct {
     r_u64 r[FD_REGISTERS];
