@@ -58,13 +58,14 @@ KERNEL_ROOMS = {
     "common.h": set(),
     "sources.h": set(),
     "kernels.h": {"common.h", "sources.h"},
+    "listed_ties.h": {"kernels.h"},
     "simd": {"common.h"},
     "source": {"kernels.h"},
-    "mask": {"apply", "kernels.h", "source"},
+    "mask": {"apply", "kernels.h", "listed_ties.h", "source"},
     "apply": {"kernels.h"},
     "attention": {"kernels.h"},
     "targets": {"common.h", "simd", "source", "mask", "apply", "attention"},
-    "engine": {"common.h", "kernels.h", "numpy/random/bitgen.h"},
+    "engine": {"common.h", "kernels.h", "listed_ties.h", "numpy/random/bitgen.h"},
 }
 SYSTEM_HEADERS = {
     "arm_neon.h",

@@ -33,10 +33,8 @@ typedef struct {
     const fd_broadcast *broadcast; /* of packed masks; NULL: one bit for each element */
 } fd_any_mask;
 
-/* The most bytes that are read at once: half a tile, for small stacks. */
-enum { FD_READ_BYTES = FD_TILE / 2 };
-
-/* They may start inside of a step; and there is room for what is read past their end. */
+/* Bytes of a stream, at most FD_READ_BYTES. They may start inside of a step, and there is room for
+ * what is read past their end. */
 typedef struct {
     FD_ALIGN64 uint8_t bytes[FD_READ_BYTES + 2 * FD_STEP];
 } fd_read_bytes;

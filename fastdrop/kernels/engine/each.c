@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "each.h"
 
+#include "../listed_ties.h"
+
 /* What is made of a tile's numbers. */
 typedef struct {
     const fd_kernels *kernels;
@@ -58,14 +60,14 @@ limit_of(const fd_numbers *each, uint64_t element, uint8_t head)
     return threshold.value - ((uint64_t)head << 56); /* modulo 2^64; that of drops_all is 0 */
 }
 
-enum { MOST_TIES = 64 };
+enum { MOST_TIES = FD_TILE_STEPS };
 
 /* Clears the kept bits of those ties that are dropped. Reads `index` in whole groups of 8. */
 static void
 settle(const making *how, const fd_identity *ties, uint64_t first, uint64_t position,
        const uint8_t *heads, const uint16_t *index, size_t count, uint8_t *kept)
 {
-    uint64_t digits[MOST_TIES];
+    uint64_t digits[MOST_TIES + 8];
     how->kernels->digits(ties, position, index, count, digits);
     for (size_t i = 0; i < count; i++) {
         const unsigned at = index[i];
@@ -79,22 +81,20 @@ fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *
           const uint8_t *bytes, uint64_t first, size_t n, uint64_t position, uint8_t *kept)
 {
     const making how = {kernels, each, FD_FLOAT64};
-    FD_ALIGN64 uint8_t heads[FD_TILE + FD_STEP], equal[FD_TILE / 8];
-    uint16_t index[MOST_TIES] = {0};
-    size_t count = 0;
+    FD_ALIGN64 uint8_t heads[FD_READ_BYTES + FD_STEP], equal[FD_READ_BYTES / 8];
+    uint16_t list[MOST_TIES + 8] = {0};
+    fd_ties ties_left;
+    size_t length = 0;
     make_tile(make_heads, &how, 1, first, n, heads);
     memset(heads + n, 0, FD_STEP); /* read in whole groups of 64 */
     kernels->compare(bytes, heads, n, kept, equal);
     for (size_t i = 0; i < n; i += 64) {
-        for (uint64_t bits = fd_load_le64(equal + i / 8); bits; bits &= bits - 1) {
-            index[count++] = (uint16_t)(i + fd_lowest_bit(bits));
-            if (count == MOST_TIES) {
-                settle(&how, ties, first, position, heads, index, count, kept);
-                count = 0;
-            }
-        }
+        length = ties_add(&ties_left, length, i / 64, fd_load_le64(equal + i / 8));
     }
-    settle(&how, ties, first, position, heads, index, count, kept);
+    while (length) {
+        const size_t count = ties_list(&ties_left, &length, MOST_TIES, list);
+        settle(&how, ties, first, position, heads, list, count, kept);
+    }
 }
 
 static void

@@ -42,7 +42,10 @@ typedef struct {
     fd_broadcast broadcast;
 } fd_numbers;
 
-/* Kept bits of elements [first, first + n) of a mask, n <= FD_TILE, from their bytes; `position` is
+/* The most bytes that are read at once: half a tile, for small stacks. */
+enum { FD_READ_BYTES = FD_TILE / 2 };
+
+/* Kept bits of elements [first, first + n) of a mask, n <= FD_READ_BYTES, from their bytes; `position` is
  * that of the first one's tie digits. Reads `bytes` and writes `kept` in whole groups of 64; pad
  * bits are 0. */
 void fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *ties,

@@ -13,12 +13,12 @@ fd_numpy_bytes(const fd_kernels *kernels, bitgen_t *bitgen, size_t n, const fd_n
     const uint64_t key = bitgen->next_uint64(bitgen->state);
     const fd_identity untagged = {{(uint32_t)key, (uint32_t)(key >> 32)}, {0, 0}};
     const fd_identity ties = fd_tagged(&untagged, FD_TIES_OF_NUMPY);
-    FD_ALIGN64 uint8_t bytes[FD_TILE + FD_STEP]; /* read in whole groups of 64 */
-    for (size_t first = 0; first < n; first += FD_TILE) {
+    FD_ALIGN64 uint8_t bytes[FD_READ_BYTES + FD_STEP]; /* read in whole groups of 64 */
+    for (size_t first = 0; first < n; first += FD_READ_BYTES) {
         if (fd_stops(watch)) {
             return -1;
         }
-        const size_t count = fd_min(FD_TILE, n - first);
+        const size_t count = fd_min(FD_READ_BYTES, n - first);
         uint8_t *tile = kept + first / 8;
         for (size_t i = 0; i < count; i += 8) {
             fd_store_le64(bytes + i, bitgen->next_uint64(bitgen->state));

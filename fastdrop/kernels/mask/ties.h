@@ -8,47 +8,10 @@
 #ifndef FD_TIES_H
 #define FD_TIES_H
 
+#include "../listed_ties.h"
 #include "digits.h"
 
-enum {
-    FD_TILE_STEPS = FD_TILE / FD_STEP + 1, /* a tile may start inside of a step */
-    FD_LISTED = 4 * FD_TILE_STEPS          /* most ties that are hashed at once: a tile has 32 */
-};
-
-/* Words that have a bit for each tie: those of them that are not 0, one in five, and their indices.
- * One more is written, and not kept. */
-typedef struct {
-    uint64_t bits[FD_TILE_STEPS + 1];
-    uint8_t index[FD_TILE_STEPS + 1];
-} fd_ties;
-
-/* Returns the new length. */
-FD_INLINE size_t
-ties_add(fd_ties *ties, size_t length, size_t index, uint64_t bits)
-{
-    ties->bits[length] = bits;
-    ties->index[length] = (uint8_t)index;
-    return length + (bits != 0);
-}
-
-/* Lists ties as indices of bits, round by round: the first of each word, then of those that have
- * another, as long as there is room for a round. Removes them from `ties`; returns how many. */
-FD_INLINE size_t
-ties_list(fd_ties *ties, size_t *left, uint16_t *FD_RESTRICT list)
-{
-    size_t count = 0, length = *left, again;
-    for (; length && count + length <= FD_LISTED; length = again) {
-        again = 0;
-        for (size_t i = 0; i < length; i++) {
-            const uint64_t bits = ties->bits[i];
-            const size_t index = ties->index[i];
-            list[count++] = (uint16_t)(64 * index + fd_lowest_bit(bits));
-            again = ties_add(ties, again, index, bits & (bits - 1));
-        }
-    }
-    *left = length;
-    return count;
-}
+enum { FD_LISTED = 4 * FD_TILE_STEPS }; /* most ties that are hashed at once: a tile has 32 */
 
 /* Clears the kept bits of those ties whose digits, hashed from `position` + index, are below
  * `digits`. Kept bit i is that of index `skipped` + i, and there are n. Destroys `ties`. */
@@ -62,7 +25,7 @@ ties_settle(fd_ties *ties, size_t length, uint64_t digits, const fd_identity *id
     uint64_t counter[2] = {identity->counter[0], identity->counter[1]};
     fd_counter_add(counter, position);
     do {
-        const size_t count = ties_list(ties, &length, list);
+        const size_t count = ties_list(ties, &length, FD_LISTED, list);
         for (size_t i = 0; i < 7; i++) {
             list[count + i] = list[0]; /* a whole group of 8, in which the first is settled again */
         }
