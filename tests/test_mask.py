@@ -2,10 +2,12 @@
 """A mask is a value: seeded or packed, whole, cut or pickled, it keeps the same elements."""
 
 import copy
+import gc
 import itertools
 import json
 import math
 import pickle
+import weakref
 from fractions import Fraction
 
 import numpy as np
@@ -805,6 +807,20 @@ def test_a_mask_outlives_its_source():
     source.state = fd.Xoshiro256PlusPlus(2).state
     del source
     assert np.array_equal(np.asarray(mask), kept)
+
+
+def test_masks_of_users_classes_are_collected():
+    """Masks have no cycles and are not looked at; what others add to them is."""
+
+    class Own(fd.Mask):
+        pass
+
+    made = Own.__new__(Own)
+    made.itself, made.mask, alive = made, draw(), weakref.ref(made)
+    del made
+    gc.collect()
+    assert alive() is None
+    assert not gc.is_tracked(draw())
 
 
 # ---- more than 2**31 decisions -------------------------------------------------------------------

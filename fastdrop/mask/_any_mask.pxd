@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
+cimport cython
 
+
+@cython.no_gc
 cdef class AnyMask:
     cdef readonly tuple shape
     cdef readonly Py_ssize_t size

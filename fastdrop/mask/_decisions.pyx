@@ -2,6 +2,7 @@
 # Design: what elements are kept is a place in a stream, of which the bits are made again whenever
 # they are needed, or bits. `strides` (in decisions) is None unless a window skipped some: whatever
 # is not one contiguous range of decisions is packed before it is applied.
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
@@ -33,6 +34,7 @@ cnp.import_array()
 cdef int64_t SPAN = 1 << 22
 
 
+@cython.no_gc
 cdef class Decisions(AnyMask):
     """A decision for each element of an array: seeded or packed."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+cimport cython
 from libc.stdint cimport int64_t
 from numpy cimport ndarray
 
@@ -7,6 +8,7 @@ from fastdrop.mask._decisions cimport Decisions
 from fastdrop.mask._probability cimport Numbers, Probability
 
 
+@cython.no_gc
 cdef class Mask(Decisions):
     cdef double drop, factor  # p and scale, where they are numbers
     cdef Numbers numbers  # of arrays; else None

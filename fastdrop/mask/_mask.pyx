@@ -3,6 +3,7 @@
 # as bits (packed), and knows how the kept elements are scaled, so that the backward pass needs
 # nothing else. Both numbers, p and scale, may be arrays that broadcast to the mask: where p is, the
 # mask is packed.
+cimport cython
 from libc.math cimport isinf
 from libc.stdint cimport int64_t
 
@@ -51,6 +52,7 @@ cnp.import_array()
 cdef object BOOL = np.dtype(bool)
 
 
+@cython.no_gc
 cdef class Mask(Decisions):
     """What elements are kept: as a place in a stream (seeded) or as bits (packed).
 
