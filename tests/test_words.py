@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import signatures
 
 import fastdrop as fd
 from fastdrop import functional, layers
@@ -207,3 +208,11 @@ def test_sources_of_what_rng_may_be():
     assert isinstance(source, fd.Source)
     assert fd.as_source(np.random.Generator(source)) is source
     assert fd.dropout_mask(99, rng=7) == fd.dropout_mask(99, rng=source)
+
+
+@pytest.mark.skipif(not signatures.PAGE.exists(), reason="the documentation is not here")
+def test_signatures_are_those_of_the_table():
+    values = ("Mask", "GaussianMask", "NumPySource", "Philox4x32", "Source")
+    values += ("Xorshift128Plus", "Xoshiro256PlusPlus")
+    names = [name for name in fd.__all__ if name not in values]
+    assert signatures.found(fd, names) == signatures.written("fd.")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout that keeps mean and variance: for self-normalizing networks."""
 
-from typing import Any, Never
+from typing import Any, Never, overload
 
 from fastdrop._checks import as_array, check_switch
-from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, Shape
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._scales import alpha_numbers
@@ -15,6 +15,30 @@ from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = ["alpha_dropout", "feature_alpha_dropout"]
+
+
+@overload
+def alpha_dropout(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    broadcast_axes: AxesLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def alpha_dropout(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    broadcast_axes: AxesLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -90,6 +114,28 @@ def alpha_dropout(
         x = as_array("x", x)
         noise_shape = shared_shape(x.shape, broadcast_axes)
     return _drop(x, p, noise_shape, rng, training, out)
+
+
+@overload
+def feature_alpha_dropout(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def feature_alpha_dropout(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()

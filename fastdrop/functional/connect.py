@@ -2,18 +2,42 @@
 """A linear map whose weights are dropped, and its gradients."""
 
 import math
-from typing import Any, Never
+from typing import Any, Never, overload
 
 import numpy as np
 
 from fastdrop._checks import as_array
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, Shape
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout, dropout_backward
 from fastdrop.mask._mask import Mask
 
 __all__ = ["drop_connect", "drop_connect_backward"]
+
+
+@overload
+def drop_connect(
+    x: NDArray[ScalarT],
+    weight: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    bias: ArrayLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def drop_connect(
+    x: ArrayLike,
+    weight: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    bias: ArrayLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -113,6 +137,24 @@ def drop_connect(
     if y is not product:
         y[...] = product
     return y, mask
+
+
+@overload
+def drop_connect_backward(
+    dy: NDArray[ScalarT],
+    x: NDArray[ScalarT],
+    weight: NDArray[ScalarT],
+    mask: Mask,
+) -> tuple[NDArray[ScalarT], NDArray[ScalarT], NDArray[ScalarT]]: ...
+
+
+@overload
+def drop_connect_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    mask: Mask,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
 
 
 @public()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout with its neighbours in a network, in one pass over memory."""
 
-from typing import Any, Never
+from typing import Any, Never, overload
 
 from fastdrop._checks import check_switch
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask
@@ -12,6 +12,32 @@ from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = ["dropout_add", "relu_dropout"]
+
+
+@overload
+def dropout_add(
+    x: NDArray[ScalarT],
+    residual: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    bias: ArrayLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def dropout_add(
+    x: ArrayLike,
+    residual: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    bias: ArrayLike | None = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -87,6 +113,28 @@ def dropout_add(
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
     return _operations.add(x, residual, bias, out, probability, drawn_from)
+
+
+@overload
+def relu_dropout(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def relu_dropout(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()

@@ -1,16 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout whose mask is not of zeros and ones but of normal numbers."""
 
-from typing import Any, Never
+from typing import Any, Never, overload
 
 from fastdrop._checks import check_gaussian_p, check_switch
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.functional.dropout import dropout
 from fastdrop.mask._gaussian_mask import GaussianMask, gaussian, without_noise
 from fastdrop.source.default import as_source
 
 __all__ = ["gaussian_dropout"]
+
+
+@overload
+def gaussian_dropout(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], GaussianMask]: ...
+
+
+@overload
+def gaussian_dropout(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], GaussianMask]: ...
 
 
 @public()

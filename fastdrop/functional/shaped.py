@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of whole channels, samples, rows and blocks: masks of special shapes."""
 
-from typing import Any, Never
+from typing import Any, Never, overload
 
 import numpy as np
 
 from fastdrop._checks import check_channel_axis, check_positive, check_switch
-from fastdrop._typing import ArrayLike, BoolArray, NDArray, ProbabilityLike, RNGLike, Scale, Shape
+from fastdrop._typing import (
+    ArrayLike,
+    BoolArray,
+    NDArray,
+    ProbabilityLike,
+    RNGLike,
+    ScalarT,
+    Scale,
+    Shape,
+)
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays, settled
 from fastdrop.functional._probability import HALF
@@ -25,6 +34,30 @@ __all__ = [
     "dropout3d",
     "embedding_dropout",
 ]
+
+
+@overload
+def dropout1d(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    channel_axis: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def dropout1d(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    channel_axis: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -97,6 +130,30 @@ def dropout1d(
     return dropout(x, p, rng=rng, training=training, noise_shape=noise_shape, out=out)
 
 
+@overload
+def dropout2d(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    channel_axis: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def dropout2d(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    channel_axis: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
+
+
 @public()
 def dropout2d(
     x: ArrayLike,
@@ -158,6 +215,30 @@ def dropout2d(
         refuse(dropout2d, late, words)
     x, noise_shape = _channels(x, 2, channel_axis)
     return dropout(x, p, rng=rng, training=training, noise_shape=noise_shape, out=out)
+
+
+@overload
+def dropout3d(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike = ...,
+    *,
+    channel_axis: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def dropout3d(
+    x: ArrayLike,
+    p: ProbabilityLike = ...,
+    *,
+    channel_axis: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -231,6 +312,30 @@ def _channels(x: ArrayLike, inner: int, channel_axis: int) -> tuple[NDArray[Any]
     missing = axes - len(shape)
     decided = (check_channel_axis(channel_axis, axes) - missing, *(() if missing else (0,)))
     return x, tuple(length if index in decided else 1 for index, length in enumerate(shape))
+
+
+@overload
+def drop_path(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    scale: Scale = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def drop_path(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    scale: Scale = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -314,6 +419,28 @@ def drop_path(
     )
 
 
+@overload
+def embedding_dropout(
+    weight: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
+
+
 @public()
 def embedding_dropout(
     weight: ArrayLike,
@@ -380,6 +507,30 @@ def embedding_dropout(
         noise_shape=(shape[0], 1),
         out=out,
     )
+
+
+@overload
+def drop_block2d(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    block_size: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def drop_block2d(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    block_size: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()

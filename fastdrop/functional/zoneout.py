@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """States that stay as they were instead of being dropped."""
 
-from typing import Any, Never
+from typing import Any, Never, overload
 
 import numpy as np
 
 from fastdrop._checks import check_switch, shown
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional.dropout import dropout_backward
@@ -16,6 +16,30 @@ from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = ["zoneout", "zoneout_backward"]
+
+
+@overload
+def zoneout(
+    new: NDArray[ScalarT],
+    old: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def zoneout(
+    new: ArrayLike,
+    old: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
 
 
 @public()
@@ -91,6 +115,20 @@ def zoneout(
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
     return _operations.zoneout(new, old, out, probability, drawn_from)
+
+
+@overload
+def zoneout_backward(
+    dy: NDArray[ScalarT],
+    mask: Mask,
+) -> tuple[NDArray[ScalarT], NDArray[ScalarT]]: ...
+
+
+@overload
+def zoneout_backward(
+    dy: ArrayLike,
+    mask: Mask,
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
 
 @public()

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+import signatures
 import torch
 from torch import nn
 
@@ -314,3 +315,8 @@ def test_nothing_warns_without_the_old_name():
         warnings.simplefilter("error")
         for call in CALLS.values():
             call(rng=1)
+
+
+@pytest.mark.skipif(not signatures.PAGE.exists(), reason="the documentation is not here")
+def test_signatures_are_those_of_the_table():
+    assert signatures.found(ft, ft.__all__) == signatures.written("fd.torch.")
