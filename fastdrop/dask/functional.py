@@ -173,8 +173,8 @@ def _check_array(name: str, x: object) -> None:
     fd.dropout(x._meta, 0.0, rng=0)  # an empty array of the dtype of chunks, which is checked
     if np.isnan(x.shape).any():
         raise ValueError(
-            f"{name} has shape {x.shape}, of chunks of unknown size; call its compute_chunk_sizes() "
-            "first"
+            f"{name} has shape {x.shape}, of chunks of unknown size; call its method "
+            "compute_chunk_sizes first"
         )
 
 
