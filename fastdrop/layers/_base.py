@@ -141,9 +141,13 @@ class Layer(Generic[MaskT]):
         ours: type[Layer[Any]] = next(
             base for base in type(self).__mro__ if base.__module__ == "fastdrop"
         )
-        settings: list[str] = [*inspect.signature(ours).parameters]
-        check_entries("the pickled layer", state, (*settings, "training", "mask"))
-        ours.__init__(self, **{name: state[name] for name in settings})
+        settings = inspect.signature(ours).parameters
+        # Earlier versions had fewer settings: the others are as they were then, by default.
+        required: list[str] = [
+            name for name, each in settings.items() if each.default is each.empty
+        ]
+        check_entries("the pickled layer", state, ("p", *required, "rng", "training", "mask"))
+        ours.__init__(self, **{name: state[name] for name in settings if name in state})
         self.training = check_switch("training", state["training"])
         if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
             raise TypeError(f"mask is {shown(state['mask'])}; it must be a mask or None")
