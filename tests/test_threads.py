@@ -405,6 +405,8 @@ before, own = tasks(), signal.pthread_sigmask(signal.SIG_BLOCK, [])
 fd.set_num_threads(3)
 fd.dropout(np.ones(1_000_000, np.float32))
 assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
+for _ in range(300):  # a thread that has not begun blocks everything: each has part of a call
+    fd.dropout(np.ones(1_000_000, np.float32))
 for task in tasks() - before:
     with open(f"/proc/self/task/{task}/status") as status:
         print(*(line.split()[1] for line in status if line.startswith("SigBlk")))
