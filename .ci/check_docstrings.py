@@ -3,7 +3,7 @@
 
 Members that another package defines are left to it, overridden or not: the methods of NumPy's bit
 generators and of PyTorch's modules. An attribute needs a docstring, or a line in the section
-"Attributes" of its class. Without PyTorch, `fastdrop.torch` is left out.
+"Attributes" or "Parameters" of its class. Without PyTorch `fastdrop.torch` is left out, and without Dask `fastdrop.dask`.
 """
 
 import importlib
@@ -27,8 +27,9 @@ ASIDE_FOR_ATTRIBUTES = ASIDE | {"EX01"}  # examples are where the class is
 
 def names() -> Iterator[tuple[str, bool]]:
     """Yield all public functions, classes and members; and whether each is an attribute."""
-    for module_name in ("fastdrop", "fastdrop.torch"):
-        if module_name == "fastdrop.torch" and importlib.util.find_spec("torch") is None:
+    for module_name in ("fastdrop", "fastdrop.torch", "fastdrop.dask"):
+        framework = module_name.partition(".")[2]
+        if framework and importlib.util.find_spec(framework) is None:
             continue
         module = importlib.import_module(module_name)
         for name in module.__all__:
@@ -43,7 +44,8 @@ def members(cls: type) -> Iterator[tuple[str, bool]]:
     """Yield the public members that the package defines, and whether each is an attribute."""
     listed = {
         name
-        for entry in ClassDoc(cls)["Attributes"]
+        for section in ("Attributes", "Parameters")  # of which many are attributes
+        for entry in ClassDoc(cls)[section]
         if entry.desc
         for name in entry.name.split(", ")
     }

@@ -33,7 +33,7 @@ from fastdrop._checks import (
     takes_array,
 )
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
-from fastdrop._words import explained, refuse
+from fastdrop._words import explained, public, refuse
 from fastdrop.functional import dropout_backward
 from fastdrop.functional._probability import HALF
 from fastdrop.mask import GaussianMask, Mask
@@ -62,8 +62,11 @@ class Layer(Generic[MaskT]):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if cls.__module__.startswith(__package__) and "__init__" in vars(cls):
-            cls.__init__ = explained(cls.__init__, cls._places)  # type: ignore[method-assign]
+        if cls.__module__.startswith(__package__):
+            if "__init__" in vars(cls):
+                cls.__init__ = explained(cls.__init__, cls._places)  # type: ignore[method-assign]
+            if "forward" in vars(cls):
+                public()(cls.forward)
 
     def __init__(self, p: ProbabilityLike | None, rng: RNGLike) -> None:
         self.p: Any = None if p is None else self._checked("p", p)

@@ -108,6 +108,11 @@ def uninstall() -> None:
 def is_installed() -> bool:
     """Return whether the dropout of PyTorch is ours at this moment, by `install` or a block.
 
+    Returns
+    -------
+    installed : bool
+        True from `install` to `uninstall`, and while an `installed` block is open in any thread.
+
     Examples
     --------
     >>> import fastdrop.torch
