@@ -3,7 +3,8 @@
 
 Members that another package defines are left to it, overridden or not: the methods of NumPy's bit
 generators and of PyTorch's modules. An attribute needs a docstring, or a line in the section
-"Attributes" or "Parameters" of its class. Without PyTorch `fastdrop.torch` is left out, and without Dask `fastdrop.dask`.
+"Attributes" or "Parameters" of its class. Without PyTorch `fastdrop.torch` is left out, and without
+Dask `fastdrop.dask`.
 """
 
 import importlib
