@@ -28,40 +28,27 @@ from fastdrop.torch._tensor cimport TensorMask
 # Rows of a block, and columns in backward: the most that is chosen.
 cdef size_t MOST = 256
 
-# Rows of a block, and columns in backward; 0: such that its scores stay in the L2 cache.
-cdef size_t block_rows = 0
-cdef size_t block_columns = 0
-
 cdef fd_gemm single_gemm = NULL
 cdef fd_gemm double_gemm = NULL
 
 
-def get_blocks():
-    """Return (rows, columns) of a block; 0 is what suits the number of keys."""
-    return block_rows, block_columns
-
-
-def set_blocks(size_t rows, size_t columns):
-    """Compute in blocks of these sizes, 0: what suits; results differ by rounding alone."""
-    global block_rows, block_columns
-    block_rows, block_columns = rows, columns
-
-
-def keeps_out(size_t keys):
+def keeps_out(size_t keys, tuple block):
     """Return whether backward reads the output: where a block does not have all of the keys."""
-    return keys > (block_columns or MOST)
+    cdef size_t columns = block[1]
+    return keys > (columns or MOST)
 
 
-cdef void choose_blocks(fd_attention *attention, bint backward) noexcept nogil:
+cdef void choose_blocks(fd_attention *attention, bint backward, size_t rows,
+                        size_t columns) noexcept nogil:
     """Take as many rows as keep a block of scores in a part of an L2 cache of 1 MiB.
 
     Few rows make slow products: at least 32 are taken where there are many keys. Backward has
     two blocks, and cuts them by columns too.
     """
     cdef size_t numbers = 1 << 16, least = 32
-    cdef size_t columns = min(attention.keys, MOST) if backward else attention.keys
-    attention.columns = block_columns or columns
-    attention.rows = block_rows or min(MOST, max(least, numbers // columns))
+    cdef size_t suitable = min(attention.keys, MOST) if backward else attention.keys
+    attention.columns = columns or suitable
+    attention.rows = rows or min(MOST, max(least, numbers // suitable))
 
 
 # ---- matrix products -------------------------------------------------------------------------
@@ -199,7 +186,7 @@ cdef int lay_statistics(fd_attention *attention, x, size_t first) except -1:
 
 
 def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, value, bias,
-           statistics, size_t first, size_t threads, out, gradients=()):
+           statistics, size_t first, size_t threads, tuple block, out, gradients=()):
     """Compute attention with dropout or, given gradients, its derivative.
 
     Tensors but the statistics are all of float32 or all of float64, with a stride of 1 for the
@@ -226,6 +213,9 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
         Which row of the statistics is the first one's.
     threads : int
         The most threads to use.
+    block : tuple of int
+        Rows of a block and, in backward, its columns; 0 is what suits. Results differ by rounding
+        alone.
     out : torch.Tensor or None
         The output, which is written; read where there are gradients, where it may be None if not
         `keeps_out`.
@@ -241,7 +231,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
     cdef size_t value_width = value.size(-1), count = 1, key_count = 1
     cdef int64_t *offsets
     dtype = query.dtype
-    if out is None and (not backward or keeps_out(keys)):
+    if out is None and (not backward or keeps_out(keys, block)):
         raise RuntimeError(f"out is None; it must be a tensor for {keys} keys")
     if dtype is not FLOAT32 and dtype is not FLOAT64:
         refuse("query", query, (*heads, queries, width), FLOAT32)
@@ -285,7 +275,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
             lay(&attention.value_gradient, "value_gradient", gradients[3], key_heads, keys,
                 value_width, dtype, offsets + 8 * count)
         lay_statistics(&attention, statistics, first)
-        choose_blocks(&attention, backward)
+        choose_blocks(&attention, backward, block[0], block[1])
         with nogil:
             failed = engine.attend(&attention, backward, &executor)
         if failed:

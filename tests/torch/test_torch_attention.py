@@ -66,10 +66,9 @@ def assert_is_the_formula(query, key, value, *arguments, **options):
 @pytest.fixture
 def small_blocks():
     """Run the test with blocks of a few rows and columns, so that there are many of them."""
-    before = _attention.get_blocks()
-    _attention.set_blocks(rows=5, columns=7)
-    yield
-    _attention.set_blocks(*before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK", (5, 7))
+        yield
 
 
 # ---- the formula ---------------------------------------------------------------------------------
@@ -133,13 +132,10 @@ def test_it_is_the_formula(case):
 @settings(max_examples=100)
 @given(cases())
 def test_it_is_the_formula_in_small_blocks(case):
-    before = _attention.get_blocks()
-    _attention.set_blocks(rows=5, columns=7)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK", (5, 7))
         arguments, options = case
         assert_is_the_formula(*arguments, **options)
-    finally:
-        _attention.set_blocks(*before)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)

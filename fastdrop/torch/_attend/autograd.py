@@ -18,12 +18,12 @@ from fastdrop.torch._attend.blocks import (
     exact_dtype,
     gradients_in_blocks,
     in_blocks,
+    keeps_out,
     rows_of_bias,
     without_repetition,
 )
 from fastdrop.torch._attend.inputs import Inputs, blocks_of
 from fastdrop.torch._attend.whole import attend_whole, gradients_of_whole
-from fastdrop.torch._attention import keeps_out
 from fastdrop.torch._autograd import BETWEEN_GRAPHS, drop
 from fastdrop.torch._tensor import TensorMask
 

@@ -10,6 +10,7 @@ import torch
 from fastdrop.torch._apply import Ints
 from fastdrop.torch._attend.inputs import Inputs
 from fastdrop.torch._attention import attend, by_rows, new_by_rows
+from fastdrop.torch._attention import keeps_out as keeps_out_of
 from fastdrop.torch._tensor import TensorMask
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "exact_dtype",
     "gradients_in_blocks",
     "in_blocks",
+    "keeps_out",
     "rows_of_bias",
     "without_repetition",
 ]
@@ -153,6 +155,14 @@ def _parts(inputs: Inputs, mask: TensorMask, bias: Optional) -> Iterator[Part]:
 
 # ---- attention -----------------------------------------------------------------------------------
 
+# Rows and columns of a block of scores; 0: such that its scores stay in the L2 cache.
+BLOCK = (0, 0)
+
+
+def keeps_out(keys: int) -> bool:
+    """Return whether backward reads the output: where a block does not have all of the keys."""
+    return keeps_out_of(keys, BLOCK)
+
 
 def _run(
     inputs: Inputs,
@@ -167,7 +177,7 @@ def _run(
     """Compute ``out``, or the gradients, in a dtype of the kernels, which bias and results have."""
     *tensors, _, causal, scale, shape = inputs
     query, key, value = (by_rows(x, dtype) for x in tensors)
-    rest = bias, statistics, first, _get_num_threads(), out, gradients
+    rest = bias, statistics, first, _get_num_threads(), BLOCK, out, gradients
     attend(mask, causal, scale, shape, query, key, value, *rest)
 
 
