@@ -586,6 +586,9 @@ def kinds():
     yield fd.dropout(np.ones(9), 0.2, training=False, scale="test")[1]
     yield fd.dropout(np.ones(9), 0.2, rng=1, scale="test")[1]
     yield fd.dropout(np.ones((4, 9)), 0.2, rng=1, noise_shape=(4, 1))[1]
+    yield fd.zoneout(np.ones((4, 9)), np.zeros((4, 9)), 0.2, rng=1)[1]
+    yield fd.zoneout(np.ones((4, 9)), np.zeros((4, 9)), 0.2, rng=np.random.default_rng(5))[1]
+    yield fd.zoneout(np.ones((4, 9)), np.zeros((4, 9)), 0.2, training=False)[1]
 
 
 @pytest.mark.parametrize("mask", list(kinds()), ids=repr)
@@ -617,6 +620,7 @@ def altered(mask, **changes):
 LOST = object()
 SEEDED, PACKED = (fd.dropout_mask((4, 5), 0.3, rng=1, store=store) for store in ("seed", "bits"))
 MANY = fd.dropout_mask((4, 5), np.full((4, 1), 0.3), rng=1)
+OF_ZONEOUT = fd.zoneout(np.ones((4, 5)), np.zeros((4, 5)), 0.3, rng=1)[1]
 
 
 @pytest.mark.parametrize(
@@ -663,6 +667,11 @@ MANY = fd.dropout_mask((4, 5), np.full((4, 1), 0.3), rng=1)
                 ({"scale": LOST}, ValueError, "has no 'scale'"),
             ]
         ],
+        (OF_ZONEOUT, {"of": "dropout"}, ValueError, "of is 'dropout'; allowed are 'zoneout'"),
+        (OF_ZONEOUT, {"of": None}, ValueError, "of is None; allowed are 'zoneout'"),
+        (OF_ZONEOUT, {"scale": 2.0}, ValueError, r"scale is 2.0; it must be in \[0, 1\]"),
+        (OF_ZONEOUT, {"scale": np.ones(5)}, ValueError, "scale shape .* does not broadcast"),
+        (OF_ZONEOUT, {"p": np.ones(5)}, ValueError, "p shape .* does not broadcast"),
     ],
 )
 def test_states_are_checked(mask, changes, error, words):

@@ -2,6 +2,7 @@
 """Mistakes of beginners: the error names the parameter that they wrote, and nothing was drawn."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -208,7 +209,7 @@ def test_every_function_that_draws_is_here():
         (lambda: fd.dropout_backward(np.ones(7), mask), "does not broadcast to dy's shape"),
         (lambda: mask.apply(np.ones(7)), "does not broadcast to x's shape"),
         (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), r"^dy has shape \(7,\)"),
-        (lambda: fd.zoneout_backward(np.ones(7), zoneout_mask), "to dy's shape"),
+        (lambda: fd.zoneout_backward(np.ones(7), zoneout_mask), "allowed is dy's shape, "),
         (lambda: fd.zoneout(x, np.ones(7), 0.5), "^old has shape .* new's shape"),
         (lambda: fd.dropout_add(x, np.ones(7)), "^residual has shape .* x's shape"),
     ],
@@ -429,20 +430,70 @@ def test_one_sentence_with_the_value(call, error, words):
         (x, TypeError, "mask is a ndarray; allowed is the Mask"),
         (fd.dropout(x, rng=1), TypeError, "mask is a tuple; allowed is the Mask"),
         (gaussian_mask, TypeError, "mask is a GaussianMask; allowed is the Mask"),
-        (mask, ValueError, "by 2.0; allowed is the Mask that zoneout returned"),
-        (fd.dropout(x, np.full(4, 0.5), rng=1)[1], ValueError, r"ndarray of shape \(4,\); allowed"),
-        (fd.alpha_dropout(x, 0.1, rng=1)[1], ValueError, "mask scales what it keeps by 0.9"),
+        (mask, ValueError, r"^mask is <Mask .*>; it must be a mask that zoneout returned$"),
+        (fd.dropout(x, rng=1, scale="none")[1], ValueError, "it must be a mask that zoneout"),
+        (fd.dropout(x, training=False)[1], ValueError, "it must be a mask that zoneout returned"),
+        (fd.dropout(x, np.full(4, 0.5), rng=1)[1], ValueError, "it must be a mask that zoneout"),
+        (fd.alpha_dropout(x, 0.1, rng=1)[1], ValueError, "it must be a mask that zoneout returned"),
         (
             fd.zoneout(x[0], x[0], 0.5, rng=1)[1],
             ValueError,
             r"mask has shape \(4,\); allowed is dy's",
         ),
     ],
-    ids=["array", "pair", "Gaussian", "of dropout", "of several p", "of alpha_dropout", "of a row"],
+    ids=[
+        *("array", "pair", "Gaussian", "of dropout", "unscaled", "of evaluation", "of several p"),
+        *("of alpha_dropout", "of a row"),
+    ],
 )
 def test_masks_of_zoneout_backward(wrong, error, words):
     with pytest.raises(error, match=words):
         fd.zoneout_backward(x, wrong)
+
+
+MASKS_OF_ZONEOUT = {
+    "seeded": zoneout_mask,
+    "of NumPy": fd.zoneout(x, x, 0.5, rng=np.random.default_rng(1))[1],
+    "evaluated": fd.zoneout(x, x, 0.5, training=False)[1],
+    "packed": zoneout_mask.packed(),
+    "window": fd.zoneout(np.ones((3, 9)), np.ones((3, 9)), 0.5, rng=1)[1][:, ::2][:, 1:],
+    "transposed": fd.zoneout(x.T, x.T, 0.5, rng=1)[1].T,
+    "pickled": pickle.loads(pickle.dumps(zoneout_mask)),
+    "of its state": fd.Mask.from_state(zoneout_mask.packed().state),
+}
+
+
+@pytest.mark.parametrize("of_zoneout", MASKS_OF_ZONEOUT.values(), ids=MASKS_OF_ZONEOUT)
+def test_a_mask_of_zoneout_is_of_nothing_else(of_zoneout):
+    out = np.full((3, 4), SENTINEL)
+    layer = fd.Dropout(rng=1)
+    layer(x)
+    layer.mask = of_zoneout
+    for backward in (
+        lambda: fd.dropout_backward(x, of_zoneout, out=out),
+        lambda: of_zoneout.backward(x, out),
+        lambda: fd.drop_connect_backward(np.ones((3, 3)), x, x, of_zoneout),
+        lambda: layer.backward(x),
+    ):
+        with pytest.raises(ValueError, match=r"^mask is <Mask .*, of zoneout>; it must be given"):
+            backward()
+    for training in (True, False):
+        with pytest.raises(ValueError, match=r", of zoneout>; it must be a mask of dropout$"):
+            fd.dropout(x, mask=of_zoneout, out=out, training=training)
+    assert np.all(out == SENTINEL)
+    dnew, dold = fd.zoneout_backward(x, of_zoneout)
+    assert np.array_equal(dnew + dold, x)
+    assert np.array_equal(dnew, of_zoneout.apply(x))
+
+
+def test_a_mask_of_zoneout_equals_no_mask_of_dropout():
+    _, unscaled = fd.dropout(x, 0.5, rng=1, scale="none")
+    assert np.array_equal(unscaled, zoneout_mask)
+    assert (unscaled.p, unscaled.scale) == (zoneout_mask.p, zoneout_mask.scale)
+    assert unscaled != zoneout_mask
+    assert unscaled.packed() != zoneout_mask.packed()
+    assert zoneout_mask == zoneout_mask.packed() == fd.zoneout(x, x, 0.5, rng=1)[1]
+    assert unscaled.state | {"of": "zoneout"} == zoneout_mask.state
 
 
 def test_masks_of_drop_connect_backward():

@@ -49,6 +49,7 @@ class Pass(NamedTuple):
     dtypes: tuple = EVERY_DTYPE
     decisions: Callable = lambda shape: shape
     least_axes: int = 0
+    backward: Callable = fd.dropout_backward  # (dy, mask) -> dx
 
 
 def affine_of(x, bias, kept, p):
@@ -95,6 +96,7 @@ PASSES = {
         lambda new, old, bias, p, **settings: fd.zoneout(new, old, p, **settings),
         lambda new, old, bias, kept, p: reference.select(new, kept, old),
         arrays=2,
+        backward=lambda dy, mask: fd.zoneout_backward(dy, mask)[0],
     ),
     "dropout_add": Pass(
         lambda x, residual, bias, p, **settings: fd.dropout_add(x, residual, p, **settings),
@@ -328,7 +330,7 @@ def test_no_elements_and_no_axes(one, dtype, shape, training):
     assert y.shape == shape
     assert y.dtype == dtype
     assert type(y) is np.ndarray
-    assert fd.dropout_backward(arrays[0], mask).shape == shape
+    assert one.backward(arrays[0], mask).shape == shape
     if not y.size:
         assert source.position == 0
 
@@ -408,7 +410,7 @@ def test_gradients_against_finite_differences(one, training, p):
         return (dy * y).sum()
 
     _, mask = one.call(x, *others, bias, p, rng=6, training=training)
-    dx = fd.dropout_backward(dy, mask)
+    dx = one.backward(dy, mask)
     for index in np.ndindex(shape):
         shift = np.zeros(shape)
         shift[index] = step

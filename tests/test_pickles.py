@@ -188,6 +188,17 @@ def test_pickles_of_earlier_versions_are_loaded_for_ever(kind, name):
         assert json.loads(json.dumps(given_by(copy.deepcopy(value)))) == frozen["gives"]
 
 
+def test_early_layers_of_zoneout_go_backward():
+    """Their masks did not say yet that they are of zoneout."""
+    (name,) = (name for name in FROZEN["layers"] if name.startswith("Zoneout"))
+    layer = pickle.loads(base64.b64decode(FROZEN["layers"][name]["pickle"]))
+    early = pickle.loads(base64.b64decode(FROZEN["masks"]["zoneout"]["pickle"]))
+    drawn, dy = fd.zoneout(X, -X, 0.3, rng=7)[1], np.ones((4, 10))
+    assert layer.mask == fd.Mask.from_state(early.state | {"of": "zoneout"}) == drawn
+    for one, same in zip(layer.backward(dy), fd.zoneout_backward(dy, drawn), strict=True):
+        assert np.array_equal(one, same)
+
+
 def globals_of(value):
     """The functions and classes of the package that a pickle names."""
     found = []

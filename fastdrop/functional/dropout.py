@@ -45,7 +45,7 @@ from fastdrop.mask._draw import (
     unscaled,
 )
 from fastdrop.mask._gaussian_mask import GaussianMask
-from fastdrop.mask._mask import Mask
+from fastdrop.mask._mask import Mask, is_of_zoneout
 from fastdrop.mask._probability import probability_of
 from fastdrop.source.default import as_source
 
@@ -286,6 +286,8 @@ def _with_mask(
                 f"mask scales what it keeps by {mask.scale}, as those of alpha_dropout do; it must "
                 "be a mask of dropout"
             )
+        if is_of_zoneout(mask):
+            raise ValueError(f"mask is {mask!r}; it must be a mask of dropout")
         keep = 1.0 - mask.p
         if scale != "train":
             mask = unscaled(mask)
@@ -349,7 +351,8 @@ def dropout_backward(
     TypeError
         If dy is not of floats, or mask is not a Mask.
     ValueError
-        If the mask's shape does not broadcast to dy's, or out does not fit.
+        If the mask's shape does not broadcast to dy's, or out does not fit; or the mask is of
+        `zoneout`, whose gradients `zoneout_backward` returns.
 
     Examples
     --------

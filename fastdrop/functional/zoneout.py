@@ -3,15 +3,12 @@
 
 from typing import Any, Never, overload
 
-import numpy as np
-
-from fastdrop._checks import check_switch, shown
+from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
-from fastdrop.functional.dropout import dropout_backward
 from fastdrop.mask import _operations
-from fastdrop.mask._mask import Mask
+from fastdrop.mask._mask import Mask, is_of_zoneout
 from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
@@ -152,7 +149,7 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     TypeError
         If dy is not of floats, or mask is not a Mask.
     ValueError
-        If mask scales what it keeps, as one of `dropout` does, or its shape is not dy's.
+        If mask is of another function, or its shape is not dy's.
 
     Examples
     --------
@@ -169,18 +166,9 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
         raise TypeError(
             f"mask is a {type(mask).__name__}; allowed is the Mask that zoneout returned"
         )
-    in_evaluation = isinstance(mask.p, float) and mask.p == 0.0  # then new counts 1 - p
-    if (
-        isinstance(mask.scale, np.ndarray)
-        or mask.scale > 1.0
-        or (mask.scale < 1.0 and not in_evaluation)
-    ):
-        raise ValueError(
-            f"mask scales what it keeps by {shown(mask.scale)}; allowed is the Mask that zoneout "
-            "returned, which scales nothing"
-        )
+    if not is_of_zoneout(mask):
+        raise ValueError(f"mask is {mask!r}; it must be a mask that zoneout returned")
     dy, shape = check_arrays(dy, None, None, "dy")
-    dnew = dropout_backward(dy, mask)
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}; allowed is dy's shape, {shape}")
-    return dnew, _operations.zoneout_rest(dy, mask)
+    return _operations.zoneout_gradients(dy, mask)

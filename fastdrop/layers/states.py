@@ -118,3 +118,8 @@ class Zoneout(Layer[Mask]):
         (array([ 0., 10.,  0., 10.]), array([10.,  0., 10.,  0.]))
         """
         return zoneout_backward(dy, self._last_mask())
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        if self.mask is not None:  # which did not say that it is of zoneout, in early pickles
+            self.mask = Mask.from_state(self.mask.state | {"of": "zoneout"})

@@ -68,7 +68,7 @@ cdef class AnyMask:
         Raises
         ------
         TypeError, ValueError
-            As of `apply`.
+            As of `apply`; a mask of `zoneout`, which has two gradients, is a ValueError.
 
         Examples
         --------
@@ -78,6 +78,10 @@ cdef class AnyMask:
         >>> bool(np.all(mask.backward(np.ones(4)) == y))
         True
         """
+        return self.gradient(dy, out)
+
+    cdef object gradient(self, object dy, object out):
+        """Return the gradient with respect to x."""
         return self.applied(dy, out, "dy")
 
     cdef object applied(self, object x, object out, str name):

@@ -12,6 +12,7 @@ from fastdrop.mask._probability cimport Numbers, Probability
 cdef class Mask(Decisions):
     cdef double drop, factor  # p and scale, where they are numbers
     cdef Numbers numbers  # of arrays; else None
+    cdef bint of_zoneout  # kept elements are those of one array, the others those of another
 
     cdef object handed_out(self, object numbers)
     cdef int scale_all(self, ndarray x, ndarray y) except -1

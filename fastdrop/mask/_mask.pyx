@@ -18,6 +18,7 @@ from fastdrop._checks import (
     check_bits,
     check_bools,
     check_broadcast,
+    check_choice,
     check_entries,
     check_integer,
     check_numbers,
@@ -84,7 +85,8 @@ cdef class Mask(Decisions):
     -----
     ``np.asarray(mask)`` is a bool array, True where kept. ``mask[window]``, with integers, slices
     and an ellipsis, is the mask of that window, and still seeded; so is ``mask.T``. Two masks are
-    equal if shape, p, scale and kept elements are, however they are stored.
+    equal if shape, p, scale and kept elements are, however they are stored, and both or none are of
+    `zoneout`.
 
     In arithmetic, ``~ & | ^ + - *``, a mask is that array: results are arrays, or what the other
     operand makes of it. It does not scale; `apply` does.
@@ -138,6 +140,7 @@ cdef class Mask(Decisions):
         # Return another with the same shape and numbers.
         cdef Mask mask = packed_mask(self.shape, padded)
         mask.drop, mask.factor, mask.numbers = self.drop, self.factor, self.numbers
+        mask.of_zoneout = self.of_zoneout
         return mask
 
     @property
@@ -179,6 +182,15 @@ cdef class Mask(Decisions):
         else:
             self.scale_all(from_, to)
         return to if out is None else out
+
+    cdef object gradient(self, object dy, object out):
+        """Return the gradient with respect to the one array of the forward function."""
+        if self.of_zoneout:
+            raise ValueError(
+                f"mask is {self!r}; it must be given to zoneout_backward, for zoneout has two "
+                "gradients"
+            )
+        return self.applied(dy, out, "dy")
 
     cdef int scale_all(self, ndarray x, ndarray y) except -1:
         """Write x under the mask to y: one factor for all."""
@@ -235,13 +247,14 @@ cdef class Mask(Decisions):
         """Return the mask of the decisions at offset + index * strides, with these numbers."""
         cdef Mask mask = Mask.__new__(Mask)
         self.view(mask, offset, shape, strides)
+        mask.of_zoneout = self.of_zoneout
         return mask.with_numbers(p, scale)
 
     def __eq__(self, other):
         if not isinstance(other, Mask):
             return NotImplemented
         cdef Mask that = other
-        if self.shape != that.shape or not (
+        if (self.shape, self.of_zoneout) != (that.shape, that.of_zoneout) or not (
             same_numbers(self.p, that.p, self.shape)
             and same_numbers(self.scale, that.scale, self.shape)
         ):
@@ -260,9 +273,11 @@ cdef class Mask(Decisions):
         seeded one says where it was drawn, also where ``rng`` was None: ``source`` is the name of
         the class, ``key``, ``counter`` and ``position`` are as that class has them. ``threshold``
         says how it decides: an element is dropped where its 64-bit uniform is below. ``strides`` is
-        None unless a window skipped some.
+        None unless a window skipped some. A mask of `zoneout` has ``of``, which is "zoneout".
         """
         state = state_of(self.shape, self.p) | {"scale": self.scale}
+        if self.of_zoneout:
+            state["of"] = "zoneout"
         if self.padded is not None:
             return state | {"bits": self.bits.tobytes()}
         return state | self.place()
@@ -397,7 +412,13 @@ cdef class Mask(Decisions):
     def __repr__(self):
         p = f"{self.p:.6g}" if type(self.p) is float else f"array of shape {self.p.shape}"
         stored = "seeded" if self.padded is None else "packed"
-        return f"<Mask of shape {self.shape}, p={p}, {stored}>"
+        of = ", of zoneout" if self.of_zoneout else ""
+        return f"<Mask of shape {self.shape}, p={p}, {stored}{of}>"
+
+
+def is_of_zoneout(Mask mask):
+    """Tell whether `zoneout` returned it."""
+    return mask.of_zoneout
 
 
 # Masks whose numbers are yet to be set.
@@ -457,5 +478,11 @@ def rebuild_seeded(entries):
 
 
 cdef Mask rebuilt(Mask mask, dict entries):
-    p = check_numbers("p", entries["p"], mask.shape, 1.0)
-    return mask.with_numbers(p, check_numbers("scale", entries["scale"], mask.shape, math.inf))
+    cdef tuple shape = mask.shape
+    cdef double most = math.inf
+    if "of" in entries:  # zoneout takes one p, and scales nothing up
+        check_choice("of", entries["of"], ("zoneout",))
+        mask.of_zoneout = True
+        shape, most = (), 1.0
+    p = check_numbers("p", entries["p"], shape, 1.0)
+    return mask.with_numbers(p, check_numbers("scale", entries["scale"], shape, most))

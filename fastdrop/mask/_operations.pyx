@@ -128,6 +128,7 @@ def zoneout(new, old, out, Probability probability, source):
     cdef ndarray beside = as_other("old", old, from_, "new")
     cdef ndarray to = as_output(from_, out, "new")
     cdef tuple shape = (<object>from_).shape
+    cdef Mask mask
     if source is None:
         job = job_of(FD_ADD, probability.keep)
         beside = kept_mask(shape, probability.drop).apply(beside)
@@ -136,19 +137,24 @@ def zoneout(new, old, out, Probability probability, source):
     else:
         job = job_of(FD_SELECT, 1.0)
         mask = run_first(&job, from_, beside, to, source, shape, probability, 1.0)
+    mask.of_zoneout = True
     return to if out is None else out, mask
 
 
-def zoneout_rest(dy, Mask mask):
-    """Return ``kept ? dy * (1 - scale) : dy``: what `zoneout` owes to the old state."""
+def zoneout_gradients(ndarray dy, Mask mask):
+    """Return ``kept ? dy * scale : 0`` and ``kept ? dy * (1 - scale) : dy``."""
+    return mask.applied(dy, None, "dy"), rest_of(dy, mask)
+
+
+cdef ndarray rest_of(ndarray dy, Mask mask):
+    # What `zoneout` owes to the old state.
     cdef fd_job job = job_of(FD_SELECT, 1.0)
     cdef fd_cursor cursor = mask.start
-    cdef ndarray from_ = as_input(dy, "dy")
     cdef ndarray to
-    if mask.scale != 1.0:  # of evaluation, where everything is kept
-        return kept_mask(mask.shape, 1.0 - mask.scale).apply(from_)
-    to = as_output(from_, None)
-    mask.run(&job, np.zeros_like(from_), from_, to, &cursor, None)
+    if mask.factor != 1.0:  # of evaluation, where everything is kept
+        return kept_mask(mask.shape, 1.0 - mask.factor).apply(dy)
+    to = as_output(dy, None)
+    mask.run(&job, np.zeros_like(dy), dy, to, &cursor, None)
     return to
 
 

@@ -127,6 +127,7 @@ class Member:
     dtypes: tuple[Any, ...] = EVERY_DTYPE
     has_out: bool = True
     sums: bool = False  # whose results differ in the last bits
+    backward: Callable[..., Any] = lambda mask, dy: mask.backward(dy)
 
     def __call__(self, random, *, dtype=None, size=None, layouts=False, numpy=True):
         """Return a call by chance, its x of about ``size`` elements."""
@@ -201,7 +202,9 @@ class Call:
         if isinstance(mask, fd.GaussianMask):
             assert_same(mask.backward(dy), reference.multiply(dy, kept))
         elif mask is not None and dy is not None and not self.member.sums:
-            assert_same(mask.backward(dy), reference.apply(dy, kept, factor_of_mask(mask)))
+            assert_same(
+                self.member.backward(mask, dy), reference.apply(dy, kept, factor_of_mask(mask))
+            )
 
 
 def assert_same(actual, expected):
@@ -739,7 +742,12 @@ MEMBERS = {
     "dropout_add": Member(
         calling(fd.dropout_add), twin_of_add, choose_plain("x", "residual", bias=True)
     ),
-    "zoneout": Member(calling(fd.zoneout), twin_of_zoneout, choose_plain("new", "old")),
+    "zoneout": Member(
+        calling(fd.zoneout),
+        twin_of_zoneout,
+        choose_plain("new", "old"),
+        backward=lambda mask, dy: fd.zoneout_backward(dy, mask)[0],
+    ),
     "drop_connect": Member(
         calling(fd.drop_connect), twin_of_connect, choose_connect, (1, 3), has_out=False, sums=True
     ),

@@ -35,6 +35,8 @@ MASKS = {
     "of bools": lambda: fd.dropout(X, P, mask=X % 3 > 0)[1],
     "of blocks": lambda: fd.drop_block2d(X.reshape(1, *SHAPE), 0.2, block_size=2, rng=1)[1][0],
     "of relu": lambda: fd.relu_dropout(X - 20, 0.3, rng=1)[1],
+    "of zoneout": lambda: fd.zoneout(X, -X, 0.3, rng=1)[1],
+    "of zoneout, evaluated": lambda: fd.zoneout(X, -X, 0.3, training=False)[1],
     "evaluated": lambda: fd.dropout(X, P, training=False, scale="test")[1],
     "window": lambda: fd.dropout_mask((8, 30), 0.3, rng=1)[::-2, 1::3],
     "packed window": lambda: fd.dropout_mask((8, 30), 0.3, rng=1).packed()[::-2, 1::3],
