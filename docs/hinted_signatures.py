@@ -43,7 +43,13 @@ def definitions(module):
 def home(obj):
     """Return the module where it is written, whatever module it says that it is of."""
     inner = inspect.unwrap(obj)
-    return inner.__globals__["__name__"] if inspect.isfunction(inner) else obj.__module__
+    if inspect.isfunction(inner):
+        return inner.__globals__["__name__"]
+    for name, module in sys.modules.items():  # of a compiled class: where its stub is
+        known = name.startswith("fastdrop.") and vars(module).get(obj.__name__) is obj
+        if known and any(own.startswith(f"{obj.__name__}.") for own in definitions(name)):
+            return name
+    return obj.__module__
 
 
 def definition(obj):

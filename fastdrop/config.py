@@ -13,11 +13,13 @@ import numpy as np
 from fastdrop._checks import check_positive
 from fastdrop._cpus import usable_cpus
 from fastdrop._fork import renew_in_children
+from fastdrop._words import public
 from fastdrop.kernels import _kernels
 
 __all__ = ["get_num_threads", "set_num_threads", "show_config", "simd_levels", "use_simd"]
 
 
+@public()
 def set_num_threads(n: SupportsIndex) -> None:
     """Set the most threads that one call uses.
 
@@ -47,6 +49,7 @@ def set_num_threads(n: SupportsIndex) -> None:
     _kernels.set_threads(min(check_positive("n", n), sys.maxsize))
 
 
+@public()
 def get_num_threads() -> int:
     """Return the most threads that one call uses.
 
@@ -64,6 +67,7 @@ def get_num_threads() -> int:
     return _kernels.get_threads()
 
 
+@public()
 def simd_levels() -> tuple[str, ...]:
     """Return the instruction sets that this machine can run, slowest first.
 
@@ -105,6 +109,7 @@ _switching = threading.Lock()
 renew_in_children(_switching)
 
 
+@public()
 def use_simd(level: str) -> contextlib.AbstractContextManager[None]:
     """Use the kernels of one instruction set inside a ``with`` block.
 
@@ -147,6 +152,7 @@ def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 def show_config(mode: Literal["dicts"]) -> dict[str, dict[str, str]]: ...
 
 
+@public()
 def show_config(
     mode: Literal["stdout", "dicts"] = "stdout",
 ) -> dict[str, dict[str, str]] | None:

@@ -185,11 +185,20 @@ def test_a_layer_of_keep_prob(keep_prob):
 # ---- what is public ------------------------------------------------------------------------------
 
 
-def test_public_functions_and_layers_say_where_they_are_imported_from():
-    for name in (*functional.__all__, *layers.__all__, "mc_predict"):
-        value = getattr(fd, name)
-        assert (value.__module__, value.__qualname__) == ("fastdrop", name)
-        assert pickle.loads(pickle.dumps(value)) is value
+@pytest.mark.parametrize("name", fd.__all__)
+def test_public_objects_say_where_they_are_imported_from(name):
+    value = getattr(fd, name)
+    assert (value.__module__, value.__name__, value.__qualname__) == ("fastdrop", name, name)
+    assert pickle.loads(pickle.dumps(value)) is value
+    assert repr(value).startswith(("<class 'fastdrop." + name, "<function " + name))
+
+
+@pytest.mark.parametrize("base", [fd.NumPySource, fd.Source, fd.Philox4x32])
+def test_users_classes_of_sources_are_of_their_own_modules(base):
+    class Own(base):
+        pass
+
+    assert (Own.__module__, base.__module__) == (__name__, "fastdrop")
 
 
 def test_what_loads_on_first_use():

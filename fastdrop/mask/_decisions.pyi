@@ -8,6 +8,7 @@ from fastdrop._typing import BoolArray, NDArray
 from fastdrop.mask._any_mask import AnyMask
 
 __test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 def __reduce_cython__(self: Any) -> Never: ...
 def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...

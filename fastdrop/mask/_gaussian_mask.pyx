@@ -2,6 +2,7 @@
 # Design: a Gaussian mask is to `gaussian_dropout` what a Mask is to `dropout`: a value. A seeded
 # one is a place in a stream, of which an element takes four bytes; its factors are made again
 # whenever they are needed. A stored one has its factors.
+from cpython.object cimport PyTypeObject
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
@@ -292,6 +293,9 @@ cdef GaussianMask mask_of_state(state):
         raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
     return gaussian_mask(shape, p, &seeded, factors)
 
+
+# From where they are imported: `__module__` of a compiled class is in its name.
+(<PyTypeObject *>GaussianMask).tp_name = "fastdrop.GaussianMask"
 
 add_reader("GaussianMask", GaussianMask.from_state)
 

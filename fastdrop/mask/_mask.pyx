@@ -4,6 +4,7 @@
 # nothing else. Both numbers, p and scale, may be arrays that broadcast to the mask: where p is, the
 # mask is packed.
 cimport cython
+from cpython.object cimport PyTypeObject
 from libc.math cimport isinf
 from libc.stdint cimport int64_t
 
@@ -461,6 +462,9 @@ cdef Mask seeded_of(dict state):
     mask.strides = check_strides(state["strides"], mask.shape, seeded.position)
     return rebuilt(mask, state)
 
+
+# From where they are imported: `__module__` of a compiled class is in its name.
+(<PyTypeObject *>Mask).tp_name = "fastdrop.Mask"
 
 add_reader("Mask", Mask.from_state)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: a NumPy bit generator only goes forward, so its masks are drawn on one thread, under
 # its own lock, through the C interface, and stored as bits.
+from cpython.object cimport PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
 import threading
@@ -171,5 +172,8 @@ cdef class NumPySource:
     def __repr__(self):
         return f"NumPySource({type(self.bit_generator).__name__}, draws={self.draws!r})"
 
+
+# From where they are imported: `__module__` of a compiled class is in its name.
+(<PyTypeObject *>NumPySource).tp_name = "fastdrop.NumPySource"
 
 add_reader("NumPySource", NumPySource)

@@ -6,6 +6,7 @@
 #
 # The cursor saves the next mask the way to where the last one ended. It is a cache: a thread that
 # would have to wait for it does without.
+from cpython.object cimport PyTypeObject
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
@@ -511,6 +512,12 @@ cdef class Philox4x32(Source):
     ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
 
+
+# From where they are imported: `__module__` of a compiled class is in its name.
+(<PyTypeObject *>Source).tp_name = "fastdrop.Source"
+(<PyTypeObject *>Xoshiro256PlusPlus).tp_name = "fastdrop.Xoshiro256PlusPlus"
+(<PyTypeObject *>Xorshift128Plus).tp_name = "fastdrop.Xorshift128Plus"
+(<PyTypeObject *>Philox4x32).tp_name = "fastdrop.Philox4x32"
 
 # By their names, in the order of their numbers in C.
 SOURCES = {

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_seed
+from fastdrop._words import public
 from fastdrop.source._numpy_source import NumPySource
 from fastdrop.source._source import Source, Xoshiro256PlusPlus, new_in_children
 
@@ -16,6 +17,7 @@ __all__ = ["as_source"]
 _default = new_in_children()
 
 
+@public()
 def as_source(rng: Any = None) -> Source | NumPySource:
     """Return the source that ``rng`` stands for.
 
