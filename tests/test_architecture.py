@@ -332,8 +332,6 @@ def test_public_objects_are_explained_with_examples(name):
     documentation = inspect.getdoc(getattr(fd, name))
     assert documentation
     assert documentation.splitlines()[0].endswith(".")
-    if name in ("Source", "as_source"):  # the reference has their examples
-        return
     assert "\nExamples\n--------\n" in documentation
     assert doctest.DocTestParser().get_examples(documentation)
 

@@ -43,4 +43,4 @@ def test_examples(documentation, request):
 
 def test_there_are_examples_of_everything():
     found = {parameter.id.partition(".")[0] for parameter in doctests()}
-    assert set(fd.__all__) - {"Source", "as_source"} <= found  # the reference has theirs
+    assert set(fd.__all__) <= found

@@ -117,6 +117,17 @@ cdef class Source(BitGenerator):
     """Base of the package's sources: key, counter and position make every byte.
 
     Not to be made itself; see `Xoshiro256PlusPlus`, `Xorshift128Plus` and `Philox4x32`.
+
+    Examples
+    --------
+    It tells sources that can go back from NumPy's:
+
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> isinstance(fd.Philox4x32(1), fd.Source)
+    True
+    >>> isinstance(fd.as_source(np.random.default_rng(1)), fd.Source)
+    False
     """
 
     def __init__(self, seed=None, *, key=None, counter=None):

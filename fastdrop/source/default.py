@@ -40,6 +40,18 @@ def as_source(rng: Any = None) -> Source | NumPySource:
         If ``rng`` is anything else.
     ValueError
         If it is a negative seed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> source = fd.as_source(1)
+    >>> type(source).__name__
+    'Xoshiro256PlusPlus'
+    >>> fd.as_source(np.random.Generator(source)) is source
+    True
+    >>> fd.as_source(np.random.default_rng(1))
+    NumPySource(PCG64, draws='bytes')
     """
     if isinstance(rng, (Source, NumPySource)):
         return rng
