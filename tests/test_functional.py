@@ -655,6 +655,13 @@ def test_a_mask_brings_its_own_p_and_scale():
         assert given.scale == 1 / 0.7
 
 
+def test_a_mask_of_one_p_may_have_many_scales():
+    scales = np.linspace(1, 2, RANDOM.shape[-1])
+    state = fd.dropout_mask(RANDOM.shape, 0.3, rng=1).state | {"scale": scales}
+    mask = fd.Mask.from_state(state)
+    assert np.array_equal(fd.dropout(RANDOM, mask=mask)[0], mask.apply(RANDOM))
+
+
 def test_a_mask_is_not_applied_in_evaluation():
     given = fd.dropout_mask(RANDOM.shape, 0.3, rng=1)
     for mask in (given, kept(given), given[:, :1], kept(given)[0]):

@@ -33,8 +33,8 @@ from fastdrop._typing import (
 )
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
+from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._probability import HALF, as_probability
-from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import shared_shape
 from fastdrop.mask._draw import (
     draw_bernoulli,
@@ -45,7 +45,7 @@ from fastdrop.mask._draw import (
     unscaled,
 )
 from fastdrop.mask._gaussian_mask import GaussianMask
-from fastdrop.mask._mask import Mask, is_of_zoneout
+from fastdrop.mask._mask import Mask
 from fastdrop.mask._probability import probability_of
 from fastdrop.source.default import as_source
 
@@ -275,19 +275,8 @@ def _with_mask(
 ) -> tuple[NDArray[Any], Mask]:
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
-        beside = [("keep_prob", keep_prob), ("rng", rng), ("noise_shape", noise_shape)]
-        given: list[tuple[str, object]] = [("p", p)] if p is not HALF else []
-        given += [(name, value) for name, value in beside if value is not None]
-        if given:
-            name, value = given[0]
-            raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
-        if type(mask.p) is float and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]:
-            raise ValueError(
-                f"mask scales what it keeps by {mask.scale}, as those of alpha_dropout do; it must "
-                "be a mask of dropout"
-            )
-        if is_of_zoneout(mask):
-            raise ValueError(f"mask is {mask!r}; it must be a mask of dropout")
+        given = None if p is HALF else p
+        check_given_mask(mask, p=given, keep_prob=keep_prob, rng=rng, noise_shape=noise_shape)
         keep = 1.0 - mask.p
         if scale != "train":
             mask = unscaled(mask)
