@@ -12,10 +12,11 @@ from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_seed
 from fastdrop._typing import SeedLike
+from fastdrop.mask import Mask
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import Ints, dense_strides, logical_strides, shared_broadcast
 from fastdrop.torch._seed import draw_mask
-from fastdrop.torch._tensor import TensorMask, mask_from_source
+from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_of_arrays
 
 __all__ = [
     "RNG",
@@ -28,6 +29,7 @@ __all__ = [
     "draw_shared_mask",
     "drops",
     "feature_shape",
+    "given_mask",
     "settled",
     "shared_layout",
     "source_mask",
@@ -131,3 +133,15 @@ def source_mask(x: torch.Tensor, p: float, source: Source, shared: SharedShape) 
     if shared is None:
         return mask_from_source(source, x.numel(), p, logical_strides(x.shape))
     return mask_from_source(source, math.prod(shared), p, *shared_layout(x, shared))
+
+
+def given_mask(x: torch.Tensor, mask: Mask) -> TensorMask:
+    """Return a mask of arrays, whose shape broadcasts to x's: in the order of x's indices."""
+    shape = tuple(x.shape)
+    shared = (1,) * (len(shape) - mask.ndim) + mask.shape
+    if shared == shape:
+        return mask_of_arrays(mask, shape, logical_strides(shape))
+    if type(mask.scale) is float:
+        return mask_of_arrays(mask, shape, *shared_layout(x, shared))
+    strides = logical_strides(shape)  # in which the factors are laid
+    return mask_of_arrays(mask, shape, strides, shared_broadcast(shape, strides, shared))

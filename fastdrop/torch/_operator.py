@@ -26,6 +26,7 @@ from fastdrop.torch._tensor import mask_from_words
 
 __all__ = [
     "check_traced_rng",
+    "drop_kept",
     "drop_shared",
     "drop_traced",
     "has_operator",
@@ -227,7 +228,13 @@ def drop_shared(
 ) -> torch.Tensor:
     """Return x under decisions that are shared, as steps of the traced program."""
     ones = torch.ones(shared, dtype=torch.float32, device="cpu")
-    kept = drop_traced(ones, words, p, False, None, 1.0) > 0
+    return drop_kept(x, drop_traced(ones, words, p, False, None, 1.0) > 0, scale, shift, dropped)
+
+
+def drop_kept(
+    x: torch.Tensor, kept: torch.Tensor, scale: float, shift: float = 0.0, dropped: float = 0.0
+) -> torch.Tensor:
+    """Return x under a tensor of bools, by operations of PyTorch."""
     if x.is_complex():  # a product of complex numbers would make NaN of infinity
         real, imaginary = (torch.where(kept, part * scale, 0.0) for part in (x.real, x.imag))
         return torch.complex(real, imaginary)

@@ -4,6 +4,7 @@ from typing import Any, Final, Never, TypeAlias
 import torch
 from typing_extensions import disjoint_base
 
+from fastdrop.mask._mask import Mask
 from fastdrop.source import Source
 
 _Broadcast: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -54,6 +55,12 @@ def mask_from_source(
     source: Source,
     decisions: int,
     p: float,
+    strides: tuple[int, ...],
+    broadcast: _Broadcast | None = None,
+) -> TensorMask: ...
+def mask_of_arrays(
+    given: Mask,
+    shape: tuple[int, ...],
     strides: tuple[int, ...],
     broadcast: _Broadcast | None = None,
 ) -> TensorMask: ...

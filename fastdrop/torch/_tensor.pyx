@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: what tensors need of the engine. A TensorMask is all that the backward pass keeps: where
 # in a stream the mask was drawn, the factor, and the memory layout whose order the decisions
-# follow. It has no bits.
+# follow. It has bits only where there is no such place: of relu, and of a caller's mask that was
+# stored as bits or skips some of its stream.
 #
 # Tensors are described by PyTorch's table of DLPack functions, so that no header of PyTorch is
 # needed, and no attribute of a subclass is believed.
@@ -12,6 +13,7 @@
 from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.math cimport isinf
 from libc.string cimport memset
 
 import numpy as np
@@ -33,6 +35,7 @@ from fastdrop.kernels._kernels cimport (
     FD_PADDING,
     FD_RELU,
     FD_SCALE,
+    FD_SCALE_EACH,
     FD_TILE,
     FD_XOSHIRO256PLUSPLUS,
     engine,
@@ -45,6 +48,7 @@ from fastdrop.kernels._kernels cimport (
     fd_executor,
     fd_job,
     fd_keep_threshold,
+    fd_numbers,
     fd_number_size,
     fd_openmp_count,
     fd_openmp_parallel,
@@ -52,6 +56,7 @@ from fastdrop.kernels._kernels cimport (
     fd_threshold,
 )
 from fastdrop.mask._decisions cimport draw_all
+from fastdrop.mask._mask cimport Mask
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
@@ -169,13 +174,13 @@ def use_openmp(size_t parallel, size_t thread_num, size_t num_threads):
 
 cdef size_t bytes_of(size_t decisions) noexcept:
     """Return the bytes of packed decisions, padded for whole words."""
-    return decisions // 8 + 1 + FD_PADDING
+    return (decisions + 7) // 8 + FD_PADDING
 
 
 cdef class TensorMask:
-    """What elements of a tensor are kept: a place in a stream, without bits, or (of relu) bits.
+    """What elements of a tensor are kept: a place in a stream, without bits, or bits.
 
-    Made by `mask_from_words` and `mask_from_source`.
+    Made by `mask_from_words`, `mask_from_source` and `mask_of_arrays`.
 
     Attributes
     ----------
@@ -190,12 +195,15 @@ cdef class TensorMask:
     """
 
     def __init__(self):
-        raise TypeError("a TensorMask is made by mask_from_words or mask_from_source")
+        raise TypeError(
+            "a TensorMask is made by mask_from_words, mask_from_source or mask_of_arrays"
+        )
 
     cdef TensorMask copy(self):
         cdef TensorMask mask = TensorMask.__new__(TensorMask)
         mask.seeded = self.seeded
         mask.bits = self.bits
+        mask.numbers, mask.shape = self.numbers, self.shape
         mask.strides = self.strides
         mask.broadcast = self.broadcast
         mask.scale, mask.shift, mask.dropped = self.scale, self.shift, self.dropped
@@ -229,6 +237,8 @@ cdef class TensorMask:
         lengths, steps, decisions = self.broadcast or ((size,), (1,), size)
         mask.strides = (size, *self.strides)
         mask.broadcast = ((count, *lengths), (0, *steps), decisions)
+        if self.shape is not None:
+            mask.shape = (count, *self.shape)
         return mask
 
     def apply(self, x, y, size_t threads):
@@ -243,10 +253,34 @@ cdef class TensorMask:
         """
         cdef bint affine = self.derivative is not self
         cdef fd_job job = job_of(FD_AFFINE if affine else FD_SCALE, self.scale)
+        cdef fd_numbers laid
+        cdef ndarray _held
         job.shift, job.dropped = self.shift, self.dropped
         if affine and x.is_complex():
             raise TypeError(f"a complex tensor, of {x.dtype}, has no shift; it must be real")
+        if self.numbers is not None:
+            job = job_of(FD_SCALE_EACH, 1.0)
+            _held = self.lay_factors(y, &laid)
+            job.each = &laid
         self.run(&job, x, None, y, threads)
+
+    cdef ndarray lay_factors(self, y, fd_numbers *laid):
+        """Lay factors of their own over the elements of ``y``; they are those of the result."""
+        cdef numbers of_y
+        cdef cnp.npy_intp lengths[FD_MAX_DIMS]
+        cdef ndarray shaped
+        numbers_of(y, &of_y)
+        if len(self.shape) > FD_MAX_DIMS:
+            raise RuntimeError(f"a tensor has {len(self.shape)} axes; at most is {FD_MAX_DIMS}")
+        for axis, length in enumerate(self.shape):
+            lengths[axis] = length
+        # An array of the tensor's shape, whose elements nobody reads.
+        shaped = cnp.PyArray_SimpleNewFromData(
+            len(self.shape), lengths, cnp.NPY_UINT8, <void *>of_y.data
+        )
+        if <size_t>cnp.PyArray_SIZE(shaped) != of_y.n:
+            raise RuntimeError(f"a tensor has {of_y.n} elements; must be {shaped.size}")
+        return self.numbers.lay_factors(shaped, laid)
 
     def add(self, x, residual, bias, y, size_t threads):
         """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
@@ -279,6 +313,7 @@ cdef class TensorMask:
         cdef numbers of_x
         numbers_of(x, &of_x)
         mask.bits = np.zeros(bytes_of(of_x.n), np.uint8)
+        mask.broadcast = None
         job.changed = <uint8_t *>cnp.PyArray_DATA(mask.bits)
         self.run(&job, x, None, y, threads)
         return mask
@@ -292,17 +327,18 @@ cdef class TensorMask:
         cdef fd_cursor cursor
         cdef numbers of_x, of_y, of_other
         cdef int code
-        cdef size_t n, size
+        cdef size_t n, size, decisions
         numbers_of(x, &of_x)
         numbers_of(y, &of_y)
         of_other = of_x
         if other is not None:
             numbers_of(other, &of_other)
         n, code = of_x.n, code_of(&of_x)
+        decisions = n if self.broadcast is None else self.broadcast[2]
         if (
             of_y.n != n or code_of(&of_y) != code
             or of_other.n != n or code_of(&of_other) != code
-            or (bits is not None and cnp.PyArray_DIM(bits, 0) != <cnp.npy_intp>bytes_of(n))
+            or (bits is not None and cnp.PyArray_DIM(bits, 0) != <cnp.npy_intp>bytes_of(decisions))
         ):
             raise RuntimeError(f"a tensor of {n} elements is not of the mask's size and dtype")
         if n == 0:
@@ -446,4 +482,33 @@ def mask_from_source(Source source, uint64_t decisions, double p, tuple strides,
     cdef fd_threshold threshold = mask.seeded.threshold
     source.reserve(decisions, &mask.seeded, &cursor)
     mask.seeded.threshold = threshold
+    return mask
+
+
+def mask_of_arrays(Mask given, tuple shape, tuple strides, tuple broadcast=None):
+    """Return a mask of arrays as one of tensors.
+
+    Parameters
+    ----------
+    given : Mask
+        Seeded or packed; what is one range of a stream needs no bits here either.
+    shape : tuple of int
+        Shape of the tensors. Where factors are the elements' own, the layout is in C order.
+    strides, broadcast
+        The attributes of TensorMask.
+
+    Returns
+    -------
+    mask : TensorMask
+    """
+    cdef TensorMask mask = TensorMask.__new__(TensorMask)
+    cdef fd_cursor cursor = given.start
+    mask.seeded, mask.bits = given.seeded, given.padded
+    if given.padded is None and given.strides is not None:
+        mask.bits = given.draw_bits(&cursor, None)
+    mask.strides, mask.broadcast = strides, broadcast
+    mask.scale = 1.0 if isinf(given.factor) and given.drop == 1.0 else given.factor
+    mask.shift = mask.dropped = 0.0
+    if given.numbers is not None and given.numbers.scales_each():
+        mask.numbers, mask.shape, mask.scale = given.numbers, shape, 1.0
     return mask

@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Never, TypeAlias
 
 import torch
-from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.overrides import (
+    handle_torch_function,
+    has_torch_function_unary,
+)
 
 from fastdrop._checks import (
     check_axes,
@@ -21,16 +24,17 @@ from fastdrop._checks import (
 )
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop._words import public, refuse
+from fastdrop.functional._probability import HALF
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.torch._apply import (
     CLASSES,
     Ints,
     as_tensor,
     check_tensor,
-    dense_strides,
     is_readable,
 )
-from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
+from fastdrop.torch._autograd import check_in_place
+from fastdrop.torch._given import Given, drop_given, drop_under
 from fastdrop.torch._mask import (
     RNG,
     Settled,
@@ -75,7 +79,7 @@ _transforming = torch._C._are_functorch_transforms_active
 @public("fastdrop.torch")
 def dropout(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: float = HALF,
     training: bool = True,
     inplace: bool = False,
     *late: Never,
@@ -83,6 +87,7 @@ def dropout(
     seed: Seed = None,
     broadcast_dims: AxesLike | None = None,
     noise_shape: NoiseShapeLike | None = None,
+    mask: Given | None = None,
     **words: Never,
 ) -> torch.Tensor:
     """Drop elements of ``input`` at random with probability ``p``, and scale the others.
@@ -113,6 +118,10 @@ def dropout(
     noise_shape : sequence of int or None, optional
         Instead of broadcast_dims: the shape of the decisions, which broadcasts to input's. None
         entries take input's length.
+    mask : Mask or torch.Tensor or ndarray of bool, optional
+        A mask to apply instead of drawing one; its shape broadcasts to input's. A
+        `fastdrop.Mask`, or a window of one, brings its own p and scale. Bools, True where kept,
+        need p.
 
     Returns
     -------
@@ -122,8 +131,9 @@ def dropout(
     Raises
     ------
     TypeError
-        If ``seed`` is given beside ``rng``, broadcast_dims beside noise_shape, or an argument is
-        of another type.
+        If ``seed`` is given beside ``rng``, broadcast_dims beside noise_shape, p, rng,
+        broadcast_dims or noise_shape beside a Mask, bools without p, or an argument is of another
+        type.
     ValueError
         If p is outside [0, 1] or NaN, or a shape or dimension does not fit.
 
@@ -141,7 +151,7 @@ def dropout(
     as channels-last.
 
     Tensors of other devices are PyTorch's business: they go to ``torch.nn.functional.dropout``,
-    without a seed or rng.
+    without a seed or rng. Traced programs take masks that are tensors of bool.
 
     Examples
     --------
@@ -150,12 +160,21 @@ def dropout(
     >>> fastdrop.torch.dropout(x, p=0.5, rng=1)
     tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
+
+    The second row of that, by a window of its mask:
+
+    >>> import fastdrop as fd
+    >>> mask = fd.dropout_mask((2, 4), p=0.5, rng=1)
+    >>> fastdrop.torch.dropout(x[1:], mask=mask[1:])
+    tensor([[0., 2., 0., 0.]])
     """
     if late or words:
         refuse(dropout, late, words)
-    if broadcast_dims is None and noise_shape is None:
+    if broadcast_dims is None and noise_shape is None and mask is None:
         return _drop_any(dropout, input, p, training, inplace, rng, seed)
     options = {"broadcast_dims": broadcast_dims, "noise_shape": noise_shape}
+    if mask is not None:
+        return drop_given(dropout, input, p, training, inplace, rng, seed, mask, options)
     return _drop_any(dropout, input, p, training, inplace, rng, seed, options=options)
 
 
@@ -578,12 +597,7 @@ def _dropping(
         )
 
     def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
-        if inplace:
-            return drop_in_place(x, mask.with_scale(*numbers))
-        y = drop(x, mask.with_scale(*numbers))
-        if _transforming() or y.stride() == x.stride() or y.stride() == dense_strides(x):
-            return y
-        return torch.empty_like(x).copy_(y)
+        return drop_under(x, mask.with_scale(*numbers), inplace)
 
     return dropping
 

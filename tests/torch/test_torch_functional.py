@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The explicit functions: the masks of NumPy arrays, on tensors of any layout and dtype."""
 
-import ml_dtypes
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch_tensors import COMPLEX, FLOATS, LAYOUTS, array_of, layouts
 
 import fastdrop as fd
 import fastdrop.torch
 
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-COMPLEX = (torch.complex64, torch.complex128)
 ELEMENTS = (fastdrop.torch.dropout, fastdrop.torch.alpha_dropout)
 CHANNELS = (
     fastdrop.torch.dropout1d,
@@ -20,30 +18,6 @@ CHANNELS = (
     fastdrop.torch.feature_alpha_dropout,
 )
 AXES = {"dropout1d": 3, "dropout2d": 4, "dropout3d": 5, "feature_alpha_dropout": 4}
-
-
-def array_of(x):
-    """Return a tensor's elements as an array, bfloat16 too."""
-    if x.dtype == torch.bfloat16:
-        return x.contiguous().view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return x.numpy()
-
-
-def layouts(x):
-    """Return tensors with x's axes in memory in many ways; x has four axes."""
-    return {
-        "contiguous": x,
-        "channels last": x.to(memory_format=torch.channels_last),
-        "reversed": x.permute(3, 2, 1, 0),
-        "transposed": x.transpose(0, 1),
-        "gaps": x[:, ::2, 1:],
-        "expanded": x[:1].expand(3, *x.shape[1:]),
-        "flipped and gaps": x.permute(1, 3, 0, 2)[1:, ::3],
-        "long axes of one": x[:1, :, :, :1],
-    }
-
-
-LAYOUTS = tuple(layouts(torch.empty(2, 2, 2, 2)))
 
 
 # ---- the mask of NumPy arrays --------------------------------------------------------------------

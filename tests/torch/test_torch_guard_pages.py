@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import fastdrop as fd
@@ -38,6 +39,12 @@ def elementwise(n, chance):
     for function in (fdt.dropout, fdt.alpha_dropout, fdt.relu_dropout):
         yield functools.partial(function, p=p, **options), {"input": x}
     yield functools.partial(fdt.dropout, p=p, inplace=True, **options), {"input": x}
+    mask = fd.dropout_mask(2 * n, p, rng=seed)
+    each = np.random.default_rng(seed).random(n)
+    for given in (mask[:n], mask[::2], mask[0:1], fd.dropout_mask(n, each, rng=seed)):
+        yield functools.partial(fdt.dropout, mask=given), {"input": x}
+    kept = torch.as_tensor(mask[::2])
+    yield functools.partial(fdt.dropout, p=p, rng=seed), {"input": x, "mask": kept}
     yield functools.partial(fdt.dropout_add, p=p, **options), {"input": x, "residual": other}
     rows = chance.choice([d for d in (1, 2, 3, 5) if n % d == 0])
     x, other = x.reshape(rows, -1), other.reshape(rows, -1)

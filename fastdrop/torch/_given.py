@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Applies the caller's mask: a Mask of NumPy's face, or bools."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch.overrides import handle_torch_function, has_torch_function_variadic
+
+from fastdrop._checks import check_bools, check_broadcast, check_p, check_switch
+from fastdrop._typing import BoolArray, SeedLike
+from fastdrop.functional._given import check_given_mask
+from fastdrop.functional._probability import HALF
+from fastdrop.mask import Mask
+from fastdrop.torch._apply import (
+    CLASSES,
+    as_tensor,
+    check_tensor,
+    dense_strides,
+    is_readable,
+    is_strided,
+)
+from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
+from fastdrop.torch._mask import RNG, addressable_source, given_mask, settled
+from fastdrop.torch._operator import check_traced_rng, drop_kept, is_traced, is_watched
+from fastdrop.torch._tensor import TensorMask
+
+__all__ = ["Given", "drop_given", "drop_under"]
+
+Given: TypeAlias = Mask | torch.Tensor | BoolArray
+
+_transforming = torch._C._are_functorch_transforms_active
+
+
+def drop_under(x: torch.Tensor, mask: TensorMask, inplace: bool) -> torch.Tensor:
+    """Put x under a mask, in x's layout."""
+    if inplace:
+        return drop_in_place(x, mask)
+    y = drop(x, mask)
+    if _transforming() or y.stride() == x.stride() or y.stride() == dense_strides(x):
+        return y
+    return torch.empty_like(x).copy_(y)
+
+
+def drop_given(
+    function: Callable[..., torch.Tensor],
+    x: torch.Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    rng: RNG,
+    seed: SeedLike | None,
+    mask: Given,
+    sharing: Mapping[str, Any],
+) -> torch.Tensor:
+    """Drop elements of x by the caller's mask: the work of ``function``."""
+    if rng is not None or seed is not None:
+        rng = settled(rng, seed, 4)
+    if has_torch_function_variadic(x, mask):  # a subclass or a mode
+        options = {"rng": rng, "mask": mask, **sharing}
+        y: torch.Tensor = handle_torch_function(
+            function, (x, mask), x, p, training, inplace, **options
+        )
+        return y
+    check_tensor("input", x)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"input has dtype {x.dtype}; it must be of floats or complex numbers")
+    traced = is_traced(x) and not is_watched()
+    if isinstance(mask, Mask):
+        check_given_mask(mask, p=None if p is HALF else p, rng=rng, **sharing)
+        _check_takes_mask(x, traced)
+    else:
+        mask = _checked_bools(mask, p, sharing)
+        p = check_p(p)
+        (check_traced_rng if traced else addressable_source)(rng)  # not drawn from
+    check_broadcast("mask shape", tuple(mask.shape), tuple(x.shape), "input")
+    training, inplace = check_switch("training", training), check_switch("inplace", inplace)
+    if not training:
+        return x
+    if inplace and not torch.compiler.is_compiling() and not _transforming():
+        check_in_place(x)
+    y = x if type(x) in CLASSES else as_tensor(x)
+    if not isinstance(mask, Mask):
+        if traced or _transforming() or not is_readable(y) or not _is_memory(mask):
+            kept = torch.as_tensor(mask, device=x.device)
+            y = drop_kept(y, kept, 1.0 / (1.0 - p) if p < 1.0 else 1.0)
+            return x.copy_(y) if inplace else y
+        mask = Mask.from_array(_array_of(mask), p)
+    y = drop_under(y, given_mask(y, mask), inplace)
+    return x if inplace else y
+
+
+def _check_takes_mask(x: torch.Tensor, traced: bool) -> None:
+    """Check that a Mask can be applied to x."""
+    if traced:
+        raise TypeError(
+            "mask is a Mask in a traced program; it must be a tensor of bool, as "
+            "torch.as_tensor(mask) makes before, with p"
+        )
+    if not (_transforming() or is_readable(x)):
+        raise TypeError(
+            f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a Mask it must "
+            "be a strided tensor of floats on the CPU"
+        )
+
+
+def _checked_bools(mask: Any, p: float, sharing: Mapping[str, Any]) -> torch.Tensor | BoolArray:
+    """Return a mask that is not a Mask: a tensor or an array of bool, beside p alone."""
+    for name, value in sharing.items():
+        if value is not None:
+            raise TypeError(f"{name} is {value!r} beside a mask, which has a shape")
+    if isinstance(mask, torch.Tensor):
+        mask = as_tensor(mask)
+        if mask.dtype != torch.bool:
+            raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool")
+    else:
+        mask = check_bools("mask", mask)
+    if p is HALF:
+        raise TypeError(f"mask is of bools, of shape {tuple(mask.shape)}; p must be given with it")
+    return mask
+
+
+def _is_memory(mask: torch.Tensor | BoolArray) -> bool:
+    """Return whether bools can be read as an array."""
+    return not isinstance(mask, torch.Tensor) or is_strided(mask)
+
+
+def _array_of(mask: torch.Tensor | BoolArray) -> BoolArray:
+    """Return bools in memory as an array."""
+    if not isinstance(mask, torch.Tensor):
+        return mask
+    if mask.numel() and not mask.data_ptr():
+        raise RuntimeError(f"mask, of shape {tuple(mask.shape)}, has no memory: it was freed")
+    array: BoolArray = mask.numpy()
+    return array
