@@ -10,7 +10,7 @@ or the explicit functions and modules are called. Both go through the same rooms
     _seed, _mask         where the mask of a call comes from
     _tensor, _apply      the mask over memory (compiled), and over tensors of any layout
     _autograd            its derivatives
-    _given               the same with a mask that the caller gives
+    _given, _shard       masks that the caller gives, and parts of a whole tensor
     _overrides, _install PyTorch's operators, and the switch
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
     functional, modules, attention

@@ -21,8 +21,9 @@ from fastdrop.torch._apply import (
     is_strided,
 )
 from fastdrop.torch._autograd import check_in_place, drop, drop_in_place
-from fastdrop.torch._mask import RNG, addressable_source, given_mask, settled
+from fastdrop.torch._mask import RNG, addressable_source, decided_shape, given_mask, settled
 from fastdrop.torch._operator import check_traced_rng, drop_kept, is_traced, is_watched
+from fastdrop.torch._shard import Shard
 from fastdrop.torch._tensor import TensorMask
 
 __all__ = ["Given", "drop_given", "drop_under"]
@@ -50,10 +51,13 @@ def drop_given(
     inplace: bool,
     rng: RNG,
     seed: SeedLike | None,
-    mask: Given,
+    mask: Given | Shard,
     sharing: Mapping[str, Any],
 ) -> torch.Tensor:
-    """Drop elements of x by the caller's mask: the work of ``function``."""
+    """Drop elements of x by the caller's mask: the work of ``function``.
+
+    Of a module's shard, the mask is drawn now.
+    """
     if rng is not None or seed is not None:
         rng = settled(rng, seed, 4)
     if has_torch_function_variadic(x, mask):  # a subclass or a mode
@@ -69,18 +73,29 @@ def drop_given(
     if isinstance(mask, Mask):
         check_given_mask(mask, p=None if p is HALF else p, rng=rng, **sharing)
         _check_takes_mask(x, traced)
+        check_broadcast("mask shape", mask.shape, tuple(x.shape), "input")
+    elif isinstance(mask, Shard):
+        p, decided = check_p(p), decided_shape(mask.whole, **sharing)
+        if traced:
+            check_traced_rng(rng)
+        _check_takes_mask(x, traced)
+        mask.check(tuple(x.shape))
     else:
         mask = _checked_bools(mask, p, sharing)
         p = check_p(p)
         (check_traced_rng if traced else addressable_source)(rng)  # not drawn from
-    check_broadcast("mask shape", tuple(mask.shape), tuple(x.shape), "input")
+        check_broadcast("mask shape", tuple(mask.shape), tuple(x.shape), "input")
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not training:
         return x
     if inplace and not torch.compiler.is_compiling() and not _transforming():
         check_in_place(x)
     y = x if type(x) in CLASSES else as_tensor(x)
-    if not isinstance(mask, Mask):
+    if isinstance(mask, Shard):
+        source = addressable_source(rng)
+        assert source is not None  # the module has one
+        mask = mask.draw(p, source, decided)
+    elif not isinstance(mask, Mask):
         if traced or _transforming() or not is_readable(y) or not _is_memory(mask):
             kept = torch.as_tensor(mask, device=x.device)
             y = drop_kept(y, kept, 1.0 / (1.0 - p) if p < 1.0 else 1.0)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks import check_seed
-from fastdrop._typing import SeedLike
+from fastdrop._checks import check_axes, check_noise_shape, check_one_way_to_share, check_seed
+from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop.mask import Mask
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import Ints, dense_strides, logical_strides, shared_broadcast
@@ -24,6 +24,7 @@ __all__ = [
     "Settled",
     "SharedShape",
     "addressable_source",
+    "decided_shape",
     "draw_element_mask",
     "draw_feature_mask",
     "draw_shared_mask",
@@ -95,6 +96,20 @@ def draw_element_mask(
 def feature_shape(shape: Sequence[int]) -> Ints:
     """Return the shape of decisions that are one for each of the first two axes."""
     return (*shape[:2], *(1,) * (len(shape) - 2))
+
+
+def decided_shape(
+    shape: Ints,
+    broadcast_dims: AxesLike | None = None,
+    noise_shape: NoiseShapeLike | None = None,
+) -> Ints:
+    """Return the shape of decisions that are shared as the arguments say."""
+    check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
+    if broadcast_dims is not None:
+        dims = check_axes("broadcast_dims", broadcast_dims, shape)
+        return tuple(1 if dim in dims else length for dim, length in enumerate(shape))
+    lengths = shape if noise_shape is None else check_noise_shape(noise_shape, shape)
+    return (1,) * (len(shape) - len(lengths)) + lengths
 
 
 def shared_layout(x: torch.Tensor, shared: Ints) -> tuple[Ints, tuple[Ints, Ints, int] | None]:

@@ -15,13 +15,7 @@ from torch.overrides import (
     has_torch_function_unary,
 )
 
-from fastdrop._checks import (
-    check_axes,
-    check_noise_shape,
-    check_one_way_to_share,
-    check_p,
-    check_switch,
-)
+from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._probability import HALF
@@ -40,6 +34,7 @@ from fastdrop.torch._mask import (
     Settled,
     SharedShape,
     addressable_source,
+    decided_shape,
     draw_element_mask,
     draw_shared_mask,
     drops,
@@ -502,7 +497,7 @@ def _drop_any(
     if alpha and x.is_complex():
         raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
     unbatched = features and _lacks_batch(function, x)
-    shared = _shared_by(x, **options) if options else None
+    shared = decided_shape(tuple(x.shape), **options) if options else None
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not drops(p, training, rng):
@@ -524,21 +519,6 @@ def _drop_any(
     if inplace:
         return x
     return y.squeeze(0) if unbatched else y
-
-
-def _shared_by(
-    x: torch.Tensor,
-    broadcast_dims: AxesLike | None = None,
-    noise_shape: NoiseShapeLike | None = None,
-) -> Ints:
-    """Return the shape of decisions that are shared as the arguments say."""
-    check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
-    shape = tuple(x.shape)
-    if broadcast_dims is not None:
-        dims = check_axes("broadcast_dims", broadcast_dims, shape)
-        return tuple(1 if dim in dims else length for dim, length in enumerate(shape))
-    lengths = check_noise_shape(noise_shape, shape)
-    return (1,) * (len(shape) - len(lengths)) + lengths
 
 
 def _features_of(x: torch.Tensor) -> Ints:

@@ -15,8 +15,9 @@ from fastdrop._typing import AxesLike, NoiseShapeLike
 from fastdrop._words import explained
 from fastdrop.source import Source
 from fastdrop.torch import functional, fused
-from fastdrop.torch._mask import RNG, addressable_source, settled
+from fastdrop.torch._mask import RNG, addressable_source, decided_shape, settled
 from fastdrop.torch._seed import place_source, words_of_source
+from fastdrop.torch._shard import Shard, ShardLike
 
 __all__ = [
     "AlphaDropout",
@@ -61,7 +62,8 @@ class _Drawing(torch.nn.Module):
             self.__dict__["_shared"] = given
 
     def extra_repr(self) -> str:
-        shared = [f"{name}={value!r}" for name, value in self._shared.items()]
+        names = {"mask": "shard"}  # the word of the functions -> that of modules
+        shared = [f"{names.get(name, name)}={value!r}" for name, value in self._shared.items()]
         return ", ".join([super().extra_repr(), *shared])
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -134,6 +136,11 @@ class Dropout(_Drawing, torch.nn.Dropout):
         As of `dropout`.
     noise_shape : sequence of int or None, optional
         As of `dropout`.
+    shard : (window, global_shape), optional
+        The inputs are that window of a tensor that several processes hold: an index of integers,
+        slices and an ellipsis, and the whole shape. Each call draws the mask of the whole, and
+        applies the window of it. ``rng`` must be a seed or a source, the same in each process;
+        broadcast_dims and noise_shape are those of the whole.
 
     Examples
     --------
@@ -143,6 +150,15 @@ class Dropout(_Drawing, torch.nn.Dropout):
     Dropout(p=0.5, inplace=False)
     >>> layer.eval()(torch.ones(3))
     tensor([1., 1., 1.])
+
+    Two shards and the whole:
+
+    >>> x = torch.ones(4, 6)
+    >>> upper = fastdrop.torch.Dropout(p=0.5, rng=1, shard=(slice(0, 2), (4, 6)))
+    >>> lower = fastdrop.torch.Dropout(p=0.5, rng=1, shard=(slice(2, 4), (4, 6)))
+    >>> y = torch.cat([upper(x[:2]), lower(x[2:])])
+    >>> torch.equal(y, fastdrop.torch.Dropout(p=0.5, rng=1)(x))
+    True
     """
 
     def __init__(
@@ -153,11 +169,20 @@ class Dropout(_Drawing, torch.nn.Dropout):
         rng: RNG = None,
         broadcast_dims: AxesLike | None = None,
         noise_shape: NoiseShapeLike | None = None,
+        shard: ShardLike | None = None,
     ) -> None:
         check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
         super().__init__(p, inplace)
         self._draw_from(rng)
-        self._share(broadcast_dims=broadcast_dims, noise_shape=noise_shape)
+        mask = None if shard is None else Shard(shard)
+        if mask is not None:
+            decided_shape(mask.whole, broadcast_dims, noise_shape)  # a check
+            if not isinstance(self.rng, Source):
+                raise TypeError(
+                    f"rng is {rng!r} beside a shard; it must be a seed or a source, the same in "
+                    "each process"
+                )
+        self._share(broadcast_dims=broadcast_dims, noise_shape=noise_shape, mask=mask)
 
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Masks that the caller gives: the results of NumPy's face, bit for bit, and their derivatives."""
 
+import copy
 import pickle
 import tracemalloc
 
@@ -283,6 +284,116 @@ def test_subclasses():
         assert torch.equal(torch.Tensor(ft.dropout(x, mask=mask)), expected)
     y = ft.dropout(X, 0.3, mask=kept.as_subclass(Subclass))
     assert torch.equal(torch.Tensor(y), expected)
+
+
+# ---- shards of modules ---------------------------------------------------------------------------
+
+# The windows that make a whole, and the axis along which they lie.
+PARTS = {
+    "rows": ([np.s_[:2], np.s_[2:5], np.s_[5:]], 0),
+    "columns": ([np.s_[:, :3], np.s_[:, 3:]], 1),
+    "inner": ([np.s_[..., :4], np.s_[..., 4:]], 2),
+    "every second": ([np.s_[::2], np.s_[1::2]], 0),
+}
+
+
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"p": 0.0},
+        {"p": 1.0},
+        {"broadcast_dims": 1},
+        {"broadcast_dims": (0, 2)},
+        {"noise_shape": (None, 1)},
+    ],
+)
+@pytest.mark.parametrize("inplace", [False, True])
+def test_shards_of_a_module_reproduce_the_whole(parts, options, inplace):
+    windows, axis = PARTS[parts]
+    shape = (8, 6, 10)
+    options = {"p": 0.3, "inplace": inplace, "rng": 7} | options
+    whole = ft.Dropout(**options)
+    shards = [ft.Dropout(shard=(window, shape), **options) for window in windows]
+    for _ in range(3):
+        x = torch.randn(shape)
+        expected = whole(x.clone())
+        pieces = [layer(x[window].clone()) for layer, window in zip(shards, windows, strict=True)]
+        if parts == "every second":
+            found = torch.stack(pieces, 1).flatten(0, 1)
+        else:
+            found = torch.cat(pieces, axis)
+        assert torch.equal(found, expected)
+        assert {layer.rng.position for layer in shards} == {whole.rng.position}
+
+
+def test_gradients_of_a_shard():
+    whole = ft.Dropout(0.3, rng=7)
+    layer = ft.Dropout(0.3, rng=7, shard=(np.s_[1:3, 2], (4, 5, 6)))
+    x = torch.randn(4, 5, 6, requires_grad=True)
+    (expected,) = torch.autograd.grad(whole(x)[1:3, 2].sum(), x)
+    (found,) = torch.autograd.grad(layer(x[1:3, 2]).sum(), x)
+    assert torch.equal(found, expected)
+
+
+def test_a_shard_of_shared_decisions_by_an_integer():
+    whole = ft.Dropout(0.3, rng=7, broadcast_dims=1)
+    layer = ft.Dropout(0.3, rng=7, broadcast_dims=1, shard=(np.s_[1:3, 4], (4, 5, 6)))
+    x = torch.randn(4, 5, 6)
+    assert torch.equal(layer(x[1:3, 4]), whole(x)[1:3, 4])
+
+
+def test_evaluation_of_a_shard_draws_nothing():
+    layer = ft.Dropout(0.3, rng=7, shard=(np.s_[:2], (4, 5))).eval()
+    x = torch.ones(2, 5)
+    assert layer(x) is x
+    assert layer.rng.position == 0
+
+
+def test_a_shard_is_shown_copied_and_goes_on_from_its_state():
+    layer = ft.Dropout(0.3, rng=7, shard=(np.s_[:2], (4, 5)))
+    assert repr(layer) == ("Dropout(p=0.3, inplace=False, shard=(slice(None, 2, None), (4, 5)))")
+    x = torch.ones(2, 5)
+    layer(x)
+    twin = ft.Dropout(0.3, rng=8, shard=(np.s_[:2], (4, 5)))
+    twin.load_state_dict(layer.state_dict())
+    copied, pickled = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
+    expected = layer(x)
+    for other in (twin, copied, pickled):
+        assert torch.equal(other(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "match"),
+    [
+        ({"shard": 3}, TypeError, r"shard is 3; it must be a tuple \(window, global_shape\)"),
+        ({"shard": (1, 2, 3)}, TypeError, r"shard is \(1, 2, 3\); it must be a tuple"),
+        ({"shard": (np.s_[:2], "a")}, TypeError, "global_shape is 'a'"),
+        ({"shard": (np.s_[:2, 1, 1], (4, 5))}, IndexError, "has 3 entries; the mask has 2 axes"),
+        ({"shard": (7, (4, 5))}, IndexError, "index 7 is out of bounds"),
+        ({"rng": None}, TypeError, "rng is None beside a shard; it must be a seed or a source"),
+        ({"rng": torch.Generator()}, TypeError, "beside a shard; it must be a seed or a source"),
+        ({"broadcast_dims": 2}, ValueError, "broadcast_dims is 2"),
+        ({"noise_shape": (3, 1)}, ValueError, "noise_shape"),
+    ],
+)
+def test_mistakes_of_shards(words, error, match):
+    with pytest.raises(error, match=match):
+        ft.Dropout(**{"rng": 1, "shard": (np.s_[:2], (4, 5))} | words)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_wrong_input_of_a_shard(mode):
+    layer = getattr(ft.Dropout(rng=1, shard=(np.s_[:2], (4, 5))), mode)()
+    with pytest.raises(ValueError, match=r"input has shape \(4, 5\); it must be \(2, 5\), that of"):
+        layer(torch.ones(4, 5))
+    with pytest.raises(TypeError, match="with a Mask it must be a strided tensor"):
+        layer(torch.ones(2, 5, device="meta"))
+    torch._dynamo.reset()
+    with pytest.raises(TypeError, match="rng is a source of fastdrop in a traced program"):
+        torch.compile(layer, backend="eager")(torch.ones(2, 5))
+    assert layer.rng.position == 0
 
 
 # ---- errors --------------------------------------------------------------------------------------
