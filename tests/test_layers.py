@@ -146,6 +146,18 @@ def test_drop_connect():
     np.testing.assert_allclose(layer.eval()(x), x @ WEIGHT.T + BIAS)
 
 
+def test_layers_of_two_arrays_share_decisions():
+    x, other = rng.standard_normal((2, 6, 5))
+    for layer, function in ((fd.Zoneout, fd.zoneout), (fd.DropoutAdd, fd.dropout_add)):
+        made, source = layer(0.3, broadcast_axes=0, rng=5), fd.Xoshiro256PlusPlus(5)
+        assert repr(made) == f"{layer.__name__}(p=0.3, broadcast_axes=0)"
+        for one in (made, pickle.loads(pickle.dumps(made))):
+            y, mask = function(x, other, 0.3, broadcast_axes=0, rng=copy.deepcopy(source))
+            assert np.array_equal(one(x, other), y)
+            assert one.mask == mask
+            assert mask.shape == (1, 5)
+
+
 def test_zoneout():
     new, old, dy = np.random.default_rng(2).standard_normal((3, 6, 7))
     layer, source = fd.Zoneout(0.3, rng=5), fd.Xoshiro256PlusPlus(5)

@@ -209,7 +209,11 @@ def test_every_function_that_draws_is_here():
         (lambda: fd.dropout_backward(np.ones(7), mask), "does not broadcast to dy's shape"),
         (lambda: mask.apply(np.ones(7)), "does not broadcast to x's shape"),
         (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), r"^dy has shape \(7,\)"),
-        (lambda: fd.zoneout_backward(np.ones(7), zoneout_mask), "allowed is dy's shape, "),
+        (
+            lambda: fd.zoneout_backward(np.ones(7), zoneout_mask),
+            "it must have as many axes as dy, of",
+        ),
+        (lambda: fd.zoneout_backward(np.ones((3, 7)), zoneout_mask), "to dy's shape"),
         (lambda: fd.zoneout(x, np.ones(7), 0.5), "^old has shape .* new's shape"),
         (lambda: fd.dropout_add(x, np.ones(7)), "^residual has shape .* x's shape"),
     ],
@@ -438,7 +442,7 @@ def test_one_sentence_with_the_value(call, error, words):
         (
             fd.zoneout(x[0], x[0], 0.5, rng=1)[1],
             ValueError,
-            r"mask has shape \(4,\); allowed is dy's",
+            r"mask has shape \(4,\); it must have as many axes as dy",
         ),
     ],
     ids=[

@@ -5,6 +5,7 @@ A `Pass` is one of the functions. The tests of this file are about all of them; 
 them has is tested in a file of its name.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -111,6 +112,21 @@ PASSES = {
         arrays=2,
         least_axes=1,
     ),
+}
+
+
+def one_for_a_row(one):
+    """The same, with one decision for all elements along the last axis."""
+    return one._replace(
+        call=functools.partial(one.call, broadcast_axes=-1),
+        decisions=lambda shape: (*shape[:-1], 1),
+        least_axes=1,
+    )
+
+
+PASSES |= {
+    f"{name}, shared": one_for_a_row(PASSES[name])
+    for name in ("alpha_dropout", "zoneout", "dropout_add", "dropout_add with bias")
 }
 every_pass = pytest.mark.parametrize("one", PASSES.values(), ids=PASSES)
 every_pass_and_dtype = pytest.mark.parametrize(
@@ -331,7 +347,8 @@ def test_no_elements_and_no_axes(one, dtype, shape, training):
     assert y.dtype == dtype
     assert type(y) is np.ndarray
     assert one.backward(arrays[0], mask).shape == shape
-    if not y.size:
+    assert mask.shape == one.decisions(shape)
+    if not mask.size:
         assert source.position == 0
 
 

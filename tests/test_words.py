@@ -33,7 +33,10 @@ FUNCTIONS = [
 ]
 WITH_KEEP_PROB = {"dropout", "dropout_mask", "Dropout"}
 WITH_NOISE_SHAPE = WITH_KEEP_PROB
-SHARING = {"dropout", "dropout_mask", "alpha_dropout", "Dropout", "AlphaDropout"}
+SHARING = {
+    *("dropout", "dropout_mask", "alpha_dropout", "dropout_add", "zoneout"),
+    *("Dropout", "AlphaDropout", "DropoutAdd", "Zoneout"),
+}
 WITH_P = {
     *("drop_path", "drop_block2d", "drop_connect", "embedding_dropout", "gaussian_dropout"),
     *("zoneout", "DropPath", "DropBlock2d", "DropConnect", "EmbeddingDropout", "GaussianDropout"),

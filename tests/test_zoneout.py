@@ -24,6 +24,23 @@ def test_the_mask_says_what_is_new():
     assert (mask.p, mask.scale) == (0.3, 1.0)
 
 
+def test_one_decision_for_many():
+    new, old = states((30, 40))
+    for axes, shape in ((0, (1, 40)), (-1, (30, 1)), ((0, 1), (1, 1)), ((), (30, 40))):
+        source = fd.Philox4x32(1)
+        y, mask = fd.zoneout(new, old, 0.3, broadcast_axes=axes, rng=source)
+        assert mask.shape == shape
+        assert source.position == mask.size
+        assert mask.state["of"] == "zoneout"
+        assert np.array_equal(y, np.where(np.asarray(mask), new, old))
+        evaluated = fd.zoneout(new, old, 0.3, broadcast_axes=axes, training=False)
+        assert evaluated[1].shape == shape
+        assert np.array_equal(evaluated[0], fd.zoneout(new, old, 0.3, training=False)[0])
+    with pytest.raises(ValueError, match="broadcast_axes is 2; allowed are integers"):
+        fd.zoneout(new, old, 0.3, broadcast_axes=2, rng=source)
+    assert source.position == 30 * 40
+
+
 def test_all_old_or_all_new():
     new, old = floats(np.float32, (1000,), 1), floats(np.float32, (1000,), 2)
     assert fd.zoneout(new, old, 0.0, rng=1)[0].tobytes() == new.tobytes()
@@ -75,14 +92,16 @@ def test_evaluation_is_the_mean_of_training():
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("training", [True, False])
-def test_both_gradients_against_finite_differences(p, training):
+@pytest.mark.parametrize("axes", [None, 0, (0, 1)])
+def test_both_gradients_against_finite_differences(p, training, axes):
+    words = {"rng": 3, "training": training, "broadcast_axes": axes}
     new, old = states((5, 7))
     dy = states((5, 7), seed=2)[0]
 
     def loss(new, old):
-        return (dy * fd.zoneout(new, old, p, rng=3, training=training)[0]).sum()
+        return (dy * fd.zoneout(new, old, p, **words)[0]).sum()
 
-    _, mask = fd.zoneout(new, old, p, rng=3, training=training)
+    _, mask = fd.zoneout(new, old, p, **words)
     dnew, dold = fd.zoneout_backward(dy, mask)
     step = 2.0**-10
     for index in np.ndindex(new.shape):

@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The shape of a mask whose decisions are shared along some axes."""
 
-from fastdrop._checks import check_axes
-from fastdrop._typing import AxesLike, Shape
+from typing import Any
 
-__all__ = ["shared_shape"]
+from fastdrop._checks import as_array, check_axes
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, Shape
+
+__all__ = ["shared", "shared_shape"]
 
 
 def shared_shape(shape: Shape, broadcast_axes: AxesLike) -> Shape:
     """Return ``shape`` with length 1 for each of ``broadcast_axes``."""
     axes = check_axes("broadcast_axes", broadcast_axes, shape)
     return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+
+
+def shared(name: str, x: ArrayLike, broadcast_axes: AxesLike) -> tuple[NDArray[Any], Shape]:
+    """Return x as an array, and the shape of its mask, of one decision along each of the axes."""
+    x = as_array(name, x)
+    return x, shared_shape(x.shape, broadcast_axes)

@@ -3,12 +3,12 @@
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import as_array, check_switch
+from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._scales import alpha_numbers
-from fastdrop.functional._sharing import shared_shape
+from fastdrop.functional._sharing import shared
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._operations import affine
 from fastdrop.mask._probability import Probability
@@ -111,8 +111,7 @@ def alpha_dropout(
         refuse(alpha_dropout, late, words)
     noise_shape = None
     if broadcast_axes is not None:
-        x = as_array("x", x)
-        noise_shape = shared_shape(x.shape, broadcast_axes)
+        x, noise_shape = shared("x", x, broadcast_axes)
     return _drop(x, p, noise_shape, rng, training, out)
 
 

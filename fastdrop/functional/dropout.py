@@ -35,7 +35,7 @@ from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._probability import HALF, as_probability
-from fastdrop.functional._sharing import shared_shape
+from fastdrop.functional._sharing import shared, shared_shape
 from fastdrop.mask._draw import (
     draw_bernoulli,
     draw_mask,
@@ -240,8 +240,7 @@ def _shared(
     if mask is not None:
         raise TypeError(f"broadcast_axes is {broadcast_axes!r} beside a mask, which has a shape")
     check_one_way_to_share(noise_shape, broadcast_axes)
-    x = as_array("x", x)
-    return x, shared_shape(x.shape, broadcast_axes)
+    return shared("x", x, broadcast_axes)
 
 
 def _evaluate(

@@ -4,8 +4,9 @@
 from typing import Any, Never, overload
 
 from fastdrop._checks import check_switch
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
+from fastdrop.functional._sharing import shared
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._probability import Probability
@@ -21,6 +22,7 @@ def dropout_add(
     p: ProbabilityLike = ...,
     *,
     bias: ArrayLike | None = ...,
+    broadcast_axes: AxesLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[ScalarT] | None = ...,
@@ -34,6 +36,7 @@ def dropout_add(
     p: ProbabilityLike = ...,
     *,
     bias: ArrayLike | None = ...,
+    broadcast_axes: AxesLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[Any] | None = ...,
@@ -47,6 +50,7 @@ def dropout_add(
     p: ProbabilityLike = 0.5,
     *late: Never,
     bias: ArrayLike | None = None,
+    broadcast_axes: AxesLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
@@ -65,6 +69,8 @@ def dropout_add(
         Probability of dropping an element, in [0, 1].
     bias : array_like of float, optional
         Added to x before anything is dropped: of the length of x's last axis, and of its dtype.
+    broadcast_axes : int or sequence of int, optional
+        As of `dropout`: the axes along which one decision is shared; all others have their own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
@@ -112,7 +118,10 @@ def dropout_add(
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
-    return _operations.add(x, residual, bias, out, probability, drawn_from)
+    noise_shape = None
+    if broadcast_axes is not None:
+        x, noise_shape = shared("x", x, broadcast_axes)
+    return _operations.add(x, residual, bias, out, probability, drawn_from, noise_shape)
 
 
 @overload

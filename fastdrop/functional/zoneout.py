@@ -4,9 +4,10 @@
 from typing import Any, Never, overload
 
 from fastdrop._checks import check_switch
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
+from fastdrop.functional._sharing import shared
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask, is_of_zoneout
 from fastdrop.mask._probability import Probability
@@ -21,6 +22,7 @@ def zoneout(
     old: NDArray[ScalarT],
     p: ProbabilityLike,
     *,
+    broadcast_axes: AxesLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[ScalarT] | None = ...,
@@ -33,6 +35,7 @@ def zoneout(
     old: ArrayLike,
     p: ProbabilityLike,
     *,
+    broadcast_axes: AxesLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[Any] | None = ...,
@@ -45,6 +48,7 @@ def zoneout(
     old: ArrayLike,
     p: ProbabilityLike,
     *late: Never,
+    broadcast_axes: AxesLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
@@ -64,6 +68,8 @@ def zoneout(
         The state before it, of the same shape and dtype.
     p : float
         Probability of keeping the old state, in [0, 1].
+    broadcast_axes : int or sequence of int, optional
+        As of `dropout`: the axes along which one decision is shared; all others have their own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
@@ -111,7 +117,10 @@ def zoneout(
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
-    return _operations.zoneout(new, old, out, probability, drawn_from)
+    noise_shape = None
+    if broadcast_axes is not None:
+        new, noise_shape = shared("new", new, broadcast_axes)
+    return _operations.zoneout(new, old, out, probability, drawn_from, noise_shape)
 
 
 @overload
@@ -149,7 +158,7 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     TypeError
         If dy is not of floats, or mask is not a Mask.
     ValueError
-        If mask is of another function, or its shape is not dy's.
+        If mask is of another function, or its shape does not fit to dy's.
 
     Examples
     --------
@@ -169,6 +178,8 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     if not is_of_zoneout(mask):
         raise ValueError(f"mask is {mask!r}; it must be a mask that zoneout returned")
     dy, shape = check_arrays(dy, None, None, "dy")
-    if mask.shape != shape:
-        raise ValueError(f"mask has shape {mask.shape}; allowed is dy's shape, {shape}")
+    if mask.ndim != len(shape):
+        raise ValueError(
+            f"mask has shape {mask.shape}; it must have as many axes as dy, of shape {shape}"
+        )
     return _operations.zoneout_gradients(dy, mask)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
 import numpy as np
 
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import dropout_add, dropout_backward
 from fastdrop.functional.connect import widened
 from fastdrop.layers._base import Forward, Layer
@@ -21,6 +21,8 @@ class DropoutAdd(Layer[Mask]):
     ----------
     p : float, default 0.5
         As of `Dropout`.
+    broadcast_axes : int or sequence of int, optional
+        As of `dropout_add`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
@@ -40,12 +42,20 @@ class DropoutAdd(Layer[Mask]):
     """
 
     _function: ClassVar[Forward] = staticmethod(dropout_add)
+    _options = ("broadcast_axes",)
     _places: ClassVar[dict[str, str]] = Layer._places | {
         "bias": "it must be given in each call, as in layer(x, residual, bias=bias)"
     }
 
-    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
+    def __init__(
+        self,
+        p: ProbabilityLike = 0.5,
+        *,
+        broadcast_axes: AxesLike | None = None,
+        rng: RNGLike = None,
+    ) -> None:
         super().__init__(p, rng)
+        self.broadcast_axes = broadcast_axes
         self.dbias: NDArray[Any] | None = None
         self._had_bias: bool = False
 

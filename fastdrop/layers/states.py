@@ -3,7 +3,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import zoneout, zoneout_backward
 from fastdrop.layers._base import Forward, Layer
 from fastdrop.mask import Mask
@@ -18,6 +18,8 @@ class Zoneout(Layer[Mask]):
     ----------
     p : float
         Probability of keeping the old state, in [0, 1].
+    broadcast_axes : int or sequence of int, optional
+        As of `zoneout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
@@ -31,9 +33,13 @@ class Zoneout(Layer[Mask]):
     """
 
     _function: ClassVar[Forward] = staticmethod(zoneout)
+    _options = ("broadcast_axes",)
 
-    def __init__(self, p: ProbabilityLike, *, rng: RNGLike = None) -> None:
+    def __init__(
+        self, p: ProbabilityLike, *, broadcast_axes: AxesLike | None = None, rng: RNGLike = None
+    ) -> None:
         super().__init__(p, rng)
+        self.broadcast_axes = broadcast_axes
 
     @overload
     def forward(

@@ -25,6 +25,7 @@ def add(
     out: NDArray[Any] | None,
     probability: Probability,
     source: Source | NumPySource | None,
+    noise_shape: NoiseShapeLike | None,
 ) -> tuple[NDArray[Any], Mask]: ...
 def zoneout(
     new: ArrayLike,
@@ -32,6 +33,7 @@ def zoneout(
     out: NDArray[Any] | None,
     probability: Probability,
     source: Source | NumPySource | None,
+    noise_shape: NoiseShapeLike | None,
 ) -> tuple[NDArray[Any], Mask]: ...
 def relu(
     x: ArrayLike,

@@ -99,7 +99,7 @@ def affine(x, out, Probability probability, source, noise_shape, double scale, d
     return to if out is None else out, mask
 
 
-def add(x, residual, bias, out, Probability probability, source):
+def add(x, residual, bias, out, Probability probability, source, noise_shape):
     """Return (y, mask) with ``y = residual + (kept ? (x + bias) * scale : 0)``."""
     cdef fd_job job
     cdef ndarray from_ = as_input(x)
@@ -107,6 +107,9 @@ def add(x, residual, bias, out, Probability probability, source):
     cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
     cdef ndarray to = as_output(from_, out), room = to
     cdef double scale = 1.0 if source is None else probability.factor
+    cdef tuple shape = (<object>from_).shape
+    if noise_shape is not None:
+        shape = check_noise_shape(noise_shape, shape)
     job = job_of(FD_ADD if rows is None else FD_ADD_BIAS, scale)
     if rows is not None:
         job.bias = <const char *>cnp.PyArray_DATA(rows)
@@ -114,14 +117,13 @@ def add(x, residual, bias, out, Probability probability, source):
         if order_of_memory(to) is not None:  # the bias follows the last axis, not the memory
             from_, beside = in_c_order(from_), in_c_order(beside)
             room = from_
-    mask = run_all(&job, from_, beside, room, source, (<object>from_).shape, probability,
-                   scale)
+    mask = run_all(&job, from_, beside, room, source, shape, probability, scale)
     if room is not to:
         copy_from_c_order(room, to)
     return to if out is None else out, mask
 
 
-def zoneout(new, old, out, Probability probability, source):
+def zoneout(new, old, out, Probability probability, source, noise_shape):
     """Return (y, mask) with ``y = kept ? new : old``; without source, the mean of that."""
     cdef fd_job job
     cdef ndarray from_ = as_input(new, "new")
@@ -129,6 +131,8 @@ def zoneout(new, old, out, Probability probability, source):
     cdef ndarray to = as_output(from_, out, "new")
     cdef tuple shape = (<object>from_).shape
     cdef Mask mask
+    if noise_shape is not None:
+        shape = check_noise_shape(noise_shape, shape)
     if source is None:
         job = job_of(FD_ADD, probability.keep)
         beside = kept_mask(shape, probability.drop).apply(beside)
