@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of arrays, and what errors show of a value."""
+
+import reprlib
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from fastdrop._typing import NDArray, Shape
+
+__all__ = [
+    "as_array",
+    "check_booleans",
+    "check_bools",
+    "check_no_pair",
+    "is_array",
+    "shown",
+    "takes_array",
+]
+
+
+def is_array(value: Any) -> bool:
+    """Tell an array from a number, which an array without axes is, too."""
+    axes = getattr(value, "ndim", 0)  # of a class of arrays, no number
+    return isinstance(axes, int) and axes > 0
+
+
+def takes_array(name: str, value: Any) -> bool:
+    """Tell an array of probabilities from a number; lists are neither."""
+    if isinstance(value, (list, tuple)):
+        raise TypeError(
+            f"{name} is {shown(value)}, a {type(value).__name__}; allowed are numbers in [0, 1] "
+            "and NumPy arrays of them"
+        )
+    return is_array(value)
+
+
+def shown(value: Any) -> str:
+    """Return what an error shows of a value: itself, cut short, or the shape of an array."""
+    of_numpy = isinstance(value, np.ndarray)  # whose subclasses may say anything of their shape
+    shape = np.ndarray.shape.__get__(value) if of_numpy else getattr(value, "shape", ())
+    if shape and (of_numpy or is_array(value)):
+        return f"a {type(value).__name__} of shape {tuple(shape)}"
+    return reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
+
+
+# Arrays of others, which NumPy would turn into its own without a word: what to do instead.
+FOREIGN = {
+    "torch": "fastdrop.torch has these functions for tensors",
+    "dask": "call the functions of fastdrop.dask, or compute it first, by its method compute",
+}
+
+
+def _check_not_foreign(name: str, value: Any) -> None:
+    """Check that an array is not one of a framework whose users expect to get their own back."""
+    for base in type(value).__mro__:
+        advice = FOREIGN.get(base.__module__.partition(".")[0])
+        if advice is not None:
+            raise TypeError(
+                f"{name} is a {type(value).__name__} of {base.__module__.partition('.')[0]}; it "
+                f"must be an array of NumPy: {advice}"
+            )
+
+
+def check_no_pair(name: str, value: Any) -> None:
+    """Check that a value is not the (y, mask) that a function of arrays returned."""
+    if isinstance(value, tuple) and len(value) == 2 and hasattr(value[1], "backward"):
+        kind = type(value[1])
+        if kind.__module__.partition(".")[0] == "fastdrop":  # masks are no part of this room
+            raise TypeError(
+                f"{name} is a pair of an array and a {kind.__name__}; pass y, not (y, mask)"
+            )
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """Return ``value`` as an array that is no subclass.
+
+    A subclass may say anything of its shape, dtype or flags: what NumPy itself knows counts.
+    """
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ndarray):
+        if np.any(np.ma.getmask(value)):
+            raise ValueError(
+                f"{name} has masked elements; allowed are arrays without, as its method filled "
+                "makes them"
+            )
+    elif isinstance(value, (list, tuple)):
+        check_no_pair(name, value)
+        try:
+            return np.asarray(value)
+        except ValueError:
+            raise ValueError(
+                f"{name} is a {type(value).__name__} of parts that differ in length; allowed are "
+                "arrays"
+            ) from None
+    else:
+        _check_not_foreign(name, value)
+    return np.asarray(value)
+
+
+def check_booleans(out: Any, dtypes: Collection[np.dtype[Any]], shape: Shape) -> None:
+    """Check that ``out`` is an array of one of the dtypes, and of the shape, that is writeable."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
+    array = np.asarray(out)  # of subclasses, the array beneath, whatever they say of themselves
+    if array.dtype not in dtypes:
+        raise TypeError(f"out has dtype {array.dtype}; allowed is {' or '.join(map(str, dtypes))}")
+    if array.shape != shape:
+        raise ValueError(f"out has shape {array.shape}; allowed is {shape}")
+    if not array.flags.writeable:
+        raise ValueError("out is read-only; allowed are writeable arrays")
+
+
+def check_bools(name: str, value: Any) -> NDArray[np.bool_]:
+    """Return ``value`` as an array of bool."""
+    array = as_array(name, value)
+    if array.dtype != bool:
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be bool")
+    return array

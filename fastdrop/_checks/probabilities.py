@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of probabilities, of numbers and of arrays of them."""
+
+from typing import Any
+
+import numpy as np
+
+from fastdrop._checks.arrays import as_array, is_array
+from fastdrop._typing import NDArray
+
+__all__ = [
+    "check_gaussian_p",
+    "check_keep_prob",
+    "check_p",
+    "check_probabilities",
+    "check_probability",
+]
+
+
+def check_probability(name: str, value: Any) -> float:
+    """Return the probability ``value`` as a float in [0, 1]."""
+    if not isinstance(value, float):
+        if is_array(value):
+            raise TypeError(
+                f"{name} is an array of shape {tuple(value.shape)}; allowed are numbers in [0, 1]"
+            )
+        # Of NumPy's scalars and arrays without axes; V is that of bfloat16.
+        kind = getattr(getattr(value, "dtype", None), "kind", "f")
+        if (
+            isinstance(value, (bool, str, bytes, type))
+            or kind not in "iufV"
+            or not hasattr(value, "__float__")
+        ):
+            raise TypeError(
+                f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
+            )
+    # As it is, since an integer may be larger than any float; and as a float, since a subclass may
+    # compare in its own way. NaN is neither.
+    if 0 <= value <= 1:
+        number = float(value)
+        if 0.0 <= number <= 1.0:
+            return number
+    raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
+
+
+@np.errstate(invalid="ignore")  # signalling NaN
+def check_probabilities(name: str, value: Any) -> NDArray[np.float64]:
+    """Return an array of probabilities as a read-only copy of float64 in C order."""
+    array = as_array(name, value)
+    if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; allowed are floats and integers in [0, 1]"
+        )
+    array = array.copy()  # checked is what is used, whoever writes to the caller's array meanwhile
+    right = (array >= 0) & (array <= 1)  # not so NaN
+    if not right.all():
+        place = tuple(np.argwhere(~right)[0].tolist())
+        raise ValueError(
+            f"{name}{list(place)} is {array[place].item()!r}; allowed are numbers in [0, 1]"
+        )
+    probabilities = np.array(array, np.float64, order="C")
+    probabilities.flags.writeable = False
+    return probabilities
+
+
+def check_p(value: Any) -> float:
+    """Return the probability of dropping as a float in [0, 1]."""
+    return check_probability("p", value)
+
+
+def check_gaussian_p(value: Any) -> float:
+    """Return the p of Gaussian dropout as a float in [0, 1)."""
+    p = check_probability("p", value)
+    if p == 1.0:
+        raise ValueError("p is 1.0; allowed are numbers in [0, 1): at 1 the variance is infinite")
+    return p
+
+
+def check_keep_prob(value: Any) -> float:
+    """Return the probability of being present as a float in [0, 1]."""
+    return check_probability("keep_prob", value)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of shapes, axes and indices."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from fastdrop._checks.arrays import is_array, shown
+from fastdrop._checks.values import check_integer
+from fastdrop._typing import Shape
+
+__all__ = [
+    "check_axes",
+    "check_broadcast",
+    "check_channel_axis",
+    "check_index",
+    "check_noise_lengths",
+    "check_noise_shape",
+    "check_one_way_to_share",
+    "check_shape",
+]
+
+
+MOST_AXES = 64  # as NumPy
+
+
+def check_shape(value: Any, name: str = "shape") -> Shape:
+    """Return a shape as a tuple of ints that are not negative; an int is one axis."""
+    lengths: Shape
+    try:
+        if hasattr(value, "__index__") and not is_array(value):
+            lengths = (operator.index(value),)
+        else:
+            lengths = tuple(map(operator.index, value))
+    except TypeError:
+        raise TypeError(
+            f"{name} is {shown(value)}; allowed are an integer or a sequence of integers"
+        ) from None
+    if lengths and min(lengths) < 0:
+        raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
+    if len(lengths) > MOST_AXES:
+        raise ValueError(f"{name} has {len(lengths)} axes; allowed are at most {MOST_AXES}")
+    if max(lengths, default=0) >= 2**63 or math.prod(lengths) >= 2**63:
+        raise ValueError(
+            f"{name} is {value!r}; allowed are fewer than 2**63 elements, and lengths below 2**63"
+        )
+    return lengths
+
+
+def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
+    """Return the entries of a noise_shape, integers and None, of an x that is yet to come."""
+    try:
+        return tuple(
+            length if length is None else operator.index(length) for length in tuple(value)
+        )
+    except TypeError:
+        raise TypeError(
+            f"noise_shape is {shown(value)}; allowed is a sequence of integers and None"
+        ) from None
+
+
+def check_one_way_to_share(
+    noise_shape: Any, broadcast_axes: Any, name: str = "broadcast_axes"
+) -> None:
+    """Check that one of the two is given at most."""
+    if noise_shape is not None and broadcast_axes is not None:
+        raise TypeError(
+            f"{name} is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
+            "allowed is one of the two"
+        )
+
+
+def check_noise_shape(value: Any, shape: Shape) -> Shape:
+    """Return the shape of a mask that broadcasts to ``shape``; None entries take x's length."""
+    if type(value) is tuple and len(value) == len(shape):
+        for length, full in zip(value, shape, strict=True):
+            if type(length) is not int or length not in (1, full):
+                break
+        else:
+            return value  # nothing to settle; of a small call, this saves a third
+    lengths = check_noise_lengths(value)
+    missing = len(shape) - len(lengths)
+    if missing < 0:
+        raise ValueError(
+            f"noise_shape {lengths} has {len(lengths)} axes; allowed are at most the "
+            f"{len(shape)} of x's shape {shape}"
+        )
+    whole = check_shape(
+        tuple(
+            shape[missing + axis] if length is None else length
+            for axis, length in enumerate(lengths)
+        ),
+        "noise_shape",
+    )
+    check_broadcast("noise_shape", whole, shape)
+    return whole
+
+
+def check_broadcast(name: str, lengths: Shape, shape: Shape, of: str = "x") -> None:
+    """Check that an array of shape ``lengths`` broadcasts to ``shape`` without enlarging it."""
+    missing = len(shape) - len(lengths)
+    if missing < 0 or any(
+        length not in (1, shape[missing + axis]) for axis, length in enumerate(lengths)
+    ):
+        raise ValueError(
+            f"{name} {lengths} does not broadcast to {of}'s shape {shape}; "
+            f"allowed are, from the last axis on, {of}'s length or 1"
+        )
+
+
+def check_axes(name: str, value: Any, shape: Shape) -> tuple[int, ...]:
+    """Return axes of x's ``shape``, one or a sequence of them, as ints that are not negative."""
+    end = len(shape)
+    allowed = f"in [{-end}, {end}), the axes of x's shape {shape}"
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        entries = (value,) if hasattr(value, "__index__") and not is_array(value) else tuple(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {shown(value)}; allowed are an integer or a sequence of integers"
+        ) from None
+    axes = tuple(check_integer(name, entry, -end, end, allowed) % end for entry in entries)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name} is {value!r}; allowed is to name an axis once")
+    return axes
+
+
+def check_channel_axis(value: Any, axes: int) -> int:
+    """Return the axis of channels in a batch of ``axes`` axes as an int that is not negative."""
+    allowed = f"in [1, {axes}) and [{1 - axes}, 0), the axes of a batch but for that of samples"
+    axis = check_integer("channel_axis", value, 1 - axes, axes, allowed)
+    if axis == 0:
+        raise ValueError(f"channel_axis is 0; allowed are integers {allowed}")
+    return axis % axes
+
+
+def check_index(value: Any) -> Any:
+    """Return one entry of a mask's index: an int, a slice or an ellipsis."""
+    if value is ... or isinstance(value, slice):
+        return value
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"index is {value!r}; allowed are integers, slices and an ellipsis"
+        ) from None

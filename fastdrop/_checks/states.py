@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of what masks and layers were kept as."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from fastdrop._checks.arrays import as_array, shown
+from fastdrop._checks.shapes import check_broadcast
+from fastdrop._typing import NDArray, Shape
+
+__all__ = [
+    "check_bits",
+    "check_entries",
+    "check_numbers",
+]
+
+
+def check_entries(name: str, value: Any, wanted: Collection[str]) -> None:
+    """Check that what was pickled is a dict that has these entries."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is a {type(value).__name__}; it must be a dict")
+    missing = [entry for entry in wanted if entry not in value]
+    if missing:
+        raise ValueError(f"{name} has no {missing[0]!r}; it must have {', '.join(wanted)}")
+
+
+def check_numbers(name: str, value: Any, shape: Shape, most: float) -> float | NDArray[np.float64]:
+    """Return a number, or a copy of an array of them for a mask of ``shape``, in [0, most]."""
+    numbers = np.array(as_array(name, value), order="C")
+    if numbers.dtype != np.float64:
+        raise TypeError(f"{name} has dtype {numbers.dtype}; it must be float64")
+    if not ((numbers >= 0) & (numbers <= most)).all():  # not so NaN
+        raise ValueError(f"{name} is {shown(value)}; it must be in [0, {most:g}]")
+    check_broadcast(f"{name} shape", numbers.shape, shape, "the mask")
+    return numbers if numbers.ndim else float(numbers)
+
+
+def check_bits(name: str, value: Any, shape: Shape) -> NDArray[np.uint8]:
+    """Return the bits of a mask of that shape, of bytes or an array, as a flat array of uint8."""
+    size = math.prod(shape)
+    count = -(-size // 8)
+    bits = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else as_array(name, value)
+    if bits.dtype != np.uint8:
+        raise TypeError(f"{name} has dtype {bits.dtype}; it must be bytes or an array of uint8")
+    if bits.shape != (count,):
+        raise ValueError(
+            f"{name} has shape {bits.shape}; a mask of shape {shape} must have {count} bytes"
+        )
+    if size % 8 and bits[-1] >> size % 8:
+        raise ValueError(
+            f"{name} ends in {bits[-1]:#04x}; the bits after the {size} of the mask must be 0"
+        )
+    return bits

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks of switches, choices, integers and seeds."""
+
+import math
+import operator
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.random import SeedSequence
+from numpy.random.bit_generator import ISeedSequence
+
+from fastdrop._checks.arrays import shown
+
+__all__ = [
+    "check_choice",
+    "check_integer",
+    "check_jumps",
+    "check_position",
+    "check_positive",
+    "check_seed",
+    "check_switch",
+    "check_words",
+]
+
+
+def check_switch(name: str, value: Any) -> bool:
+    """Return ``value``, which is True or False."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} is {shown(value)}; allowed are True and False")
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
+    """Return ``value``, one of the strings ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} is {shown(value)}; allowed are {', '.join(map(repr, choices))}")
+    return value
+
+
+def check_integer(name: str, value: Any, least: int, end: float, allowed: str) -> int:
+    """Return ``value`` as an int in [least, end)."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {shown(value)}, a {type(value).__name__}; allowed are integers {allowed}"
+        ) from None
+    if not least <= number < end:
+        raise ValueError(f"{name} is {number}; allowed are integers {allowed}")
+    return number
+
+
+def check_positive(name: str, value: Any) -> int:
+    """Return ``value`` as an int of at least 1."""
+    return check_integer(name, value, 1, math.inf, "of at least 1")
+
+
+def check_jumps(value: Any) -> int:
+    """Return a number of jumps as an int that is not negative."""
+    return check_integer("jumps", value, 0, math.inf, "that are not negative")
+
+
+def check_position(value: Any) -> int:
+    """Return a position of a source as an int in [0, 2**64)."""
+    return check_integer("position", value, 0, 2**64, "in [0, 2**64)")
+
+
+def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
+    """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself."""
+    if isinstance(value, ISeedSequence):
+        return value
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return SeedSequence(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} is {value!r}; allowed are integers that are not negative"
+        ) from None
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r}, a {type(value).__name__}; allowed are None, an integer, "
+            "a sequence of integers or a SeedSequence"
+        ) from None
+
+
+def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
+    """Return ``count`` 32-bit words from a sequence of them, or from one int, low word first."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        pass
+    else:
+        if not 0 <= number < 1 << 32 * count:
+            raise ValueError(f"{name} is {value!r}; allowed are integers in [0, 2**{32 * count})")
+        return tuple(number >> 32 * i & 0xFFFFFFFF for i in range(count))
+    try:
+        words = tuple(map(operator.index, value))
+    except TypeError:
+        raise TypeError(
+            f"{name} is {value!r}; allowed are an integer or a sequence of {count} integers"
+        ) from None
+    if len(words) != count or not all(0 <= word < 1 << 32 for word in words):
+        raise ValueError(f"{name} is {value!r}; allowed are {count} words in [0, 2**32)")
+    return words
