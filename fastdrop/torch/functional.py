@@ -242,12 +242,13 @@ def dropout2d(
 
     Arguments, result and errors are those of `dropout`, but that a source advances by one
     position a channel. Axes of input beyond the first two are those of a channel; a number of axes
-    other than 4 is warned of, as by PyTorch, and ``(N, C, L)`` is dropped by channel too.
+    other than 4 is warned of, as by PyTorch.
 
     Parameters
     ----------
     input : torch.Tensor
-        Of shape (N, C, H, W).
+        Of shape (N, C, H, W). Three axes are (N, C, L), with a warning, as for PyTorch's function;
+        for `fastdrop.dropout2d` of NumPy arrays they are (C, H, W), one image.
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
