@@ -64,7 +64,7 @@ class Layer(Generic[MaskT]):
         super().__init_subclass__()
         if cls.__module__.startswith(__package__):
             if "__init__" in vars(cls):
-                cls.__init__ = explained(cls.__init__, cls._places)  # type: ignore[method-assign]
+                type.__setattr__(cls, "__init__", explained(cls.__init__, cls._places))
             if "forward" in vars(cls):
                 public()(cls.forward)
 

@@ -32,6 +32,7 @@ class Zoneout(Layer[Mask]):
     array([1., 2., 1., 2.])
     """
 
+    mask: Mask
     _function: ClassVar[Forward] = staticmethod(zoneout)
     _options = ("broadcast_axes",)
 

@@ -49,7 +49,7 @@ class _Drawing(torch.nn.Module):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__module__ == __name__ and "__init__" in vars(cls):
-            cls.__init__ = explained(cls.__init__, PLACES)  # type: ignore[method-assign]
+            type.__setattr__(cls, "__init__", explained(cls.__init__, PLACES))
 
     def _draw_from(self, rng: RNG) -> None:
         given = settled(rng)
