@@ -4,10 +4,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from fastdrop._checks import check_bools, check_broadcast, check_p, check_switch
+from fastdrop._checks import as_array, check_broadcast, check_p, check_switch
 from fastdrop._typing import BoolArray, SeedLike
 from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._probability import HALF
@@ -29,6 +30,8 @@ from fastdrop.torch._tensor import TensorMask
 __all__ = ["Given", "drop_given", "drop_under"]
 
 Given: TypeAlias = Mask | torch.Tensor | BoolArray
+
+BOOL = np.dtype(bool)
 
 _transforming = torch._C._are_functorch_transforms_active
 
@@ -125,11 +128,11 @@ def _checked_bools(mask: Any, p: float, sharing: Mapping[str, Any]) -> torch.Ten
         if value is not None:
             raise TypeError(f"{name} is {value!r} beside a mask, which has a shape")
     if isinstance(mask, torch.Tensor):
-        mask = as_tensor(mask)
-        if mask.dtype != torch.bool:
-            raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool")
+        mask, bools = as_tensor(mask), torch.bool
     else:
-        mask = check_bools("mask", mask)
+        mask, bools = as_array("mask", mask), BOOL
+    if mask.dtype != bools:
+        raise TypeError(f"mask has dtype {mask.dtype}; it must be a Mask, or of bool")
     if p is HALF:
         raise TypeError(f"mask is of bools, of shape {tuple(mask.shape)}; p must be given with it")
     return mask

@@ -415,7 +415,7 @@ KEPT = torch.ones(SHAPE, dtype=torch.bool)
         ({"mask": KEPT, "p": 1.5}, ValueError, "p is 1.5"),
         ({"mask": KEPT, "p": 0.5, "rng": "a"}, TypeError, "rng is a str"),
         ({"mask": KEPT.float(), "p": 0.5}, TypeError, "mask has dtype torch.float32; it must be"),
-        ({"mask": np.ones(7), "p": 0.5}, TypeError, "mask has dtype float64; it must be bool"),
+        ({"mask": np.ones(7), "p": 0.5}, TypeError, "mask has dtype float64; it must be a Mask"),
         ({"mask": drawn((5, 6))}, ValueError, r"mask shape \(5, 6\) does not broadcast to input"),
         ({"mask": drawn((1, *SHAPE))}, ValueError, "does not broadcast to input"),
         ({"mask": KEPT[:2], "p": 0.5}, ValueError, "does not broadcast to input"),
