@@ -62,8 +62,8 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
 # Names of PyTorch stay plain text too, and what signatures take from NumPy and from `typing`.
 nitpick_ignore_regex = [
     (r"py:.*", r"(np|numpy|torch|da|dask|fd)(\..*)?|Source"),
-    (r"py:class", r"(Array|DType)Like|NDArray|(Scalar|Module)T|_Block|Generator|RandomState"),
-    (r"py:class", r"Self|contextlib\..*"),
+    (r"py:class", r"(Array|DType)Like|(ND|Bool)Array|(Scalar|Module)T|_Block|contextlib\..*"),
+    (r"py:class", r"Generator|RandomState|Self"),
 ]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings

@@ -118,6 +118,11 @@ cdef class Source(BitGenerator):
 
     Not to be made itself; see `Xoshiro256PlusPlus`, `Xorshift128Plus` and `Philox4x32`.
 
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence
+        As of these classes; so are ``key`` and ``counter``.
+
     Examples
     --------
     It tells sources that can go back from NumPy's:
