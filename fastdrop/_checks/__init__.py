@@ -24,13 +24,13 @@ from fastdrop._checks.shapes import (
     check_axes,
     check_broadcast,
     check_channel_axis,
-    check_index,
     check_noise_lengths,
     check_noise_shape,
     check_one_way_to_share,
     check_shape,
+    check_window,
 )
-from fastdrop._checks.states import check_bits, check_entries, check_numbers
+from fastdrop._checks.states import check_bits, check_entries, check_numbers, check_strides
 from fastdrop._checks.values import (
     check_choice,
     check_integer,
@@ -53,7 +53,6 @@ __all__ = [
     "check_choice",
     "check_entries",
     "check_gaussian_p",
-    "check_index",
     "check_integer",
     "check_jumps",
     "check_keep_prob",
@@ -69,7 +68,9 @@ __all__ = [
     "check_probability",
     "check_seed",
     "check_shape",
+    "check_strides",
     "check_switch",
+    "check_window",
     "check_words",
     "is_array",
     "shown",

@@ -15,11 +15,11 @@ __all__ = [
     "check_axes",
     "check_broadcast",
     "check_channel_axis",
-    "check_index",
     "check_noise_lengths",
     "check_noise_shape",
     "check_one_way_to_share",
     "check_shape",
+    "check_window",
 ]
 
 
@@ -137,7 +137,28 @@ def check_channel_axis(value: Any, axes: int) -> int:
     return axis % axes
 
 
-def check_index(value: Any) -> Any:
+def check_window(value: Any, shape: Shape) -> tuple[Any, ...]:
+    """Return the entries of an index of a mask of that shape: an int or a slice for each axis."""
+    entries = [*map(_check_entry, value if isinstance(value, tuple) else (value,))]
+    missing = len(shape) - len(entries)
+    if ... in entries:
+        place = entries.index(...)
+        entries[place : place + 1] = [slice(None)] * (missing + 1)
+    else:
+        entries += [slice(None)] * missing
+    if ... in entries:
+        raise IndexError("an index of a mask has more than one ellipsis; one is the most")
+    if len(entries) > len(shape):
+        raise IndexError(
+            f"an index of a mask has {len(entries)} entries; the mask has {len(shape)} axes"
+        )
+    for axis, (entry, length) in enumerate(zip(entries, shape, strict=True)):
+        if not (isinstance(entry, slice) or -length <= entry < length):
+            raise IndexError(f"index {entry} is out of bounds for axis {axis} of length {length}")
+    return tuple(entries)
+
+
+def _check_entry(value: Any) -> Any:
     """Return one entry of a mask's index: an int, a slice or an ellipsis."""
     if value is ... or isinstance(value, slice):
         return value

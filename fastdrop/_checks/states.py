@@ -2,6 +2,7 @@
 """Checks of what masks and layers were kept as."""
 
 import math
+import operator
 from collections.abc import Collection
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "check_bits",
     "check_entries",
     "check_numbers",
+    "check_strides",
 ]
 
 
@@ -54,3 +56,25 @@ def check_bits(name: str, value: Any, shape: Shape) -> NDArray[np.uint8]:
             f"{name} ends in {bits[-1]:#04x}; the bits after the {size} of the mask must be 0"
         )
     return bits
+
+
+def check_strides(value: Any, shape: Shape, position: int) -> Shape | None:
+    """Return the strides of a mask whose decisions are all at positions of a source.
+
+    None stands for those of C order.
+    """
+    strides = None if value is None else tuple(map(operator.index, value))
+    if strides is None:
+        reach = [math.prod(shape) - 1]
+    elif len(strides) != len(shape):
+        raise ValueError(f"strides is {value!r}; there must be one for each axis of {shape}")
+    else:
+        reach = [(length - 1) * step for length, step in zip(shape, strides, strict=True)]
+    first = position + sum(min(step, 0) for step in reach)
+    last = position + sum(max(step, 0) for step in reach)
+    if 0 not in shape and not 0 <= first <= last < 2**64:
+        raise ValueError(
+            f"the mask goes from position {first} to {last} of its source; they must be in "
+            "[0, 2**64)"
+        )
+    return strides

@@ -12,7 +12,7 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import as_array, check_entries, check_gaussian_p, check_shape
+from fastdrop._checks import as_array, check_entries, check_gaussian_p, check_shape, check_window
 from fastdrop._pickle import add_reader, in_words, load
 
 from fastdrop.apply._apply cimport (
@@ -35,7 +35,7 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._any_mask cimport AnyMask
 from fastdrop.mask._bits cimport size_of
 from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
-from fastdrop.mask._window import contiguous_strides, is_contiguous, window_entries, window_of
+from fastdrop.mask._window import contiguous_strides, is_contiguous, window_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -172,7 +172,7 @@ cdef class GaussianMask(AnyMask):
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
-        entries = window_entries(window, self.shape)
+        entries = check_window(window, self.shape)
         if self.factors is not None:
             factors = self.factors[(*entries, ...)].copy()
             return gaussian_mask(factors.shape, self.p, &self.seeded, factors)

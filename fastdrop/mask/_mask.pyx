@@ -24,6 +24,8 @@ from fastdrop._checks import (
     check_integer,
     check_numbers,
     check_shape,
+    check_strides,
+    check_window,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -47,7 +49,7 @@ from fastdrop.mask._probability cimport (
 )
 from fastdrop.mask._probability import probability_of
 from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
-from fastdrop.mask._window import check_strides, contiguous_strides, window_entries, window_of
+from fastdrop.mask._window import contiguous_strides, window_of
 
 cnp.import_array()
 
@@ -237,7 +239,7 @@ cdef class Mask(Decisions):
         return self.with_bits(self.draw_bits(&cursor, None))
 
     def __getitem__(self, window):
-        entries = window_entries(window, self.shape)
+        entries = check_window(window, self.shape)
         strides = self.strides or contiguous_strides(self.shape)
         offset, shape, strides = window_of(self.shape, strides, entries)
         p = numbers_of_window(self.p, self.shape, entries)
