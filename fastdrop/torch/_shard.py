@@ -3,11 +3,11 @@
 
 from typing import Any, TypeAlias
 
-from fastdrop._checks import check_shape, shown
+from fastdrop._checks import check_shape, check_window, shown
 from fastdrop._typing import ShapeLike
 from fastdrop.functional.dropout import dropout_mask
 from fastdrop.mask import Mask
-from fastdrop.mask._window import contiguous_strides, window_entries, window_of
+from fastdrop.mask._window import contiguous_strides, window_of
 from fastdrop.source import Source
 from fastdrop.torch._apply import Ints
 
@@ -25,7 +25,7 @@ class Shard:
             raise TypeError(f"shard is {shown(given)}; it must be a tuple (window, global_shape)")
         self.window = given[0]
         self.whole: Ints = check_shape(given[1], "global_shape")
-        self.entries = window_entries(self.window, self.whole)
+        self.entries = check_window(self.window, self.whole)
         strides = contiguous_strides(self.whole)
         self.shape: Ints = window_of(self.whole, strides, self.entries)[1]
 
