@@ -10,6 +10,7 @@ from dask.tokenize import tokenize
 import fastdrop as fd
 from fastdrop._checks import check_axes, check_broadcast, check_p, check_shape, check_switch
 from fastdrop._typing import AxesLike, RNGLike, ShapeLike
+from fastdrop.functional._given import check_given_mask
 from fastdrop.source import Source
 from fastdrop.source.default import as_source
 
@@ -78,9 +79,10 @@ def dropout(
         if not training:
             return x, fd.dropout_mask(shape, 0.0, rng=0)
         mask = fd.dropout_mask(shape, p, rng=source)
-    elif rng is not None or broadcast_axes is not None:
-        raise TypeError("rng and broadcast_axes must not be given with a mask, which has its own")
-    return (_apply("dropout", x, mask) if training else x), mask
+    else:
+        _check_mask(mask)
+        check_given_mask(mask, rng=rng, broadcast_axes=broadcast_axes)
+    return (_apply("dropout", fd.Mask.apply, x, mask) if training else x), mask
 
 
 def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
@@ -114,7 +116,8 @@ def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
     array([ 0., 20.,  0., 20.])
     """
     _check_array("dy", dy)
-    return _apply("dropout-backward", dy, mask)
+    _check_mask(mask)
+    return _apply("dropout-backward", fd.Mask.backward, dy, mask)
 
 
 def bernoulli(shape: ShapeLike, p: float, *, rng: RNGLike = None, chunks: Any = "auto") -> da.Array:
@@ -178,6 +181,11 @@ def _check_array(name: str, x: object) -> None:
         )
 
 
+def _check_mask(mask: object) -> None:
+    if not isinstance(mask, fd.Mask):
+        raise TypeError(f"mask is a {type(mask).__name__}; must be a Mask")
+
+
 def _number(p: object) -> float:
     if isinstance(p, (da.Array, np.ndarray)) and p.ndim:
         raise TypeError(f"p is an array of shape {p.shape}; must be a number in [0, 1]")
@@ -202,13 +210,13 @@ def _shape_of_decisions(x: da.Array, broadcast_axes: AxesLike | None) -> tuple[i
 # ---- chunks --------------------------------------------------------------------------------------
 
 
-def _apply(what: str, x: da.Array, mask: fd.Mask) -> da.Array:
-    """Return x under the mask, chunk by chunk."""
-    if not isinstance(mask, fd.Mask):
-        raise TypeError(f"mask is a {type(mask).__name__}; must be a Mask")
+def _apply(what: str, method: Any, x: da.Array, mask: fd.Mask) -> da.Array:
+    """Return what a method of the mask makes of x, chunk by chunk."""
     check_broadcast("mask shape", mask.shape, x.shape)
+    method(mask[(slice(0, 0),) * len(mask.shape)], x._meta)  # on nothing, as a check
     return x.map_blocks(
         _apply_window,
+        method=method,
         mask=mask,
         dtype=x.dtype,
         meta=x._meta,
@@ -227,8 +235,8 @@ def _window(mask: fd.Mask, block_info: Any, key: int | None) -> fd.Mask:
     return mask[tuple(window[len(place) - len(mask.shape) :])]
 
 
-def _apply_window(block: Any, mask: fd.Mask, block_info: Any = None) -> Any:
-    return _window(mask, block_info, 0).apply(block)
+def _apply_window(block: Any, method: Any, mask: fd.Mask, block_info: Any = None) -> Any:
+    return method(_window(mask, block_info, 0), block)
 
 
 def _dropped_in_window(mask: fd.Mask, block_info: Any = None) -> Any:

@@ -138,6 +138,16 @@ MISTAKES = {
         ValueError,
         r"mask shape \(5,\) does not broadcast",
     ),
+    "zoneout's mask": (
+        lambda: fastdrop.dask.dropout_backward(X, fd.zoneout(*np.ones((2, 4, 6)), 0.5)[1]),
+        ValueError,
+        "zoneout",
+    ),
+    "alpha's mask": (
+        lambda: fastdrop.dask.dropout(X, mask=fd.alpha_dropout(np.ones(6), 0.5)[1]),
+        ValueError,
+        "as those of alpha_dropout do",
+    ),
     "no mask": (
         lambda: fastdrop.dask.dropout_backward(X, np.ones(6, bool)),
         TypeError,
@@ -146,7 +156,7 @@ MISTAKES = {
     "mask and rng": (
         lambda: fastdrop.dask.dropout(X, mask=fd.dropout_mask(6), rng=1),
         TypeError,
-        "must not be given with a mask",
+        "rng is 1 beside a Mask, which brings its own",
     ),
 }
 
