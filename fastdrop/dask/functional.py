@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions: each makes one mask of the whole array, and a task for each chunk."""
 
-from typing import Any
+from typing import Any, Never
 
 import dask.array as da
 import numpy as np
@@ -10,6 +10,7 @@ from dask.tokenize import tokenize
 import fastdrop as fd
 from fastdrop._checks import check_axes, check_broadcast, check_p, check_shape, check_switch
 from fastdrop._typing import AxesLike, RNGLike, ShapeLike
+from fastdrop._words import public, refuse
 from fastdrop.functional._given import check_given_mask
 from fastdrop.source import Source
 from fastdrop.source.default import as_source
@@ -17,14 +18,16 @@ from fastdrop.source.default import as_source
 __all__ = ["bernoulli", "dropout", "dropout_backward"]
 
 
+@public("fastdrop.dask")
 def dropout(
     x: da.Array,
     p: float = 0.5,
-    *,
+    *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     broadcast_axes: AxesLike | None = None,
     mask: fd.Mask | None = None,
+    **words: Never,
 ) -> tuple[da.Array, fd.Mask]:
     """Set elements of a Dask array to zero with probability ``p``, and scale the others.
 
@@ -71,6 +74,8 @@ def dropout(
     >>> bool((y.compute() == expected).all())
     True
     """
+    if late or words:
+        refuse(dropout, late, words)
     _check_array("x", x)
     training = check_switch("training", training)
     if mask is None:
@@ -85,6 +90,7 @@ def dropout(
     return (_apply("dropout", fd.Mask.apply, x, mask) if training else x), mask
 
 
+@public("fastdrop.dask")
 def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
     """Return the gradient with respect to x of `dropout`.
 
@@ -120,7 +126,15 @@ def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
     return _apply("dropout-backward", fd.Mask.backward, dy, mask)
 
 
-def bernoulli(shape: ShapeLike, p: float, *, rng: RNGLike = None, chunks: Any = "auto") -> da.Array:
+@public("fastdrop.dask")
+def bernoulli(
+    shape: ShapeLike,
+    p: float,
+    *late: Never,
+    rng: RNGLike = None,
+    chunks: Any = "auto",
+    **words: Never,
+) -> da.Array:
     """Return random booleans: each is True with probability ``p``.
 
     Parameters
@@ -152,6 +166,8 @@ def bernoulli(shape: ShapeLike, p: float, *, rng: RNGLike = None, chunks: Any = 
     >>> bool((spikes.compute() == fd.bernoulli((100, 1000), 0.02, rng=7)).all())
     True
     """
+    if late or words:
+        refuse(bernoulli, late, words)
     shape = check_shape(shape)
     mask = fd.dropout_mask(shape, _number(p), rng=_addressable(rng))
     chunks = da.core.normalize_chunks(chunks, shape, dtype=np.dtype(bool))

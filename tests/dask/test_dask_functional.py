@@ -8,6 +8,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import signatures
 from dask.tokenize import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,6 +149,16 @@ MISTAKES = {
         ValueError,
         "as those of alpha_dropout do",
     ),
+    "a peer's word": (
+        lambda: fastdrop.dask.dropout(X, 0.5, random_state=1),
+        TypeError,
+        "random_state is 1; this argument of dropout must be called rng",
+    ),
+    "positional": (
+        lambda: fastdrop.dask.bernoulli(3, 0.5, 1),
+        TypeError,
+        "it must be given by name: rng, chunks",
+    ),
     "no mask": (
         lambda: fastdrop.dask.dropout_backward(X, np.ones(6, bool)),
         TypeError,
@@ -166,6 +177,12 @@ def test_mistakes(name):
     call, error, words = MISTAKES[name]
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.skipif(not signatures.PAGE.exists(), reason="the documentation is not here")
+def test_signatures_are_those_of_the_table():
+    names = fastdrop.dask.__all__
+    assert signatures.found(fastdrop.dask, names) == signatures.written("fastdrop.dask.")
 
 
 def test_a_refused_call_advances_no_source():
