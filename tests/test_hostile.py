@@ -645,14 +645,15 @@ def test_capsules_without_functions(name):
 @isolated
 def test_generators_that_change(name):
     """What is asked for twice may be another thing the second time."""
+    owner = np.random.PCG64(1)  # whose memory the capsules are
     for first, later in itertools.permutations(
-        [np.random.PCG64(1), fd.Philox4x32(1), None, 7, raises, np.random.PCG64(1).capsule], 2
+        [np.random.PCG64(1), fd.Philox4x32(1), None, 7, raises, owner.capsule], 2
     ):
         answers = itertools.chain([first], itertools.repeat(later))
         made = type("Own", (Bits,), {name: property(lambda self, answers=answers: next(answers))})
         changing = made.__new__(made)
         for other in {"capsule", "lock"} - {name}:
-            setattr(changing, other, getattr(np.random.PCG64(1), other))
+            setattr(changing, other, getattr(owner, other))
         for use in (lambda rng: fd.dropout(X, rng=rng), fd.NumPySource):
             with contextlib.suppress(*TROUBLES, AttributeError):
                 use(changing)

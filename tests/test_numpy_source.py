@@ -329,8 +329,11 @@ def test_generators_are_kept_alive():
     np.testing.assert_array_equal(kept(5000, 0.3, source), expected)
 
 
+OWNER = np.random.PCG64(4)  # whose memory the capsules below are
+
+
 class WithoutLock:
-    capsule = np.random.PCG64(4).capsule
+    capsule = OWNER.capsule
 
 
 class WithoutCapsule:
@@ -375,7 +378,7 @@ class InPython(np.random.BitGenerator):
 
 class WithAnotherLock:
     def __init__(self, lock):
-        self.capsule = np.random.PCG64(4).capsule
+        self.capsule = OWNER.capsule
         self.lock = lock
 
 

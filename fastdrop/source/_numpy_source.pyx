@@ -117,8 +117,9 @@ cdef class NumPySource:
             bit_generator = getattr(bit_generator, attribute, bit_generator)
         capsule = getattr(bit_generator, "capsule", None)
         lock = getattr(bit_generator, "lock", None)
-        cdef bitgen_t *bitgen = bitgen_of(capsule)
-        if bitgen == NULL or not is_lock(lock):
+        # A capsule is an address: it is looked at last, and its owner is kept alive.
+        cdef bitgen_t *bitgen = bitgen_of(capsule) if is_lock(lock) else NULL
+        if bitgen == NULL:
             raise TypeError(
                 f"bit_generator is a {type(bit_generator).__name__}; allowed are NumPy's "
                 "BitGenerator, Generator, RandomState and objects with their capsule and lock"
