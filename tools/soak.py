@@ -67,7 +67,7 @@ class Soak:
         n = chance.choice((1, 100, 5_000, 70_000))
         y, mask = fd.dropout(np.ones(n, np.float32), 0.3, rng=self.shared)
         assert np.array_equal(y != 0, np.asarray(mask))
-        self.ranges.append((mask.__reduce__()[1][0]["position"], n))
+        self.ranges.append((mask.state["position"], n))
 
     def work(self):
         """Make calls until the time is over."""
@@ -108,11 +108,13 @@ class Soak:
             finally:
                 os._exit(status)
         deadline = time.monotonic() + PATIENCE
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
             if time.monotonic() > deadline:
                 os.kill(child, signal.SIGKILL)
                 self.faults.append("a forked child hangs")
             time.sleep(0.01)
+        if ended[1]:
+            self.faults.append(f"a forked child, {child}, ended with {ended[1]}; see above")
         self.counts["forks"] += 1
 
 

@@ -358,7 +358,8 @@ def factor_of(p, keep_prob):
 
 
 def factor_of_mask(mask):
-    return np.where(np.equal(mask.p, 1.0), 1.0, mask.scale)
+    # p of a keep_prob near 0 is 1, as it is of none; but what is kept is multiplied.
+    return np.where(np.equal(mask.p, 1.0) & np.isinf(mask.scale), 1.0, mask.scale)
 
 
 def everywhere(shape, options):
