@@ -5,6 +5,7 @@ import itertools
 import json
 import multiprocessing
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,15 +112,11 @@ def test_masks_on_disk(tmp_path):
     assert again == mask
 
 
-def _rows(mask, first, last, block):
-    return mask[first:last].apply(block)
-
-
 def test_masks_on_workers():
     mask = fd.dropout_mask(X.shape, 0.5, rng=11)
-    jobs = [(mask, first, first + 8, X[first : first + 8]) for first in range(0, 32, 8)]
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        parts = pool.starmap(_rows, jobs)
+    jobs = [(mask[first : first + 8], X[first : first + 8]) for first in range(0, 32, 8)]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        parts = [*pool.map(fd.Mask.apply, *zip(*jobs, strict=True))]
     assert np.array_equal(np.concatenate(parts), mask.apply(X))
 
 
