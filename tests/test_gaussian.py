@@ -313,6 +313,39 @@ def test_evaluation_returns_x():
     assert np.array_equal(out, x)
 
 
+@pytest.mark.parametrize("dtype", EVERY_DTYPE)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("axes", [0, 1, (0, 2), (0, 1, 2), ()], ids=str)
+def test_one_factor_for_many_elements(axes, layout, dtype):
+    x = LAYOUTS[layout](floats(dtype, (3, 4, 50)))
+    axes_of_x = (axes,) if isinstance(axes, int) else axes
+    shape = tuple(1 if axis in axes_of_x else length for axis, length in enumerate(x.shape))
+    source = fd.Philox4x32(3)
+    y, mask = fd.gaussian_dropout(x, 0.3, broadcast_axes=axes, rng=source)
+    drawn = fd.Philox4x32(3)
+    factors = np.asarray(fd.gaussian_dropout(np.ones(shape), 0.3, rng=drawn)[1])
+    assert mask.shape == shape and source.position == drawn.position
+    assert np.array_equal(np.asarray(mask), factors)
+    repeated = np.broadcast_to(factors, x.shape)
+    assert_result(y, x, reference.multiply(native(x), repeated))
+    assert_result(mask.backward(x), x, reference.multiply(native(x), repeated))
+
+
+@pytest.mark.parametrize("rng", [5, np.random.PCG64(5)], ids=["source", "NumPy's"])
+def test_one_factor_for_many_elements_in_place(rng):
+    x = np.random.default_rng(2).standard_normal((30, 40)).astype(np.float32)
+    expected, mask = fd.gaussian_dropout(x, 0.3, broadcast_axes=1, rng=copy.deepcopy(rng))
+    for out in (x.copy(), np.empty((40, 30), np.float32).T):
+        out[...] = x
+        y, again = fd.gaussian_dropout(out, 0.3, broadcast_axes=1, rng=copy.deepcopy(rng), out=out)
+        assert y is out
+        assert np.array_equal(out, expected)
+        assert again == mask
+    layer = fd.GaussianDropout(0.3, broadcast_axes=1, rng=copy.deepcopy(rng))
+    assert np.array_equal(layer(x), expected)
+    assert np.array_equal(layer.backward(x), expected)
+
+
 def test_bad_input():
     out, source = np.full(4, -5.0), fd.Philox4x32(1)
     for training in (True, False):
@@ -321,10 +354,10 @@ def test_bad_input():
     assert source.position == 0
     assert (out == -5.0).all()
     mask = mask_of((3, 4))
-    with pytest.raises(ValueError, match=r"\(4,\).*\(3, 4\)"):
+    with pytest.raises(ValueError, match=r"\(3, 4\) does not broadcast to x's shape \(4,\)"):
         mask.apply(np.ones(4))
-    with pytest.raises(ValueError, match=r"\(5, 3, 4\).*\(3, 4\)"):
-        fd.dropout_backward(np.ones((5, 3, 4)), mask)
+    with pytest.raises(ValueError, match=r"\(3, 4\) does not broadcast to dy's shape \(5, 3, 5\)"):
+        fd.dropout_backward(np.ones((5, 3, 5)), mask)
     with pytest.raises(TypeError, match="int64"):
         mask.apply(np.ones((3, 4), int))
     for index in (1.0, None, True, [1], "a"):

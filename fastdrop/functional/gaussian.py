@@ -4,8 +4,9 @@
 from typing import Any, Never, overload
 
 from fastdrop._checks import check_gaussian_p, check_switch
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
+from fastdrop.functional._sharing import shared
 from fastdrop.functional.dropout import dropout
 from fastdrop.mask._gaussian_mask import GaussianMask, gaussian, without_noise
 from fastdrop.source.default import as_source
@@ -18,6 +19,7 @@ def gaussian_dropout(
     x: NDArray[ScalarT],
     p: ProbabilityLike,
     *,
+    broadcast_axes: AxesLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[ScalarT] | None = ...,
@@ -29,6 +31,7 @@ def gaussian_dropout(
     x: ArrayLike,
     p: ProbabilityLike,
     *,
+    broadcast_axes: AxesLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[Any] | None = ...,
@@ -40,6 +43,7 @@ def gaussian_dropout(
     x: ArrayLike,
     p: ProbabilityLike,
     *late: Never,
+    broadcast_axes: AxesLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
@@ -56,6 +60,8 @@ def gaussian_dropout(
         complex128.
     p : float
         In [0, 1); the larger, the more noise.
+    broadcast_axes : int or sequence of int, optional
+        Axes of x along which all elements are multiplied by one number.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by four positions an element; of a
         NumPy generator two elements take a 64-bit word, whatever its `NumPySource` draws else.
@@ -69,8 +75,8 @@ def gaussian_dropout(
     y : ndarray
         Of x's shape and dtype; ``out`` where that is given.
     mask : GaussianMask
-        For `dropout_backward`. From a source of the package it takes no memory. In evaluation, its
-        p is 0 and its factors are 1.
+        For `dropout_backward`; of length 1 along ``broadcast_axes``. From a source of the package
+        it takes no memory. In evaluation, its p is 0 and its factors are 1.
 
     Raises
     ------
@@ -109,6 +115,9 @@ def gaussian_dropout(
     p = check_gaussian_p(p)
     source = as_source(rng)
     if not check_switch("training", training):
-        y, kept = dropout(x, 0.0, training=False, out=out)
+        y, kept = dropout(x, 0.0, training=False, broadcast_axes=broadcast_axes, out=out)
         return y, without_noise(kept.shape)
-    return gaussian(x, out, p, source)
+    shape = None
+    if broadcast_axes is not None:
+        x, shape = shared("x", x, broadcast_axes)
+    return gaussian(x, out, p, source, shape)

@@ -125,13 +125,15 @@ class AlphaDropout(ArrayLayer[Mask]):
         self.broadcast_axes = broadcast_axes
 
 
-class GaussianDropout(PlainLayer[GaussianMask]):
+class GaussianDropout(ArrayLayer[GaussianMask]):
     """`gaussian_dropout` as a layer: noise of mean 1.
 
     Parameters
     ----------
     p : float
         In [0, 1): the variance of the noise is p / (1 - p). At 1 a call is an error.
+    broadcast_axes : int or sequence of int, optional
+        As of `gaussian_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
@@ -148,6 +150,13 @@ class GaussianDropout(PlainLayer[GaussianMask]):
     """
 
     _function: ClassVar[Forward] = staticmethod(gaussian_dropout)
+    _options = ("broadcast_axes",)
+
+    def __init__(
+        self, p: ProbabilityLike, *, broadcast_axes: AxesLike | None = None, rng: RNGLike = None
+    ) -> None:
+        super().__init__(p, rng)
+        self.broadcast_axes = broadcast_axes
 
 
 class ReLUDropout(PlainLayer[Mask]):

@@ -47,5 +47,9 @@ def rebuild(
 ) -> GaussianMask: ...
 def without_noise(shape: Shape) -> GaussianMask: ...
 def gaussian(
-    x: ArrayLike, out: NDArray[Any] | None, p: float, source: Source | NumPySource
+    x: ArrayLike,
+    out: NDArray[Any] | None,
+    p: float,
+    source: Source | NumPySource,
+    shape: Shape | None = None,
 ) -> tuple[NDArray[Any], GaussianMask]: ...

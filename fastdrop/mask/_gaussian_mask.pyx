@@ -12,7 +12,14 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import as_array, check_entries, check_gaussian_p, check_shape, check_window
+from fastdrop._checks import (
+    as_array,
+    check_broadcast,
+    check_entries,
+    check_gaussian_p,
+    check_shape,
+    check_window,
+)
 from fastdrop._pickle import add_reader, in_words, load
 
 from fastdrop.apply._apply cimport (
@@ -113,18 +120,26 @@ cdef class GaussianMask(AnyMask):
         cdef ndarray from_ = as_input(x, name)
         cdef ndarray to
         cdef fd_cursor cursor
-        if (<object>from_).shape != self.shape:
-            raise ValueError(
-                f"{name} has shape {(<object>from_).shape}; allowed is the mask's shape, "
-                f"{self.shape}"
-            )
+        shape = (<object>from_).shape
+        if shape != self.shape:
+            check_broadcast("mask shape", self.shape, shape, name)
         to = as_output(from_, out, name)
         memset(&cursor, 0, sizeof(cursor))
-        self.run(from_, to, plain_room(from_, to), &cursor)
+        self.run(from_, to, plain_room(from_, to), room_of_factors(self.shape, shape), &cursor)
         return to if out is None else out
 
-    cdef int run(self, ndarray x, ndarray y, tuple room, fd_cursor *cursor) except -1:
+    cdef int run(self, ndarray x, ndarray y, tuple room, tuple wide_room,
+                 fd_cursor *cursor) except -1:
         """Apply to checked arrays in their room; ``cursor`` moves to the mask's end."""
+        cdef GaussianMask wide
+        cdef fd_cursor unused
+        if wide_room is not None:
+            factors, repeated = wide_room
+            self.run_plain(None, factors, cursor)
+            repeated[...] = factors
+            memset(&unused, 0, sizeof(unused))
+            wide = gaussian_mask(repeated.shape, self.p, &self.seeded, repeated)
+            return wide.run(x, y, room, None, &unused)
         if room is None:
             return self.run_plain(x, y, cursor)
         from_, to = room
@@ -326,24 +341,34 @@ cdef tuple plain_room(ndarray x, ndarray y):
     return copy, copy
 
 
-def gaussian(x, out, double p, source):
+cdef tuple room_of_factors(tuple shape, tuple repeated):
+    # Room for the factors of a mask, and for them over an array of another shape; else None.
+    if shape == repeated:
+        return None
+    return np.empty(shape, np.float32), np.empty(repeated, np.float32)
+
+
+def gaussian(x, out, double p, source, tuple shape=None):
     """Return (y, mask) of a newly drawn Gaussian mask; all checks come before the draw."""
     cdef ndarray from_ = as_input(x)
     cdef ndarray to = as_output(from_, out)
-    cdef tuple room = plain_room(from_, to)
+    cdef tuple room = plain_room(from_, to), wide
     cdef GaussianMask mask
     cdef fd_seeded seeded
     cdef fd_cursor cursor
     memset(&seeded, 0, sizeof(seeded))
     memset(&cursor, 0, sizeof(cursor))
-    mask = gaussian_mask((<object>from_).shape, p, &seeded, None)
+    if shape is None:
+        shape = (<object>from_).shape
+    wide = room_of_factors(shape, (<object>from_).shape)
+    mask = gaussian_mask(shape, p, &seeded, None)
     if isinstance(source, Source):
         (<Source>source).reserve(4 * <uint64_t>mask.size, &mask.seeded, &cursor)
     else:
         factors = np.empty(mask.shape, np.float32)
         (<NumPySource>source).draw_normals(factors.size, <float>mask.deviation, factors)
         mask.factors = factors
-    mask.run(from_, to, room, &cursor)
+    mask.run(from_, to, room, wide, &cursor)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)
     return to if out is None else out, mask
