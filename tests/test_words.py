@@ -34,6 +34,8 @@ FUNCTIONS = [
 WITH_KEEP_PROB = {"dropout", "dropout_mask", "Dropout"}
 WITH_NOISE_SHAPE = WITH_KEEP_PROB
 SHARING = {
+    "gaussian_dropout",
+    "GaussianDropout",
     *("dropout", "dropout_mask", "alpha_dropout", "dropout_add", "zoneout"),
     *("Dropout", "AlphaDropout", "DropoutAdd", "Zoneout"),
 }

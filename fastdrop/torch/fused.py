@@ -5,7 +5,7 @@ Where one pass is not possible (other layouts and devices, mixed dtypes, transfo
 programs), the functions do the operations one by one: with the same mask, if they have a seed.
 """
 
-from typing import Never
+from typing import Any, Never
 
 import torch
 from torch.autograd import forward_ad
@@ -16,6 +16,7 @@ from torch.overrides import (
 )
 
 from fastdrop._checks import check_p, check_switch
+from fastdrop._typing import AxesLike
 from fastdrop._words import public, refuse
 from fastdrop.torch._apply import as_tensor, check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu, relu_unsaved
@@ -47,6 +48,7 @@ def dropout_add(
     bias: torch.Tensor | None = None,
     rng: RNG = None,
     seed: Seed = None,
+    broadcast_dims: AxesLike | None = None,
     **words: Never,
 ) -> torch.Tensor:
     """Return ``residual + dropout(input + bias)``: the end of a residual branch, in one pass.
@@ -68,6 +70,8 @@ def dropout_add(
         As of `dropout`.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
+    broadcast_dims : int or sequence of int, optional
+        As of `dropout`; then dropout is a pass of its own.
 
     Returns
     -------
@@ -96,8 +100,9 @@ def dropout_add(
     if rng is not None or seed is not None:
         rng = settled(rng, seed)
     x = input
+    sharing: dict[str, Any] = {} if broadcast_dims is None else {"broadcast_dims": broadcast_dims}
     if has_torch_function_variadic(x, residual, bias):  # a subclass or a mode
-        tensors, options = (x, residual, bias), {"bias": bias, "rng": rng}
+        tensors, options = (x, residual, bias), {"bias": bias, "rng": rng, **sharing}
         y: torch.Tensor = handle_torch_function(
             dropout_add, tensors, x, residual, p, training, **options
         )
@@ -110,7 +115,7 @@ def dropout_add(
         bias = as_tensor(bias)
     x, residual = as_tensor(x), as_tensor(residual)
     training = check_switch("training", training)
-    fuses = drops(p, training, rng) and not is_traced(x) and _is_one_run(x)
+    fuses = not sharing and drops(p, training, rng) and not is_traced(x) and _is_one_run(x)
     if fuses and _is_alike(x, residual) and _is_bias_of(x, bias):
         return drop_add(x, residual, bias, _draw(x, p, rng))
     _check_broadcasts("residual", residual, x)
@@ -121,7 +126,7 @@ def dropout_add(
     if halves := dtypes <= {torch.float16, torch.bfloat16}:
         x = x.float()
     branch = x if bias is None else x + bias
-    y = residual + dropout(branch, p, training, rng=rng)
+    y = residual + dropout(branch, p, training, rng=rng, **sharing)
     return y.to(dtypes.pop() if len(dtypes) == 1 else torch.float32) if halves else y
 
 

@@ -64,7 +64,7 @@ class _Drawing(torch.nn.Module):
     def extra_repr(self) -> str:
         names = {"mask": "shard"}  # the word of the functions -> that of modules
         shared = [f"{names.get(name, name)}={value!r}" for name, value in self._shared.items()]
-        return ", ".join([super().extra_repr(), *shared])
+        return ", ".join(filter(None, [super().extra_repr(), *shared]))
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -336,7 +336,7 @@ class _FusedModule(_Drawing):
         self._draw_from(rng)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return ", ".join([f"p={self.p}", *filter(None, [super().extra_repr()])])
 
 
 class DropoutAdd(_FusedModule):
@@ -350,6 +350,8 @@ class DropoutAdd(_FusedModule):
         Probability of dropping an element, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `Dropout`.
+    broadcast_dims : int or sequence of int, optional
+        As of `dropout_add`.
 
     Examples
     --------
@@ -361,11 +363,18 @@ class DropoutAdd(_FusedModule):
     tensor([2., 2., 2.])
     """
 
+    def __init__(
+        self, p: float = 0.5, *, rng: RNG = None, broadcast_dims: AxesLike | None = None
+    ) -> None:
+        super().__init__(p, rng=rng)
+        self._share(broadcast_dims=broadcast_dims)
+
     def forward(
         self, input: torch.Tensor, residual: torch.Tensor, *, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return ``residual + dropout(input + bias)`` under a new mask."""
-        return fused.dropout_add(input, residual, self.p, self.training, bias=bias, rng=self.rng)
+        options = {"bias": bias, "rng": self.rng, **self._shared}
+        return fused.dropout_add(input, residual, self.p, self.training, **options)
 
 
 class ReLUDropout(_FusedModule):

@@ -244,3 +244,19 @@ def test_modules(name):
     assert not torch.equal(module.eval()(*arrays), y)
     with pytest.raises(ValueError, match="p is 2"):
         getattr(ft, name)(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_dropout_add_with_one_decision_for_many(dtype):
+    x, residual, bias = (torch.randn(shape, dtype=dtype) for shape in ((4, 5, 6), (4, 5, 6), 6))
+    x.requires_grad_()
+    for dims in (1, (0, 2), ()):
+        y = ft.dropout_add(x, residual, 0.4, bias=bias, rng=3, broadcast_dims=dims)
+        arrays = (tensor.detach().numpy() for tensor in (x, residual))
+        expected, mask = fd.dropout_add(*arrays, 0.4, bias=bias.numpy(), rng=3, broadcast_axes=dims)
+        assert np.array_equal(y.detach().numpy(), expected)
+        (dx,) = torch.autograd.grad(y, x, torch.ones_like(y))
+        assert np.array_equal(dx.numpy(), mask.backward(np.ones_like(expected)))
+        layer = ft.DropoutAdd(0.4, rng=3, broadcast_dims=dims)
+        assert f"broadcast_dims={dims}" in repr(layer)
+        assert torch.equal(layer(x, residual, bias=bias), y)
