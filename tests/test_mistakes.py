@@ -208,7 +208,7 @@ def test_every_function_that_draws_is_here():
         (lambda: fd.embedding_dropout(np.ones(7), 0.5), r"^weight has shape \(7,\)"),
         (lambda: fd.dropout_backward(np.ones(7), mask), "does not broadcast to dy's shape"),
         (lambda: mask.apply(np.ones(7)), "does not broadcast to x's shape"),
-        (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), "does not broadcast to dy's shape"),
+        (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), "not broadcast to dy's shape"),
         (
             lambda: fd.zoneout_backward(np.ones(7), zoneout_mask),
             "it must have as many axes as dy, of",
