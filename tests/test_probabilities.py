@@ -339,6 +339,21 @@ def test_masks_of_the_caller():
 # ---- functions and layers on top -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("columns", [1, 4])
+def test_a_keep_prob_near_0_together_with_one_of_0(columns):
+    """p of both is 1, but only of the second nothing is multiplied: in each way of a call."""
+    x, kept = np.ones((2, 4)), np.ones((2, 4), bool)
+    keep_prob = np.repeat([[2.0**-64], [0.0]], columns, axis=1)
+    wanted = [[2.0**64] * 4, [1.0] * 4]  # a caller's mask keeps what has no probability
+    y, mask = fd.dropout(x, keep_prob=keep_prob, mask=kept)
+    assert np.array_equal(mask.p, np.ones((2, columns)))
+    assert np.array_equal(y, wanted)
+    assert np.array_equal(mask.backward(x), wanted)
+    assert np.array_equal(mask.T.apply(x.T).T, wanted)
+    assert np.array_equal(mask[:, 1:].apply(x[:, 1:]), np.array(wanted)[:, 1:])
+    assert np.array_equal(fd.Mask.from_state(mask.state).apply(x), wanted)
+
+
 def test_samples_channels_words():
     p = np.array([0.0, 1.0, 0.5])
     ends = np.array([True, False])

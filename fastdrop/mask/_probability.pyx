@@ -194,12 +194,17 @@ cdef class Numbers:
         return values
 
     cdef ndarray finite_factors(self):
-        """Return the factors that multiply: 1 where p is 1, as where they are one number."""
+        """Return the factors that multiply: 1 where nothing is kept, as where they are one number.
+
+        p alone does not say it: of a keep_prob below 2**-53 it is 1 too, but what is kept is
+        multiplied.
+        """
         if self.finite is None:
             factors = self.scale()
+            infinite = np.isinf(factors)
             self.finite = factors
-            if np.isinf(factors).any():
-                self.finite = np.where(np.equal(self.p(), 1.0), 1.0, factors)
+            if infinite.any():
+                self.finite = np.where(infinite & np.equal(self.p(), 1.0), 1.0, factors)
         return self.finite
 
 
