@@ -8,10 +8,11 @@ import numpy as np
 from dask.tokenize import tokenize
 
 import fastdrop as fd
-from fastdrop._checks import check_axes, check_broadcast, check_p, check_shape, check_switch
+from fastdrop._checks import check_broadcast, check_p, check_shape, check_switch
 from fastdrop._typing import AxesLike, RNGLike, ShapeLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._given import check_given_mask
+from fastdrop.functional._sharing import shared_shape
 from fastdrop.source import Source
 from fastdrop.source.default import as_source
 
@@ -79,7 +80,7 @@ def dropout(
     _check_array("x", x)
     training = check_switch("training", training)
     if mask is None:
-        shape = _shape_of_decisions(x, broadcast_axes)
+        shape = x.shape if broadcast_axes is None else shared_shape(x.shape, broadcast_axes)
         p, source = _number(p), _addressable(rng)
         if not training:
             return x, fd.dropout_mask(shape, 0.0, rng=0)
@@ -123,6 +124,7 @@ def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
     """
     _check_array("dy", dy)
     _check_mask(mask)
+    mask[(slice(0, 0),) * mask.ndim].backward(dy._meta)  # of nothing: a check of the mask's kind
     return _apply("dropout-backward", fd.Mask.backward, dy, mask)
 
 
@@ -218,18 +220,12 @@ def _addressable(rng: RNGLike) -> Source:
     return source
 
 
-def _shape_of_decisions(x: da.Array, broadcast_axes: AxesLike | None) -> tuple[int, ...]:
-    axes = () if broadcast_axes is None else check_axes("broadcast_axes", broadcast_axes, x.shape)
-    return tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
-
-
 # ---- chunks --------------------------------------------------------------------------------------
 
 
 def _apply(what: str, method: Any, x: da.Array, mask: fd.Mask) -> da.Array:
     """Return what a method of the mask makes of x, chunk by chunk."""
     check_broadcast("mask shape", mask.shape, x.shape)
-    method(mask[(slice(0, 0),) * len(mask.shape)], x._meta)  # on nothing, as a check
     return x.map_blocks(
         _apply_window,
         method=method,
@@ -243,12 +239,13 @@ def _apply(what: str, method: Any, x: da.Array, mask: fd.Mask) -> da.Array:
 def _window(mask: fd.Mask, block_info: Any, key: int | None) -> fd.Mask:
     """Return the part of the mask that a chunk has."""
     place = block_info[key]["array-location"]
-    lengths = (1,) * (len(place) - len(mask.shape)) + mask.shape
-    window = [
-        slice(*ends) if length > 1 else slice(0, length)
-        for ends, length in zip(place, lengths, strict=True)
+    ends = place[len(place) - mask.ndim :]  # the mask may lack the first axes
+    return mask[
+        tuple(
+            slice(*of_axis) if length > 1 else slice(None)
+            for of_axis, length in zip(ends, mask.shape, strict=True)
+        )
     ]
-    return mask[tuple(window[len(place) - len(mask.shape) :])]
 
 
 def _apply_window(block: Any, method: Any, mask: fd.Mask, block_info: Any = None) -> Any:

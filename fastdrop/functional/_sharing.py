@@ -9,9 +9,9 @@ from fastdrop._typing import ArrayLike, AxesLike, NDArray, Shape
 __all__ = ["shared", "shared_shape"]
 
 
-def shared_shape(shape: Shape, broadcast_axes: AxesLike) -> Shape:
-    """Return ``shape`` with length 1 for each of ``broadcast_axes``."""
-    axes = check_axes("broadcast_axes", broadcast_axes, shape)
+def shared_shape(shape: Shape, broadcast_axes: AxesLike, name: str = "broadcast_axes") -> Shape:
+    """Return ``shape`` with length 1 for each of ``broadcast_axes``; errors call them by a name."""
+    axes = check_axes(name, broadcast_axes, shape)
     return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
 
 

@@ -131,14 +131,12 @@ cdef class Decisions(AnyMask):
         if copy is False:
             raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
         cdef fd_cursor cursor = self.start
+        cdef ndarray kept = np.empty(self.shape, bool)
         if self.padded is not None:
-            kept = np.empty(self.shape, bool)
             unpack(self.padded, self.size, kept)
         elif self.strides is None:
-            kept = np.empty(self.shape, bool)
             self.draw_contiguous(kept, True, &cursor)
         else:
-            kept = np.empty(self.shape, bool)
             self.draw_window(kept, 0, self.strides)
         return kept if dtype is None else kept.astype(dtype, copy=False)
 

@@ -147,8 +147,7 @@ def forward(x, out, Probability probability, source, noise_shape, bint scaled):
         mask = forward_each(from_, to, probability, source, shape, scaled)
     else:
         job = job_of(FD_SCALE, probability.factor if scaled else 1.0)
-        mask = run_first(&job, from_, None, to, source, shape, probability,
-                         job.scale)
+        mask = run_first(&job, from_, None, to, source, shape, probability, job.scale)
     return to if out is None else out, mask
 
 

@@ -10,12 +10,12 @@ from fastdrop._checks import as_array, check_noise_shape
 
 from fastdrop.apply._apply cimport (
     apart,
-    job_of,
     as_input,
     as_other,
     as_output,
     copy_from_c_order,
     in_c_order,
+    job_of,
     order_of_memory,
 )
 from fastdrop.kernels._kernels cimport (
@@ -26,8 +26,8 @@ from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SELECT,
     FD_TILE,
-    fd_job,
     fd_cursor,
+    fd_job,
 )
 from fastdrop.mask._bits cimport padded_bits
 from fastdrop.mask._draw cimport run_first

@@ -92,8 +92,7 @@ cdef class Probability:
 
     cdef int lay(self, tuple shape, fd_numbers *laid) except -1:
         """Lay an array over a mask of that shape, or say that it does not fit."""
-        of = "the result" if self.name == "prob" else "the mask"
-        check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, of)
+        check_broadcast(f"{self.name} shape", (<object>self.values).shape, shape, "the mask")
         return lay_numbers(self.values, self.meaning(), shape, laid)
 
     cdef fd_meaning meaning(self) noexcept:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks import check_axes, check_noise_shape, check_one_way_to_share, check_seed
+from fastdrop._checks import check_noise_shape, check_one_way_to_share, check_seed
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
+from fastdrop.functional._sharing import shared_shape
 from fastdrop.mask import Mask
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import Ints, dense_strides, logical_strides, shared_broadcast
@@ -106,8 +107,7 @@ def decided_shape(
     """Return the shape of decisions that are shared as the arguments say."""
     check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
     if broadcast_dims is not None:
-        dims = check_axes("broadcast_dims", broadcast_dims, shape)
-        return tuple(1 if dim in dims else length for dim, length in enumerate(shape))
+        return shared_shape(shape, broadcast_dims, "broadcast_dims")
     lengths = shape if noise_shape is None else check_noise_shape(noise_shape, shape)
     return (1,) * (len(shape) - len(lengths)) + lengths
 

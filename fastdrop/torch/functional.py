@@ -66,7 +66,7 @@ Seed: TypeAlias = SeedLike | None
 # (x, inplace, scale, shift, dropped) -> y
 Dropping: TypeAlias = Callable[..., torch.Tensor]
 
-PLAIN: Mapping[str, Any] = {}
+NO_OPTIONS: Mapping[str, Any] = {}
 
 _transforming = torch._C._are_functorch_transforms_active
 
@@ -485,7 +485,7 @@ def _drop_any(
     *,
     features: bool = False,
     alpha: bool = False,
-    options: Mapping[str, Any] = PLAIN,
+    options: Mapping[str, Any] = NO_OPTIONS,
 ) -> torch.Tensor:
     """Drop elements or features of x, to zero or to SELU's limit: the work of a function."""
     if rng is not None or seed is not None:
