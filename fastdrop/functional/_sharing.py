@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The shape of a mask whose decisions are shared along some axes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastdrop._checks import as_array, check_axes
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, Shape
 
-__all__ = ["shared", "shared_shape"]
+__all__ = ["feature_shape", "shared", "shared_shape"]
+
+
+def feature_shape(shape: Sequence[int]) -> Shape:
+    """Return the shape of decisions that are one for each of the first two axes."""
+    return (*shape[:2], *(1,) * (len(shape) - 2))
 
 
 def shared_shape(shape: Shape, broadcast_axes: AxesLike, name: str = "broadcast_axes") -> Shape:

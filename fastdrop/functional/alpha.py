@@ -8,7 +8,7 @@ from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGL
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._scales import alpha_numbers
-from fastdrop.functional._sharing import shared
+from fastdrop.functional._sharing import feature_shape, shared
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._operations import affine
 from fastdrop.mask._probability import Probability
@@ -194,7 +194,7 @@ def feature_alpha_dropout(
     x, shape = check_arrays(x, None, None)
     if len(shape) < 2:
         raise ValueError(f"x has shape {shape}; allowed are shapes (N, C, ...)")
-    return _drop(x, p, (*shape[:2], *(1,) * (len(shape) - 2)), rng, training, out)
+    return _drop(x, p, feature_shape(shape), rng, training, out)
 
 
 def _drop(

@@ -26,7 +26,6 @@ __all__ = [
     "as_tensor",
     "check_tensor",
     "dense_strides",
-    "feature_broadcast",
     "is_plain",
     "is_readable",
     "is_strided",
@@ -116,11 +115,6 @@ def dense_strides(x: torch.Tensor) -> Ints:
     dense = x if x.is_contiguous() else _empty_like(x, device="meta")
     strides: Ints = dense.stride()
     return strides
-
-
-def feature_broadcast(shape: Ints, strides: Ints) -> tuple[Ints, Ints, int] | None:
-    """Return the broadcast of a decision for each of the first two axes, or None."""
-    return shared_broadcast(shape, strides, (*shape[:2], *(1,) * (len(shape) - 2)))
 
 
 @lru_cache(maxsize=256)

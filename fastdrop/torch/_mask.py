@@ -12,7 +12,7 @@ from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_noise_shape, check_one_way_to_share, check_seed
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
-from fastdrop.functional._sharing import shared_shape
+from fastdrop.functional._sharing import feature_shape, shared_shape
 from fastdrop.mask import Mask
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import Ints, dense_strides, logical_strides, shared_broadcast
@@ -30,7 +30,6 @@ __all__ = [
     "draw_feature_mask",
     "draw_shared_mask",
     "drops",
-    "feature_shape",
     "given_mask",
     "settled",
     "shared_layout",
@@ -92,11 +91,6 @@ def draw_element_mask(
 ) -> TensorMask:
     """Return a mask of x's elements in x's memory order, from a generator of PyTorch."""
     return draw_mask(p, dense_strides(x), generator=generator)
-
-
-def feature_shape(shape: Sequence[int]) -> Ints:
-    """Return the shape of decisions that are one for each of the first two axes."""
-    return (*shape[:2], *(1,) * (len(shape) - 2))
 
 
 def decided_shape(

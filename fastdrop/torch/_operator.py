@@ -18,9 +18,10 @@ from torch.autograd import forward_ad
 from torch.fx.experimental.symbolic_shapes import guard_or_false
 
 from fastdrop._checks import check_seed
+from fastdrop.functional._sharing import feature_shape
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import DTYPES, Ints, apply, logical_strides
-from fastdrop.torch._mask import SEEDS, Settled, SharedShape, feature_shape, shared_layout
+from fastdrop.torch._mask import SEEDS, Settled, SharedShape, shared_layout
 from fastdrop.torch._seed import draw_words, words_of_source
 from fastdrop.torch._tensor import mask_from_words
 

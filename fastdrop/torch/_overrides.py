@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from fastdrop.functional._scales import alpha_numbers
+from fastdrop.functional._sharing import feature_shape
 from fastdrop.torch._apply import (
     CLASSES,
     DTYPES,
@@ -19,9 +20,9 @@ from fastdrop.torch._apply import (
     apply_in_place,
     as_tensor,
     dense_strides,
-    feature_broadcast,
     is_plain,
     is_readable,
+    shared_broadcast,
 )
 from fastdrop.torch._attend.autograd import attend_blocks
 from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, inputs_of
@@ -81,7 +82,10 @@ def _any_layout(x: torch.Tensor) -> bool:
 
 def _feature_layout(x: torch.Tensor) -> bool:
     """Return whether x has features, in a layout whose broadcast there is a kernel for."""
-    return x.dim() >= 2 and feature_broadcast(tuple(x.shape), dense_strides(x)) is not None
+    if x.dim() < 2:
+        return False
+    shape = tuple(x.shape)
+    return shared_broadcast(shape, dense_strides(x), feature_shape(shape)) is not None
 
 
 def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kernel:

@@ -20,6 +20,7 @@ from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._probability import HALF
 from fastdrop.functional._scales import alpha_numbers
+from fastdrop.functional._sharing import feature_shape
 from fastdrop.torch._apply import (
     CLASSES,
     Ints,
@@ -38,7 +39,6 @@ from fastdrop.torch._mask import (
     draw_element_mask,
     draw_shared_mask,
     drops,
-    feature_shape,
     settled,
     source_mask,
 )
