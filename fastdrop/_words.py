@@ -18,7 +18,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 P, RNG, SHARED = ("p",), ("rng",), ("broadcast_axes", "broadcast_dims")
 
-# Another's word -> ours, of which a function has one at most.
+# A word of another library -> those of fastdrop, of which a function has one at most.
 MEANINGS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("rate", "prob", "drop_prob", "drop_rate", "dropout_p", "ratio"), P),
     **dict.fromkeys(("keep_prob", "keep_rate", "retain_prob"), P),

@@ -121,7 +121,8 @@ cdef ndarray read_only(ndarray values):
 cdef ndarray lent(ndarray values, object mask):
     """Return a read-only view of what the mask owns, as an array that is the caller's.
 
-    Its base is the mask, not the array: whatever the caller does to it, ours keeps its shape.
+    Its base is the mask, not the array: whatever the caller does to it, the mask's array keeps its
+    shape.
     """
     cdef ndarray view = cnp.PyArray_SimpleNewFromData(
         cnp.PyArray_NDIM(values), cnp.PyArray_DIMS(values), cnp.PyArray_TYPE(values),

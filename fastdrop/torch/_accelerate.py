@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes the dropout modules of a model ours, in place."""
+"""Makes the dropout modules of a model those of this package, in place."""
 
 from typing import TypeVar
 

@@ -73,7 +73,7 @@ def is_strided(x: torch.Tensor) -> bool:
 
 
 def is_plain(x: torch.Tensor) -> bool:
-    """Return whether x is a strided CPU tensor with memory of its own, of a dtype of ours."""
+    """Return whether x is a strided CPU tensor with memory of its own, of one of DTYPES."""
     return _dispatch_keys(x).raw_repr() in PLAIN and x.dtype in DTYPES
 
 

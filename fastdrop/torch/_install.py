@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Turns the dropout of unmodified programs into ours, and back.
+"""Makes unmodified programs use fastdrop for their dropout, and turns that off again.
 
 Kernels are given to PyTorch's dispatcher once, and are never taken back: PyTorch crashes where
 another thread is calling one at that moment. They ask the switch at every call instead, and run
@@ -57,7 +57,7 @@ def _tag(on: bool) -> None:
 
 @public("fastdrop.torch")
 def install() -> None:
-    """Make every CPU dropout of PyTorch ours, in this process, until `uninstall`.
+    """Make PyTorch use fastdrop for every dropout on the CPU, in this process, until `uninstall`.
 
     Nothing else in the program changes: ``F.dropout``, ``nn.Dropout``, ``nn.MultiheadAttention``,
     ``nn.LSTM``, ``nn.TransformerEncoderLayer`` and the other users of dropout reach the kernels
@@ -106,7 +106,7 @@ def uninstall() -> None:
 
 @public("fastdrop.torch")
 def is_installed() -> bool:
-    """Return whether the dropout of PyTorch is ours at this moment, by `install` or a block.
+    """Return whether PyTorch uses fastdrop at this moment, by `install` or a block.
 
     Returns
     -------
@@ -143,15 +143,16 @@ class _Block(contextlib.ContextDecorator):
 
 @public("fastdrop.torch")
 def installed() -> _Block:
-    """Return a context manager: the dropout of PyTorch is ours while the block runs.
+    """Return a context manager: PyTorch uses fastdrop while the block runs.
 
-    It is so in all threads. Blocks may nest, and overlap in threads: it is ours while any of them
-    is open. `install` and `uninstall` inside a block decide what is true after the last one.
+    It is so in all threads. Blocks may nest, and overlap in threads: PyTorch uses fastdrop while
+    any of them is open. `install` and `uninstall` inside a block decide what is true after the last
+    one.
 
     Returns
     -------
     block : context manager
-        True exactly while the dropout is ours, as `is_installed` says: ``if installed():`` asks,
+        True exactly while PyTorch uses fastdrop, as `is_installed` says: ``if installed():`` asks,
         and changes nothing. It decorates functions, too.
 
     Examples

@@ -3,7 +3,7 @@
 
 Each takes the calls that it is made for: CPU tensors with memory, in training. Every other call
 (CUDA, sparse, nested, fake and functional tensors, recording, and all while the switch is off)
-goes on to PyTorch's own code, so that nothing of ours enters a recorded program.
+goes on to PyTorch's own code, so that nothing of fastdrop enters a recorded program.
 """
 
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def _stock(operator: Operator) -> Kernel:
 
 
 def _stock_on_cpu(operator: Operator) -> Kernel:
-    """Return the kernel that an operator has before one of ours is registered."""
+    """Return the kernel that an operator has before this package registers one."""
     kernel = torch.library.get_kernel(operator, "CPU")
     return lambda *arguments, **options: kernel.call_boxed(_CPU, *arguments, **options)
 

@@ -8,7 +8,7 @@
 # needed, and no attribute of a subclass is believed.
 #
 # Threads are those of PyTorch's own OpenMP runtime, called through its address (see
-# `use_openmp`): a pool of ours would fight its workers, which go on spinning for a while after
+# `use_openmp`): the pool of this package would fight its workers, which go on spinning for a while after
 # each operation, for the same cores. Without that runtime a call uses one thread.
 from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
