@@ -8,8 +8,8 @@
 # needed, and no attribute of a subclass is believed.
 #
 # Threads are those of PyTorch's own OpenMP runtime, called through its address (see
-# `use_openmp`): the pool of this package would fight its workers, which go on spinning for a while after
-# each operation, for the same cores. Without that runtime a call uses one thread.
+# `use_openmp`): the pool of this package would fight its workers, which go on spinning for a while
+# after each operation, for the same cores. Without that runtime a call uses one thread.
 from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
