@@ -23,6 +23,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 KERNELS = "fastdrop/kernels"
+DISPATCHER = "fastdrop.torch._dispatcher"
 AVX2 = ["-mavx2", "-mf16c", "-mbmi", "-mbmi2", "-mpopcnt"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 
@@ -117,6 +118,8 @@ class BuildKernels(build_ext):
         msvc = self.compiler.compiler_type == "msvc"
         ext.extra_compile_args = MSVC_FLAGS if msvc else GCC_FLAGS
         ext.extra_link_args = [] if msvc else [*OPTIMIZATION, *PRECISE]
+        if ext.name == DISPATCHER and not msvc:
+            ext.extra_compile_args = [*GCC_FLAGS, "-fexceptions"]  # PyTorch's pass through it
         ext.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"))
         if ext.name.endswith("._kernels"):
             self.add_tables(ext, msvc)
@@ -170,8 +173,15 @@ def extension(name):
     sources = [str(path)]
     if name.endswith("._kernels"):
         sources += [str(source) for source in sorted(Path(KERNELS, "engine").glob("*.c"))]
+    if name == DISPATCHER:
+        folder = Path("fastdrop/torch/dispatcher")
+        sources += [str(source) for source in sorted(folder.glob("*.c"))]
+        headers += [str(header) for header in folder.glob("*.h")]
     return Extension(
-        name, sources, include_dirs=[KERNELS, numpy.get_include()], depends=sorted(headers)
+        name,
+        sources,
+        include_dirs=[KERNELS, "fastdrop/torch", numpy.get_include()],
+        depends=sorted(headers),
     )
 
 
@@ -232,6 +242,7 @@ def main():
         "mask._window",
         "torch._tensor",
         "torch._attention",
+        "torch._dispatcher",
     )
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     setup(

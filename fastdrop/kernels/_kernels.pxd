@@ -143,6 +143,13 @@ cdef extern from "engine/each.h" nogil:
         fd_broadcast broadcast
 
 
+cdef extern from "engine/alpha.h" nogil:
+    ctypedef struct fd_affine:
+        double scale, shift, dropped
+
+    fd_affine fd_alpha_numbers(double p)
+
+
 cdef extern from "engine/decide.h" nogil:
     ctypedef struct fd_seeded:
         fd_source source
@@ -198,6 +205,7 @@ cdef extern from "engine/job.h" nogil:
         const float *factors
         int as_dropped
         int as_bytes
+        fd_dtype dtype_of_p
 
 
 cdef extern from "engine/numpy_words.h" nogil:
@@ -302,8 +310,10 @@ cdef extern from "engine/api.h" nogil:
         fd_job_function apply
         fd_job_function multiply
         fd_job_function draw
+        fd_job_function bernoulli
         void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
                            fd_arrays arrays) noexcept nogil
+        bint (*are_probabilities)(const void *numbers, fd_dtype dtype, size_t n) noexcept nogil
         int (*attend)(const fd_attention *attention, int backward,
                       const fd_executor *executor) noexcept nogil
         void (*gather_bits)(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil

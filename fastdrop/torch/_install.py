@@ -15,6 +15,7 @@ import torch
 
 from fastdrop._words import public
 from fastdrop.torch._overrides import kernels
+from fastdrop.torch._small_calls import IN_PYTHON, register_small_calls
 from fastdrop.torch._switch import switch
 
 __all__ = ["install", "installed", "is_installed", "uninstall"]
@@ -37,6 +38,8 @@ def _register_once() -> None:
             warnings.filterwarnings("ignore", ".*[Oo]verriding a previously", UserWarning)
             for operator, key, kernel in kernels():
                 library.impl(operator, kernel, key)
+                library.impl(operator, kernel, IN_PYTHON[key])
+        register_small_calls()
         _library = library
 
 

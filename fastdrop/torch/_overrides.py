@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from fastdrop.functional._scales import alpha_numbers
+from fastdrop.apply._apply import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
 from fastdrop.torch._apply import (
     CLASSES,
@@ -27,9 +27,10 @@ from fastdrop.torch._apply import (
 from fastdrop.torch._attend.autograd import attend_blocks
 from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, inputs_of
 from fastdrop.torch._autograd import check_in_place, check_writable, drop, drop_in_place
+from fastdrop.torch._dispatcher import are_probabilities, drop_as_recorded, fill_bernoulli
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._operator import is_watched
-from fastdrop.torch._seed import draw_mask
+from fastdrop.torch._seed import draw_mask, draw_words
 from fastdrop.torch._switch import switch
 from fastdrop.torch.functional import drop_as_operator
 
@@ -45,6 +46,8 @@ FILLED = frozenset(
         *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     )
 )
+
+REAL = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _key_is_included = torch._C._dispatch_tls_is_dispatch_key_included
@@ -88,6 +91,14 @@ def _feature_layout(x: torch.Tensor) -> bool:
     return shared_broadcast(shape, dense_strides(x), feature_shape(shape)) is not None
 
 
+def _saves_a_mask(x: torch.Tensor, in_place: bool) -> bool:
+    """Return whether the kernels in C would save a mask, if x is small enough for them.
+
+    Checkpoints compare what is saved with a mode and without it.
+    """
+    return x.requires_grad and torch.is_grad_enabled() and not (in_place and x._is_view())
+
+
 def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kernel:
     """Return the kernel of an operator (x, p, train) -> y."""
     stock = _stock(operator)
@@ -113,7 +124,13 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
             mask = draw(x, p)
             y = run(x, mask.with_scale(*alpha_numbers(p)) if alpha and p < 1.0 else mask)
         elif is_watched():
-            y = drop_as_operator(x, p, in_place, features, alpha)
+            y = None
+            if _saves_a_mask(x, in_place):
+                y = drop_as_recorded(x, p, features, alpha)
+            if y is None:
+                y = drop_as_operator(x, p, in_place, features, alpha)
+            elif in_place:
+                given.copy_(y)
         else:
             return stock(given, p, train)
         return given if in_place else y
@@ -171,6 +188,51 @@ def _bernoulli_(operator: Operator) -> Kernel:
     return kernel
 
 
+def _expands(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Return whether a tensor of one shape can be laid over one of another."""
+    pairs = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(length in (1, there) for length, there in pairs)
+
+
+def _bernoulli_tensor_(operator: Operator) -> Kernel:
+    """Return the kernel that fills a tensor with ones, with probabilities of their own."""
+    stock = _stock_on_cpu(operator)
+
+    def kernel(
+        x: torch.Tensor, p: torch.Tensor, *, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        given, given_p = x, p
+        if type(x) not in CLASSES:
+            x = as_tensor(x)
+        if type(p) not in CLASSES:
+            p = as_tensor(p)
+        if not (
+            switch.on
+            and type(x) in CLASSES
+            and type(p) in CLASSES
+            and x.dtype in FILLED
+            and p.dtype in REAL
+            and x.numel()
+            and _expands(p.shape, x.shape)
+        ):
+            return stock(given, given_p, generator=generator)
+        check_writable(x, True)
+        strides = dense_strides(x)
+        dtype = p.dtype if p.dtype == torch.float64 else torch.float32
+        laid = torch.empty_strided(x.shape, strides, dtype=dtype, device="cpu").copy_(p)
+        directly = x.stride() == strides and (x.dtype in REAL or x.dtype == torch.bool)
+        out = x if directly else torch.empty_strided(x.shape, strides, dtype=torch.bool)
+        if not are_probabilities(laid):
+            wrong = laid[~((laid >= 0.0) & (laid <= 1.0))][0].item()
+            raise RuntimeError(f"p has an element of {wrong}; all must be in [0, 1]")
+        fill_bernoulli(draw_words(generator), laid, out, torch.get_num_threads())
+        if out is not x:
+            x.copy_(out)
+        return given
+
+    return kernel
+
+
 # ---- attention -----------------------------------------------------------------------------------
 
 _stock_attention = _stock(torch.ops.aten.scaled_dot_product_attention.default)
@@ -213,6 +275,7 @@ def kernels() -> Iterator[tuple[Operator, str, Kernel]]:
     for operator, make in (
         (aten.native_dropout.default, _native_dropout),
         (aten.bernoulli_.float, _bernoulli_),
+        (aten.bernoulli_.Tensor, _bernoulli_tensor_),
     ):
         yield operator, "CPU", make(operator)
     attention = aten.scaled_dot_product_attention.default

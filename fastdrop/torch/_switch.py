@@ -3,6 +3,8 @@
 
 import threading
 
+from fastdrop.torch._dispatcher import turn
+
 __all__ = ["switch"]
 
 
@@ -35,6 +37,7 @@ class _Switch:
 
     def _settle(self) -> bool:
         self.on = self._turned_on or self._blocks > 0
+        turn(self.on)
         return self.on
 
 

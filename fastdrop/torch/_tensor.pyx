@@ -52,6 +52,7 @@ from fastdrop.kernels._kernels cimport (
     fd_number_size,
     fd_openmp_count,
     fd_openmp_parallel,
+    fd_seeded,
     fd_tagged,
     fd_threshold,
 )
@@ -97,24 +98,9 @@ cdef object TENSOR = torch.Tensor
 cdef enum:
     DL_CPU = 1
 
-# Type codes of DLPack.
-cdef enum:
-    DL_INT = 0
-    DL_FLOAT = 2
-    DL_BFLOAT = 4
-    DL_COMPLEX = 5
-    DL_BOOL = 6
-
 # The components of a complex number are two numbers.
 cdef enum:
     OF_COMPLEX = 4
-
-
-cdef struct numbers:
-    const char *data
-    size_t n
-    uint8_t type_code, bits
-    size_t row  # length of the last axis
 
 
 cdef int numbers_of(object x, numbers *out) except -1:
@@ -422,6 +408,19 @@ cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple b
     return mask
 
 
+cdef void place_at_words(const numbers *words, fd_seeded *seeded) noexcept:
+    cdef const uint64_t *word = <const uint64_t *>words.data
+    seeded.source = FD_XOSHIRO256PLUSPLUS
+    seeded.identity.key[0] = word[0] & 0xFFFFFFFF
+    seeded.identity.key[1] = word[0] >> 32
+    seeded.identity.counter[0] = word[1]
+    seeded.identity.counter[1] = word[2]
+    seeded.position = word[3]
+    seeded.ties = fd_tagged(
+        &seeded.identity, engine.sources[<int>FD_XOSHIRO256PLUSPLUS].tie_tag
+    )
+
+
 def mask_from_words(words, double p, tuple strides, tuple broadcast=None, bint keeps=False):
     """Return the mask of four 64-bit words: key, counter (low, high) and position.
 
@@ -444,17 +443,8 @@ def mask_from_words(words, double p, tuple strides, tuple broadcast=None, bint k
     numbers_of(words, &given)
     if given.type_code != DL_INT or given.bits != 64 or given.n != 4 or given.row != 4:
         raise ValueError(f"words has {given.n} numbers; must be 4 of int64 in a row")
-    cdef const uint64_t *word = <const uint64_t *>given.data
     cdef TensorMask mask = laid_mask(p, keeps, strides, broadcast)
-    mask.seeded.source = FD_XOSHIRO256PLUSPLUS
-    mask.seeded.identity.key[0] = word[0] & 0xFFFFFFFF
-    mask.seeded.identity.key[1] = word[0] >> 32
-    mask.seeded.identity.counter[0] = word[1]
-    mask.seeded.identity.counter[1] = word[2]
-    mask.seeded.position = word[3]
-    mask.seeded.ties = fd_tagged(
-        &mask.seeded.identity, engine.sources[<int>FD_XOSHIRO256PLUSPLUS].tie_tag
-    )
+    place_at_words(&given, &mask.seeded)
     return mask
 
 

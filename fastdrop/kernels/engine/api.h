@@ -34,9 +34,11 @@ typedef struct {
     int (*are_past_caches)(const fd_arrays *arrays, size_t size);
 
     /* Jobs: see job.h. */
-    fd_job_function apply, multiply, draw;
+    fd_job_function apply, multiply, draw, bernoulli;
     void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
                        fd_arrays arrays);
+
+    int (*are_probabilities)(const void *numbers, fd_dtype dtype, size_t n);
 
     int (*attend)(const fd_attention *attention, int backward, const fd_executor *executor);
 

@@ -40,9 +40,13 @@ typedef struct {
     /* fd_draw: y = the mask, as bits or as bytes. */
     int as_dropped; /* ones are the dropped elements, and not the kept ones */
     int as_bytes;   /* one byte an element */
+
+    /* fd_bernoulli: y = 1 where an element is kept and else 0, of `dtype`, or `as_bytes`. Its
+     * probability of being kept is at x, of this dtype: FD_FLOAT32 or FD_FLOAT64. */
+    fd_dtype dtype_of_p;
 } fd_job;
 
-/* One of the following three. All n elements, in parts that the executor runs. `cursor` is where the
+/* One of the following four. All n elements, in parts that the executor runs. `cursor` is where the
  * mask starts and becomes where it ends. Returns 0, or -1 where it was told to stop: some elements
  * are then not written, and the cursor is worth nothing. */
 typedef int (*fd_job_function)(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
@@ -56,6 +60,12 @@ int fd_multiply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays
 /* Bits are written up to the last whole byte, pad bits 0. */
 int fd_draw(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
             const fd_executor *executor);
+
+int fd_bernoulli(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
+                 const fd_executor *executor);
+
+/* Whether all numbers are in [0, 1]. */
+int fd_are_probabilities(const void *numbers, fd_dtype dtype, size_t n);
 
 /* fd_apply for elements [first, first + n), whose numbers start at `arrays`. Serial. */
 void fd_apply_part(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "masks.h"
+
+#ifdef FD_HAS_DISPATCHER
+
+/* A generator of the stack, as a function's argument. A function may take it. */
+static optional_pointer
+generator_of(void *const *handle)
+{
+    const optional_pointer given = {handle == NULL ? NULL : *handle, handle != NULL};
+    return given;
+}
+
+/* bernoulli_(x, p, generator?) -> x */
+void
+bernoulli_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
+{
+    OWNED x = handle_of(stack[0]);
+    OWNED_VALUE value = (stable_value *)address_of(stack[2]);
+    OWNED_GENERATOR generator = value == NULL ? NULL : address_of(*value);
+    optional_pointer given = generator_of((void *const *)generator);
+    const fd_affine numbers = {1.0, 0.0, 0.0};
+    const double p = number_of(stack[1]);
+    description described;
+    void *y = NULL;
+    (void)inputs;
+    (void)outputs;
+    if (is_turned_on() && p >= 0.0 && p <= 1.0 && keys_of(x) == known.plain[0] &&
+        describe(x, &described) && described.n <= FD_SMALL) {
+        y = data_to_write(x);
+    }
+    if (y == NULL) {
+        torch.bernoulli_again(known.in_python[1], x, p, &given);
+    } else {
+        const fd_seeded place = draw_place(&given, fd_keep_threshold(p));
+        const size_t n = (size_t)described.n;
+        small_bits kept;
+        make_bits(&place, n, &kept);
+        if (described.dtype == FD_DTYPES) {
+            known.engine->kernels()->unpack(kept.bits, n, (uint8_t *)y);
+        } else {
+            apply_bits(&kept, n, 1, described.dtype, &numbers, data_of(&known.ones[described.dtype]),
+                       y);
+        }
+    }
+    if (generator != NULL) {
+        *(void **)generator = given.value; /* NULL where the function has taken it */
+    }
+    stack[0] = value_of(moved(&x));
+}
+
+static bool
+have_one_layout(const description *x, const description *p)
+{
+    bool same = x->dim == p->dim;
+    for (int64_t axis = 0; same && axis < x->dim; axis++) {
+        same = x->sizes[axis] == p->sizes[axis] &&
+               (x->sizes[axis] == 1 || x->strides[axis] == p->strides[axis]);
+    }
+    return same;
+}
+
+/* bernoulli_(x, probabilities, generator?) -> x */
+void
+bernoulli_tensor_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
+{
+    OWNED x = handle_of(stack[0]);
+    OWNED p = handle_of(stack[1]);
+    OWNED_VALUE value = (stable_value *)address_of(stack[2]);
+    OWNED_GENERATOR generator = value == NULL ? NULL : address_of(*value);
+    optional_pointer given = generator_of((void *const *)generator);
+    description of_x, of_p;
+    const void *from = NULL;
+    void *y = NULL;
+    (void)inputs;
+    (void)outputs;
+    if (is_turned_on() && keys_of(x) == known.plain[0] && describe(x, &of_x) &&
+        describe_floats(p, &of_p) && have_one_layout(&of_x, &of_p) &&
+        (of_p.dtype == FD_FLOAT32 || of_p.dtype == FD_FLOAT64) &&
+        known.engine->are_probabilities(data_of(p), of_p.dtype, (size_t)of_p.n)) {
+        y = data_to_write(x);
+        from = data_of(p);
+    }
+    if (y == NULL) {
+        torch.bernoulli_tensor_again(known.in_python[1], x, p, &given);
+    } else {
+        const fd_executor executor = all_threads();
+        const fd_arrays arrays = {(const char *)from, NULL, (char *)y};
+        const fd_threshold unused = {0, 0};
+        const fd_any_mask mask = {.seeded = draw_place(&given, unused)};
+        fd_job job = {.kernels = known.engine->kernels(), .mask = &mask, .dtype = of_x.dtype};
+        fd_cursor cursor;
+        job.as_bytes = of_x.dtype == FD_DTYPES;
+        job.dtype_of_p = of_p.dtype;
+        memset(&cursor, 0, sizeof(cursor));
+        known.engine->bernoulli(&job, &cursor, (size_t)of_x.n, arrays, &executor);
+    }
+    if (generator != NULL) {
+        *(void **)generator = given.value;
+    }
+    stack[0] = value_of(moved(&x));
+}
+
+#endif

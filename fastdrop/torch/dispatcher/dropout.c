@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "masks.h"
+
+#ifdef FD_HAS_DISPATCHER
+
+static void
+ask_no_more(const int *unused)
+{
+    (void)unused;
+    fd_dispatch_ask(NULL);
+}
+
+typedef struct {
+    bool features, alpha, in_place;
+    bool below_autograd; /* nothing is recorded */
+    returned (*again)(key_set, const tensor *, double, bool);
+    tensor *(*in_place_again)(key_set, tensor *, double, bool);
+} form;
+
+/* x under a new mask, with its derivative, which is PyTorch's of native_dropout. */
+static tensor *
+drop_tracked(const tensor *x, const fd_asked *asked)
+{
+    AT_LAST(ask_no_more) const int at_last = 0;
+    const optional_bool train = {true, true};
+    returned both;
+    int32_t dtype;
+    int mask;
+    (void)at_last;
+    fd_dispatch_ask(asked);
+    both = torch.native_dropout(x, asked->p_there, train);
+    torch.dtype((const tensor *)&both.words[0], &dtype);
+    mask = dtype == fd_bool_dtype ? 0 : 1; /* the order in a std::tuple is the library's */
+    torch.delete_handle(handle_of_impl(both.words[mask]));
+    return handle_of_impl(both.words[1 - mask]);
+}
+
+static tensor *
+drop_untracked(const tensor *x, const fd_asked *asked)
+{
+    description described;
+    small_bits kept;
+    const bool takes = describe_floats(x, &described);
+    OWNED y = takes ? empty_like(&described, described.dtype_there) : NULL;
+    if (takes) {
+        const fd_seeded place = draw_place(NULL, fd_drop_threshold(asked->p));
+        const size_t n = (size_t)described.n;
+        make_bits(&place, n / asked->run, &kept);
+        apply_bits(&kept, n, asked->run, described.dtype, &asked->numbers, data_of(x),
+                   data_to_write(y));
+    }
+    return moved(&y);
+}
+
+int
+fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *asked)
+{
+    description described;
+    if (!(p > 0.0 && p <= 1.0) || !describe_floats(x, &described)) {
+        return 0;
+    }
+    asked->p = asked->p_there = p;
+    asked->run = features ? elements_of_feature(&described) : 1;
+    if (asked->run == 0 || (uint64_t)described.n / asked->run > FD_SMALL) {
+        return 0;
+    }
+    asked->numbers.scale = p < 1.0 ? 1.0 / (1.0 - p) : 1.0;
+    asked->numbers.shift = asked->numbers.dropped = 0.0;
+    if (alpha && p < 1.0) {
+        asked->numbers = fd_alpha_numbers(p);
+        asked->p_there = 1.0 - 1.0 / asked->numbers.scale;
+    }
+    return 1;
+}
+
+/* x under a new mask where these kernels take the call; else NULL. */
+static tensor *
+drop_small(const tensor *x, double p, const form *how)
+{
+    fd_asked asked;
+    bool is_dual, tracked;
+    if (!fd_dispatch_takes(x, p, how->features, how->alpha, &asked) || is_watched() ||
+        (how->in_place && keys_of(x) != known.plain[0])) {
+        return NULL;
+    }
+    if (how->below_autograd) {
+        return drop_untracked(x, &asked);
+    }
+    torch.is_defined(torch.tangent(x->impl, 0, x), &is_dual);
+    tracked = torch.requires_grad(x->impl) && torch.grad_is_enabled();
+    if (is_dual || (tracked && how->in_place && (torch.is_leaf(x) || torch.is_view(x)))) {
+        return NULL;
+    }
+    return tracked ? drop_tracked(x, &asked) : drop_untracked(x, &asked);
+}
+
+/* The result; owns what is given. */
+static tensor *
+drop(tensor *given, double p, bool train, const form *how)
+{
+    OWNED x = given;
+    OWNED y = NULL;
+    const key_set elsewhere = known.in_python[how->below_autograd];
+    if (is_turned_on()) {
+        if (p >= 0.0 && p <= 1.0 && (!train || p == 0.0)) {
+            return moved(&x);
+        }
+        y = drop_small(x, p, how);
+    }
+    if (how->in_place) {
+        if (y != NULL) {
+            torch.copy(x, y, false);
+        } else {
+            how->in_place_again(elsewhere, x, p, train);
+        }
+        return moved(&x);
+    }
+    if (y == NULL) {
+        return handle_of_impl(how->again(elsewhere, x, p, train).words[0]);
+    }
+    return moved(&y);
+}
+
+/* The kernels of `name`, above autograd and below it. */
+#define KERNEL(NAME, FEATURES, ALPHA, IN_PLACE, BELOW, AGAIN, IN_PLACE_AGAIN)                      \
+    void NAME(stable_value *stack, uint64_t inputs, uint64_t outputs)                              \
+    {                                                                                              \
+        const form how = {FEATURES, ALPHA, IN_PLACE, BELOW, AGAIN, IN_PLACE_AGAIN};                \
+        (void)inputs;                                                                              \
+        (void)outputs;                                                                             \
+        stack[0] = value_of(                                                                       \
+            drop(handle_of(stack[0]), number_of(stack[1]), truth_of(stack[2]), &how));             \
+    }
+
+#define KERNELS(NAME, FEATURES, ALPHA)                                                             \
+    KERNEL(NAME##_autograd, FEATURES, ALPHA, false, false, torch.NAME##_again, NULL)               \
+    KERNEL(NAME##_cpu, FEATURES, ALPHA, false, true, torch.NAME##_again, NULL)                     \
+    KERNEL(NAME##_in_place_autograd, FEATURES, ALPHA, true, false, NULL,                           \
+           torch.NAME##_in_place_again)                                                            \
+    KERNEL(NAME##_in_place_cpu, FEATURES, ALPHA, true, true, NULL, torch.NAME##_in_place_again)
+
+KERNELS(dropout, false, false)
+KERNELS(feature_dropout, true, false)
+KERNELS(alpha_dropout, false, true)
+KERNELS(feature_alpha_dropout, true, true)
+
+#endif
