@@ -232,8 +232,10 @@ def assert_numpy_goes_on(source):
 # ---- Ctrl-C --------------------------------------------------------------------------------------
 
 PROGRAM = """
-import threading
+import signal, threading
 import numpy as np, fastdrop as fd
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 source, out = fd.Philox4x32(1), np.zeros(1 << 30, np.uint8)
 
 def tell():

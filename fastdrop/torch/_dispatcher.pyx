@@ -51,7 +51,12 @@ cdef extern from "dispatcher/kernels.h" nogil:
     pytorch_functions fd_pytorch
     fd_dispatcher fd_dispatch
     int fd_register_kernels()
-    void fd_dispatch_turn(int on)
+    ctypedef enum fd_served:
+        FD_BY_PYTORCH
+        FD_BY_ALL
+        FD_BY_PYTHON
+
+    void fd_dispatch_serve(fd_served by)
     bint fd_dispatch_takes(const tensor *x, double p, bint features, bint alpha, fd_asked *asked)
     void fd_dispatch_ask(const fd_asked *asked)
 
@@ -145,9 +150,17 @@ def register(addresses, offset, plain, watching, in_python, ones, words):
     return is_registered
 
 
-def turn(bint on):
-    """Say whether PyTorch's dropout is this package's from now on."""
-    fd_dispatch_turn(on)
+def serve(bint on, bint in_c=True):
+    """Say who serves PyTorch's dropout from now on.
+
+    Parameters
+    ----------
+    on : bool
+        False: PyTorch's own code.
+    in_c : bool, default True
+        False: the kernels in Python serve small calls too.
+    """
+    fd_dispatch_serve(FD_BY_PYTORCH if not on else FD_BY_ALL if in_c else FD_BY_PYTHON)
 
 
 def drop_as_recorded(x, double p, bint features, bint alpha):

@@ -3,7 +3,7 @@
 
 import threading
 
-from fastdrop.torch._dispatcher import turn
+from fastdrop.torch._dispatcher import serve
 
 __all__ = ["switch"]
 
@@ -37,7 +37,7 @@ class _Switch:
 
     def _settle(self) -> bool:
         self.on = self._turned_on or self._blocks > 0
-        turn(self.on)
+        serve(self.on)
         return self.on
 
 

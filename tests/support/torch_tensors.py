@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tensors of all dtypes and layouts, and their elements as arrays."""
 
+import contextlib
+
 import ml_dtypes
 import torch
+
+from fastdrop.torch import _dispatcher
+from fastdrop.torch._switch import switch
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 COMPLEX = (torch.complex64, torch.complex128)
@@ -30,3 +35,13 @@ def layouts(x):
 
 
 LAYOUTS = tuple(layouts(torch.empty(2, 2, 2, 2)))
+
+
+@contextlib.contextmanager
+def kernels_in_python():
+    """Have the kernels in Python serve small tensors, too, where PyTorch uses fastdrop."""
+    _dispatcher.serve(switch.on, in_c=False)
+    try:
+        yield
+    finally:
+        _dispatcher.serve(switch.on)

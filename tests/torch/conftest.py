@@ -11,11 +11,18 @@ else:
     import torch
 
     import fastdrop.torch
+    from torch_tensors import kernels_in_python
 
     @pytest.fixture
     def installed():
         """Run the test with PyTorch's own dropout replaced."""
         with fastdrop.torch.installed():
+            yield
+
+    @pytest.fixture
+    def in_python(installed):
+        """Have the kernels in Python serve small tensors, too."""
+        with kernels_in_python():
             yield
 
     @pytest.fixture(autouse=True)

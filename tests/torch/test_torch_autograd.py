@@ -79,8 +79,19 @@ def test_the_gradient_is_the_same_mask(installed):
 def test_nothing_but_the_mask_is_kept(installed):
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(saved.append, lambda x: x):
-        F.dropout(torch.randn(1000, requires_grad=True), 0.5)
+        F.dropout(torch.randn(100_000, requires_grad=True), 0.5)
     assert not saved
+
+
+def test_of_small_tensors_bools_are_kept(installed):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(saved.append, lambda x: x):
+        F.dropout(torch.randn(1000, requires_grad=True), 0.5)
+        F.dropout2d(torch.randn(3, 4, 50, 50, requires_grad=True), 0.5)
+    assert [(x.dtype, x.shape) for x in saved] == [
+        (torch.bool, (1000,)),
+        (torch.bool, (3, 4, 1, 1)),
+    ]
 
 
 def test_no_grad_and_inference_mode_record_nothing(installed):

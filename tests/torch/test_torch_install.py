@@ -59,7 +59,7 @@ def calls(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("inference", (False, True))
-def test_operators(installed, monkeypatch, function, inference):
+def test_operators(in_python, monkeypatch, function, inference):
     drawn = []
     for module in (fastdrop.torch._overrides, fastdrop.torch._mask):
         original = module.draw_mask
@@ -87,7 +87,7 @@ def test_operators(installed, monkeypatch, function, inference):
         (nn.Sequential(nn.Linear(4, 4), nn.AlphaDropout()), (2, 4), 1),
     ],
 )
-def test_modules(installed, calls, model, shape, count):
+def test_modules(in_python, calls, model, shape, count):
     x = torch.randn(shape)
     inputs = {nn.MultiheadAttention: 3, nn.TransformerDecoderLayer: 2}.get(type(model), 1)
     y = model(*[x] * inputs)

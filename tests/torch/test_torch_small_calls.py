@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from fastdrop.torch import _dispatcher, installed
 from fastdrop.torch._small_calls import register_small_calls
 from fastdrop.torch._switch import switch
+from torch_tensors import kernels_in_python
 
 pytestmark = [
     pytest.mark.skipif(
@@ -63,16 +64,6 @@ LAYOUTS = {
 }
 
 
-@contextlib.contextmanager
-def in_python():
-    """Have the kernels in Python serve small calls, too."""
-    _dispatcher.turn(False)
-    try:
-        yield
-    finally:
-        _dispatcher.turn(switch.on)
-
-
 @pytest.fixture(autouse=True)
 def _installed():
     with installed():
@@ -85,7 +76,7 @@ def both(function, seed=7):
     by_c = function()
     state = torch.get_rng_state()
     torch.manual_seed(seed)
-    with in_python():
+    with kernels_in_python():
         by_python = function()
     assert torch.equal(state, torch.get_rng_state())
     return by_c, by_python
@@ -105,7 +96,7 @@ def test_they_are_there():
     assert switch.on
     y = torch.dropout(torch.ones(4, requires_grad=True), 0.5, True)
     assert type(y.grad_fn).__name__ == "NativeDropoutBackward0"
-    with in_python():
+    with kernels_in_python():
         y = torch.dropout(torch.ones(4, requires_grad=True), 0.5, True)
     assert type(y.grad_fn).__name__ != "NativeDropoutBackward0"
 
@@ -391,7 +382,7 @@ def test_wrong_probabilities(wrong):
     state = torch.get_rng_state()
     with pytest.raises(RuntimeError):
         torch.bernoulli(p)
-    with in_python(), pytest.raises(RuntimeError):
+    with kernels_in_python(), pytest.raises(RuntimeError):
         torch.bernoulli(p)
     with pytest.raises(RuntimeError):
         torch.empty(4, 40).bernoulli_(p)

@@ -18,7 +18,7 @@ attend(stable_value *stack, key_set elsewhere)
                                    given_scale != NULL};
     const double p = number_of(stack[4]);
     const bool is_causal = truth_of(stack[5]), gqa = truth_of(stack[7]);
-    if (p == 0.0 && !is_watched()) {
+    if ((p == 0.0 && !is_watched()) || is_stock()) {
         put(torch.attention(query, key, value, &masked, p, is_causal, scale, gqa), stack);
     } else {
         put(torch.attention_again(elsewhere, query, key, value, &masked, p, is_causal, scale, gqa),

@@ -25,11 +25,13 @@ bernoulli_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     void *y = NULL;
     (void)inputs;
     (void)outputs;
-    if (is_turned_on() && p >= 0.0 && p <= 1.0 && keys_of(x) == known.plain[0] &&
+    if (is_served_by(FD_BY_ALL) && p >= 0.0 && p <= 1.0 && keys_of(x) == known.plain[0] &&
         describe(x, &described) && described.n <= FD_SMALL) {
         y = data_to_write(x);
     }
-    if (y == NULL) {
+    if (is_stock()) {
+        torch.bernoulli_stock(x, p, &given);
+    } else if (y == NULL) {
         torch.bernoulli_again(known.in_python[1], x, p, &given);
     } else {
         const fd_seeded place = draw_place(&given, fd_keep_threshold(p));
@@ -74,14 +76,16 @@ bernoulli_tensor_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     void *y = NULL;
     (void)inputs;
     (void)outputs;
-    if (is_turned_on() && keys_of(x) == known.plain[0] && describe(x, &of_x) &&
+    if (is_served_by(FD_BY_ALL) && keys_of(x) == known.plain[0] && describe(x, &of_x) &&
         describe_floats(p, &of_p) && have_one_layout(&of_x, &of_p) &&
         (of_p.dtype == FD_FLOAT32 || of_p.dtype == FD_FLOAT64) &&
         known.engine->are_probabilities(data_of(p), of_p.dtype, (size_t)of_p.n)) {
         y = data_to_write(x);
         from = data_of(p);
     }
-    if (y == NULL) {
+    if (is_stock()) {
+        torch.bernoulli_tensor_stock(x, p, &given);
+    } else if (y == NULL) {
         torch.bernoulli_tensor_again(known.in_python[1], x, p, &given);
     } else {
         const fd_executor executor = all_threads();

@@ -14,7 +14,9 @@ typedef struct {
     bool features, alpha, in_place;
     bool below_autograd; /* nothing is recorded */
     returned (*again)(key_set, const tensor *, double, bool);
+    returned (*stock)(const tensor *, double, bool);
     tensor *(*in_place_again)(key_set, tensor *, double, bool);
+    tensor *(*in_place_stock)(tensor *, double, bool);
 } form;
 
 /* x under a new mask, with its derivative, which is PyTorch's of native_dropout. */
@@ -56,7 +58,7 @@ int
 fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *asked)
 {
     description described;
-    if (!(p > 0.0 && p <= 1.0) || !describe_floats(x, &described)) {
+    if (!is_served_by(FD_BY_ALL) || !(p > 0.0 && p <= 1.0) || !describe_floats(x, &described)) {
         return 0;
     }
     asked->p = asked->p_there = p;
@@ -101,43 +103,48 @@ drop(tensor *given, double p, bool train, const form *how)
     OWNED x = given;
     OWNED y = NULL;
     const key_set elsewhere = known.in_python[how->below_autograd];
-    if (is_turned_on()) {
-        if (p >= 0.0 && p <= 1.0 && (!train || p == 0.0)) {
-            return moved(&x);
-        }
+    if (p >= 0.0 && p <= 1.0 && (!train || p == 0.0) && !is_served_by(FD_BY_PYTORCH)) {
+        return moved(&x);
+    }
+    if (train) {
         y = drop_small(x, p, how);
     }
     if (how->in_place) {
         if (y != NULL) {
             torch.copy(x, y, false);
+        } else if (is_stock()) {
+            how->in_place_stock(x, p, train);
         } else {
             how->in_place_again(elsewhere, x, p, train);
         }
         return moved(&x);
     }
-    if (y == NULL) {
-        return handle_of_impl(how->again(elsewhere, x, p, train).words[0]);
+    if (y != NULL) {
+        return moved(&y);
     }
-    return moved(&y);
+    return handle_of_impl(
+        (is_stock() ? how->stock(x, p, train) : how->again(elsewhere, x, p, train)).words[0]);
 }
 
-/* The kernels of `name`, above autograd and below it. */
-#define KERNEL(NAME, FEATURES, ALPHA, IN_PLACE, BELOW, AGAIN, IN_PLACE_AGAIN)                      \
+#define KERNEL(NAME, ...)                                                                          \
     void NAME(stable_value *stack, uint64_t inputs, uint64_t outputs)                              \
     {                                                                                              \
-        const form how = {FEATURES, ALPHA, IN_PLACE, BELOW, AGAIN, IN_PLACE_AGAIN};                \
+        const form how = {__VA_ARGS__};                                                            \
         (void)inputs;                                                                              \
         (void)outputs;                                                                             \
         stack[0] = value_of(                                                                       \
             drop(handle_of(stack[0]), number_of(stack[1]), truth_of(stack[2]), &how));             \
     }
 
+#define NEW(NAME) torch.NAME##_again, torch.NAME##_stock, NULL, NULL
+#define CHANGED(NAME) NULL, NULL, torch.NAME##_in_place_again, torch.NAME##_in_place_stock
+
+/* Of one operator and its form in place, above autograd and below it. */
 #define KERNELS(NAME, FEATURES, ALPHA)                                                             \
-    KERNEL(NAME##_autograd, FEATURES, ALPHA, false, false, torch.NAME##_again, NULL)               \
-    KERNEL(NAME##_cpu, FEATURES, ALPHA, false, true, torch.NAME##_again, NULL)                     \
-    KERNEL(NAME##_in_place_autograd, FEATURES, ALPHA, true, false, NULL,                           \
-           torch.NAME##_in_place_again)                                                            \
-    KERNEL(NAME##_in_place_cpu, FEATURES, ALPHA, true, true, NULL, torch.NAME##_in_place_again)
+    KERNEL(NAME##_autograd, FEATURES, ALPHA, false, false, NEW(NAME))                              \
+    KERNEL(NAME##_cpu, FEATURES, ALPHA, false, true, NEW(NAME))                                    \
+    KERNEL(NAME##_in_place_autograd, FEATURES, ALPHA, true, false, CHANGED(NAME))                  \
+    KERNEL(NAME##_in_place_cpu, FEATURES, ALPHA, true, true, CHANGED(NAME))
 
 KERNELS(dropout, false, false)
 KERNELS(feature_dropout, true, false)

@@ -50,8 +50,10 @@ extern fd_dispatcher fd_dispatch;
 /* Gives the kernels to the dispatcher; returns 0, or -1 where PyTorch refuses. Once in a process. */
 int fd_register_kernels(void);
 
-/* Whether PyTorch's dropout is this package's at this moment. */
-void fd_dispatch_turn(int on);
+/* Who serves the calls from now on: PyTorch's own code, these kernels as far as they go, or the
+ * kernels in Python alone. */
+typedef enum { FD_BY_PYTORCH, FD_BY_ALL, FD_BY_PYTHON } fd_served;
+void fd_dispatch_serve(fd_served by);
 
 /* What native_dropout of this thread is to do: a mask of whole features, or the numbers of alpha
  * dropout. `run` elements share a decision; 0: it is called by others, and does what it says. */

@@ -62,10 +62,12 @@ native_dropout_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     size_t n;
     (void)inputs;
     (void)outputs;
-    if (!is_turned_on() || (given.given && !given.value) ||
-        (how.run == 0 && !fd_dispatch_takes(x, p, 0, 0, &how)) ||
+    if ((how.run == 0 &&
+         ((given.given && !given.value) || !fd_dispatch_takes(x, p, 0, 0, &how))) ||
         !describe_floats(x, &described)) {
-        put_both(torch.native_dropout_again(known.in_python[1], x, p, given), stack);
+        put_both(is_stock() ? torch.native_dropout_stock(x, p, given)
+                            : torch.native_dropout_again(known.in_python[1], x, p, given),
+                 stack);
         return;
     }
     n = (size_t)described.n;
@@ -121,7 +123,7 @@ native_dropout_backward_cpu(stable_value *stack, uint64_t inputs, uint64_t outpu
     size_t run = 0;
     (void)inputs;
     (void)outputs;
-    if (is_turned_on() && describe_floats(dy, &of_dy) && describe(mask, &of_mask) &&
+    if (is_served_by(FD_BY_ALL) && describe_floats(dy, &of_dy) && describe(mask, &of_mask) &&
         data_of(mask) != NULL) {
         run = elements_of_bool(&of_dy, &of_mask);
     }

@@ -114,6 +114,28 @@ typedef void (*stable_kernel)(stable_value *stack, uint64_t inputs, uint64_t out
         "_ZN2at4_ops17bernoulli__Tensor10redispatchEN3c1014DispatchKeySetERNS_6TensorERKS4_St8op"  \
         "tionalINS_9GeneratorEE")                                                                  \
     ROW(int32_t, threads, (uint32_t *), "torch_get_num_threads")                                   \
+    ROW(returned, dropout_stock, (const tensor *, double, bool),                                   \
+        "_ZN2at6native7dropoutERKNS_6TensorEdb")                                                   \
+    ROW(tensor *, dropout_in_place_stock, (tensor *, double, bool),                                \
+        "_ZN2at6native8dropout_ERNS_6TensorEdb")                                                   \
+    ROW(returned, feature_dropout_stock, (const tensor *, double, bool),                           \
+        "_ZN2at6native15feature_dropoutERKNS_6TensorEdb")                                          \
+    ROW(tensor *, feature_dropout_in_place_stock, (tensor *, double, bool),                        \
+        "_ZN2at6native16feature_dropout_ERNS_6TensorEdb")                                          \
+    ROW(returned, alpha_dropout_stock, (const tensor *, double, bool),                             \
+        "_ZN2at6native13alpha_dropoutERKNS_6TensorEdb")                                            \
+    ROW(tensor *, alpha_dropout_in_place_stock, (tensor *, double, bool),                          \
+        "_ZN2at6native14alpha_dropout_ERNS_6TensorEdb")                                            \
+    ROW(returned, feature_alpha_dropout_stock, (const tensor *, double, bool),                     \
+        "_ZN2at6native21feature_alpha_dropoutERKNS_6TensorEdb")                                    \
+    ROW(tensor *, feature_alpha_dropout_in_place_stock, (tensor *, double, bool),                  \
+        "_ZN2at6native22feature_alpha_dropout_ERNS_6TensorEdb")                                    \
+    ROW(returned, native_dropout_stock, (const tensor *, double, optional_bool),                   \
+        "_ZN2at6native18native_dropout_cpuERKNS_6TensorEdSt8optionalIbE")                          \
+    ROW(tensor *, bernoulli_stock, (tensor *, double, optional_pointer *),                         \
+        "_ZN2at6native10bernoulli_ERNS_6TensorEdSt8optionalINS_9GeneratorEE")                      \
+    ROW(tensor *, bernoulli_tensor_stock, (tensor *, const tensor *, optional_pointer *),          \
+        "_ZN2at6native10bernoulli_ERNS_6TensorERKS1_St8optionalINS_9GeneratorEE")                  \
     ROW(tensor *, bernoulli_again, (key_set, tensor *, double, optional_pointer *),                \
         "_ZN2at4_ops16bernoulli__float10redispatchEN3c1014DispatchKeySetERNS_6TensorEdSt8optional" \
         "INS_9GeneratorEE")                                                                        \

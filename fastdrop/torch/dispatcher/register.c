@@ -3,13 +3,13 @@
 
 pytorch_functions fd_pytorch;
 fd_dispatcher fd_dispatch;
-size_t fd_turned_on;
+size_t fd_served_by;
 int32_t fd_dtypes[FD_DTYPES], fd_bool_dtype;
 
 void
-fd_dispatch_turn(int on)
+fd_dispatch_serve(fd_served by)
 {
-    fd_shared_write(&fd_turned_on, (size_t)on);
+    fd_shared_write(&fd_served_by, (size_t)by);
 }
 
 #ifdef FD_HAS_DISPATCHER

@@ -12,7 +12,7 @@
 #define torch fd_pytorch
 #define known fd_dispatch
 
-extern size_t fd_turned_on;
+extern size_t fd_served_by;
 extern int32_t fd_dtypes[FD_DTYPES], fd_bool_dtype; /* PyTorch's numbers of them */
 
 /* ---- handles ----------------------------------------------------------------------------- */
@@ -246,9 +246,16 @@ is_watched(void)
 }
 
 FD_INLINE bool
-is_turned_on(void)
+is_served_by(fd_served by)
 {
-    return fd_shared_read(&fd_turned_on) != 0;
+    return fd_shared_read(&fd_served_by) == (size_t)by;
+}
+
+/* Whether PyTorch's own code serves, which is called directly unless somebody looks on. */
+FD_INLINE bool
+is_stock(void)
+{
+    return is_served_by(FD_BY_PYTORCH) && !is_watched();
 }
 
 #endif
