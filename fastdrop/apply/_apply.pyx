@@ -21,8 +21,6 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT64,
     FD_TILE,
     engine,
-    fd_affine,
-    fd_alpha_numbers,
     fd_any_mask,
     fd_arrays,
     fd_broadcast,
@@ -206,15 +204,6 @@ cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) e
         broadcast.stride[ndim - 1 - axis] = axis_stride
     broadcast.ndim = 0 if ndim == 1 and broadcast.stride[0] == 1 else ndim
     return 0
-
-
-def alpha_numbers(double p):
-    """Return (scale, shift, dropped): ``y = kept ? x * scale + shift : dropped``.
-
-    No other function gives its masks this scale. It is inf at p = 1, where nothing is kept.
-    """
-    cdef fd_affine numbers = fd_alpha_numbers(p)
-    return numbers.scale, numbers.shift, numbers.dropped
 
 
 cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil:

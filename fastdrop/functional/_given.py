@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Mask that the caller gives."""
 
-from fastdrop.apply._apply import alpha_numbers
+from fastdrop.functional._scales import alpha_numbers
 from fastdrop.mask._mask import Mask, is_of_zoneout
 
 __all__ = ["check_given_mask"]

@@ -7,7 +7,7 @@ from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
-from fastdrop.apply._apply import alpha_numbers
+from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape, shared
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._operations import affine

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "numpy/random/bitgen.h" nogil:
@@ -276,10 +276,11 @@ cdef extern from "engine/stream.h" nogil:
         uint64_t position
 
 
-cdef extern from "engine/openmp.h" nogil:
-    ctypedef void (*fd_openmp_parallel)(void (*body)(void *) noexcept nogil, void *context,
-                                        unsigned threads, unsigned flags) noexcept nogil
-    ctypedef int (*fd_openmp_count)() noexcept nogil
+cdef extern from "engine/lent.h" nogil:
+    ctypedef int32_t (*fd_parallel_for)(
+        int64_t begin, int64_t end, int64_t grain,
+        void (*body)(int64_t first, int64_t end, void *context) noexcept nogil, void *context
+    ) noexcept nogil
 
 
 cdef extern from "engine/sources.h" nogil:
@@ -301,9 +302,8 @@ cdef extern from "engine/api.h" nogil:
     ctypedef struct fd_api:
         const fd_kernels *(*kernels)() noexcept nogil
         fd_executor (*pool)() noexcept nogil
-        fd_executor (*openmp)(size_t workers) noexcept nogil
-        void (*use_openmp)(fd_openmp_parallel parallel, fd_openmp_count thread,
-                           fd_openmp_count threads) noexcept nogil
+        fd_executor (*lent)(size_t workers) noexcept nogil
+        void (*lend)(fd_parallel_for parallel_for) noexcept nogil
         const fd_source_facts *sources
         size_t (*forks)() noexcept nogil
         bint (*are_past_caches)(const fd_arrays *arrays, size_t size) noexcept nogil

@@ -19,7 +19,7 @@ or the explicit functions and modules are called. Both go through the same rooms
 
 from fastdrop.torch._accelerate import accelerate, accelerated
 from fastdrop.torch._install import install, installed, is_installed, uninstall
-from fastdrop.torch._threads import find_openmp
+from fastdrop.torch._threads import borrow_threads
 from fastdrop.torch.attention import scaled_dot_product_attention
 from fastdrop.torch.functional import (
     alpha_dropout,
@@ -41,7 +41,7 @@ from fastdrop.torch.modules import (
     ReLUDropout,
 )
 
-find_openmp()
+borrow_threads()
 
 __all__ = [
     "AlphaDropout",

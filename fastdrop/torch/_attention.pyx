@@ -223,7 +223,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
         Those of out, which is read, of query, key and value, which are written.
     """
     cdef fd_attention attention
-    cdef fd_executor executor = engine.openmp(threads)
+    cdef fd_executor executor = engine.lent(threads)
     cdef int failed
     cdef bint backward = len(gradients) > 0
     cdef tuple heads = shape[:-2], key_heads = tuple(key.shape[:-2])

@@ -11,6 +11,8 @@ from fastdrop.kernels._kernels cimport (
     FD_FLOAT32,
     FD_FLOAT64,
     engine,
+    fd_affine,
+    fd_alpha_numbers,
     fd_any_mask,
     fd_api,
     fd_arrays,
@@ -163,6 +165,12 @@ def serve(bint on, bint in_c=True):
     fd_dispatch_serve(FD_BY_PYTORCH if not on else FD_BY_ALL if in_c else FD_BY_PYTHON)
 
 
+def alpha_numbers(double p):
+    """Return (scale, shift, dropped) of alpha dropout, as the kernels in C compute them."""
+    cdef fd_affine numbers = fd_alpha_numbers(p)
+    return numbers.scale, numbers.shift, numbers.dropped
+
+
 def drop_as_recorded(x, double p, bint features, bint alpha):
     """Drop elements of a tensor as the kernels would whose calls are recorded.
 
@@ -225,7 +233,7 @@ def fill_bernoulli(words, p, out, size_t threads):
     cdef fd_job job
     cdef fd_arrays arrays
     cdef fd_cursor cursor
-    cdef fd_executor executor = engine.openmp(threads)
+    cdef fd_executor executor = engine.lent(threads)
     numbers_of(words, &given)
     numbers_of(p, &of_p)
     numbers_of(out, &of_out)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from fastdrop.apply._apply import alpha_numbers
+from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
 from fastdrop.torch._apply import (
     CLASSES,

@@ -6,13 +6,10 @@ functions of PyTorch that are looked up by name. Where one is not found (on macO
 another version of PyTorch), the kernels in Python serve all calls.
 """
 
-import ctypes
-import os
-from pathlib import Path
-
 import torch
 
 from fastdrop.torch._dispatcher import SMALL, WORDS, find_key_set, function_names, register
+from fastdrop.torch._functions import addresses_of
 
 __all__ = ["IN_PYTHON", "register_small_calls"]
 
@@ -23,31 +20,6 @@ IN_PYTHON = {"AutogradCPU": "AutogradPrivateUse3", "CPU": "PrivateUse3"}
 WATCHING = ("Python", "PythonDispatcher", "FuncTorchDynamicLayerFrontMode")
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool)
-
-
-def _addresses() -> list[int] | None:
-    """Return the addresses of PyTorch's functions, or None where not all are there."""
-    names = function_names()
-    if not names or not hasattr(os, "RTLD_NOLOAD"):
-        return None
-    folder = Path(torch.__file__).parent / "lib"
-    try:
-        libraries = [
-            ctypes.CDLL(str(folder / name), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-            for name in ("libtorch_cpu.so", "libc10.so")
-        ]
-    except OSError:
-        return None
-    addresses = []
-    for name in names:
-        for library in libraries:
-            function = getattr(library, name, None)
-            if function is not None:
-                addresses.append(ctypes.cast(function, ctypes.c_void_p).value or 0)
-                break
-        else:
-            return None
-    return addresses
 
 
 def _keys(x: torch.Tensor) -> int:
@@ -67,9 +39,10 @@ def _samples() -> list[torch.Tensor]:
 
 def register_small_calls() -> bool:
     """Register the kernels in C; return whether they are there."""
-    addresses, samples = _addresses(), _samples()
+    names, samples = function_names(), _samples()
+    addresses = addresses_of(names)
     offset = find_key_set([(x, _keys(x)) for x in samples])
-    if addresses is None or offset is None:
+    if not names or addresses is None or offset is None:
         return False
     keys = torch._C.DispatchKey
     with torch.inference_mode(False):

@@ -7,9 +7,9 @@
 # Tensors are described by PyTorch's table of DLPack functions, so that no header of PyTorch is
 # needed, and no attribute of a subclass is believed.
 #
-# Threads are those of PyTorch's own OpenMP runtime, called through its address (see
-# `use_openmp`): the pool of this package would fight its workers, which go on spinning for a while
-# after each operation, for the same cores. Without that runtime a call uses one thread.
+# Threads are those of PyTorch, which lends them (see `lend_threads`): the pool of this package would
+# fight its workers, which go on spinning for a while after each operation, for the same cores.
+# Without them a call uses one thread.
 from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -50,8 +50,7 @@ from fastdrop.kernels._kernels cimport (
     fd_keep_threshold,
     fd_numbers,
     fd_number_size,
-    fd_openmp_count,
-    fd_openmp_parallel,
+    fd_parallel_for,
     fd_seeded,
     fd_tagged,
     fd_threshold,
@@ -142,18 +141,15 @@ cdef int code_of(numbers *x) except -1:
 
 # ---- threads ---------------------------------------------------------------------------------
 
-def use_openmp(size_t parallel, size_t thread_num, size_t num_threads):
-    """Run on the threads of the OpenMP runtime that has these three functions.
+def lend_threads(size_t parallel_for):
+    """Run on PyTorch's threads.
 
     Parameters
     ----------
-    parallel, thread_num, num_threads : int
-        Addresses of ``GOMP_parallel``, ``omp_get_thread_num`` and ``omp_get_num_threads``;
-        zeros for one thread.
+    parallel_for : int
+        Address of ``torch_parallel_for`` of PyTorch's C ABI; 0 for one thread.
     """
-    engine.use_openmp(
-        <fd_openmp_parallel>parallel, <fd_openmp_count>thread_num, <fd_openmp_count>num_threads
-    )
+    engine.lend(<fd_parallel_for>parallel_for)
 
 
 # ---- the mask --------------------------------------------------------------------------------
@@ -309,7 +305,7 @@ cdef class TensorMask:
         cdef fd_broadcast broadcast
         cdef ndarray bits = self.bits
         cdef fd_arrays arrays
-        cdef fd_executor executor = engine.openmp(threads)
+        cdef fd_executor executor = engine.lent(threads)
         cdef fd_cursor cursor
         cdef numbers of_x, of_y, of_other
         cdef int code
@@ -385,7 +381,7 @@ cdef class TensorMask:
     cdef int draw(self, void *out, size_t n, bint bytes_) except -1:
         # On this thread: the pool of the package would fight PyTorch's for the cores.
         cdef fd_cursor cursor
-        cdef fd_executor alone = engine.openmp(1)
+        cdef fd_executor alone = engine.lent(1)
         memset(&cursor, 0, sizeof(cursor))
         with nogil:
             draw_all(&self.seeded, NULL, False, bytes_, out, &cursor, n, &alone)

@@ -19,7 +19,7 @@ from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._probability import HALF
-from fastdrop.apply._apply import alpha_numbers
+from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
 from fastdrop.torch._apply import (
     CLASSES,

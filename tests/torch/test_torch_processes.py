@@ -109,7 +109,7 @@ def test_a_step_takes_less_memory():
 
 def test_the_mask_for_backward_takes_no_memory_of_the_tensors_size(installed):
     kept = []
-    for n in (10, 100_000):
+    for n in (100_000, 1_000_000):
         y = F.dropout(torch.ones(n, requires_grad=True), 0.5)
         kept.append(sys.getsizeof(y.grad_fn.mask))
     assert kept[0] == kept[1]

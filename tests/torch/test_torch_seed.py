@@ -45,7 +45,7 @@ DROPS = {
 
 
 @pytest.mark.parametrize("name", DROPS)
-def test_code_that_drops_between_the_lines_of_a_call_has_a_mask_of_its_own(name, installed):
+def test_code_that_drops_between_the_lines_of_a_call_has_a_mask_of_its_own(name, in_python):
     """As a signal handler, a finalizer or a hook does, here after every line."""
     inner, busy = [], []
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils import _python_dispatch, flop_counter
 from torch.utils.checkpoint import checkpoint
 
+from fastdrop.functional._scales import alpha_numbers
 from fastdrop.torch import _dispatcher, installed
 from fastdrop.torch._small_calls import register_small_calls
 from fastdrop.torch._switch import switch
@@ -90,6 +91,21 @@ def assert_same(a, b):
     kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
     a, b = (x.resolve_neg().contiguous().view(kind) for x in (a, b))
     assert torch.equal(a, b)
+
+
+@contextlib.contextmanager
+def served_by_pytorch():
+    """Have PyTorch's own code serve, as after `uninstall`."""
+    _dispatcher.serve(False)
+    try:
+        yield
+    finally:
+        _dispatcher.serve(switch.on)
+
+
+def test_the_numbers_of_alpha_dropout_are_those_of_python():
+    for p in (0.0, 2.0**-60, 0.1, 1 / 3, 0.5, 0.9, 1 - 2.0**-53, 1.0):
+        assert _dispatcher.alpha_numbers(p) == alpha_numbers(p)
 
 
 def test_they_are_there():
@@ -473,13 +489,15 @@ def test_errors_leave_no_reference_behind():
     generator = torch.Generator()
     uses = x._use_count()
     for _ in range(10):
-        with pytest.raises(RuntimeError):
-            x.bernoulli_(2.0, generator=generator)
+        for served in (contextlib.nullcontext(), kernels_in_python(), served_by_pytorch()):
+            with served, pytest.raises(RuntimeError):
+                x.bernoulli_(2.0, generator=generator)
         with pytest.raises(RuntimeError):
             x.bernoulli_(x + 1.0, generator=generator)
         with pytest.raises(RuntimeError):
             F.scaled_dot_product_attention(x, torch.ones(4, 3), x)
     assert x._use_count() == uses
+    assert sys.getrefcount(generator) == 2
     generator.manual_seed(1)
     assert torch.equal(
         x.bernoulli_(0.5, generator=generator),

@@ -2,7 +2,8 @@
  *
  * Alpha dropout keeps the mean 0 and the variance 1 of what SELU gives (Klambauer et al., 2017,
  * "Self-Normalizing Neural Networks", section 2.5): dropped elements take SELU's least value, and
- * all are then scaled and shifted.
+ * all are then scaled and shifted. functional/_scales.py says the same in Python, as compilers of
+ * PyTorch must read it; a test compares the two.
  */
 #ifndef FD_ALPHA_H
 #define FD_ALPHA_H

@@ -46,8 +46,8 @@ numpy_normals(bitgen_t *bitgen, size_t n, float deviation, float *factors)
 const fd_api fd_engine = {
     .kernels = fd_active_kernels,
     .pool = fd_pool,
-    .openmp = fd_openmp,
-    .use_openmp = fd_openmp_use,
+    .lent = fd_lent,
+    .lend = fd_lend,
     .sources = fd_sources,
     .forks = fd_fork_count,
     .are_past_caches = are_past_caches,

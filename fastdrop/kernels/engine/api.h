@@ -9,7 +9,7 @@
 #include "attention.h"
 #include "gather.h"
 #include "job.h"
-#include "openmp.h"
+#include "lent.h"
 #include "sources.h"
 #include "stream.h"
 
@@ -17,12 +17,11 @@ struct bitgen;         /* of NumPy: bitgen_t */
 struct fd_numpy_limit; /* of numpy_words.h */
 
 typedef struct {
-    /* The table in use; and who works, of the package's own threads, or of OpenMP's. */
+    /* The table in use; and who works, of the package's own threads, or of lent ones. */
     const fd_kernels *(*kernels)(void);
     fd_executor (*pool)(void);
-    fd_executor (*openmp)(size_t workers);
-    void (*use_openmp)(fd_openmp_parallel parallel, fd_openmp_count thread,
-                       fd_openmp_count threads);
+    fd_executor (*lent)(size_t workers);
+    void (*lend)(fd_parallel_for parallel_for);
 
     const fd_source_facts *sources; /* FD_SOURCES of them */
 

@@ -3,12 +3,31 @@
 
 #ifdef FD_HAS_DISPATCHER
 
-/* A generator of the stack, as a function's argument. A function may take it. */
-static optional_pointer
-generator_of(void *const *handle)
+/* A generator of the stack, and the argument that a function may take it from. */
+typedef struct {
+    void **handle;
+    optional_pointer given;
+} generator_argument;
+
+static generator_argument
+generator_of(const stable_value *value)
 {
-    const optional_pointer given = {handle == NULL ? NULL : *handle, handle != NULL};
-    return given;
+    generator_argument generator = {NULL, {NULL, false}};
+    if (value != NULL) {
+        generator.handle = (void **)address_of(*value);
+        generator.given.value = *generator.handle;
+        generator.given.given = true;
+    }
+    return generator;
+}
+
+static void
+release_generator(const generator_argument *generator)
+{
+    if (generator->handle != NULL) {
+        *generator->handle = generator->given.value; /* NULL where it was taken */
+        torch.delete_generator(generator->handle);
+    }
 }
 
 /* bernoulli_(x, p, generator?) -> x */
@@ -17,8 +36,7 @@ bernoulli_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
 {
     OWNED x = handle_of(stack[0]);
     OWNED_VALUE value = (stable_value *)address_of(stack[2]);
-    OWNED_GENERATOR generator = value == NULL ? NULL : address_of(*value);
-    optional_pointer given = generator_of((void *const *)generator);
+    AT_LAST(release_generator) generator_argument generator = generator_of(value);
     const fd_affine numbers = {1.0, 0.0, 0.0};
     const double p = number_of(stack[1]);
     description described;
@@ -30,11 +48,11 @@ bernoulli_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
         y = data_to_write(x);
     }
     if (is_stock()) {
-        torch.bernoulli_stock(x, p, &given);
+        torch.bernoulli_stock(x, p, &generator.given);
     } else if (y == NULL) {
-        torch.bernoulli_again(known.in_python[1], x, p, &given);
+        torch.bernoulli_again(known.in_python[1], x, p, &generator.given);
     } else {
-        const fd_seeded place = draw_place(&given, fd_keep_threshold(p));
+        const fd_seeded place = draw_place(&generator.given, fd_keep_threshold(p));
         const size_t n = (size_t)described.n;
         small_bits kept;
         make_bits(&place, n, &kept);
@@ -44,9 +62,6 @@ bernoulli_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
             apply_bits(&kept, n, 1, described.dtype, &numbers, data_of(&known.ones[described.dtype]),
                        y);
         }
-    }
-    if (generator != NULL) {
-        *(void **)generator = given.value; /* NULL where the function has taken it */
     }
     stack[0] = value_of(moved(&x));
 }
@@ -69,8 +84,7 @@ bernoulli_tensor_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     OWNED x = handle_of(stack[0]);
     OWNED p = handle_of(stack[1]);
     OWNED_VALUE value = (stable_value *)address_of(stack[2]);
-    OWNED_GENERATOR generator = value == NULL ? NULL : address_of(*value);
-    optional_pointer given = generator_of((void *const *)generator);
+    AT_LAST(release_generator) generator_argument generator = generator_of(value);
     description of_x, of_p;
     const void *from = NULL;
     void *y = NULL;
@@ -84,23 +98,20 @@ bernoulli_tensor_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
         from = data_of(p);
     }
     if (is_stock()) {
-        torch.bernoulli_tensor_stock(x, p, &given);
+        torch.bernoulli_tensor_stock(x, p, &generator.given);
     } else if (y == NULL) {
-        torch.bernoulli_tensor_again(known.in_python[1], x, p, &given);
+        torch.bernoulli_tensor_again(known.in_python[1], x, p, &generator.given);
     } else {
         const fd_executor executor = all_threads();
         const fd_arrays arrays = {(const char *)from, NULL, (char *)y};
         const fd_threshold unused = {0, 0};
-        const fd_any_mask mask = {.seeded = draw_place(&given, unused)};
+        const fd_any_mask mask = {.seeded = draw_place(&generator.given, unused)};
         fd_job job = {.kernels = known.engine->kernels(), .mask = &mask, .dtype = of_x.dtype};
         fd_cursor cursor;
         job.as_bytes = of_x.dtype == FD_DTYPES;
         job.dtype_of_p = of_p.dtype;
         memset(&cursor, 0, sizeof(cursor));
         known.engine->bernoulli(&job, &cursor, (size_t)of_x.n, arrays, &executor);
-    }
-    if (generator != NULL) {
-        *(void **)generator = given.value;
     }
     stack[0] = value_of(moved(&x));
 }

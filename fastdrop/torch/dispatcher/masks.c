@@ -57,7 +57,7 @@ all_threads(void)
 {
     uint32_t threads = 1;
     torch.threads(&threads);
-    fd_executor executor = known.engine->openmp(threads);
+    fd_executor executor = known.engine->lent(threads);
     executor.ask = NULL; /* whoever waits may not be Python */
     return executor;
 }

@@ -33,19 +33,10 @@ release_value(stable_value **value)
     }
 }
 
-FD_INLINE void
-release_generator(void **generator)
-{
-    if (*generator != NULL) {
-        torch.delete_generator(*generator);
-    }
-}
-
 /* What is released at the end of its block, also by an exception. */
 #define AT_LAST(FUNCTION) __attribute__((cleanup(FUNCTION)))
 #define OWNED AT_LAST(release_handle) tensor *
 #define OWNED_VALUE AT_LAST(release_value) stable_value *
-#define OWNED_GENERATOR AT_LAST(release_generator) void *
 
 /* The handle, which its block then owns no more. */
 FD_INLINE tensor *
