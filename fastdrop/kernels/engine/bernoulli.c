@@ -68,20 +68,46 @@ fd_bernoulli(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
     return fd_run_parts(bernoulli_part, job, cursor, n, arrays, executor);
 }
 
+/* Whether the numbers are in [0, 1], as bits: in order, those of 0 to 1 are integers from 0 to that of
+ * 1. A sign bit comes up for any other number; and for -0, which may pass. */
+static int
+singles_are_within(const char *numbers, size_t n)
+{
+    uint32_t signs = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, numbers + i * sizeof bits, sizeof bits);
+        signs |= bits | (UINT32_C(0x3F800000) - bits);
+    }
+    return !(signs >> 31);
+}
+
+static int
+doubles_are_within(const char *numbers, size_t n)
+{
+    uint64_t signs = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, numbers + i * sizeof bits, sizeof bits);
+        signs |= bits | (UINT64_C(0x3FF0000000000000) - bits);
+    }
+    return !(signs >> 63);
+}
+
 int
 fd_are_probabilities(const void *numbers, fd_dtype dtype, size_t n)
 {
-    int wrong = 0;
-    if (dtype == FD_FLOAT32) {
-        const float *number = (const float *)numbers;
-        for (size_t i = 0; i < n; i++) {
-            wrong |= !(number[i] >= 0.0f) | !(number[i] <= 1.0f);
-        }
-    } else {
-        const double *number = (const double *)numbers;
-        for (size_t i = 0; i < n; i++) {
-            wrong |= !(number[i] >= 0.0) | !(number[i] <= 1.0);
+    const int single = dtype == FD_FLOAT32;
+    if (single ? singles_are_within((const char *)numbers, n)
+               : doubles_are_within((const char *)numbers, n)) {
+        return 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double number =
+            single ? (double)((const float *)numbers)[i] : ((const double *)numbers)[i];
+        if (!(number >= 0.0 && number <= 1.0)) {
+            return 0;
         }
     }
-    return !wrong;
+    return 1;
 }
