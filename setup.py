@@ -232,6 +232,7 @@ def main():
         "mask._window",
         "torch._tensor",
         "torch._attention",
+        "torch._relatives",
     )
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     setup(

@@ -1,8 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from libc.stdint cimport uint8_t
 from numpy cimport ndarray
 
 from fastdrop.kernels._kernels cimport fd_broadcast, fd_job, fd_numbers, fd_seeded
 from fastdrop.mask._probability cimport Numbers
+
+# The components of a complex number are two numbers.
+cdef enum:
+    OF_COMPLEX = 4
+
+
+cdef struct numbers:
+    const char *data
+    size_t n
+    uint8_t type_code, bits
+    size_t row  # length of the last axis
+
+
+cdef int numbers_of(object x, numbers *out) except -1
+cdef int code_of(numbers *x) except -1
 
 
 cdef class TensorMask:

@@ -105,18 +105,6 @@ cdef enum:
     DL_COMPLEX = 5
     DL_BOOL = 6
 
-# The components of a complex number are two numbers.
-cdef enum:
-    OF_COMPLEX = 4
-
-
-cdef struct numbers:
-    const char *data
-    size_t n
-    uint8_t type_code, bits
-    size_t row  # length of the last axis
-
-
 cdef int numbers_of(object x, numbers *out) except -1:
     """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""
     cdef dl_tensor t
