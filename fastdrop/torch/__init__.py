@@ -13,14 +13,20 @@ or the explicit functions and modules are called. Both go through the same rooms
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _overrides, _install PyTorch's operators, and the switch
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
-    functional, modules, attention
-                         the explicit forms; _operator is what they are in traced programs
+    functional, modules, fused, attention
+                         the explicit forms of what PyTorch has; _operator is what they are in
+                         traced programs
+    shaped, gaussian, zoneout, connect, recurrent
+                         what it does not have, function and module; _ways says how each is done
+    _drawing, monte_carlo
+                         what modules have in common; predictions with dropout left on
 """
 
 from fastdrop.torch._accelerate import accelerate, accelerated
 from fastdrop.torch._install import install, installed, is_installed, uninstall
 from fastdrop.torch._threads import find_openmp
 from fastdrop.torch.attention import scaled_dot_product_attention
+from fastdrop.torch.connect import DropConnect, drop_connect
 from fastdrop.torch.functional import (
     alpha_dropout,
     dropout,
@@ -30,6 +36,7 @@ from fastdrop.torch.functional import (
     feature_alpha_dropout,
 )
 from fastdrop.torch.fused import dropout_add, relu_dropout
+from fastdrop.torch.gaussian import GaussianDropout, gaussian_dropout
 from fastdrop.torch.modules import (
     AlphaDropout,
     Dropout,
@@ -40,31 +47,58 @@ from fastdrop.torch.modules import (
     FeatureAlphaDropout,
     ReLUDropout,
 )
+from fastdrop.torch.monte_carlo import mc_predict
+from fastdrop.torch.recurrent import LockedDropout, WeightDropLSTM, locked_dropout
+from fastdrop.torch.shaped import (
+    DropBlock2d,
+    DropPath,
+    EmbeddingDropout,
+    drop_block2d,
+    drop_path,
+    embedding_dropout,
+)
+from fastdrop.torch.zoneout import Zoneout, zoneout
 
 find_openmp()
 
 __all__ = [
     "AlphaDropout",
+    "DropBlock2d",
+    "DropConnect",
+    "DropPath",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
     "DropoutAdd",
+    "EmbeddingDropout",
     "FeatureAlphaDropout",
+    "GaussianDropout",
+    "LockedDropout",
     "ReLUDropout",
+    "WeightDropLSTM",
+    "Zoneout",
     "accelerate",
     "accelerated",
     "alpha_dropout",
+    "drop_block2d",
+    "drop_connect",
+    "drop_path",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "dropout_add",
+    "embedding_dropout",
     "feature_alpha_dropout",
+    "gaussian_dropout",
     "install",
     "installed",
     "is_installed",
+    "locked_dropout",
+    "mc_predict",
     "relu_dropout",
     "scaled_dot_product_attention",
     "uninstall",
+    "zoneout",
 ]

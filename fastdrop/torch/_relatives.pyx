@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: what tensors need of the engine beyond `TensorMask.apply`: factors that are normal numbers,
-# and a choice between two tensors.
+# a choice between two tensors, and decisions as an array.
 from libc.string cimport memset
+
+import numpy as np
+
+cimport numpy as cnp
+from numpy cimport ndarray
 
 from fastdrop.kernels._kernels cimport (
     FD_SELECT,
@@ -16,6 +21,8 @@ from fastdrop.kernels._kernels cimport (
 )
 from fastdrop.apply._apply cimport job_of
 from fastdrop.torch._tensor cimport OF_COMPLEX, TensorMask, code_of, numbers, numbers_of
+
+cnp.import_array()
 
 
 cdef class NormalMask(TensorMask):
@@ -96,3 +103,12 @@ def select(TensorMask mask, x, other, y, size_t threads):
     """Write ``kept ? x : other`` to ``y``; otherwise as `TensorMask.apply`."""
     cdef fd_job job = job_of(FD_SELECT, 1.0)
     mask.run(&job, x, other, y, threads)
+
+
+def kept_by(TensorMask place, tuple shape):
+    """Return the decisions from a place on as an array of bools, True where kept."""
+    cdef ndarray kept = np.empty(shape, np.bool_)
+    if place.bits is not None or place.broadcast is not None:
+        raise RuntimeError("a mask with bits or shared decisions is no place in a stream")
+    place.draw(cnp.PyArray_DATA(kept), <size_t>cnp.PyArray_SIZE(kept), True)
+    return kept

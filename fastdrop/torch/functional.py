@@ -46,9 +46,11 @@ from fastdrop.torch._operator import (
     check_traced_rng,
     drop_shared,
     drop_traced,
+    dropping_by_pytorch,
     has_operator,
     is_traced,
     memory_order,
+    takes_decisions,
     words_of,
 )
 
@@ -570,6 +572,9 @@ def _dropping(
             mask = draw_shared_mask(x, p, shared, rng)
     elif rng is None and (shared is None or features):
         return None
+    elif source is None and shared is not None and takes_decisions(x):
+        assert rng is None or isinstance(rng, torch.Generator)
+        return dropping_by_pytorch(x, p, shared, rng)
     else:
         raise TypeError(
             f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with rng, "

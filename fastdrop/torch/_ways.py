@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The three ways in which a function that PyTorch does not have drops a tensor.
+
+By the engine, where a tensor is memory; by an operator, in programs that are recorded or watched;
+by PyTorch's own operations, where only PyTorch knows what a tensor is: on other devices, and in the
+transforms of ``torch.func``, which rule what is random in them.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from fastdrop._checks import check_switch
+from fastdrop.torch._apply import CLASSES, as_tensor, check_tensor, is_readable
+from fastdrop.torch._autograd import check_in_place
+from fastdrop.torch._given import drop_under
+from fastdrop.torch._mask import RNG, Settled, addressable_source, drops, settled
+from fastdrop.torch._operator import check_traced_rng, has_operator, is_traced
+from fastdrop.torch._tensor import TensorMask
+
+__all__ = ["check_floats", "check_rng", "drop_by", "times", "way_of"]
+
+Way: TypeAlias = Literal["engine", "operator", "pytorch"]
+
+_transforming = torch._C._are_functorch_transforms_active
+
+
+def check_floats(name: str, x: torch.Tensor) -> None:
+    """Check that an argument is a tensor of floats or complex numbers."""
+    check_tensor(name, x)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"{name} has dtype {x.dtype}; it must be of floats or complex numbers")
+
+
+def check_rng(x: torch.Tensor, rng: Settled) -> None:
+    """Check an rng that is not drawn from."""
+    (check_traced_rng if is_traced(x) else addressable_source)(rng)
+
+
+def way_of(x: torch.Tensor, rng: Settled) -> Way:
+    """Return the way for a tensor; with a seed or a source it is never PyTorch's."""
+    if is_traced(x) and has_operator(x):
+        return "operator"
+    if rng is None or isinstance(rng, torch.Generator):
+        return "engine" if is_readable(x) and not _transforming() else "pytorch"
+    if is_readable(x) or _transforming():
+        return "engine"
+    raise TypeError(
+        f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or a source "
+        "it must be a strided tensor of floats on the CPU"
+    )
+
+
+def drop_by(
+    function: Callable[..., torch.Tensor],
+    draw: Callable[[torch.Tensor, Settled], TensorMask | torch.Tensor],
+    x: torch.Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    rng: RNG,
+    **options: Any,
+) -> torch.Tensor:
+    """Drop something of x: the work of ``function``, whose p and options are checked.
+
+    ``draw`` gets x and a settled rng, and returns a mask of x or what becomes of x.
+    """
+    if rng is not None:
+        rng = settled(rng)
+    if has_torch_function_unary(x):  # a subclass or a mode
+        y: torch.Tensor = handle_torch_function(
+            function, (x,), x, p, training, inplace, rng=rng, **options
+        )
+        return y
+    check_floats("input", x)
+    training, inplace = check_switch("training", training), check_switch("inplace", inplace)
+    if not drops(p, training, rng):
+        check_rng(x, rng)
+        return x
+    if inplace and not torch.compiler.is_compiling() and not _transforming():
+        check_in_place(x)
+    given, x = x, x if type(x) in CLASSES else as_tensor(x)
+    drawn = draw(x, rng)
+    if isinstance(drawn, TensorMask):
+        y = drop_under(x, drawn, inplace)
+        return given if inplace else y
+    return given.copy_(drawn) if inplace else drawn
+
+
+def times(x: torch.Tensor, factors: torch.Tensor | float) -> torch.Tensor:
+    """Return x times real factors, rounded once to x's dtype."""
+    if x.is_complex():  # a product of complex numbers would make NaN of infinity
+        return torch.complex(x.real * factors, x.imag * factors)
+    if x.dtype.itemsize == 2:
+        return (x.float() * factors).to(x.dtype)
+    return x * factors
