@@ -13,7 +13,7 @@ import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_switch
-from fastdrop.torch._apply import CLASSES, as_tensor, check_tensor, is_readable
+from fastdrop.torch._apply import as_tensor, check_tensor, is_readable
 from fastdrop.torch._autograd import check_in_place
 from fastdrop.torch._given import drop_under
 from fastdrop.torch._mask import RNG, Settled, addressable_source, drops, settled
@@ -61,11 +61,13 @@ def drop_by(
     training: bool,
     inplace: bool,
     rng: RNG,
+    check: Callable[[torch.Tensor], object] | None = None,
     **options: Any,
 ) -> torch.Tensor:
     """Drop something of x: the work of ``function``, whose p and options are checked.
 
-    ``draw`` gets x and a settled rng, and returns a mask of x or what becomes of x.
+    ``draw`` gets x and a settled rng, and returns a mask of x or what becomes of x; ``check`` is
+    called before, with x in truth.
     """
     if rng is not None:
         rng = settled(rng)
@@ -75,13 +77,15 @@ def drop_by(
         )
         return y
     check_floats("input", x)
+    given, x = x, as_tensor(x)
+    if check is not None:
+        check(x)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not drops(p, training, rng):
         check_rng(x, rng)
-        return x
+        return given
     if inplace and not torch.compiler.is_compiling() and not _transforming():
-        check_in_place(x)
-    given, x = x, x if type(x) in CLASSES else as_tensor(x)
+        check_in_place(given)
     drawn = draw(x, rng)
     if isinstance(drawn, TensorMask):
         y = drop_under(x, drawn, inplace)

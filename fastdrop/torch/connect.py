@@ -9,6 +9,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._words import public, refuse
+from fastdrop.torch._apply import as_tensor
 from fastdrop.torch._drawing import Drawing
 from fastdrop.torch._mask import RNG, settled
 from fastdrop.torch._ways import check_floats
@@ -86,6 +87,7 @@ def drop_connect(
     p = check_p(p)
     check_floats("input", input)
     check_floats("weight", weight)
+    input, weight = as_tensor(input), as_tensor(weight)
     if weight.dim() != 2 or not input.dim() or weight.shape[1] != input.shape[-1]:
         raise ValueError(
             f"weight has shape {tuple(weight.shape)}; it must be (features_out, features_in), with "
@@ -93,6 +95,7 @@ def drop_connect(
         )
     if bias is not None:
         check_floats("bias", bias)
+        bias = as_tensor(bias)
         if bias.shape != weight.shape[:1]:
             raise ValueError(
                 f"bias has shape {tuple(bias.shape)}; it must be ({weight.shape[0]},), with weight "

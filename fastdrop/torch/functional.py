@@ -500,7 +500,7 @@ def _drop_any(
     if alpha and x.is_complex():
         raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
     unbatched = features and _lacks_batch(function, x)
-    shared = decided_shape(tuple(x.shape), **options) if options else None
+    shared = decided_shape(tuple(as_tensor(x).shape), **options) if options else None
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not drops(p, training, rng):

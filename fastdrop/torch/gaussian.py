@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Never
 
 import torch
@@ -11,9 +12,8 @@ from fastdrop._checks import check_gaussian_p
 from fastdrop._typing import AxesLike
 from fastdrop._words import public, refuse
 from fastdrop.torch._apply import (
+    Ints,
     apply,
-    as_tensor,
-    check_tensor,
     dense_strides,
     logical_strides,
 )
@@ -95,23 +95,22 @@ def gaussian_dropout(
     if late or words:
         refuse(gaussian_dropout, late, words)
     p = check_gaussian_p(p)
-    shared = None
-    sharing: dict[str, Any] = {}
-    if broadcast_dims is not None:
-        check_tensor("input", input)
-        shared = decided_shape(tuple(as_tensor(input).shape), broadcast_dims)
-        sharing["broadcast_dims"] = broadcast_dims
+    if broadcast_dims is None:
+        draw = partial(_draw, p)
+        return drop_by(gaussian_dropout, draw, input, p, training, inplace, rng)
 
-    def draw(x: torch.Tensor, rng: Settled) -> TensorMask | torch.Tensor:
-        if shared is None:
-            return _draw(x, p, rng)
-        ones = torch.ones(shared, dtype=torch.float32, device=x.device)
+    def decided(x: torch.Tensor) -> Ints:
+        return decided_shape(tuple(x.shape), broadcast_dims)
+
+    def draw_shared(x: torch.Tensor, rng: Settled) -> torch.Tensor:
+        ones = torch.ones(decided(x), dtype=torch.float32, device=x.device)
         return times(x, gaussian_dropout(ones, p, rng=rng))
 
-    return drop_by(gaussian_dropout, draw, input, p, training, inplace, rng, **sharing)
+    arguments = gaussian_dropout, draw_shared, input, p, training, inplace, rng, decided
+    return drop_by(*arguments, broadcast_dims=broadcast_dims)
 
 
-def _draw(x: torch.Tensor, p: float, rng: Settled) -> TensorMask | torch.Tensor:
+def _draw(p: float, x: torch.Tensor, rng: Settled) -> TensorMask | torch.Tensor:
     """Return the mask of a factor for each element, or x times these."""
     way = way_of(x, rng)
     in_memory = rng is None or isinstance(rng, torch.Generator)

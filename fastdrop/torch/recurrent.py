@@ -8,6 +8,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._words import public, refuse
+from fastdrop.torch._apply import as_tensor
 from fastdrop.torch._drawing import Drawing, DrawingInPlace
 from fastdrop.torch._mask import RNG, settled
 from fastdrop.torch._ways import check_floats
@@ -80,13 +81,15 @@ def locked_dropout(
         )
         return y
     check_floats("input", input)
-    if input.dim() not in (2, 3):
+    x = as_tensor(input)
+    if x.dim() not in (2, 3):
         raise ValueError(
-            f"input has shape {tuple(input.shape)}; it must be (T, N, C) or (T, C), or with "
+            f"input has shape {tuple(x.shape)}; it must be (T, N, C) or (T, C), or with "
             "batch_first (N, T, C)"
         )
-    in_time = int(check_switch("batch_first", batch_first) and input.dim() == 3)
-    return dropout(input, p, training, inplace, rng=rng, broadcast_dims=in_time)
+    in_time = int(check_switch("batch_first", batch_first) and x.dim() == 3)
+    y = dropout(x, p, training, inplace, rng=rng, broadcast_dims=in_time)
+    return input if y is x else y
 
 
 class LockedDropout(DrawingInPlace):

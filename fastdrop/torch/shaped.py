@@ -2,6 +2,7 @@
 """Dropout of whole samples, rows and blocks."""
 
 import math
+from functools import partial
 from typing import Any, Never
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastdrop.functional.dropout import SCALES
 from fastdrop.mask import Mask
 from fastdrop.mask._draw import mask_from_array
 from fastdrop.mask._probability import Probability
-from fastdrop.torch._apply import Ints, apply, as_tensor, check_tensor, logical_strides
+from fastdrop.torch._apply import Ints, apply, as_tensor, logical_strides
 from fastdrop.torch._autograd import check_in_place
 from fastdrop.torch._drawing import DrawingInPlace, DrawingOne
 from fastdrop.torch._mask import RNG, Settled, addressable_source, drops, given_mask, settled
@@ -112,7 +113,8 @@ def drop_path(
         raise ValueError("input has shape (); it must be (N, ...), of N samples")
     if scale == "train":
         noise_shape = (None, *(1,) * (x.dim() - 1))
-        return dropout(input, p, training, inplace, rng=rng, noise_shape=noise_shape)
+        y = dropout(x, p, training, inplace, rng=rng, noise_shape=noise_shape)
+        return input if y is x else y
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     drawn = drops(p, training, rng)
     if not drawn:
@@ -126,7 +128,8 @@ def drop_path(
         return input.copy_(y) if inplace else y
     shared = (x.shape[0], *(1,) * (x.dim() - 1))
     ones = torch.ones(shared, dtype=torch.float32, device=x.device)
-    return dropout(input, 0.0, True, inplace, mask=dropout(ones, p, rng=rng) > 0.0)
+    y = dropout(x, 0.0, True, inplace, mask=dropout(ones, p, rng=rng) > 0.0)
+    return input if y is x else y
 
 
 class DropPath(DrawingInPlace):
@@ -222,9 +225,11 @@ def embedding_dropout(
         )
         return y
     check_floats("weight", weight)
-    if weight.dim() != 2:
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be (words, features)")
-    return dropout(weight, p, training, rng=rng, noise_shape=(None, 1))
+    table = as_tensor(weight)
+    if table.dim() != 2:
+        raise ValueError(f"weight has shape {tuple(table.shape)}; it must be (words, features)")
+    y = dropout(table, p, training, rng=rng, noise_shape=(None, 1))
+    return weight if y is table else y
 
 
 class EmbeddingDropout(DrawingOne):
@@ -328,20 +333,18 @@ def drop_block2d(
     if late or words:
         refuse(drop_block2d, late, words)
     p = check_p(p)
-    block = check_positive("block_size", block_size)
-    check_tensor("input", input)
-    if input.dim() not in (3, 4):
-        raise ValueError(
-            f"input has shape {tuple(input.shape)}; it must be (N, C, H, W) or (C, H, W)"
-        )
-
-    def draw(x: torch.Tensor, rng: Settled) -> TensorMask | torch.Tensor:
-        return _draw_blocks(x, p, block, rng)
-
-    return drop_by(drop_block2d, draw, input, p, training, inplace, rng, block_size=block_size)
+    draw = partial(_draw_blocks, p, check_positive("block_size", block_size))
+    arguments = drop_block2d, draw, input, p, training, inplace, rng, _check_maps
+    return drop_by(*arguments, block_size=block_size)
 
 
-def _draw_blocks(x: torch.Tensor, p: float, block: int, rng: Settled) -> TensorMask | torch.Tensor:
+def _check_maps(x: torch.Tensor) -> None:
+    if x.dim() not in (3, 4):
+        raise ValueError(f"input has shape {tuple(x.shape)}; it must be (N, C, H, W) or (C, H, W)")
+
+
+def _draw_blocks(p: float, block: int, x: torch.Tensor, rng: Settled) -> TensorMask | torch.Tensor:
+    """Return the mask of what blocks leave, or x under it."""
     way = way_of(x, rng)
     if way == "operator":
         return torch.ops.fastdrop.drop_blocks(x, words_of(rng), p, block)
