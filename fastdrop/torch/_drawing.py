@@ -12,7 +12,7 @@ from fastdrop.source import Source
 from fastdrop.torch._mask import RNG, addressable_source, settled
 from fastdrop.torch._seed import place_source, words_of_source
 
-__all__ = ["Drawing", "DrawingInPlace", "DrawingOne"]
+__all__ = ["Drawing", "DrawingInPlace", "DrawingOne", "as_node", "is_leaf"]
 
 # The entry of a module's state that says where its source is.
 PLACE = "rng"
@@ -86,6 +86,24 @@ class Drawing(torch.nn.Module):
             place_source(self.rng, words)
 
 
+def is_leaf(module: Drawing, *inputs: Any) -> bool:
+    """Return whether torch.fx is tracing the call of a module, which is to be one node.
+
+    So are PyTorch's modules: they stay modules, which follow ``train`` and ``eval``, and have what
+    they draw from. FX knows them by the name of their package.
+    """
+    for x in inputs:
+        if isinstance(x, torch.fx.Proxy):
+            return isinstance(x.tracer, torch.fx.Tracer) and x.tracer.root is not module
+    return False
+
+
+def as_node(module: Drawing, *inputs: Any, **options: Any) -> Any:
+    """Return the call of a module as a node of the graph that torch.fx is making."""
+    tracer = next(x.tracer for x in inputs if isinstance(x, torch.fx.Proxy))
+    return tracer.create_proxy("call_module", tracer.path_of_module(module), inputs, options)
+
+
 class DrawingOne(Drawing):
     """What the modules have in common for which PyTorch has no module."""
 
@@ -113,6 +131,8 @@ class DrawingInPlace(DrawingOne):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""
+        if type(input) is not torch.Tensor and is_leaf(self, input):
+            return as_node(self, input)
         return self._function(
             input, self.p, self.training, self.inplace, rng=self.rng, **self._shared
         )

@@ -33,13 +33,14 @@ __all__ = [
     "drop_traced",
     "dropping_by_pytorch",
     "has_operator",
+    "is_for_onnx",
     "is_recorded",
     "is_traced",
     "is_watched",
+    "kept_by_pytorch",
     "laid_like",
     "memory_order",
     "strides_in_order",
-    "takes_decisions",
     "words_of",
 ]
 
@@ -84,6 +85,17 @@ def is_watched() -> bool:
 def has_operator(x: torch.Tensor) -> bool:
     """Return whether the operator takes a traced tensor."""
     return x.dtype in DTYPES and x.device.type == "cpu" and x.layout is torch.strided
+
+
+def is_for_onnx(rng: Settled) -> bool:
+    """Return whether a program is recorded for ONNX, whose own operators draw what is random."""
+    if not torch.onnx.is_in_onnx_export():
+        return False
+    if rng is not None:
+        raise TypeError(
+            f"rng is {rng!r} in a program for ONNX, which draws its masks itself; it must be None"
+        )
+    return True
 
 
 # ---- drop ----------------------------------------------------------------------------------------
@@ -259,9 +271,14 @@ def drop_kept(
     return torch.where(kept, x * scale + shift if shift else x * scale, dropped)
 
 
-def takes_decisions(x: torch.Tensor) -> bool:
-    """Return whether PyTorch's operations can put x under decisions that are shared."""
-    return x.layout is torch.strided and (x.is_floating_point() or x.is_complex())
+def kept_by_pytorch(
+    x: torch.Tensor, p: float, shape: Ints, generator: torch.Generator | None
+) -> torch.Tensor:
+    """Return decisions that PyTorch draws on x's device: bools, True where kept."""
+    if is_traced(x) and is_for_onnx(generator):  # whose exporter makes constants of bernoulli's
+        return torch.rand(shape, dtype=torch.float32, device=x.device) >= p
+    chances = torch.full(shape, 1.0 - p, dtype=torch.float32, device=x.device)
+    return torch.bernoulli(chances, generator=generator) > 0.0
 
 
 def dropping_by_pytorch(
@@ -271,8 +288,7 @@ def dropping_by_pytorch(
 
     So on other devices, and in the transforms of torch.func, which rule what is random.
     """
-    chances = torch.full(shared, 1.0 - p, dtype=torch.float32, device=x.device)
-    kept = torch.bernoulli(chances, generator=generator) > 0.0
+    kept = kept_by_pytorch(x, p, shared, generator)
 
     def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
         y = drop_kept(x, kept, *numbers)

@@ -13,36 +13,39 @@ import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_switch
-from fastdrop.torch._apply import as_tensor, check_tensor, is_readable
+from fastdrop.source import Source
+from fastdrop.torch._apply import Ints, as_tensor, check_floats, is_readable
 from fastdrop.torch._autograd import check_in_place
 from fastdrop.torch._given import drop_under
 from fastdrop.torch._mask import RNG, Settled, addressable_source, drops, settled
-from fastdrop.torch._operator import check_traced_rng, has_operator, is_traced
+from fastdrop.torch._operator import (
+    check_traced_rng,
+    dropping_by_pytorch,
+    has_operator,
+    is_for_onnx,
+    is_traced,
+    kept_by_pytorch,
+)
 from fastdrop.torch._tensor import TensorMask
+from fastdrop.torch.functional import dropout
 
-__all__ = ["check_floats", "check_rng", "drop_by", "times", "way_of"]
+__all__ = ["check_rng", "drop_by", "drop_weight", "kept_decisions", "times", "way_of"]
 
 Way: TypeAlias = Literal["engine", "operator", "pytorch"]
 
 _transforming = torch._C._are_functorch_transforms_active
 
 
-def check_floats(name: str, x: torch.Tensor) -> None:
-    """Check that an argument is a tensor of floats or complex numbers."""
-    check_tensor(name, x)
-    if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"{name} has dtype {x.dtype}; it must be of floats or complex numbers")
-
-
 def check_rng(x: torch.Tensor, rng: Settled) -> None:
-    """Check an rng that is not drawn from."""
-    (check_traced_rng if is_traced(x) else addressable_source)(rng)
+    """Check an rng that is not drawn from: a source is right even where it could not be."""
+    if not isinstance(rng, Source):
+        (check_traced_rng if is_traced(x) else addressable_source)(rng)
 
 
 def way_of(x: torch.Tensor, rng: Settled) -> Way:
     """Return the way for a tensor; with a seed or a source it is never PyTorch's."""
     if is_traced(x) and has_operator(x):
-        return "operator"
+        return "pytorch" if is_for_onnx(rng) else "operator"
     if rng is None or isinstance(rng, torch.Generator):
         return "engine" if is_readable(x) and not _transforming() else "pytorch"
     if is_readable(x) or _transforming():
@@ -91,6 +94,25 @@ def drop_by(
         y = drop_under(x, drawn, inplace)
         return given if inplace else y
     return given.copy_(drawn) if inplace else drawn
+
+
+def kept_decisions(x: torch.Tensor, p: float, rng: Settled, shape: Ints) -> torch.Tensor:
+    """Return decisions for x of a shape: bools, True where kept."""
+    if is_traced(x) and is_for_onnx(rng):
+        return kept_by_pytorch(x, p, shape, None)
+    ones = torch.ones(shape, dtype=torch.float32, device=x.device)
+    return dropout(ones, p, rng=rng) > 0.0
+
+
+def drop_weight(weight: torch.Tensor, p: float, training: bool, rng: Settled) -> torch.Tensor:
+    """Return weights with some of them dropped.
+
+    The exporter for ONNX makes a constant of its Dropout of a constant.
+    """
+    if training and p and is_traced(weight) and is_for_onnx(rng):
+        drop = dropping_by_pytorch(weight, p, tuple(weight.shape), None)
+        return drop(weight, False, 1.0 / (1.0 - p) if p < 1.0 else 1.0)
+    return dropout(weight, p, training, rng=rng)
 
 
 def times(x: torch.Tensor, factors: torch.Tensor | float) -> torch.Tensor:

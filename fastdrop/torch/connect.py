@@ -9,11 +9,10 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._words import public, refuse
-from fastdrop.torch._apply import as_tensor
-from fastdrop.torch._drawing import Drawing
+from fastdrop.torch._apply import as_tensor, check_floats
+from fastdrop.torch._drawing import Drawing, as_node, is_leaf
 from fastdrop.torch._mask import RNG, settled
-from fastdrop.torch._ways import check_floats
-from fastdrop.torch.functional import dropout
+from fastdrop.torch._ways import drop_weight
 
 __all__ = ["DropConnect", "drop_connect"]
 
@@ -108,7 +107,7 @@ def drop_connect(
                     f"{name} has dtype {other.dtype}; it must be input's, {input.dtype}"
                 )
     training = check_switch("training", training)
-    return linear(input, dropout(weight, p, training, rng=rng), bias)
+    return linear(input, drop_weight(weight, p, training, rng), bias)
 
 
 class DropConnect(Drawing, torch.nn.Linear):
@@ -164,4 +163,6 @@ class DropConnect(Drawing, torch.nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the linear map of the input with dropped weights."""
+        if is_leaf(self, input):
+            return as_node(self, input)
         return drop_connect(input, self.weight, self.p, self.training, bias=self.bias, rng=self.rng)

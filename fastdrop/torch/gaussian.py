@@ -124,7 +124,8 @@ def _draw(p: float, x: torch.Tensor, rng: Settled) -> TensorMask | torch.Tensor:
     assert in_memory
     if way == "engine":
         return normal_mask(draw_mask(0.0, dense_strides(x), generator=rng), deviation_of(p))
-    normal = torch.randn(x.shape, dtype=torch.float32, device=x.device, generator=rng)
+    options = {} if rng is None else {"generator": rng}  # ONNX knows no such argument
+    normal = torch.randn(x.shape, dtype=torch.float32, device=x.device, **options)
     return times(x, 1.0 + deviation_of(p) * normal)
 
 

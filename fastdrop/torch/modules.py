@@ -14,7 +14,7 @@ from fastdrop._checks import check_one_way_to_share
 from fastdrop._typing import AxesLike, NoiseShapeLike
 from fastdrop.source import Source
 from fastdrop.torch import functional, fused
-from fastdrop.torch._drawing import Drawing, DrawingOne
+from fastdrop.torch._drawing import Drawing, DrawingOne, as_node, is_leaf
 from fastdrop.torch._mask import RNG, decided_shape
 from fastdrop.torch._shard import Shard, ShardLike
 
@@ -35,6 +35,8 @@ def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
     stock = getattr(torch.nn.functional, ours.__name__)
 
     def call(self: Any, input: torch.Tensor) -> torch.Tensor:
+        if type(input) is not torch.Tensor and is_leaf(self, input):
+            return as_node(self, input)
         options = self._shared
         return ours(input, self.p, self.training, self.inplace, rng=self.rng, **options)
 
@@ -291,6 +293,8 @@ class DropoutAdd(DrawingOne):
         self, input: torch.Tensor, residual: torch.Tensor, *, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return ``residual + dropout(input + bias)`` under a new mask."""
+        if is_leaf(self, input, residual):
+            return as_node(self, input, residual, bias=bias)
         options = {"bias": bias, "rng": self.rng, **self._shared}
         return fused.dropout_add(input, residual, self.p, self.training, **options)
 
@@ -318,4 +322,6 @@ class ReLUDropout(DrawingOne):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return ``dropout(relu(input))`` under a new mask."""
+        if type(input) is not torch.Tensor and is_leaf(self, input):
+            return as_node(self, input)
         return fused.relu_dropout(input, self.p, self.training, rng=self.rng)

@@ -8,10 +8,10 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_p, check_switch
 from fastdrop._words import public, refuse
-from fastdrop.torch._apply import as_tensor
-from fastdrop.torch._drawing import Drawing, DrawingInPlace
+from fastdrop.torch._apply import as_tensor, check_floats
+from fastdrop.torch._drawing import Drawing, DrawingInPlace, as_node, is_leaf
 from fastdrop.torch._mask import RNG, settled
-from fastdrop.torch._ways import check_floats
+from fastdrop.torch._ways import drop_weight
 from fastdrop.torch.functional import dropout
 
 __all__ = ["LockedDropout", "WeightDropLSTM", "locked_dropout"]
@@ -195,6 +195,8 @@ class WeightDropLSTM(Drawing, torch.nn.LSTM):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Return (output, (h, c)) as ``torch.nn.LSTM``, with recurrent weights dropped."""
+        if is_leaf(self, input, hx):
+            return as_node(self, input, hx)
         if not self.training:
             return super().forward(input, hx)
         self._update_flat_weights()
@@ -206,6 +208,6 @@ class WeightDropLSTM(Drawing, torch.nn.LSTM):
 
     def _dropped(self) -> list[torch.Tensor]:
         return [
-            dropout(weight, self.p, rng=self.rng) if name.startswith("weight_hh") else weight
+            drop_weight(weight, self.p, True, self.rng) if name.startswith("weight_hh") else weight
             for name, weight in zip(self._flat_weights_names, self._flat_weights, strict=True)
         ]

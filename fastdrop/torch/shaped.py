@@ -17,15 +17,15 @@ from fastdrop.functional.dropout import SCALES
 from fastdrop.mask import Mask
 from fastdrop.mask._draw import mask_from_array
 from fastdrop.mask._probability import Probability
-from fastdrop.torch._apply import Ints, apply, as_tensor, logical_strides
+from fastdrop.torch._apply import Ints, apply, as_tensor, check_floats, logical_strides
 from fastdrop.torch._autograd import check_in_place
-from fastdrop.torch._drawing import DrawingInPlace, DrawingOne
+from fastdrop.torch._drawing import DrawingInPlace, DrawingOne, as_node, is_leaf
 from fastdrop.torch._mask import RNG, Settled, addressable_source, drops, given_mask, settled
-from fastdrop.torch._operator import check_operands, laid_like, words_of
+from fastdrop.torch._operator import check_operands, kept_by_pytorch, laid_like, words_of
 from fastdrop.torch._relatives import kept_by
 from fastdrop.torch._seed import draw_mask
 from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_from_words
-from fastdrop.torch._ways import check_floats, check_rng, drop_by, times, way_of
+from fastdrop.torch._ways import check_rng, drop_by, kept_decisions, times, way_of
 from fastdrop.torch.functional import dropout
 
 __all__ = [
@@ -127,8 +127,7 @@ def drop_path(
         y = times(x, 1.0 - p)
         return input.copy_(y) if inplace else y
     shared = (x.shape[0], *(1,) * (x.dim() - 1))
-    ones = torch.ones(shared, dtype=torch.float32, device=x.device)
-    y = dropout(x, 0.0, True, inplace, mask=dropout(ones, p, rng=rng) > 0.0)
+    y = dropout(x, 0.0, True, inplace, mask=kept_decisions(x, p, rng, shared))
     return input if y is x else y
 
 
@@ -259,6 +258,8 @@ class EmbeddingDropout(DrawingOne):
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the table under a new mask; in evaluation the table itself."""
+        if is_leaf(self, weight):
+            return as_node(self, weight)
         return embedding_dropout(weight, self.p, self.training, rng=self.rng)
 
 
@@ -378,8 +379,7 @@ def _drop_blocks_by_pytorch(
 ) -> torch.Tensor:
     if not x.numel():
         return x.clone()
-    chances = torch.full(corners, gamma, dtype=torch.float32, device=x.device)
-    begun = torch.bernoulli(chances, generator=generator)
+    begun = kept_by_pytorch(x, 1.0 - gamma, corners, generator).float()
     padded = torch.nn.functional.pad(begun, [block - 1] * 4)
     kept = torch.nn.functional.max_pool2d(padded, block, stride=1) == 0.0
     wide = torch.float64 if x.dtype in (torch.float64, torch.complex128) else torch.float32

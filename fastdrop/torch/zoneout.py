@@ -11,9 +11,9 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import AxesLike
 from fastdrop._words import public, refuse
-from fastdrop.torch._apply import as_tensor, is_plain
+from fastdrop.torch._apply import as_tensor, check_floats, is_plain
 from fastdrop.torch._autograd import drop
-from fastdrop.torch._drawing import DrawingOne
+from fastdrop.torch._drawing import DrawingOne, as_node, is_leaf
 from fastdrop.torch._mask import (
     RNG,
     Settled,
@@ -26,6 +26,9 @@ from fastdrop.torch._mask import (
 )
 from fastdrop.torch._operator import (
     check_operands,
+    is_for_onnx,
+    is_traced,
+    kept_by_pytorch,
     laid_like,
     memory_order,
     strides_in_order,
@@ -33,7 +36,7 @@ from fastdrop.torch._operator import (
 )
 from fastdrop.torch._relatives import select
 from fastdrop.torch._tensor import TensorMask, mask_from_words
-from fastdrop.torch._ways import check_floats, check_rng, times, way_of
+from fastdrop.torch._ways import check_rng, kept_decisions, times, way_of
 from fastdrop.torch.functional import dropout
 
 __all__ = ["Zoneout", "zoneout"]
@@ -128,17 +131,23 @@ def zoneout(
         check_rng(new, rng)
         return new
     if shared is not None:
-        ones = torch.ones(shared, dtype=torch.float32, device=new.device)
-        return _laid(new, torch.where(dropout(ones, p, rng=rng) > 0.0, new, old))
+        return _laid(new, torch.where(kept_decisions(new, p, rng, shared), new, old))
     way = way_of(new, rng)
     in_memory = rng is None or isinstance(rng, torch.Generator)
     if way == "operator":
         order = memory_order(new) if in_memory else None
         return torch.ops.fastdrop.select(new, old, words_of(rng), p, order)
     if way == "pytorch" or _transforming() or not (is_plain(new) and is_plain(old)):
-        ones = torch.ones_like(new, dtype=torch.float32, requires_grad=False)
-        return _laid(new, torch.where(dropout(ones, p, rng=rng) > 0.0, new, old))
+        return _laid(new, torch.where(_kept(new, p, rng), new, old))
     return _select(new, old, _draw(new, p, rng))
+
+
+def _kept(x: torch.Tensor, p: float, rng: Settled) -> torch.Tensor:
+    """Return a decision for each element, in the order that x has in memory."""
+    if is_traced(x) and is_for_onnx(rng):
+        return kept_by_pytorch(x, p, tuple(x.shape), None)
+    ones = torch.ones_like(x, dtype=torch.float32, requires_grad=False)
+    return dropout(ones, p, rng=rng) > 0.0
 
 
 def _laid(new: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -303,4 +312,6 @@ class Zoneout(DrawingOne):
 
     def forward(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
         """Return new with some elements of old, under a new mask; in evaluation their mean."""
+        if is_leaf(self, new, old):
+            return as_node(self, new, old)
         return zoneout(new, old, self.p, self.training, rng=self.rng, **self._shared)

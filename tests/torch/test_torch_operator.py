@@ -9,7 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import fastdrop.torch as ft
 from fastdrop.torch._apply import dense_strides
-from fastdrop.torch._operator import strides_in_order, memory_order
+from fastdrop.torch._operator import memory_order, strides_in_order
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning",
