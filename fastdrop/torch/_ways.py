@@ -46,13 +46,14 @@ def way_of(x: torch.Tensor, rng: Settled) -> Way:
     """Return the way for a tensor; with a seed or a source it is never PyTorch's."""
     if is_traced(x) and has_operator(x):
         return "pytorch" if is_for_onnx(rng) else "operator"
-    if rng is None or isinstance(rng, torch.Generator):
-        return "engine" if is_readable(x) and not _transforming() else "pytorch"
-    if is_readable(x) or _transforming():
+    generated = rng is None or isinstance(rng, torch.Generator)
+    if is_readable(x) and not (generated and _transforming()):
         return "engine"
+    if x.layout is torch.strided and (generated or _transforming()):
+        return "pytorch" if generated else "engine"
     raise TypeError(
-        f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a seed or a source "
-        "it must be a strided tensor of floats on the CPU"
+        f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; it must be strided, and "
+        "with a seed or a source of floats on the CPU"
     )
 
 

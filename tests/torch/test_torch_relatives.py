@@ -17,6 +17,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 from torch_tensors import COMPLEX, FLOATS, LAYOUTS, array_of, layouts
 
 import fastdrop as fd
@@ -248,6 +249,38 @@ def test_extremes():
     assert ft.gaussian_dropout(torch.ones(()), 0.5, rng=1).shape == ()
 
 
+@every_function
+def test_modes_and_lazy_tensors(name):
+    x = random(4, 3, 6, 5)
+
+    def drop(x):
+        torch.manual_seed(1)
+        return of_tensors(name)(x)
+
+    expected = drop(x)
+    with FlopCounterMode(display=False):
+        assert torch.equal(drop(x), expected)
+    with torch.inference_mode():
+        assert torch.equal(drop(x.clone()), expected)
+    assert torch.equal(drop(torch._neg_view(-x)), expected)
+    if name != "drop_connect":  # whose product is PyTorch's
+        z = random(4, 3, 6, 5, dtype=torch.complex64)
+        assert torch.equal(drop(z.conj()).resolve_conj(), drop(z.conj().resolve_conj()))
+        torch.set_num_threads(1)
+        many = drop(torch.ones(64, 3, 64, 64))
+        torch.set_num_threads(2)
+        assert torch.equal(drop(torch.ones(64, 3, 64, 64)), many)
+
+
+@pytest.mark.parametrize("name", ["drop_path", "gaussian_dropout", "zoneout", "embedding_dropout"])
+def test_sparse_tensors(name):
+    function = getattr(ft, name)
+    x = torch.ones(3, 4).to_sparse()
+    for rng in (None, 1):
+        with pytest.raises(TypeError, match=r"layout torch.sparse_coo .* strided"):
+            function(x, *[x] * (name == "zoneout"), 0.5, rng=rng)
+
+
 # ---- transforms and programs ---------------------------------------------------------------------
 
 
@@ -262,6 +295,10 @@ def test_transforms_with_a_seed(name):
     leaf = x[0].clone().requires_grad_()
     (dx,) = torch.autograd.grad(function(leaf).square().sum(), leaf)
     torch.testing.assert_close(gradient(x[0]), dx)
+    y, tangent = torch.func.jvp(function, (x[0],), (x[1],))
+    assert torch.equal(y, expected[0])
+    if name != "drop_connect":  # the others are linear
+        torch.testing.assert_close(tangent, function(x[1]))
     torch.testing.assert_close(torch.func.vmap(gradient)(x)[0], dx)
 
 
