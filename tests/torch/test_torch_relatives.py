@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._dynamo import compiled_autograd
 from torch.autograd import gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import parametrize
@@ -522,3 +523,20 @@ def test_weights_of_any_module_are_dropped_by_a_parametrization():
     ft.dropout(weight, 0.4, rng=source)  # PyTorch tries it once
     assert torch.equal(module.weight, ft.dropout(weight, 0.4, rng=source))
     assert torch.equal(module.eval().weight, weight)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+@pytest.mark.parametrize("name", ["drop_block2d", "gaussian_dropout", "zoneout"])
+def test_compiled_autograd(name, compiler_reset):
+    """Backward passes of eager and of compiled forward passes may be compiled."""
+    function = of_tensors(name)
+    expected = torch.ones(4, 3, 6, 5, requires_grad=True)
+    torch.manual_seed(1)
+    function(expected.exp()).square().sum().backward()
+    for forward in (function, torch.compile(function, backend="aot_eager")):
+        x = torch.ones(4, 3, 6, 5, requires_grad=True)
+        torch.manual_seed(1)
+        loss = forward(x.exp()).square().sum()
+        with compiled_autograd._enable(lambda graph: torch.compile(graph, backend="eager")):
+            loss.backward()
+        torch.testing.assert_close(x.grad, expected.grad)
