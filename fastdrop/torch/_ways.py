@@ -7,7 +7,7 @@ transforms of ``torch.func``, which rule what is random in them.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
@@ -31,8 +31,6 @@ from fastdrop.torch.functional import dropout
 
 __all__ = ["check_rng", "drop_by", "drop_weight", "kept_decisions", "times", "way_of"]
 
-Way: TypeAlias = Literal["engine", "operator", "pytorch"]
-
 _transforming = torch._C._are_functorch_transforms_active
 
 
@@ -42,7 +40,7 @@ def check_rng(x: torch.Tensor, rng: Settled) -> None:
         (check_traced_rng if is_traced(x) else addressable_source)(rng)
 
 
-def way_of(x: torch.Tensor, rng: Settled) -> Way:
+def way_of(x: torch.Tensor, rng: Settled) -> Literal["engine", "operator", "pytorch"]:
     """Return the way for a tensor; with a seed or a source it is never PyTorch's."""
     if is_traced(x) and has_operator(x):
         return "pytorch" if is_for_onnx(rng) else "operator"
