@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: what tensors need of the engine beyond `TensorMask.apply`: factors that are normal numbers,
-# a choice between two tensors, and decisions as an array.
+# Design: what tensors need of the engine beyond `TensorMask.apply`: factors that are normal
+# numbers, a choice between two tensors, and decisions as an array.
 from libc.string cimport memset
 
 import numpy as np

@@ -4,6 +4,7 @@
 from typing import Any, Never
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastdrop._checks import check_p, check_switch
@@ -200,11 +201,21 @@ class WeightDropLSTM(Drawing, torch.nn.LSTM):
         if not self.training:
             return super().forward(input, hx)
         self._update_flat_weights()
+        self._check_input(input)
         # Another object with the same parameters and other weights: nothing is to be restored,
         # and threads do not meet.
         dropping = object.__new__(torch.nn.LSTM)
         dropping.__dict__ = {**self.__dict__, "_flat_weights": self._dropped()}
         return torch.nn.LSTM.forward(dropping, input, hx)
+
+    def _check_input(self, input: Any) -> None:
+        """Let PyTorch say what is wrong with the input before anything is drawn."""
+        if isinstance(input, PackedSequence):
+            self.check_input(input.data, input.batch_sizes)
+        elif input.dim() in (2, 3):
+            self.check_input(input if input.dim() == 3 else input.unsqueeze(0), None)
+        else:
+            super().forward(input)  # raises
 
     def _dropped(self) -> list[torch.Tensor]:
         return [

@@ -108,6 +108,16 @@ def test_it_is_pytorchs():
         ft.WeightDropLSTM(3, 4)
 
 
+def test_mistakes_are_told_before_anything_is_drawn():
+    lstm = made()[1]
+    for wrong in (torch.ones(5, 2, 9), torch.ones(5, 9), torch.ones(3), torch.ones(1, 5, 2, 3)):
+        with pytest.raises((RuntimeError, ValueError), match=r"must be equal to|to be 2D or 3D"):
+            lstm(wrong)
+    with pytest.raises(RuntimeError, match="must be equal to"):
+        lstm(pack_padded_sequence(torch.ones(5, 2, 9), [5, 3]))
+    assert lstm.rng.position == 0
+
+
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpoints(reentrant):
     gradients = []
