@@ -8,7 +8,8 @@ Either one line makes every CPU dropout of an unmodified program ours,
 or the explicit functions and modules are called. Both go through the same rooms:
 
     _seed, _mask         where the mask of a call comes from
-    _tensor, _apply      the mask over memory (compiled), and over tensors of any layout
+    _tensor, _relatives, _apply
+                         the mask over memory (compiled), and over tensors of any layout
     _autograd            its derivatives
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _overrides, _install PyTorch's operators, and the switch
@@ -16,7 +17,7 @@ or the explicit functions and modules are called. Both go through the same rooms
     functional, modules, fused, attention
                          the explicit forms of what PyTorch has; _operator is what they are in
                          traced programs
-    shaped, gaussian, zoneout, connect, recurrent
+    shaped, blocks, gaussian, zoneout, connect, recurrent
                          what it does not have, function and module; _ways says how each is done
     _drawing, monte_carlo
                          what modules have in common; predictions with dropout left on
@@ -26,6 +27,7 @@ from fastdrop.torch._accelerate import accelerate, accelerated
 from fastdrop.torch._install import install, installed, is_installed, uninstall
 from fastdrop.torch._threads import find_openmp
 from fastdrop.torch.attention import scaled_dot_product_attention
+from fastdrop.torch.blocks import DropBlock2d, drop_block2d
 from fastdrop.torch.connect import DropConnect, drop_connect
 from fastdrop.torch.functional import (
     alpha_dropout,
@@ -50,10 +52,8 @@ from fastdrop.torch.modules import (
 from fastdrop.torch.monte_carlo import mc_predict
 from fastdrop.torch.recurrent import LockedDropout, WeightDropLSTM, locked_dropout
 from fastdrop.torch.shaped import (
-    DropBlock2d,
     DropPath,
     EmbeddingDropout,
-    drop_block2d,
     drop_path,
     embedding_dropout,
 )
