@@ -105,6 +105,12 @@ def test_what_rng_may_not_be(name, rng):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_zero_is_a_seed_as_any_other():
+    expected, _ = fd.dropout(X.numpy(), 0.5, rng=0)
+    assert np.array_equal(ft.dropout(X, 0.5, rng=0).numpy(), expected)
+    assert np.array_equal(ft.Dropout(0.5, rng=0)(X).numpy(), expected)
+
+
 # ---- words of others -----------------------------------------------------------------------------
 
 
