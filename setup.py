@@ -243,6 +243,7 @@ def main():
         "torch._tensor",
         "torch._attention",
         "torch._dispatcher",
+        "torch._relatives",
     )
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     setup(

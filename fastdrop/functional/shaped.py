@@ -8,7 +8,6 @@ import numpy as np
 from fastdrop._checks import check_channel_axis, check_positive, check_switch
 from fastdrop._typing import (
     ArrayLike,
-    BoolArray,
     NDArray,
     ProbabilityLike,
     RNGLike,
@@ -18,6 +17,7 @@ from fastdrop._typing import (
 )
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays, settled
+from fastdrop.functional._blocks import block_corners, keep_blocks
 from fastdrop.functional._probability import HALF
 from fastdrop.functional.dropout import bernoulli, dropout
 from fastdrop.mask._bits import padded_room
@@ -612,34 +612,13 @@ def drop_block2d(
     source = as_source(rng)
     if not check_switch("training", training):
         return dropout(array, p, training=False, out=out)
-    *maps, height, width = shape
-    block = max(1, min(block, height, width))
-    rows, columns = height - block + 1, width - block + 1
-    gamma = probability.p * (height * width / max(1, block * block * rows * columns))
+    corners_shape, block, gamma = block_corners(shape, block, probability.p)
     # All memory is taken before anything is drawn.
     read, y = settled(array, out)
     bits, spare_bits = padded_room(array.size), padded_room(array.size)
     kept, spare = np.empty(shape, bool), np.empty(shape, bool)
-    corners = np.empty((*maps, rows, columns), bool)
+    corners = np.empty(corners_shape, bool)
     bernoulli(corners.shape, gamma, rng=source, out=corners)
-    np.logical_not(_blocks(corners, block, kept, spare), kept)
-    count = int(np.count_nonzero(kept))  # newer NumPy gives a scalar of its own
-    scale = kept.size / count if count else 1.0
+    scale = keep_blocks(corners, block, kept, spare)
     mask = apply_drawn(kept, bits, spare_bits, probability, scale, read, y)
     return y if out is None else out, mask
-
-
-def _blocks(corners: BoolArray, block: int, dropped: BoolArray, spare: BoolArray) -> BoolArray:
-    """Write to ``dropped`` the elements of all blocks that begin at ``corners``; return it."""
-    dropped[...] = False
-    dropped[..., : corners.shape[-2], : corners.shape[-1]] = corners
-    # A block ends before its row and its map do: so shifts may go through the flat array.
-    flat, before = dropped.reshape(-1), spare.reshape(-1)
-    for stride in (1, dropped.shape[-1]):
-        reached = 1
-        while reached < block:
-            step = min(reached, block - reached)
-            before[:] = flat
-            flat[step * stride :] |= before[: -step * stride]
-            reached += step
-    return dropped

@@ -8,20 +8,28 @@ Either one line makes every CPU dropout of an unmodified program ours,
 or the explicit functions and modules are called. Both go through the same rooms:
 
     _seed, _mask         where the mask of a call comes from
-    _tensor, _apply      the mask over memory (compiled), and over tensors of any layout
+    _tensor, _relatives, _apply
+                         the mask over memory (compiled), and over tensors of any layout
     _autograd            its derivatives
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _overrides, _install PyTorch's operators, and the switch
     dispatcher           the same operators in C, for small tensors; _small_calls registers them
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
-    functional, modules, attention
-                         the explicit forms; _operator is what they are in traced programs
+    functional, modules, fused, attention
+                         the explicit forms of what PyTorch has; _operator is what they are in
+                         traced programs
+    shaped, blocks, gaussian, zoneout, connect, recurrent
+                         what it does not have, function and module; _ways says how each is done
+    _drawing, monte_carlo
+                         what modules have in common; predictions with dropout left on
 """
 
 from fastdrop.torch._accelerate import accelerate, accelerated
 from fastdrop.torch._install import install, installed, is_installed, uninstall
 from fastdrop.torch._threads import borrow_threads
 from fastdrop.torch.attention import scaled_dot_product_attention
+from fastdrop.torch.blocks import DropBlock2d, drop_block2d
+from fastdrop.torch.connect import DropConnect, drop_connect
 from fastdrop.torch.functional import (
     alpha_dropout,
     dropout,
@@ -31,6 +39,7 @@ from fastdrop.torch.functional import (
     feature_alpha_dropout,
 )
 from fastdrop.torch.fused import dropout_add, relu_dropout
+from fastdrop.torch.gaussian import GaussianDropout, gaussian_dropout
 from fastdrop.torch.modules import (
     AlphaDropout,
     Dropout,
@@ -41,31 +50,56 @@ from fastdrop.torch.modules import (
     FeatureAlphaDropout,
     ReLUDropout,
 )
+from fastdrop.torch.monte_carlo import mc_predict
+from fastdrop.torch.recurrent import LockedDropout, WeightDropLSTM, locked_dropout
+from fastdrop.torch.shaped import (
+    DropPath,
+    EmbeddingDropout,
+    drop_path,
+    embedding_dropout,
+)
+from fastdrop.torch.zoneout import Zoneout, zoneout
 
 borrow_threads()
 
 __all__ = [
     "AlphaDropout",
+    "DropBlock2d",
+    "DropConnect",
+    "DropPath",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
     "DropoutAdd",
+    "EmbeddingDropout",
     "FeatureAlphaDropout",
+    "GaussianDropout",
+    "LockedDropout",
     "ReLUDropout",
+    "WeightDropLSTM",
+    "Zoneout",
     "accelerate",
     "accelerated",
     "alpha_dropout",
+    "drop_block2d",
+    "drop_connect",
+    "drop_path",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "dropout_add",
+    "embedding_dropout",
     "feature_alpha_dropout",
+    "gaussian_dropout",
     "install",
     "installed",
     "is_installed",
+    "locked_dropout",
+    "mc_predict",
     "relu_dropout",
     "scaled_dot_product_attention",
     "uninstall",
+    "zoneout",
 ]

@@ -7,6 +7,7 @@ import torch
 
 from fastdrop._words import public
 from fastdrop.torch import modules
+from fastdrop.torch._drawing import Drawing
 
 __all__ = ["accelerate", "accelerated"]
 
@@ -17,7 +18,6 @@ OURS = {
     for name in modules.__all__
     if hasattr(torch.nn, name)
 }
-CLASSES = {getattr(modules, name) for name in modules.__all__}
 
 
 @public("fastdrop.torch")
@@ -96,7 +96,7 @@ def accelerated(model: torch.nn.Module) -> dict[str, str]:
     return {
         name: type(module).__name__
         for name, module in model.named_modules()
-        if type(module) in CLASSES
+        if isinstance(module, Drawing) and type(module).__module__ == "fastdrop.torch"
     }
 
 

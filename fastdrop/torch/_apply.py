@@ -24,6 +24,7 @@ __all__ = [
     "apply_in_place",
     "apply_relu",
     "as_tensor",
+    "check_floats",
     "check_tensor",
     "dense_strides",
     "is_plain",
@@ -98,6 +99,13 @@ def check_tensor(name: str, value: object) -> None:
     if not isinstance(value, torch.Tensor):
         check_no_pair(name, value)
         raise TypeError(f"{name} is a {type(value).__name__}; allowed are tensors of PyTorch")
+
+
+def check_floats(name: str, x: torch.Tensor) -> None:
+    """Check that an argument is a tensor of floats or complex numbers."""
+    check_tensor(name, x)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"{name} has dtype {x.dtype}; it must be of floats or complex numbers")
 
 
 def logical_strides(shape: Sequence[int]) -> Ints:

@@ -73,21 +73,22 @@ def drop_given(
     if not (x.is_floating_point() or x.is_complex()):
         raise TypeError(f"input has dtype {x.dtype}; it must be of floats or complex numbers")
     traced = is_traced(x) and not is_watched()
+    shape = tuple(as_tensor(x).shape)
     if isinstance(mask, Mask):
         check_given_mask(mask, p=None if p is HALF else p, rng=rng, **sharing)
         _check_takes_mask(x, traced)
-        check_broadcast("mask shape", mask.shape, tuple(x.shape), "input")
+        check_broadcast("mask shape", mask.shape, shape, "input")
     elif isinstance(mask, Shard):
         p, decided = check_p(p), decided_shape(mask.whole, **sharing)
         if traced:
             check_traced_rng(rng)
         _check_takes_mask(x, traced)
-        mask.check(tuple(x.shape))
+        mask.check(shape)
     else:
         mask = _checked_bools(mask, p, sharing)
         p = check_p(p)
         (check_traced_rng if traced else addressable_source)(rng)  # not drawn from
-        check_broadcast("mask shape", tuple(mask.shape), tuple(x.shape), "input")
+        check_broadcast("mask shape", tuple(mask.shape), shape, "input")
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not training:
         return x

@@ -9,7 +9,7 @@ Programs pass anything to operators, so they check all that they read, and so do
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,21 @@ from fastdrop.torch._seed import draw_words, words_of_source
 from fastdrop.torch._tensor import mask_from_words
 
 __all__ = [
+    "check_operands",
     "check_traced_rng",
     "drop_kept",
     "drop_shared",
     "drop_traced",
+    "dropping_by_pytorch",
     "has_operator",
+    "is_for_onnx",
     "is_recorded",
     "is_traced",
     "is_watched",
+    "kept_by_pytorch",
+    "laid_like",
     "memory_order",
+    "strides_in_order",
     "words_of",
 ]
 
@@ -81,6 +87,17 @@ def has_operator(x: torch.Tensor) -> bool:
     return x.dtype in DTYPES and x.device.type == "cpu" and x.layout is torch.strided
 
 
+def is_for_onnx(rng: Settled) -> bool:
+    """Return whether a program is recorded for ONNX, whose own operators draw what is random."""
+    if not torch.onnx.is_in_onnx_export():
+        return False
+    if rng is not None:
+        raise TypeError(
+            f"rng is {rng!r} in a program for ONNX, which draws its masks itself; it must be None"
+        )
+    return True
+
+
 # ---- drop ----------------------------------------------------------------------------------------
 
 
@@ -109,23 +126,23 @@ def memory_order(x: torch.Tensor) -> list[int] | None:
     return None if order == list(range(x.dim())) else order
 
 
-def _strides_in_order(shape: Sequence[int], order: Sequence[int] | None) -> Ints:
+def strides_in_order(shape: Sequence[int], order: Sequence[int] | None) -> Ints:
     if order is None:
         return logical_strides(shape)
     in_order = logical_strides([shape[axis] for axis in order])
     return tuple(in_order[order.index(axis)] for axis in range(len(shape)))
 
 
-def _check(
-    x: torch.Tensor,
-    words: torch.Tensor,
-    p: float,
-    scale: float,
-    features: bool,
-    order: Sequence[int] | None,
-    shift: float,
-    dropped: float,
+def laid_like(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return y in the layout that the operators promise, that of ``torch.empty_like(x)``."""
+    like = torch.empty_like(x)
+    return y if y.stride() == like.stride() else like.copy_(y)
+
+
+def check_operands(
+    x: torch.Tensor, words: torch.Tensor, p: float, order: Sequence[int] | None = None
 ) -> None:
+    """Check what every operator reads, which programs may give it: anything."""
     if not has_operator(x):
         raise TypeError(
             f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; must be a strided "
@@ -139,6 +156,21 @@ def _check(
         raise ValueError(f"words has shape {tuple(words.shape)}; must be (4,)")
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"p is {p}; must be in [0, 1]")
+    if order is not None and sorted(order) != list(range(x.dim())):
+        raise ValueError(f"order is {list(order)}; must name each of the {x.dim()} axes once")
+
+
+def _check(
+    x: torch.Tensor,
+    words: torch.Tensor,
+    p: float,
+    scale: float,
+    features: bool,
+    order: Sequence[int] | None,
+    shift: float,
+    dropped: float,
+) -> None:
+    check_operands(x, words, p, order)
     for name, number in (("scale", scale), ("shift", shift), ("dropped", dropped)):
         if not math.isfinite(number):
             raise ValueError(f"{name} is {number}; must be finite")
@@ -146,8 +178,6 @@ def _check(
         raise TypeError(f"x is a {x.dtype} tensor; must be real where shift or dropped is not 0")
     if features and x.dim() < 2:
         raise ValueError(f"x has {x.dim()} axes; must have at least two, batch and channel")
-    if order is not None and sorted(order) != list(range(x.dim())):
-        raise ValueError(f"order is {list(order)}; must name each of the {x.dim()} axes once")
 
 
 @torch.library.custom_op("fastdrop::drop", mutates_args=())
@@ -170,11 +200,9 @@ def _drop(
     if features:
         strides, broadcast = shared_layout(x, feature_shape(x.shape))
     else:
-        strides, broadcast = _strides_in_order(x.shape, order), None
+        strides, broadcast = strides_in_order(x.shape, order), None
     mask = mask_from_words(words.contiguous(), p, strides, broadcast)
-    y = apply(mask.with_scale(scale, shift, dropped), x)
-    like = torch.empty_like(x)
-    return y if y.stride() == like.stride() else like.copy_(y)
+    return laid_like(x, apply(mask.with_scale(scale, shift, dropped), x))
 
 
 @_drop.register_fake
@@ -241,6 +269,32 @@ def drop_kept(
         return torch.complex(real, imaginary)
     # To add 0 would make +0 of -0.
     return torch.where(kept, x * scale + shift if shift else x * scale, dropped)
+
+
+def kept_by_pytorch(
+    x: torch.Tensor, p: float, shape: Ints, generator: torch.Generator | None
+) -> torch.Tensor:
+    """Return decisions that PyTorch draws on x's device: bools, True where kept."""
+    if is_traced(x) and is_for_onnx(generator):  # whose exporter makes constants of bernoulli's
+        return torch.rand(shape, dtype=torch.float32, device=x.device) >= p
+    chances = torch.full(shape, 1.0 - p, dtype=torch.float32, device=x.device)
+    return torch.bernoulli(chances, generator=generator) > 0.0
+
+
+def dropping_by_pytorch(
+    x: torch.Tensor, p: float, shared: Ints, generator: torch.Generator | None
+) -> Callable[..., torch.Tensor]:
+    """Return what drops elements of x by decisions that PyTorch draws, as (x, inplace, *numbers).
+
+    So on other devices, and in the transforms of torch.func, which rule what is random.
+    """
+    kept = kept_by_pytorch(x, p, shared, generator)
+
+    def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
+        y = drop_kept(x, kept, *numbers)
+        return x.copy_(y) if inplace else y
+
+    return dropping
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -5,6 +5,10 @@ from numpy cimport ndarray
 from fastdrop.kernels._kernels cimport fd_broadcast, fd_job, fd_numbers, fd_seeded
 from fastdrop.mask._probability cimport Numbers
 
+# The components of a complex number are two numbers.
+cdef enum:
+    OF_COMPLEX = 4
+
 
 # Type codes of DLPack.
 cdef enum:
@@ -14,11 +18,13 @@ cdef enum:
     DL_COMPLEX = 5
     DL_BOOL = 6
 
+
 cdef struct numbers:
     const char *data
     size_t n
     uint8_t type_code, bits
     size_t row  # length of the last axis
+
 
 # Describes a tensor whose elements follow each other in memory; and the number of its dtype.
 cdef int numbers_of(object x, numbers *out) except -1

@@ -10,6 +10,7 @@ from fastdrop.source import Source
 _Broadcast: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], int]
 
 __test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 def __reduce_cython__(self: Any) -> Never: ...
 def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...

@@ -97,10 +97,6 @@ cdef object TENSOR = torch.Tensor
 cdef enum:
     DL_CPU = 1
 
-# The components of a complex number are two numbers.
-cdef enum:
-    OF_COMPLEX = 4
-
 
 cdef int numbers_of(object x, numbers *out) except -1:
     """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""

@@ -21,10 +21,12 @@ from fastdrop._words import public, refuse
 from fastdrop.functional._probability import HALF
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
+from fastdrop.source import Source
 from fastdrop.torch._apply import (
     CLASSES,
     Ints,
     as_tensor,
+    check_floats,
     check_tensor,
     is_readable,
 )
@@ -46,7 +48,9 @@ from fastdrop.torch._operator import (
     check_traced_rng,
     drop_shared,
     drop_traced,
+    dropping_by_pytorch,
     has_operator,
+    is_for_onnx,
     is_traced,
     memory_order,
     words_of,
@@ -498,11 +502,11 @@ def _drop_any(
     if alpha and x.is_complex():
         raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
     unbatched = features and _lacks_batch(function, x)
-    shared = decided_shape(tuple(x.shape), **options) if options else None
+    shared = decided_shape(tuple(as_tensor(x).shape), **options) if options else None
     p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     if not drops(p, training, rng):
-        if rng is not None:  # drawn from or not, it is checked
+        if rng is not None and not isinstance(rng, Source):  # drawn from or not, it is checked
             (check_traced_rng if is_traced(x) else addressable_source)(rng)
         return x
     if inplace and not torch.compiler.is_compiling() and not _transforming():
@@ -557,12 +561,17 @@ def _dropping(
 ) -> Dropping | None:
     """Return what drops elements of x by the mask that it has drawn; None: PyTorch does."""
     if is_traced(x) and has_operator(x):
+        if is_for_onnx(rng):
+            return None if shared is None else dropping_by_pytorch(x, p, shared, None)
         return _dropping_traced(x, p, rng, shared, features)
+    readable = is_readable(x)
+    if not readable:
+        check_floats("input", x)
     source = addressable_source(rng)
     transforming = _transforming()
-    if source is not None and (transforming or is_readable(x)):
+    if source is not None and (transforming or readable):
         mask = source_mask(x, p, source, shared)
-    elif is_readable(x) and not transforming:
+    elif readable and not transforming:
         assert rng is None or isinstance(rng, torch.Generator)
         if shared is None:
             mask = draw_element_mask(x, p, rng)
@@ -570,6 +579,9 @@ def _dropping(
             mask = draw_shared_mask(x, p, shared, rng)
     elif rng is None and (shared is None or features):
         return None
+    elif source is None and shared is not None and x.layout is torch.strided:
+        assert rng is None or isinstance(rng, torch.Generator)
+        return dropping_by_pytorch(x, p, shared, rng)
     else:
         raise TypeError(
             f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with rng, "

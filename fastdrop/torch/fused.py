@@ -18,7 +18,7 @@ from torch.overrides import (
 from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import AxesLike
 from fastdrop._words import public, refuse
-from fastdrop.torch._apply import as_tensor, check_tensor, is_plain
+from fastdrop.torch._apply import as_tensor, check_floats, check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu, relu_unsaved
 from fastdrop.torch._mask import (
     RNG,
@@ -191,6 +191,8 @@ def relu_dropout(
     fuses = drops(p, training, rng) and not x.is_complex()
     if fuses and not is_traced(x) and _is_one_run(x):
         return drop_relu(x, _draw(x, p, rng))
+    if fuses:
+        check_floats("input", x)
     relu = relu_unsaved if fuses and is_watched() and _is_one_run(x) else torch.relu
     return dropout(relu(x), p, training, rng=rng)
 

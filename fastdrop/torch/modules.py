@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Subclasses of PyTorch's dropout modules: the same constructor, repr and (empty) state.
 
-What they share is written once: the constructor's parameters at `Dropout`, and the forward pass
-in `_forward_by`.
+What they share is written once: the constructor's parameters at `Dropout`, the forward pass in
+`_forward_by`, and the source of a module in `_drawing`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from fastdrop._checks import check_one_way_to_share, check_p
+from fastdrop._checks import check_one_way_to_share
 from fastdrop._typing import AxesLike, NoiseShapeLike
-from fastdrop._words import explained
 from fastdrop.source import Source
 from fastdrop.torch import functional, fused
-from fastdrop.torch._mask import RNG, addressable_source, decided_shape, settled
-from fastdrop.torch._seed import place_source, words_of_source
+from fastdrop.torch._drawing import Drawing, DrawingOne, as_node, is_leaf
+from fastdrop.torch._mask import RNG, decided_shape
 from fastdrop.torch._shard import Shard, ShardLike
 
 __all__ = [
@@ -30,81 +29,14 @@ __all__ = [
     "ReLUDropout",
 ]
 
-# The entry of a module's state that says where its source is.
-PLACE = "rng"
-
-PLACES = {
-    "training": "a module must be switched by its methods train and eval",
-    "bias": "it must be given in each call, as in layer(input, residual, bias=bias)",
-}
-
-
-class _Drawing(torch.nn.Module):
-    """What all modules have in common: a source of their own, if they are given one."""
-
-    # Of the class: also for modules that `accelerate` exchanged.
-    rng: Source | torch.Generator | None = None
-    _shared: ClassVar[Mapping[str, Any]] = {}
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if cls.__module__ == __name__ and "__init__" in vars(cls):
-            type.__setattr__(cls, "__init__", explained(cls.__init__, PLACES))
-
-    def _draw_from(self, rng: RNG) -> None:
-        given = settled(rng)
-        source = addressable_source(given)
-        self.rng = given if source is None else source
-
-    def _share(self, **options: Any) -> None:
-        given = {name: value for name, value in options.items() if value is not None}
-        if given:
-            self.__dict__["_shared"] = given
-
-    def extra_repr(self) -> str:
-        names = {"mask": "shard"}  # the word of the functions -> that of modules
-        shared = [f"{names.get(name, name)}={value!r}" for name, value in self._shared.items()]
-        return ", ".join(filter(None, [super().extra_repr(), *shared]))
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if isinstance(self.rng, Source):
-            destination[prefix + PLACE] = words_of_source(self.rng)
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Any,
-        prefix: str,
-        local_metadata: Any,
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
-        if not isinstance(self.rng, Source):
-            return
-        words = state_dict.get(key := prefix + PLACE)
-        if key in unexpected_keys:
-            unexpected_keys.remove(key)
-        if words is None:
-            missing_keys += [key] * strict
-        elif words.dtype != torch.int64 or words.shape != (4,):
-            error_msgs.append(
-                f"{key} has dtype {words.dtype} and shape {tuple(words.shape)}; must be int64 and "
-                "(4,), the place of a source"
-            )
-        else:
-            place_source(self.rng, words)
-
 
 def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Return the forward pass of a module by a function of this package."""
     stock = getattr(torch.nn.functional, ours.__name__)
 
     def call(self: Any, input: torch.Tensor) -> torch.Tensor:
+        if type(input) is not torch.Tensor and is_leaf(self, input):
+            return as_node(self, input)
         options = self._shared
         return ours(input, self.p, self.training, self.inplace, rng=self.rng, **options)
 
@@ -119,7 +51,7 @@ def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
     return forward
 
 
-class Dropout(_Drawing, torch.nn.Dropout):
+class Dropout(Drawing, torch.nn.Dropout):
     """``torch.nn.Dropout`` by `fastdrop.torch.dropout`.
 
     Parameters
@@ -187,7 +119,7 @@ class Dropout(_Drawing, torch.nn.Dropout):
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout)
 
 
-class Dropout1d(_Drawing, torch.nn.Dropout1d):
+class Dropout1d(Drawing, torch.nn.Dropout1d):
     """``torch.nn.Dropout1d`` by `fastdrop.torch.dropout1d`.
 
     Parameters
@@ -213,7 +145,7 @@ class Dropout1d(_Drawing, torch.nn.Dropout1d):
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout1d)
 
 
-class Dropout2d(_Drawing, torch.nn.Dropout2d):
+class Dropout2d(Drawing, torch.nn.Dropout2d):
     """``torch.nn.Dropout2d`` by `fastdrop.torch.dropout2d`.
 
     Parameters
@@ -239,7 +171,7 @@ class Dropout2d(_Drawing, torch.nn.Dropout2d):
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout2d)
 
 
-class Dropout3d(_Drawing, torch.nn.Dropout3d):
+class Dropout3d(Drawing, torch.nn.Dropout3d):
     """``torch.nn.Dropout3d`` by `fastdrop.torch.dropout3d`.
 
     Parameters
@@ -265,7 +197,7 @@ class Dropout3d(_Drawing, torch.nn.Dropout3d):
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout3d)
 
 
-class AlphaDropout(_Drawing, torch.nn.AlphaDropout):
+class AlphaDropout(Drawing, torch.nn.AlphaDropout):
     """``torch.nn.AlphaDropout`` by `fastdrop.torch.alpha_dropout`.
 
     Parameters
@@ -301,7 +233,7 @@ class AlphaDropout(_Drawing, torch.nn.AlphaDropout):
     forward: Callable[..., torch.Tensor] = _forward_by(functional.alpha_dropout)
 
 
-class FeatureAlphaDropout(_Drawing, torch.nn.FeatureAlphaDropout):
+class FeatureAlphaDropout(Drawing, torch.nn.FeatureAlphaDropout):
     """``torch.nn.FeatureAlphaDropout`` by `fastdrop.torch.feature_alpha_dropout`.
 
     Parameters
@@ -327,19 +259,7 @@ class FeatureAlphaDropout(_Drawing, torch.nn.FeatureAlphaDropout):
     forward: Callable[..., torch.Tensor] = _forward_by(functional.feature_alpha_dropout)
 
 
-class _FusedModule(_Drawing):
-    """What the modules have in common for which PyTorch has no module."""
-
-    def __init__(self, p: float = 0.5, *, rng: RNG = None) -> None:
-        super().__init__()
-        self.p: float = check_p(p)
-        self._draw_from(rng)
-
-    def extra_repr(self) -> str:
-        return ", ".join([f"p={self.p}", *filter(None, [super().extra_repr()])])
-
-
-class DropoutAdd(_FusedModule):
+class DropoutAdd(DrawingOne):
     """``residual + dropout(input + bias)`` by `fastdrop.torch.dropout_add`.
 
     Call it as ``layer(input, residual, bias=bias)``.
@@ -373,11 +293,13 @@ class DropoutAdd(_FusedModule):
         self, input: torch.Tensor, residual: torch.Tensor, *, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return ``residual + dropout(input + bias)`` under a new mask."""
+        if is_leaf(self, input, residual):
+            return as_node(self, input, residual, bias=bias)
         options = {"bias": bias, "rng": self.rng, **self._shared}
         return fused.dropout_add(input, residual, self.p, self.training, **options)
 
 
-class ReLUDropout(_FusedModule):
+class ReLUDropout(DrawingOne):
     """``dropout(relu(input))`` by `fastdrop.torch.relu_dropout`.
 
     Parameters
@@ -395,10 +317,11 @@ class ReLUDropout(_FusedModule):
     tensor([0., 1.])
     """
 
+    def __init__(self, p: float = 0.5, *, rng: RNG = None) -> None:
+        super().__init__(p, rng=rng)
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return ``dropout(relu(input))`` under a new mask."""
+        if type(input) is not torch.Tensor and is_leaf(self, input):
+            return as_node(self, input)
         return fused.relu_dropout(input, self.p, self.training, rng=self.rng)
-
-
-for _name in __all__:
-    globals()[_name].__module__ = "fastdrop.torch"  # from where they are imported, and pickled

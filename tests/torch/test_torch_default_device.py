@@ -40,6 +40,24 @@ EXPLICIT = {
     "feature_alpha_dropout": explicit("feature_alpha_dropout", 0.5, True),
     "dropout_add": lambda x, **options: fastdrop.torch.dropout_add(x, x, **options),
     "relu_dropout": explicit("relu_dropout"),
+    "drop_path": explicit("drop_path", 0.5),
+    "drop_path, unscaled": lambda x, **options: fastdrop.torch.drop_path(
+        x, 0.5, scale="none", **options
+    ),
+    "drop_block2d": explicit("drop_block2d", 0.5),
+    "gaussian_dropout": explicit("gaussian_dropout", 0.5),
+    "gaussian_dropout, shared": lambda x, **options: fastdrop.torch.gaussian_dropout(
+        x, 0.5, broadcast_dims=0, **options
+    ),
+    "embedding_dropout": lambda x, **options: fastdrop.torch.embedding_dropout(
+        x.flatten(1), 0.5, **options
+    ),
+    "locked_dropout": lambda x, **options: fastdrop.torch.locked_dropout(x[0], 0.5, **options),
+    "drop_connect": lambda x, **options: fastdrop.torch.drop_connect(x, x[0, 0], 0.5, **options),
+    "zoneout": lambda x, **options: fastdrop.torch.zoneout(x, 2 * x, 0.5, **options),
+    "zoneout, shared": lambda x, **options: fastdrop.torch.zoneout(
+        x, 2 * x, 0.5, broadcast_dims=1, **options
+    ),
     **{
         f"attention, {name}": lambda x, mask=mask, **options: attend(
             fastdrop.torch.scaled_dot_product_attention, **mask, **options
@@ -70,10 +88,12 @@ STOCK = {
     "attention, bools": attend(F.scaled_dot_product_attention, attn_mask=SEEN),
     "attention of halves": lambda x: attend(F.scaled_dot_product_attention)(x.bfloat16()),
 }
+MADE_OF = {"DropConnect": ((8, 4, 0.5), {}), "WeightDropLSTM": ((8, 4), {"p": 0.5})}
 MODULES = {
-    name: getattr(fastdrop.torch, name)()
+    name: getattr(fastdrop.torch, name)(*arguments, **settings)
     for name in fastdrop.torch.__all__
     if isinstance(getattr(fastdrop.torch, name), type)
+    for arguments, settings in [MADE_OF.get(name, ((0.5,), {}))]
 }
 LAYERS = {
     "encoder": nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
@@ -116,7 +136,14 @@ def test_functions(install, name, source):
 @pytest.mark.parametrize("name", MODULES)
 def test_modules(install, name):
     module = MODULES[name]
-    call = {"Dropout1d": lambda x: module(x[0]), "DropoutAdd": lambda x: module(x, x)}
+    call = {
+        "Dropout1d": lambda x: module(x[0]),
+        "DropoutAdd": lambda x: module(x, x),
+        "EmbeddingDropout": lambda x: module(x.flatten(1)),
+        "LockedDropout": lambda x: module(x[0]),
+        "WeightDropLSTM": lambda x: module(x[0])[0],
+        "Zoneout": lambda x: module(x, 2 * x),
+    }
     assert_is_the_same(call.get(name, module))
 
 

@@ -44,6 +44,24 @@ def test_what_is_no_tensor(function, wrong, source):
 
 @pytest.mark.filterwarnings("ignore:dropout[23]d")
 @pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
+def test_integers(function, dtype, source):
+    """Dropped they would be other numbers; where nothing is dropped, PyTorch takes them too."""
+    given = torch.ones(2, 3, 4, dtype=dtype)
+    for rng in (None, 1, source, torch.Generator()):
+        with pytest.raises(TypeError, match=f"input has dtype {dtype}; it must be of floats"):
+            function(given, 0.5, True, rng=rng)
+        with pytest.raises(TypeError, match=f"input has dtype {dtype}; it must be of floats"):
+            torch.func.vmap(lambda x: function(x, 0.5, True, rng=rng), randomness="same")(  # noqa: B023
+                torch.ones(5, 2, 3, 4, dtype=dtype)
+            )
+    if function is not fastdrop.torch.relu_dropout:
+        assert function(given, 0.5, False) is given
+        assert function(given, 0.0, True) is given
+
+
+@pytest.mark.filterwarnings("ignore:dropout[23]d")
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("training", ["no", None, 0, []])
 def test_training_is_true_or_false(function, training, source):
     with pytest.raises(TypeError, match=r"training is .*; allowed are True and False"):

@@ -9,7 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import fastdrop.torch as ft
 from fastdrop.torch._apply import dense_strides
-from fastdrop.torch._operator import _strides_in_order, memory_order
+from fastdrop.torch._operator import memory_order, strides_in_order
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning",
@@ -95,7 +95,7 @@ def test_the_order_of_memory_is_that_of_a_dense_copy(seed):
         if number(8) == 0:
             x = torch.empty_strided(x.shape, [number(9) for _ in range(axes)])
         strides = zip(
-            dense_strides(x), _strides_in_order(x.shape, memory_order(x)), x.shape, strict=True
+            dense_strides(x), strides_in_order(x.shape, memory_order(x)), x.shape, strict=True
         )
         assert all(a == b for a, b, length in strides if length > 1)
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+import fastdrop as fd
 import fastdrop.torch as ft
 
 MANY = 10**6
@@ -72,6 +73,23 @@ EXPLICIT = {
     "residual": lambda x: ft.dropout_add(torch.ones(2, 3, 4), x, 0.5),
     "bias": lambda x: ft.dropout_add(torch.ones(5, 2, 3, 4), torch.ones(5, 2, 3, 4), bias=x),
     "module": lambda x: ft.Dropout(0.5)(x),
+    "shared": lambda x: ft.dropout(x, 0.5, broadcast_dims=1),
+    "noise shape": lambda x: ft.dropout(x, 0.5, rng=1, noise_shape=(None, 1, 1)),
+    "given": lambda x: ft.dropout(x, mask=fd.dropout_mask((2, 3, 4), 0.5, rng=1)),
+    "bools": lambda x: ft.dropout(x, 0.5, mask=torch.tensor([True, False, True, False])),
+    "path": lambda x: ft.drop_path(x, 0.5),
+    "unscaled path": lambda x: ft.drop_path(x, 0.5, scale="none"),
+    "path in place": lambda x: ft.drop_path(x, 0.5, True, True),
+    "blocks": lambda x: ft.drop_block2d(x, 0.5, block_size=2),
+    "gaussian": lambda x: ft.gaussian_dropout(x, 0.5),
+    "gaussian in place": lambda x: ft.gaussian_dropout(x, 0.5, True, True, rng=1),
+    "shared gaussian": lambda x: ft.gaussian_dropout(x, 0.5, broadcast_dims=1),
+    "rows": lambda x: ft.embedding_dropout(x[0], 0.5),
+    "steps": lambda x: ft.locked_dropout(x, 0.5),
+    "connections": lambda x: ft.drop_connect(torch.ones(2, 4), x[0], 0.5),
+    "zoneout": lambda x: ft.zoneout(x, torch.ones(2, 3, 4), 0.5),
+    "old": lambda x: ft.zoneout(torch.ones(2, 3, 4), x, 0.5, rng=1),
+    "shared zoneout": lambda x: ft.zoneout(x, x, 0.5, broadcast_dims=0),
 }
 OVERRIDDEN = {
     "F.dropout": lambda x: F.dropout(x, 0.5),
@@ -155,6 +173,16 @@ def test_functions_are_offered_to_subclasses_and_modes_as_pytorchs_are():
                 assert seen == (function, (0.3, True, False), {"rng": 3})
             seen = ft.relu_dropout(given, 0.3, rng=3)
             assert seen == (ft.relu_dropout, (0.3, True), {"rng": 3})
+            for function in (ft.drop_path, ft.gaussian_dropout, ft.drop_block2d, ft.locked_dropout):
+                seen, rest, options = function(given, 0.3, rng=3)
+                assert (seen, rest) == (function, (0.3, True, False))
+                assert options["rng"] == 3
+            seen, rest, options = ft.embedding_dropout(given, 0.3, rng=3)
+            assert (seen, rest, options) == (ft.embedding_dropout, (0.3, True), {"rng": 3})
+            for function in (ft.zoneout, ft.drop_connect):
+                for tensors in ((given, plain_x), (plain_x, given)):
+                    seen, rest, options = function(*tensors, 0.3, rng=3)
+                    assert (seen, rest[1:], options["rng"]) == (function, (0.3, True), 3)
             for tensors in ((given, plain_x), (plain_x, given)):
                 function, rest, options = ft.dropout_add(*tensors, 0.3, rng=3)
                 assert function is ft.dropout_add
@@ -180,7 +208,11 @@ def test_a_mode_of_functions_does_not_see_the_inside():
 
 
 @pytest.mark.parametrize(
-    "name", ["dropout", "seeded", "in place", "relu", "F.dropout", "native_dropout"]
+    "name",
+    [
+        *("dropout", "seeded", "in place", "relu", "F.dropout", "native_dropout"),
+        *("path", "blocks", "gaussian", "gaussian in place", "zoneout", "old"),
+    ],
 )
 def test_kernels_do_not_touch_freed_memory(name, installed):
     """PyTorch's own kernels crash there."""

@@ -30,12 +30,40 @@ CALLS = {
     ),
 }
 MODULES = [name for name in ft.__all__ if name[0].isupper()]
+NAMED_SEED = list(CALLS)  # in which rng has an old name
+CALLS |= {
+    "drop_path": lambda **words: ft.drop_path(X.transpose(0, 3), 0.5, **words),
+    "drop_block2d": lambda **words: ft.drop_block2d(X, 0.5, block_size=2, **words),
+    "gaussian_dropout": lambda **words: ft.gaussian_dropout(X, 0.5, **words),
+    "embedding_dropout": lambda **words: ft.embedding_dropout(X.view(-1, 2), 0.5, **words),
+    "locked_dropout": lambda **words: ft.locked_dropout(X[0], 0.5, **words),
+    "drop_connect": lambda **words: ft.drop_connect(X, X[0, 0], 0.5, **words),
+    "zoneout": lambda **words: ft.zoneout(X, -X, 0.5, **words),
+}
 every_call = pytest.mark.parametrize("name", CALLS)
 every_module = pytest.mark.parametrize("name", MODULES)
 
+# What modules are made of and called with, where it is not p and X.
+MADE_OF = {"DropConnect": ((5, 4, 0.5), {}), "WeightDropLSTM": ((5, 4), {"p": 0.5})}
+CALLED_WITH = {
+    "Dropout1d": (X[0],),
+    "DropoutAdd": (X, X),
+    "Zoneout": (X, -X),
+    "EmbeddingDropout": (X.view(-1, 2),),
+    "LockedDropout": (X[0],),
+    "WeightDropLSTM": (X[0],),
+}
 
-def arrays_of(name):
-    return {"Dropout1d": (X[0],), "DropoutAdd": (X, X)}.get(name, (X,))
+
+def make(name, **words):
+    arguments, settings = MADE_OF.get(name, ((0.5,), {}))
+    torch.manual_seed(1)  # for parameters
+    return getattr(ft, name)(*arguments, **settings, **words)
+
+
+def call(module):
+    y = module(*CALLED_WITH.get(type(module).__name__, (X,)))
+    return y[0] if isinstance(y, tuple) else y
 
 
 # ---- rng -----------------------------------------------------------------------------------------
@@ -58,7 +86,7 @@ def test_what_rng_may_be(name):
     assert torch.equal(call(rng=seeded[0]), call(rng=seeded[1]))
 
 
-@every_call
+@pytest.mark.parametrize("name", NAMED_SEED)
 def test_seed_is_an_old_name_of_rng(name):
     expected = CALLS[name](rng=7)
     with pytest.warns(FutureWarning, match="seed is an old name of rng") as caught:
@@ -77,6 +105,12 @@ def test_what_rng_may_not_be(name, rng):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_zero_is_a_seed_as_any_other():
+    expected, _ = fd.dropout(X.numpy(), 0.5, rng=0)
+    assert np.array_equal(ft.dropout(X, 0.5, rng=0).numpy(), expected)
+    assert np.array_equal(ft.Dropout(0.5, rng=0)(X).numpy(), expected)
+
+
 # ---- words of others -----------------------------------------------------------------------------
 
 
@@ -86,18 +120,18 @@ def test_words_of_peers(name):
         with pytest.raises(TypeError, match=f"^{word} is 1; .*{name} must be (called rng|one of)"):
             CALLS[name](**{word: 1})
     if name != "scaled_dot_product_attention":
-        with pytest.raises(TypeError, match=r"'input'|x is .* must be called input"):
+        with pytest.raises(TypeError, match=r"'(input|new|weight)'|x is .* must be called input"):
             getattr(ft, name)(x=X)
 
 
 @every_module
 def test_words_of_modules(name):
-    make = getattr(ft, name)
+    made = getattr(ft, name)
     for word, right in (("seed", "rng"), ("generator", "rng"), ("rate", "p")):
         with pytest.raises(TypeError, match=f"^{word} is 1; .* {name} must be called {right}$"):
-            make(**{word: 1})
+            made(**{word: 1})
     with pytest.raises(TypeError, match="is a positional argument"):
-        make(0.5, False, 1)
+        made(0.5, False, *[1] * 12)
 
 
 def test_a_pair_is_no_tensor():
@@ -211,7 +245,30 @@ def test_wrong_shapes_of_decisions(words, error, match, training):
 
 def test_shared_decisions_elsewhere():
     with pytest.raises(TypeError, match="broadcast_dims or noise_shape, allowed are strided"):
-        ft.dropout(torch.ones(3, device="meta"), 0.5, broadcast_dims=0)
+        ft.dropout(torch.ones(3, device="meta"), 0.5, rng=1, broadcast_dims=0)
+    y = ft.dropout(torch.ones(3, device="meta"), 0.5, broadcast_dims=0)
+    assert y.shape == (3,) and y.device.type == "meta"
+
+
+@shared
+def test_shared_decisions_of_transforms(words, shape):
+    """Without a seed PyTorch draws them, by the rules of the transform."""
+
+    def drop(x):
+        return ft.dropout(x, 0.4, **words)
+
+    x = torch.stack([X, X, X])
+    with pytest.raises(RuntimeError, match="randomness"):
+        torch.func.vmap(drop)(x)
+    same = torch.func.vmap(drop, randomness="same")(x)
+    assert torch.equal(same[0], same[1])
+    different = torch.func.vmap(drop, randomness="different")(torch.stack([X] * 8))
+    assert any(not torch.equal(different[0], y) for y in different)
+    for y in (*same, *different):
+        kept = (y != 0).float()
+        axes = [axis for axis, length in enumerate(shape) if length == 1]
+        assert axes == [] or torch.equal(kept.amin(axes), kept.amax(axes))
+        assert torch.equal(y, torch.where(kept > 0, X * (1 / 0.6), 0.0))
 
 
 # ---- modules -------------------------------------------------------------------------------------
@@ -220,42 +277,42 @@ def test_shared_decisions_elsewhere():
 @every_module
 @pytest.mark.parametrize("algorithm", [None, fd.Philox4x32])
 def test_a_module_with_a_source_goes_on_from_its_state(name, algorithm):
-    def make():
-        return getattr(ft, name)(0.5, rng=7 if algorithm is None else algorithm(7))
+    def made():
+        return make(name, rng=7 if algorithm is None else algorithm(7))
 
-    module, arrays = make(), arrays_of(name)
-    first = [module(*arrays) for _ in range(3)]
+    module = made()
+    first = [call(module) for _ in range(3)]
     assert not torch.equal(first[0], first[1])
-    again = make()
-    assert all(torch.equal(again(*arrays), y) for y in first)
-    state = module.state_dict()
-    assert list(state) == ["rng"]
+    again = made()
+    assert all(torch.equal(call(again), y) for y in first)
+    state = copy.deepcopy(module.state_dict())
+    assert list(state) == [*dict(module.named_parameters()), "rng"]
     file = io.BytesIO()
     torch.save(nn.Sequential(nn.Linear(2, 2), module).state_dict(), file)
     file.seek(0)
-    resumed = nn.Sequential(nn.Linear(2, 2), make())
+    resumed = nn.Sequential(nn.Linear(2, 2), made())
     resumed.load_state_dict(torch.load(file, weights_only=True))
     assert resumed[1].rng.position == module.rng.position > 0
-    y = module(*arrays)
-    assert torch.equal(resumed[1](*arrays), y)
+    y = call(module)
+    assert torch.equal(call(resumed[1]), y)
     module.load_state_dict(state)
-    assert torch.equal(copy.deepcopy(module)(*arrays), y)
+    assert torch.equal(call(copy.deepcopy(module)), y)
 
 
 @every_module
 def test_states_with_and_without_a_source(name):
-    own, plain = getattr(ft, name)(0.5, rng=7), getattr(ft, name)(0.5)
+    own, plain = make(name, rng=7), make(name)
     assert plain.rng is None
-    assert not plain.state_dict()
+    assert plain.state_dict().keys() == dict(plain.named_parameters()).keys()
     with pytest.raises(RuntimeError, match=r'Missing key.*"rng"'):
         own.load_state_dict(plain.state_dict())
     own.load_state_dict(plain.state_dict(), strict=False)
     with pytest.raises(RuntimeError, match=r'Unexpected key.*"rng"'):
         plain.load_state_dict(own.state_dict())
     with pytest.raises(RuntimeError, match=r"rng has dtype torch.float32 and shape \(2,\); must"):
-        own.load_state_dict({"rng": torch.ones(2)})
+        own.load_state_dict(plain.state_dict() | {"rng": torch.ones(2)})
     with pytest.raises(TypeError, match="rng is a Generator, which only goes forward"):
-        getattr(ft, name)(0.5, rng=np.random.default_rng(1))
+        make(name, rng=np.random.default_rng(1))
 
 
 def test_modules_may_share_a_source_or_have_a_generator():
