@@ -218,6 +218,8 @@ def main():
         "kernels._kernels",
         "kernels._testing",
         "apply._apply",
+        "apply._broadcast",
+        "apply._dtypes",
         "source._source",
         "source._numpy_source",
         "mask._any_mask",
@@ -230,6 +232,7 @@ def main():
         "mask._probability",
         "mask._state",
         "mask._window",
+        "torch._memory",
         "torch._tensor",
         "torch._attention",
     )

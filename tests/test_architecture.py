@@ -173,6 +173,15 @@ def test_dependencies_point_one_way(path):
     assert rooms_known(path) <= ROOMS[room_of(path)]
 
 
+@needs_tree
+def test_masks_of_tensors_are_masks():
+    """One thing under both: `torch` imports the decisions, and makes no own."""
+    assert {"mask", "apply"} <= rooms_known(TREE / "torch" / "_tensor.pyx")
+    declared = TREE.joinpath("torch", "_tensor.pxd").read_text(encoding="utf-8")
+    assert "cdef Decisions decisions" in declared
+    assert "fd_seeded" not in declared
+
+
 def test_the_rules_have_no_circle():
     left = dict(ROOMS)
     while left:

@@ -14,18 +14,16 @@ from numpy cimport ndarray
 
 from fastdrop._checks import as_array, check_noise_shape
 
+from fastdrop.apply._broadcast cimport set_broadcast
+from fastdrop.apply._dtypes cimport set_type, type_of_array
 from fastdrop.kernels._kernels cimport (
     FD_BFLOAT16,
-    FD_FLOAT16,
-    FD_FLOAT32,
-    FD_FLOAT64,
     FD_TILE,
     engine,
     fd_any_mask,
     fd_arrays,
     fd_broadcast,
     fd_cursor,
-    fd_dtype,
     fd_executor,
     fd_job,
     fd_operation,
@@ -46,33 +44,6 @@ cdef int PIECE = 1 << 15
 cdef int COPIED = 1 << 20
 
 
-cdef bint is_bfloat16(cnp.dtype dtype):
-    return dtype.itemsize == 2 and dtype.name == "bfloat16"
-
-
-cdef bint is_supported(ndarray x):
-    cdef int number = cnp.PyArray_TYPE(x)
-    if number in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_FLOAT16, cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE):
-        return True
-    return is_bfloat16(x.dtype)
-
-
-cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1:
-    cdef int number = cnp.PyArray_TYPE(x)
-    components[0] = 2 if number in (cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE) else 1
-    if number == cnp.NPY_FLOAT or number == cnp.NPY_CFLOAT:
-        dtype[0] = FD_FLOAT32
-    elif number == cnp.NPY_DOUBLE or number == cnp.NPY_CDOUBLE:
-        dtype[0] = FD_FLOAT64
-    elif number == cnp.NPY_FLOAT16:
-        dtype[0] = FD_FLOAT16
-    elif is_bfloat16(x.dtype):
-        dtype[0] = FD_BFLOAT16
-    else:
-        raise TypeError(f"there are no kernels for arrays of dtype {x.dtype}")
-    return 0
-
-
 cdef ndarray with_dtype_of(ndarray x, ndarray array):
     # The same array, where it has an equal dtype of another number: longdouble is float64 on some
     # systems.
@@ -83,7 +54,7 @@ cdef ndarray with_dtype_of(ndarray x, ndarray array):
 
 cdef ndarray as_input(object x, str name="x"):
     cdef ndarray array = x if type(x) is ndarray else as_array(name, x)
-    if not is_supported(array):
+    if type_of_array(array) == NULL:
         if array.ndim == 0 and not isinstance(x, ndarray):  # None, say
             raise TypeError(
                 f"{name} is {x!r}, of dtype {array.dtype}; allowed are arrays of float16, "
@@ -173,39 +144,6 @@ cdef bint overlap_partly(ndarray x, ndarray y):
     return np.may_share_memory(x, y)
 
 
-cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) except -1:
-    # Strides in bits of the mask, 0 along the axes that it lacks; axes that go on are merged.
-    cdef int axis, ndim = 0, missing = len(shape) - len(mask_shape)
-    cdef int64_t stride = 1, length, mask_length, axis_stride
-    broadcast.ndim = 0
-    if mask_shape == shape:
-        return 0
-    for axis in range(len(shape) - 1, -1, -1):
-        length = shape[axis]
-        mask_length = mask_shape[axis - missing] if axis >= missing else 1
-        if missing < 0 or mask_length not in (1, length):
-            # It was checked; since then, another thread or a method of an argument changed it.
-            raise ValueError(f"shape {mask_shape} does not broadcast to {shape} any more")
-        axis_stride = stride if mask_length > 1 else 0
-        stride *= mask_length
-        if length == 1:
-            continue
-        if ndim and axis_stride == broadcast.stride[ndim - 1] * broadcast.shape[ndim - 1]:
-            broadcast.shape[ndim - 1] *= length
-            continue
-        broadcast.shape[ndim] = length
-        broadcast.stride[ndim] = axis_stride
-        ndim += 1
-    for axis in range(ndim // 2):  # collected from the last axis on
-        length, axis_stride = broadcast.shape[axis], broadcast.stride[axis]
-        broadcast.shape[axis] = broadcast.shape[ndim - 1 - axis]
-        broadcast.stride[axis] = broadcast.stride[ndim - 1 - axis]
-        broadcast.shape[ndim - 1 - axis] = length
-        broadcast.stride[ndim - 1 - axis] = axis_stride
-    broadcast.ndim = 0 if ndim == 1 and broadcast.stride[0] == 1 else ndim
-    return 0
-
-
 cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil:
     cdef fd_job job
     memset(&job, 0, sizeof(job))
@@ -228,7 +166,7 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
         return 0
     job.kernels = engine.kernels()
     job.mask = mask
-    set_dtype(x, &job.dtype, &job.components)
+    set_type(job, x)
     set_broadcast(&broadcast, mask_shape, (<object>x).shape)
     mask.broadcast = &broadcast if broadcast.ndim else NULL
     if not (same_shape(x, y) and (other is None or same_shape(x, other))):

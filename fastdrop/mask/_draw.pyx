@@ -10,7 +10,7 @@ from numpy cimport ndarray
 
 from fastdrop._checks import check_noise_shape
 
-from fastdrop.apply._apply cimport apart, as_input, as_output, job_of
+from fastdrop.apply._apply cimport apart, as_input, as_output, job_of, order_of_memory
 from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SCALE_EACH,
@@ -76,15 +76,11 @@ cdef Mask reserve_mask(object source, tuple shape, Probability probability, doub
     """Draw a mask of one probability: a range of an addressable source, or bits."""
     cdef Mask mask
     cdef ndarray padded
-    cdef size_t n = size_of(shape)
     if isinstance(source, Source):
         mask = Mask.__new__(Mask)
-        (<Source>source).reserve(n, &mask.seeded, &mask.start)
-        mask.seeded.threshold = probability.threshold
-        mask.shape = shape
-        mask.size = n
+        mask.reserve(source, shape, probability.threshold)
     else:
-        padded = padded_bits(n)
+        padded = padded_bits(size_of(shape))
         draw_decisions(source, shape, probability, False, False, padded)
         mask = packed_mask(shape, padded)
     mask.drop = probability.drop
@@ -163,7 +159,7 @@ cdef Mask forward_each(ndarray x, ndarray y, Probability probability, source, tu
     probability.lay(shape, &laid)
     mask.with_probability(probability, None if scaled else 1.0)
     if scaled:
-        _held = mask.numbers.lay_factors(y, &laid)
+        _held = mask.numbers.lay_factors((<object>y).shape, order_of_memory(y), &laid)
         job.operation, job.each = FD_SCALE_EACH, &laid
     x = apart(x, y)
     draw_decisions(source, shape, probability, False, False, mask.padded)

@@ -27,8 +27,8 @@ from fastdrop.apply._apply cimport (
     as_output,
     copy_from_c_order,
     in_c_order,
-    set_dtype,
 )
+from fastdrop.apply._dtypes cimport set_type
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
     engine,
@@ -164,7 +164,7 @@ cdef class GaussianMask(AnyMask):
         if self.factors is not None:
             job.factors = <const float *>cnp.PyArray_DATA(self.factors)
         job.deviation = <float>self.deviation
-        set_dtype(y, &job.dtype, &job.components)
+        set_type(&job, y)
         arrays.x = NULL
         if x is not None:
             arrays.x = <const char *>cnp.PyArray_DATA(x)

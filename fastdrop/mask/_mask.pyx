@@ -29,7 +29,7 @@ from fastdrop._checks import (
 )
 from fastdrop._pickle import add_reader, in_words, load
 
-from fastdrop.apply._apply cimport apart, as_input, as_output, job_of
+from fastdrop.apply._apply cimport apart, as_input, as_output, job_of, order_of_memory
 from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SCALE_EACH,
@@ -205,7 +205,7 @@ cdef class Mask(Decisions):
         """Write x under the mask to y: factors of the elements' own."""
         cdef fd_job job = job_of(FD_SCALE_EACH, 1.0)
         cdef fd_numbers laid
-        cdef ndarray _held = self.numbers.lay_factors(y, &laid)
+        cdef ndarray _held = self.numbers.lay_factors((<object>y).shape, order_of_memory(y), &laid)
         cdef fd_cursor cursor = self.start
         job.each = &laid
         return self.run(&job, apart(x, y), None, y, &cursor, None)
@@ -233,10 +233,7 @@ cdef class Mask(Decisions):
         >>> mask.nbytes, mask.bits.size
         (3, 3)
         """
-        cdef fd_cursor cursor = self.start
-        if self.padded is not None:
-            return self
-        return self.with_bits(self.draw_bits(&cursor, None))
+        return self if self.padded is not None else self.with_bits(self.all_bits())
 
     def __getitem__(self, window):
         entries = check_window(window, self.shape)

@@ -21,7 +21,7 @@ cdef class Numbers:
     cdef object p(self)
     cdef object scale(self)
     cdef bint scales_each(self) noexcept
-    cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid)
+    cdef ndarray lay_factors(self, tuple shape, tuple axes, fd_numbers *laid)
     cdef ndarray finite_factors(self)
 
 

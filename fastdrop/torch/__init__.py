@@ -8,7 +8,8 @@ Either one line makes every CPU dropout of an unmodified program ours,
 or the explicit functions and modules are called. Both go through the same rooms:
 
     _seed, _mask         where the mask of a call comes from
-    _tensor, _apply      the mask over memory (compiled), and over tensors of any layout
+    _memory, _tensor     where a tensor's elements lie, and the mask over them (compiled)
+    _apply               the mask over tensors of any layout
     _autograd            its derivatives
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _overrides, _install PyTorch's operators, and the switch

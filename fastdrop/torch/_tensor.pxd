@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from numpy cimport ndarray
-
-from fastdrop.kernels._kernels cimport fd_broadcast, fd_job, fd_numbers, fd_seeded
+from fastdrop.apply._broadcast cimport Broadcast
+from fastdrop.kernels._kernels cimport fd_job
+from fastdrop.mask._decisions cimport Decisions
 from fastdrop.mask._probability cimport Numbers
 
 
 cdef class TensorMask:
-    cdef fd_seeded seeded
-    cdef ndarray bits  # None of seeded masks
+    cdef Decisions decisions
     cdef Numbers numbers  # of the elements' own; None: scale is that of all
     cdef tuple shape  # of tensors, over which the numbers are laid; else None
     cdef readonly tuple strides
-    cdef readonly tuple broadcast
+    cdef readonly Broadcast broadcast
     cdef readonly double scale, shift, dropped
     cdef TensorMask copy(self)
     cdef int run(self, fd_job *job, x, other, y, size_t threads) except -1
-    cdef ndarray lay_factors(self, y, fd_numbers *laid)
-    cdef int lay(self, fd_broadcast *broadcast, size_t n) except -1
-    cdef ndarray draw_bits(self)
-    cdef int draw(self, void *out, size_t n, bint bytes_) except -1
+    cdef size_t needed(self, size_t n) except? 0
