@@ -15,7 +15,8 @@ or the explicit functions and modules are called. Both go through the same rooms
     _overrides, _install PyTorch's operators, and the switch
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
     functional, modules, attention
-                         the explicit forms; _operator is what they are in traced programs
+                         the explicit forms; _drop does the work of the functions, and _operator
+                         is what they are in traced programs
 """
 
 from fastdrop.torch._accelerate import accelerate, accelerated
