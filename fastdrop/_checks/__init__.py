@@ -30,7 +30,14 @@ from fastdrop._checks.shapes import (
     check_shape,
     check_window,
 )
-from fastdrop._checks.states import check_bits, check_entries, check_numbers, check_strides
+from fastdrop._checks.states import (
+    check_bits,
+    check_entries,
+    check_numbers,
+    check_source_name,
+    check_stream_version,
+    check_strides,
+)
 from fastdrop._checks.values import (
     check_choice,
     check_integer,
@@ -68,6 +75,8 @@ __all__ = [
     "check_probability",
     "check_seed",
     "check_shape",
+    "check_source_name",
+    "check_stream_version",
     "check_strides",
     "check_switch",
     "check_window",

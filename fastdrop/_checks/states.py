@@ -16,6 +16,8 @@ __all__ = [
     "check_bits",
     "check_entries",
     "check_numbers",
+    "check_source_name",
+    "check_stream_version",
     "check_strides",
 ]
 
@@ -27,6 +29,18 @@ def check_entries(name: str, value: Any, wanted: Collection[str]) -> None:
     missing = [entry for entry in wanted if entry not in value]
     if missing:
         raise ValueError(f"{name} has no {missing[0]!r}; it must have {', '.join(wanted)}")
+
+
+def check_stream_version(value: Any, version: int) -> None:
+    """Check that what was pickled has the version of the stream that this package has."""
+    if value != version:
+        raise ValueError(f"the mask is of stream version {value!r}; it must be of {version}")
+
+
+def check_source_name(value: Any, names: Collection[str]) -> None:
+    """Check that what was pickled names one of the package's sources."""
+    if value not in names:
+        raise ValueError(f"the mask is of source {value!r}; it must be of {', '.join(names)}")
 
 
 def check_numbers(name: str, value: Any, shape: Shape, most: float) -> float | NDArray[np.float64]:

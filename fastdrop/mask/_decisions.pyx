@@ -12,6 +12,14 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
+from fastdrop._checks import (
+    check_bits,
+    check_entries,
+    check_integer,
+    check_shape,
+    check_strides,
+)
+
 from fastdrop.apply._apply cimport apply_mask, order_of_memory, view_of
 from fastdrop.kernels._kernels cimport (
     engine,
@@ -26,11 +34,23 @@ from fastdrop.kernels._kernels cimport (
     fd_view,
 )
 from fastdrop.mask._any_mask cimport AnyMask
-from fastdrop.mask._bits cimport gather, pack, padded_bits, permuted, size_of, unpack
+from fastdrop.mask._bits cimport (
+    gather,
+    lent,
+    pack,
+    padded_bits,
+    padded_copy,
+    permuted,
+    size_of,
+    unpack,
+)
+from fastdrop.mask._state cimport check_version, place_of, seeded_at
 from fastdrop.mask._window import is_contiguous
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
+
+cdef object BOOL = np.dtype(bool)
 
 # Elements of a window's span that are drawn at once.
 cdef int64_t SPAN = 1 << 22
@@ -39,6 +59,23 @@ cdef int64_t SPAN = 1 << 22
 @cython.no_gc
 cdef class Decisions(AnyMask):
     """A decision for each element of an array: seeded or packed."""
+
+    @property
+    def dtype(self):
+        """Type of the elements of ``np.asarray(mask)``: bool."""
+        return BOOL
+
+    @property
+    def nbytes(self):
+        """Bytes that the decisions take: 0 (seeded) or one bit each (packed)."""
+        return 0 if self.padded is None else (self.size + 7) // 8
+
+    @property
+    def bits(self):
+        """The bits of a packed mask, read-only, as of ``np.packbits``; None of a seeded one."""
+        if self.padded is None:
+            return None
+        return lent(self.padded, self)[: self.nbytes]
 
     cdef void place_at(self, tuple shape, fd_seeded seeded):
         """Become those that are drawn there."""
@@ -194,6 +231,32 @@ cdef class Decisions(AnyMask):
             for row in range(0, out.shape[axis], rows):
                 part = (slice(None),) * axis + (slice(row, row + rows),)
                 self.draw_window(out[part], offset + row * strides[axis], strides)
+        return 0
+
+    cdef dict entries(self):
+        """Return what the state of a mask says of them: the bits, or where they were drawn."""
+        threshold = self.seeded.threshold
+        if self.padded is not None:
+            return {"bits": self.bits.tobytes()}
+        return place_of(&self.seeded) | {
+            "threshold": 2**64 if threshold.drops_all else threshold.value,
+            "strides": self.strides,
+        }
+
+    cdef int take(self, dict state) except -1:
+        """Become those of a state, which may hold anything: all of it is checked."""
+        if "bits" in state:
+            check_version(state)
+            shape = check_shape(state["shape"])
+            self.hold(shape, padded_copy(check_bits("bits", state["bits"], shape)))
+            return 0
+        check_entries("the state of the mask", state, ("threshold", "strides"))
+        cdef fd_seeded seeded = seeded_at(state)
+        threshold = check_integer("threshold", state["threshold"], 0, 2**64 + 1, "in [0, 2**64]")
+        seeded.threshold.drops_all = threshold == 2**64
+        seeded.threshold.value = threshold % 2**64
+        self.place_at(check_shape(state["shape"]), seeded)
+        self.strides = check_strides(state["strides"], self.shape, seeded.position)
         return 0
 
     cdef fd_seeded later(self, int64_t offset):

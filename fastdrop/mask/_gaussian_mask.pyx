@@ -41,7 +41,7 @@ from fastdrop.kernels._kernels cimport (
 )
 from fastdrop.mask._any_mask cimport AnyMask
 from fastdrop.mask._bits cimport size_of
-from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
+from fastdrop.mask._state cimport check_version, place_of, seeded_at, state_of
 from fastdrop.mask._window import contiguous_strides, is_contiguous, window_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
@@ -288,7 +288,7 @@ cdef GaussianMask mask_of_state(state):
     cdef fd_seeded seeded
     cdef GaussianMask mask
     check_entries("the state of the mask", state, ("stream_version", "shape", "p"))
-    check_stream_version(state["stream_version"])
+    check_version(state)
     memset(&seeded, 0, sizeof(seeded))
     shape = check_shape(state["shape"])
     p = check_gaussian_p(state["p"])

@@ -21,7 +21,6 @@ cdef class Mask(Decisions):
     cdef Mask with_probability(self, Probability probability, object scale)
     cdef Mask with_bits(self, ndarray padded)
     cdef Mask part(self, int64_t offset, tuple shape, tuple strides, object p, object scale)
-    cdef dict place(self)
 
 
 # Masks whose numbers are yet to be set, and one that has them.

@@ -21,10 +21,8 @@ from fastdrop._checks import (
     check_broadcast,
     check_choice,
     check_entries,
-    check_integer,
     check_numbers,
     check_shape,
-    check_strides,
     check_window,
 )
 from fastdrop._pickle import add_reader, in_words, load
@@ -48,12 +46,10 @@ from fastdrop.mask._probability cimport (
     same_numbers,
 )
 from fastdrop.mask._probability import probability_of
-from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
+from fastdrop.mask._state cimport state_of
 from fastdrop.mask._window import contiguous_strides, window_of
 
 cnp.import_array()
-
-cdef object BOOL = np.dtype(bool)
 
 
 @cython.no_gc
@@ -147,11 +143,6 @@ cdef class Mask(Decisions):
         return mask
 
     @property
-    def dtype(self):
-        """Type of the elements of ``np.asarray(mask)``: bool."""
-        return BOOL
-
-    @property
     def T(self):
         """The mask with its axes in reverse order, still seeded."""
         axes = range(self.ndim)[::-1]
@@ -160,18 +151,6 @@ cdef class Mask(Decisions):
             0, self.shape[::-1], strides, numbers_in_reverse(self.p, self.ndim),
             numbers_in_reverse(self.scale, self.ndim),
         )
-
-    @property
-    def nbytes(self):
-        """Bytes that the decisions take: 0 (seeded) or one bit each (packed)."""
-        return 0 if self.padded is None else (self.size + 7) // 8
-
-    @property
-    def bits(self):
-        """The bits of a packed mask, read-only, as of ``np.packbits``; None of a seeded one."""
-        if self.padded is None:
-            return None
-        return lent(self.padded, self)[: self.nbytes]
 
     cdef object applied(self, object x, object out, str name):
         """Return x under the mask; errors call it by that name."""
@@ -259,7 +238,7 @@ cdef class Mask(Decisions):
             and same_numbers(self.scale, that.scale, self.shape)
         ):
             return False
-        if self.padded is None and that.padded is None and self.place() == that.place():
+        if self.padded is None and that.padded is None and self.entries() == that.entries():
             return True  # no need for the bits
         return np.array_equal(self.packed().bits, that.packed().bits)
 
@@ -278,9 +257,7 @@ cdef class Mask(Decisions):
         state = state_of(self.shape, self.p) | {"scale": self.scale}
         if self.of_zoneout:
             state["of"] = "zoneout"
-        if self.padded is not None:
-            return state | {"bits": self.bits.tobytes()}
-        return state | self.place()
+        return state | self.entries()
 
     @staticmethod
     def from_state(state):
@@ -320,7 +297,7 @@ cdef class Mask(Decisions):
         True
         """
         check_entries("the state of the mask", state, ("stream_version", "shape", "p", "scale"))
-        return packed_of(state) if "bits" in state else seeded_of(state)
+        return mask_of_state(state)
 
     @staticmethod
     def from_array(kept, p):
@@ -401,14 +378,6 @@ cdef class Mask(Decisions):
     def __reduce__(self):
         return load, ("Mask", self.state)
 
-    cdef dict place(self):
-        """Return where a seeded mask was drawn, and how it decides."""
-        threshold = self.seeded.threshold
-        return place_of(&self.seeded) | {
-            "threshold": 2**64 if threshold.drops_all else threshold.value,
-            "strides": self.strides,
-        }
-
     def __repr__(self):
         p = f"{self.p:.6g}" if type(self.p) is float else f"array of shape {self.p.shape}"
         stored = "seeded" if self.padded is None else "packed"
@@ -442,24 +411,18 @@ cdef Mask mask_of_bits(tuple shape, ndarray padded, Probability probability, sca
     return packed_mask(shape, padded).with_probability(probability, scale)
 
 
-# A state may hold anything: all of it is checked.
-
-cdef Mask packed_of(dict state):
-    check_stream_version(state["stream_version"])
-    shape = check_shape(state["shape"])
-    padded = padded_copy(check_bits("bits", state["bits"], shape))
-    return rebuilt(packed_mask(shape, padded), state)
-
-
-cdef Mask seeded_of(dict state):
-    check_entries("the state of the mask", state, ("threshold", "strides"))
-    cdef fd_seeded seeded = seeded_at(state)
-    threshold = check_integer("threshold", state["threshold"], 0, 2**64 + 1, "in [0, 2**64]")
-    seeded.threshold.drops_all = threshold == 2**64
-    seeded.threshold.value = threshold % 2**64
-    cdef Mask mask = seeded_mask(check_shape(state["shape"]), seeded)
-    mask.strides = check_strides(state["strides"], mask.shape, seeded.position)
-    return rebuilt(mask, state)
+cdef Mask mask_of_state(dict state):
+    """Return the mask of a state, which may hold anything: all of it is checked."""
+    cdef Mask mask = Mask.__new__(Mask)
+    cdef double most = math.inf
+    mask.take(state)
+    cdef tuple shape = mask.shape
+    if "of" in state:  # zoneout takes one p, and scales nothing up
+        check_choice("of", state["of"], ("zoneout",))
+        mask.of_zoneout = True
+        shape, most = (), 1.0
+    p = check_numbers("p", state["p"], shape, 1.0)
+    return mask.with_numbers(p, check_numbers("scale", state["scale"], shape, most))
 
 
 # From where they are imported: `__module__` of a compiled class is in its name.
@@ -478,14 +441,3 @@ def rebuild_packed(entries):
 def rebuild_seeded(entries):
     """Return the seeded mask that was pickled."""
     return Mask.from_state(in_words(entries))
-
-
-cdef Mask rebuilt(Mask mask, dict entries):
-    cdef tuple shape = mask.shape
-    cdef double most = math.inf
-    if "of" in entries:  # zoneout takes one p, and scales nothing up
-        check_choice("of", entries["of"], ("zoneout",))
-        mask.of_zoneout = True
-        shape, most = (), 1.0
-    p = check_numbers("p", entries["p"], shape, 1.0)
-    return mask.with_numbers(p, check_numbers("scale", entries["scale"], shape, most))
