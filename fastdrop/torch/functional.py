@@ -10,8 +10,7 @@ from typing import Never, TypeAlias
 import torch
 
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
-from fastdrop._words import public, refuse
-from fastdrop.functional._probability import HALF
+from fastdrop._words import HALF, public, refuse
 from fastdrop.torch._drop import drop_any, drop_as_operator
 from fastdrop.torch._given import Given, drop_given
 from fastdrop.torch._mask import RNG
@@ -123,6 +122,8 @@ def dropout(
     """
     if late or words:
         refuse(dropout, late, words)
+    if mask is None and p is HALF:
+        p = 0.5
     if broadcast_dims is None and noise_shape is None and mask is None:
         return drop_any(dropout, input, p, training, inplace, rng, seed)
     options = {"broadcast_dims": broadcast_dims, "noise_shape": noise_shape}
