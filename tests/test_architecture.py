@@ -207,6 +207,16 @@ def test_numpy_is_the_only_package_but_for_frameworks_and_the_command_line(path)
 
 @needs_tree
 @pytest.mark.parametrize(
+    "path", [path for path in files(".pyx") if room_of(path) in {"apply", "mask"}], ids=name_of
+)
+def test_compiled_code_has_its_arguments_refused_by_checks(path):
+    """It may test by itself, for speed; the sentences stand in one room."""
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"^ *raise (?:Type|Value|Index|Overflow)Error.*$", text, re.MULTILINE) == []
+
+
+@needs_tree
+@pytest.mark.parametrize(
     "path", [path for path in files(".c", ".h") if room_of(path) == "kernels"], ids=name_of
 )
 def test_kernels_know_neither_python_nor_the_rooms_above(path):

@@ -6,6 +6,7 @@ All of them run before any source advances and before any output is written.
 
 from fastdrop._checks.arrays import (
     as_array,
+    check_bias,
     check_booleans,
     check_bools,
     check_no_pair,
@@ -20,6 +21,18 @@ from fastdrop._checks.probabilities import (
     check_probabilities,
     check_probability,
 )
+from fastdrop._checks.refusals import (
+    refuse_call,
+    refuse_changed,
+    refuse_complex,
+    refuse_copy,
+    refuse_dtype,
+    refuse_out,
+    refuse_truth,
+    refuse_unlike,
+    refuse_without_axes,
+    refuse_zoneout,
+)
 from fastdrop._checks.shapes import (
     check_axes,
     check_broadcast,
@@ -32,7 +45,9 @@ from fastdrop._checks.shapes import (
 )
 from fastdrop._checks.states import (
     check_bits,
+    check_end,
     check_entries,
+    check_factors,
     check_numbers,
     check_source_name,
     check_stream_version,
@@ -52,13 +67,16 @@ from fastdrop._checks.values import (
 __all__ = [
     "as_array",
     "check_axes",
+    "check_bias",
     "check_bits",
     "check_booleans",
     "check_bools",
     "check_broadcast",
     "check_channel_axis",
     "check_choice",
+    "check_end",
     "check_entries",
+    "check_factors",
     "check_gaussian_p",
     "check_integer",
     "check_jumps",
@@ -82,6 +100,16 @@ __all__ = [
     "check_window",
     "check_words",
     "is_array",
+    "refuse_call",
+    "refuse_changed",
+    "refuse_complex",
+    "refuse_copy",
+    "refuse_dtype",
+    "refuse_out",
+    "refuse_truth",
+    "refuse_unlike",
+    "refuse_without_axes",
+    "refuse_zoneout",
     "shown",
     "takes_array",
 ]

@@ -14,7 +14,9 @@ from fastdrop._typing import NDArray, Shape
 
 __all__ = [
     "check_bits",
+    "check_end",
     "check_entries",
+    "check_factors",
     "check_numbers",
     "check_source_name",
     "check_stream_version",
@@ -70,6 +72,24 @@ def check_bits(name: str, value: Any, shape: Shape) -> NDArray[np.uint8]:
             f"{name} ends in {bits[-1]:#04x}; the bits after the {size} of the mask must be 0"
         )
     return bits
+
+
+def check_factors(value: Any, shape: Shape) -> NDArray[np.float32]:
+    """Return a copy of the factors of a Gaussian mask of that shape."""
+    factors = np.array(as_array("factors", value), order="C")
+    if factors.dtype != np.float32:
+        raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
+    if factors.shape != shape:
+        raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
+    return factors
+
+
+def check_end(size: int, position: int) -> None:
+    """Check that the elements of a Gaussian mask, of four bytes each, are all in its source."""
+    if size > (2**64 - position) // 4:
+        raise ValueError(
+            f"the mask has {size} elements from position {position} on; they must end before 2**64"
+        )
 
 
 def check_strides(value: Any, shape: Shape, position: int) -> Shape | None:

@@ -12,7 +12,14 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import as_array, check_noise_shape
+from fastdrop._checks import (
+    as_array,
+    check_noise_shape,
+    refuse_changed,
+    refuse_dtype,
+    refuse_out,
+    refuse_unlike,
+)
 
 from fastdrop.apply._broadcast cimport set_broadcast
 from fastdrop.apply._dtypes cimport set_type, type_of_array
@@ -55,16 +62,12 @@ cdef ndarray with_dtype_of(ndarray x, ndarray array):
 cdef ndarray as_input(object x, str name="x"):
     cdef ndarray array = x if type(x) is ndarray else as_array(name, x)
     if type_of_array(array) == NULL:
-        if array.ndim == 0 and not isinstance(x, ndarray):  # None, say
-            raise TypeError(
-                f"{name} is {x!r}, of dtype {array.dtype}; allowed are arrays of float16, "
-                "bfloat16, float32, float64, complex64 and complex128"
-            )
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; allowed are float16, bfloat16, float32, float64, "
-            "complex64 and complex128"
-        )
+        refuse_dtype(name, x, array)
     return array
+
+
+cdef bint same_dtype(ndarray x, ndarray y):
+    return cnp.PyArray_DESCR(x) is cnp.PyArray_DESCR(y) or x.dtype == y.dtype
 
 
 cdef bint same_shape(ndarray x, ndarray y):
@@ -78,13 +81,8 @@ cdef bint same_shape(ndarray x, ndarray y):
 
 cdef ndarray as_other(str name, object other, ndarray x, str of="x"):
     cdef ndarray array = other if type(other) is ndarray else as_array(name, other)
-    if cnp.PyArray_DESCR(array) is not cnp.PyArray_DESCR(x) and array.dtype != x.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed is {of}'s dtype, {x.dtype}")
-    if not same_shape(x, array):
-        raise ValueError(
-            f"{name} has shape {(<object>array).shape}; allowed is {of}'s shape, "
-            f"{(<object>x).shape}"
-        )
+    if not (same_dtype(x, array) and same_shape(x, array)):
+        refuse_unlike(name, array, of, x)
     return with_dtype_of(x, array)
 
 
@@ -93,19 +91,13 @@ cdef ndarray as_output(ndarray x, object out, str of="x"):
     if out is None:
         return PyArray_NewLikeArray(x, cnp.NPY_KEEPORDER, NULL, False)
     if not isinstance(out, ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
+        refuse_out(out)
     # Of a subclass, the array beneath, whatever it says of itself.
     y = out if type(out) is ndarray else np.asarray(out)
-    if y is x:
-        pass
-    elif cnp.PyArray_DESCR(y) is not cnp.PyArray_DESCR(x) and y.dtype != x.dtype:
-        raise TypeError(f"out has dtype {y.dtype}; allowed is {of}'s dtype, {x.dtype}")
-    elif not same_shape(x, y):
-        raise ValueError(
-            f"out has shape {(<object>y).shape}; allowed is {of}'s shape, {(<object>x).shape}"
-        )
+    if y is not x and not (same_dtype(x, y) and same_shape(x, y)):
+        refuse_unlike("out", y, of, x)
     if not cnp.PyArray_ISWRITEABLE(y):
-        raise ValueError("out is read-only; allowed are writeable arrays")
+        refuse_out(y)
     return with_dtype_of(x, y)
 
 
@@ -170,7 +162,7 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
     set_broadcast(&broadcast, mask_shape, (<object>x).shape)
     mask.broadcast = &broadcast if broadcast.ndim else NULL
     if not (same_shape(x, y) and (other is None or same_shape(x, other))):
-        raise ValueError("the arrays have different shapes now")
+        refuse_changed("the arrays have different shapes now")
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
         return apply_pieces(job, cursor, x, other, y)
     arrays.x = <const char *>cnp.PyArray_DATA(x)

@@ -6,6 +6,8 @@ from libc.stdint cimport int64_t
 
 import math
 
+from fastdrop._checks import refuse_changed
+
 from fastdrop.kernels._kernels cimport FD_MAX_DIMS, fd_broadcast
 
 
@@ -49,8 +51,7 @@ cdef int set_broadcast(fd_broadcast *broadcast, tuple small, tuple shape) except
         length = shape[axis]
         small_length = small[axis - missing] if axis >= missing else 1
         if missing < 0 or small_length not in (1, length):
-            # It was checked; since then, another thread or a method of an argument changed it.
-            raise ValueError(f"shape {small} does not broadcast to {shape} any more")
+            refuse_changed(f"shape {small} does not broadcast to {shape} any more")
         add_axis(broadcast, length, step if small_length > 1 else 0)
         step *= small_length
     turn(broadcast)

@@ -5,6 +5,8 @@
 cimport numpy as cnp
 from numpy cimport ndarray
 
+from fastdrop._checks import refuse_changed
+
 from fastdrop.kernels._kernels cimport FD_BFLOAT16, FD_FLOAT16, FD_FLOAT32, FD_FLOAT64
 
 cnp.import_array()
@@ -44,7 +46,7 @@ cdef const element_type *type_of_dlpack(uint8_t code, uint8_t bits) noexcept:
 
 cdef int set_type(fd_job *job, ndarray x) except -1:
     cdef const element_type *of_x = type_of_array(x)
-    if of_x == NULL:  # it was checked; since then, another thread changed it
-        raise TypeError(f"there are no kernels for arrays of dtype {x.dtype}")
+    if of_x == NULL:
+        refuse_changed(f"there are no kernels for arrays of dtype {x.dtype}", TypeError)
     job.dtype, job.components = of_x.dtype, of_x.components
     return 0

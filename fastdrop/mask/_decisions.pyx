@@ -18,6 +18,7 @@ from fastdrop._checks import (
     check_integer,
     check_shape,
     check_strides,
+    refuse_copy,
 )
 
 from fastdrop.apply._apply cimport apply_mask, order_of_memory, view_of
@@ -201,7 +202,7 @@ cdef class Decisions(AnyMask):
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
+            refuse_copy("a mask is stored as a seed or as bits")
         cdef fd_cursor cursor = self.start
         cdef fd_executor pool = engine.pool()
         cdef ndarray kept = np.empty(self.shape, bool)

@@ -13,12 +13,16 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from fastdrop._checks import (
-    as_array,
     check_broadcast,
+    check_end,
     check_entries,
+    check_factors,
     check_gaussian_p,
     check_shape,
     check_window,
+    refuse_call,
+    refuse_changed,
+    refuse_copy,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -94,7 +98,7 @@ cdef class GaussianMask(AnyMask):
     cdef ndarray factors  # float32, C order; None of seeded masks
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("a GaussianMask is made by gaussian_dropout, not by calling its class")
+        refuse_call("a GaussianMask", "gaussian_dropout")
 
     @property
     def dtype(self):
@@ -156,8 +160,7 @@ cdef class GaussianMask(AnyMask):
         if <size_t>cnp.PyArray_SIZE(y) != n or (
             x is not None and <size_t>cnp.PyArray_SIZE(x) != n
         ):
-            # They were checked; since then, another thread changed them.
-            raise ValueError(f"the arrays do not have {n} elements any more")
+            refuse_changed(f"the arrays do not have {n} elements any more")
         memset(&job, 0, sizeof(job))
         mask.seeded, mask.each, mask.packed = self.seeded, NULL, NULL
         job.kernels, job.mask = engine.kernels(), &mask
@@ -179,7 +182,7 @@ cdef class GaussianMask(AnyMask):
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("copy=False is not possible: the factors are made when asked for")
+            refuse_copy("the factors are made when asked for")
         cdef fd_cursor cursor
         cdef ndarray factors = np.empty(self.shape, np.float32)
         memset(&cursor, 0, sizeof(cursor))
@@ -295,18 +298,9 @@ cdef GaussianMask mask_of_state(state):
     if "factors" not in state:
         seeded = seeded_at(state)
         mask = gaussian_mask(shape, p, &seeded, None)
-        if mask.size > (2**64 - seeded.position) // 4:
-            raise ValueError(
-                f"the mask has {mask.size} elements from position {seeded.position} on; they must "
-                "end before 2**64"
-            )
+        check_end(mask.size, seeded.position)
         return mask
-    factors = np.array(as_array("factors", state["factors"]), order="C")
-    if factors.dtype != np.float32:
-        raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
-    if factors.shape != shape:
-        raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
-    return gaussian_mask(shape, p, &seeded, factors)
+    return gaussian_mask(shape, p, &seeded, check_factors(state["factors"], shape))
 
 
 # From where they are imported: `__module__` of a compiled class is in its name.

@@ -24,6 +24,8 @@ from fastdrop._checks import (
     check_numbers,
     check_shape,
     check_window,
+    refuse_call,
+    refuse_zoneout,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -102,7 +104,7 @@ cdef class Mask(Decisions):
     """
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("a Mask is made by dropout_mask or dropout, not by calling its class")
+        refuse_call("a Mask", "dropout_mask or dropout")
 
     @property
     def p(self):
@@ -168,10 +170,7 @@ cdef class Mask(Decisions):
     cdef object gradient(self, object dy, object out):
         """Return the gradient with respect to the one array of the forward function."""
         if self.of_zoneout:
-            raise ValueError(
-                f"mask is {self!r}; it must be given to zoneout_backward, for zoneout has two "
-                "gradients"
-            )
+            refuse_zoneout(self)
         return self.applied(dy, out, "dy")
 
     cdef int scale_all(self, ndarray x, ndarray y) except -1:
