@@ -25,7 +25,7 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._bits cimport pack, padded_bits, room_for, size_of, unpack
 from fastdrop.mask._decisions cimport draw_all
 from fastdrop.mask._mask cimport Mask, mask_of_bits, packed_mask, seeded_mask
-from fastdrop.mask._probability cimport Probability, numbers_of
+from fastdrop.mask._probability cimport Probability, multiplier, numbers_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -65,7 +65,7 @@ def apply_drawn(ndarray kept, ndarray padded, ndarray spare, Probability probabi
     for as many, ``spare``; x is apart from y.
     """
     cdef Mask mask = packed_mask((<object>kept).shape, pack(kept, padded))
-    cdef fd_job job = job_of(FD_SCALE, scale)
+    cdef fd_job job = job_of(FD_SCALE, multiplier(scale, probability.drop))
     cdef fd_cursor cursor
     mask.with_probability(probability, scale)
     mask.run(&job, x, None, y, &cursor, (None, spare))
@@ -176,6 +176,7 @@ cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, source,
     cdef tuple room = room_for(shape, isinstance(source, Source), x, y, job.changed != NULL)
     cdef Mask mask
     cdef fd_cursor cursor
+    job.scale = multiplier(job.scale, probability.drop)
     x = apart(x, y)
     if other is not None:
         other = apart(other, y)

@@ -15,8 +15,6 @@ cdef class Mask(Decisions):
     cdef bint of_zoneout  # kept elements are those of one array, the others those of another
 
     cdef object handed_out(self, object numbers)
-    cdef int scale_all(self, ndarray x, ndarray y) except -1
-    cdef int scale_each(self, ndarray x, ndarray y) except -1
     cdef Mask with_numbers(self, object p, object scale)
     cdef Mask with_probability(self, Probability probability, object scale)
     cdef Mask with_bits(self, ndarray padded)

@@ -5,7 +5,6 @@
 # mask is packed.
 cimport cython
 from cpython.object cimport PyTypeObject
-from libc.math cimport isinf
 from libc.stdint cimport int64_t
 
 import math
@@ -42,6 +41,7 @@ from fastdrop.mask._bits cimport lent, pack, padded_copy, permuted
 from fastdrop.mask._decisions cimport Decisions
 from fastdrop.mask._probability cimport (
     Probability,
+    multiplier,
     numbers_in_reverse,
     numbers_of,
     numbers_of_window,
@@ -157,44 +157,23 @@ cdef class Mask(Decisions):
     cdef object applied(self, object x, object out, str name):
         """Return x under the mask; errors call it by that name."""
         cdef ndarray from_ = as_input(x, name)
-        cdef ndarray to
+        cdef ndarray to, _held
+        cdef fd_job job = job_of(FD_SCALE, multiplier(self.factor, self.drop))
+        cdef fd_cursor cursor = self.start
+        cdef fd_numbers laid
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
         to = as_output(from_, out, name)
         if self.numbers is not None and self.numbers.scales_each():
-            self.scale_each(from_, to)
-        else:
-            self.scale_all(from_, to)
+            _held = self.numbers.lay_factors((<object>to).shape, order_of_memory(to), &laid)
+            job.operation, job.scale, job.each = FD_SCALE_EACH, 1.0, &laid
+        self.run(&job, apart(from_, to), None, to, &cursor, None)
         return to if out is None else out
 
-    cdef object gradient(self, object dy, object out):
-        """Return the gradient with respect to the one array of the forward function."""
+    cdef int check_backward(self) except -1:
         if self.of_zoneout:
             refuse_zoneout(self)
-        return self.applied(dy, out, "dy")
-
-    cdef int scale_all(self, ndarray x, ndarray y) except -1:
-        """Write x under the mask to y: one factor for all."""
-        cdef fd_job job = job_of(FD_SCALE, self.factor)
-        cdef fd_cursor cursor = self.start
-        return self.run(&job, apart(x, y), None, y, &cursor, None)
-
-    cdef int scale_each(self, ndarray x, ndarray y) except -1:
-        """Write x under the mask to y: factors of the elements' own."""
-        cdef fd_job job = job_of(FD_SCALE_EACH, 1.0)
-        cdef fd_numbers laid
-        cdef ndarray _held = self.numbers.lay_factors((<object>y).shape, order_of_memory(y), &laid)
-        cdef fd_cursor cursor = self.start
-        job.each = &laid
-        return self.run(&job, apart(x, y), None, y, &cursor, None)
-
-    cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
-                 fd_cursor *cursor, tuple room) except -1:
-        """Do something with it to checked arrays; ``cursor`` moves to the end of the mask."""
-        if isinf(job.scale) and self.drop == 1.0:
-            # Nothing is kept; or a caller's mask says otherwise, and keeps it as it is.
-            job.scale = 1.0
-        return Decisions.run(self, job, x, other, y, cursor, room)
+        return 0
 
     def packed(self):
         """Return the same mask as bits: itself if it is packed.

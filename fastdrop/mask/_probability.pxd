@@ -25,6 +25,9 @@ cdef class Numbers:
     cdef ndarray finite_factors(self)
 
 
+# What kept elements are multiplied by, of a factor and a probability of dropping.
+cdef double multiplier(double factor, double drop) noexcept
+
 cdef Numbers numbers_of(Probability source, object drops, object factors)
 
 # Floats, or arrays that broadcast to a mask: whether they are the same for each of its elements;

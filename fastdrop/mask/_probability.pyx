@@ -153,6 +153,12 @@ cdef int lay_numbers(ndarray values, fd_meaning meaning, tuple shape, fd_numbers
     return 0
 
 
+cdef double multiplier(double factor, double drop) noexcept:
+    # Where nothing is kept, an infinite factor has nothing to multiply; or a caller's mask says
+    # otherwise, and keeps it as it is.
+    return 1.0 if isinf(factor) and drop == 1.0 else factor
+
+
 # ---- numbers of masks ------------------------------------------------------------------------
 
 cdef class Numbers:

@@ -8,7 +8,6 @@
 # Threads are those of PyTorch's own OpenMP runtime, called through its address (see
 # `use_openmp`): the pool of this package would fight its workers, which go on spinning for a while
 # after each operation, for the same cores. Without that runtime a call uses one thread.
-from libc.math cimport isinf
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
@@ -47,6 +46,7 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._bits cimport padded_bits
 from fastdrop.mask._decisions cimport Decisions, decisions_at, decisions_of
 from fastdrop.mask._mask cimport Mask
+from fastdrop.mask._probability cimport multiplier
 from fastdrop.source._source cimport Source
 from fastdrop.torch._memory cimport dense, describe
 
@@ -358,11 +358,11 @@ def mask_of_arrays(Mask given, tuple shape, tuple strides, Broadcast broadcast=N
     -------
     mask : TensorMask
     """
-    cdef TensorMask mask = laid_mask(given, given.factor, strides, broadcast)
+    cdef TensorMask mask = laid_mask(
+        given, multiplier(given.factor, given.drop), strides, broadcast
+    )
     if given.strides is not None:
         mask.decisions = decisions_of(given.shape, given.all_bits())
-    if isinf(given.factor) and given.drop == 1.0:
-        mask.scale = 1.0
     if given.numbers is not None and given.numbers.scales_each():
         mask.numbers, mask.shape, mask.scale = given.numbers, shape, 1.0
     return mask
