@@ -3,6 +3,7 @@
 
 import itertools
 import math
+import re
 
 import ml_dtypes
 import numpy as np
@@ -40,6 +41,9 @@ def test_layouts_keep_values(layout, shape):
 
 def test_one_table_has_all_dtypes():
     assert set(NAMES) == {np.dtype(dtype).name for dtype in EVERY_DTYPE}
+    with pytest.raises(TypeError) as caught:
+        fd.dropout(np.ones(3, int), 0.5)
+    assert set(re.split("[ ,;]+", str(caught.value))) >= set(NAMES)
 
 
 @pytest.mark.parametrize(

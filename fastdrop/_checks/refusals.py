@@ -16,29 +16,33 @@ __all__ = [
     "refuse_complex",
     "refuse_copy",
     "refuse_dtype",
+    "refuse_generator",
+    "refuse_init_again",
     "refuse_out",
+    "refuse_rng",
     "refuse_truth",
     "refuse_unlike",
     "refuse_without_axes",
+    "refuse_without_init",
     "refuse_zoneout",
 ]
 
-REAL = "float16, bfloat16, float32"
+REAL = "float16, bfloat16, float32 and float64"
+NUMBERS = "float16, bfloat16, float32, float64, complex64 and complex128"
 
 
 def refuse_dtype(name: str, value: Any, array: NDArray[Any]) -> NoReturn:
     """Raise the error of a value that is no array of a dtype that there are kernels for."""
-    numbers = f"{REAL}, float64, complex64 and complex128"
     if array.ndim == 0 and not isinstance(value, np.ndarray):  # None, say
         raise TypeError(
-            f"{name} is {value!r}, of dtype {array.dtype}; allowed are arrays of {numbers}"
+            f"{name} is {value!r}, of dtype {array.dtype}; allowed are arrays of {NUMBERS}"
         )
-    raise TypeError(f"{name} has dtype {array.dtype}; allowed are {numbers}")
+    raise TypeError(f"{name} has dtype {array.dtype}; allowed are {NUMBERS}")
 
 
 def refuse_complex(name: str, array: NDArray[Any]) -> NoReturn:
     """Raise the error of complex numbers where there is no sense in them."""
-    raise TypeError(f"{name} has dtype {array.dtype}; allowed are {REAL} and float64")
+    raise TypeError(f"{name} has dtype {array.dtype}; allowed are {REAL}")
 
 
 def refuse_unlike(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:
@@ -58,6 +62,39 @@ def refuse_out(out: Any) -> NoReturn:
 def refuse_changed(sentence: str, error: type[Exception] = ValueError) -> NoReturn:
     """Raise the error of an argument that another thread has changed since it was checked."""
     raise error(sentence)
+
+
+# ---- sources -------------------------------------------------------------------------------------
+
+
+def refuse_rng(rng: Any) -> NoReturn:
+    """Raise the error of an ``rng`` that nothing can be drawn from."""
+    raise TypeError(
+        f"rng is {rng!r}, a {type(rng).__name__}; allowed are None, a seed (an integer, a sequence "
+        "of integers or a SeedSequence), a source, and NumPy's Generator, BitGenerator and "
+        "RandomState"
+    )
+
+
+def refuse_generator(value: Any) -> NoReturn:
+    """Raise the error of what is no bit generator of NumPy's kind."""
+    raise TypeError(
+        f"bit_generator is a {type(value).__name__}; allowed are NumPy's BitGenerator, Generator, "
+        "RandomState and objects with their capsule and lock"
+    )
+
+
+def refuse_init_again(why: str) -> NoReturn:
+    """Raise the error of a source whose ``__init__`` was called a second time."""
+    raise TypeError(f"__init__ was called again{why}")
+
+
+def refuse_without_init(source: object, base: str) -> NoReturn:
+    """Raise the error of a source of a class whose ``__init__`` did not call that of ``base``."""
+    raise TypeError(
+        f"{type(source).__name__}.__init__ was not called, or does not call {base}.__init__; it "
+        "must"
+    )
 
 
 # ---- masks ---------------------------------------------------------------------------------------
