@@ -208,11 +208,7 @@ def test_numpy_is_the_only_package_but_for_frameworks_and_the_command_line(path)
 @needs_tree
 @pytest.mark.parametrize(
     "path",
-    [
-        path
-        for path in files(".pyx", ".py")
-        if room_of(path) in {"apply", "mask", "source"} and path.name != "_source.pyx"
-    ],
+    [path for path in files(".pyx", ".py") if room_of(path) in {"apply", "mask", "source"}],
     ids=name_of,
 )
 def test_compiled_code_has_its_arguments_refused_by_checks(path):

@@ -11,6 +11,7 @@ import numpy as np
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
+    "refuse_base",
     "refuse_call",
     "refuse_changed",
     "refuse_complex",
@@ -18,8 +19,11 @@ __all__ = [
     "refuse_dtype",
     "refuse_generator",
     "refuse_init_again",
+    "refuse_lanes",
     "refuse_out",
+    "refuse_positions",
     "refuse_rng",
+    "refuse_seed",
     "refuse_truth",
     "refuse_unlike",
     "refuse_without_axes",
@@ -81,6 +85,34 @@ def refuse_generator(value: Any) -> NoReturn:
     raise TypeError(
         f"bit_generator is a {type(value).__name__}; allowed are NumPy's BitGenerator, Generator, "
         "RandomState and objects with their capsule and lock"
+    )
+
+
+def refuse_base() -> NoReturn:
+    """Raise the error of the base of sources, which was called."""
+    raise TypeError(
+        "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus and Philox4x32"
+    )
+
+
+def refuse_seed(seed: Any) -> NoReturn:
+    """Raise the error of a seed that was given with the words that it would stand for."""
+    raise TypeError(f"seed is {seed!r} beside key or counter; allowed is a seed or words, not both")
+
+
+def refuse_positions(n: int, position: int) -> NoReturn:
+    """Raise the error of a call that needs more positions than a source has left."""
+    raise OverflowError(
+        f"{n} positions from {position} on would pass the end of the source; allowed are positions "
+        "below 2**64"
+    )
+
+
+def refuse_lanes() -> NoReturn:
+    """Raise the error of states of lanes that are not those of the place."""
+    raise ValueError(
+        "state['s'] contradicts key, counter and position; allowed are the lane states that these "
+        "three give, or no 's'"
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "check_factors",
     "check_numbers",
     "check_source_name",
+    "check_source_state",
     "check_stream_version",
     "check_strides",
 ]
@@ -43,6 +44,21 @@ def check_source_name(value: Any, names: Collection[str]) -> None:
     """Check that what was pickled names one of the package's sources."""
     if value not in names:
         raise ValueError(f"the mask is of source {value!r}; it must be of {', '.join(names)}")
+
+
+def check_source_state(value: Any, name: str) -> None:
+    """Check that the state of a source is one of its class, and has what tells a place."""
+    if not isinstance(value, dict):
+        raise TypeError(f"state is a {type(value).__name__}; allowed are dicts")
+    if value.get("bit_generator") != name:
+        raise ValueError(
+            f"state is for a {value.get('bit_generator')!r} bit generator; allowed is {name!r}"
+        )
+    missing = [entry for entry in ("key", "counter", "position") if entry not in value]
+    if missing:
+        raise ValueError(
+            f"state has no {missing[0]!r}; allowed are key, counter and position, with or without s"
+        )
 
 
 def check_numbers(name: str, value: Any, shape: Shape, most: float) -> float | NDArray[np.float64]:
