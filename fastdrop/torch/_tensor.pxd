@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from fastdrop.apply._broadcast cimport Broadcast
-from fastdrop.kernels._kernels cimport fd_job
+from fastdrop.kernels._kernels cimport fd_job, fd_seeded
 from fastdrop.mask._decisions cimport Decisions
 from fastdrop.mask._probability cimport Numbers
+from fastdrop.torch._memory cimport dense
+
+
+# Where in a stream four 64-bit words are: key, counter (low, high) and position. The threshold is
+# yet to be set.
+cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept
 
 
 cdef class TensorMask:

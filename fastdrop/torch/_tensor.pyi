@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import Final, Never
+from typing import Any, Final, Never
 
 import torch
 from typing_extensions import disjoint_base
@@ -8,6 +8,7 @@ from fastdrop.apply._broadcast import Broadcast
 from fastdrop.mask._mask import Mask
 from fastdrop.source import Source
 
+__pyx_capi__: dict[str, Any]
 __test__: dict[str, str]
 
 TILE: int

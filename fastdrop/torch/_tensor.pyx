@@ -280,6 +280,20 @@ cdef double scale_of(double p, bint keeps) noexcept:
     return 1.0 / keep_prob if keep_prob > 0.0 else 1.0
 
 
+cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept:
+    cdef const uint64_t *word = <const uint64_t *>words.data
+    memset(seeded, 0, sizeof(seeded[0]))
+    seeded.source = FD_XOSHIRO256PLUSPLUS
+    seeded.identity.key[0] = word[0] & 0xFFFFFFFF
+    seeded.identity.key[1] = word[0] >> 32
+    seeded.identity.counter[0] = word[1]
+    seeded.identity.counter[1] = word[2]
+    seeded.position = word[3]
+    seeded.ties = fd_tagged(
+        &seeded.identity, engine.sources[<int>FD_XOSHIRO256PLUSPLUS].tie_tag
+    )
+
+
 def mask_from_words(words, double p, tuple strides, Broadcast broadcast=None, bint keeps=False):
     """Return the mask of four 64-bit words: key, counter (low, high) and position.
 
@@ -303,17 +317,7 @@ def mask_from_words(words, double p, tuple strides, Broadcast broadcast=None, bi
     describe(words, &given)
     if given.code != DL_INT or given.bits != 64 or given.n != 4 or given.row != 4:
         raise ValueError(f"words has {given.n} numbers; must be 4 of int64 in a row")
-    cdef const uint64_t *word = <const uint64_t *>given.data
-    memset(&seeded, 0, sizeof(seeded))
-    seeded.source = FD_XOSHIRO256PLUSPLUS
-    seeded.identity.key[0] = word[0] & 0xFFFFFFFF
-    seeded.identity.key[1] = word[0] >> 32
-    seeded.identity.counter[0] = word[1]
-    seeded.identity.counter[1] = word[2]
-    seeded.position = word[3]
-    seeded.ties = fd_tagged(
-        &seeded.identity, engine.sources[<int>FD_XOSHIRO256PLUSPLUS].tie_tag
-    )
+    place_at_words(&given, &seeded)
     seeded.threshold = threshold_of(p, keeps)
     return laid_mask(decisions_at(ENDLESS, seeded), scale_of(p, keeps), strides, broadcast)
 
