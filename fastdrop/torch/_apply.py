@@ -127,11 +127,15 @@ def shared_broadcast(shape: Ints, strides: Ints, shared: Ints) -> Broadcast | No
     return broadcast if broadcast.has_kernel else None
 
 
+def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:
+    mask.apply(x, y, _get_num_threads())
+
+
 def _of_number(mask: TensorMask, x: torch.Tensor, number: float) -> torch.Tensor:
     """Return a tensor of one number under the mask, of x's dtype: x has no address."""
     numbers = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
     numbers.fill_(number)
-    mask.apply(numbers, numbers, _get_num_threads())
+    _run(mask, numbers, numbers)
     return numbers
 
 
@@ -146,11 +150,11 @@ def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
         x = x.resolve_conj().resolve_neg()
     if x.stride() == mask.strides:
         y = _empty_like(x)
-        mask.apply(x, y, _get_num_threads())
+        _run(mask, x, y)
         return y
     y = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
     y.copy_(x)
-    mask.apply(y, y, _get_num_threads())
+    _run(mask, y, y)
     return y
 
 
@@ -159,7 +163,7 @@ def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     if type(x) not in CLASSES:
         x = as_tensor(x)
     if is_plain(x) and x.stride() == mask.strides:
-        mask.apply(x, x, _get_num_threads())
+        _run(mask, x, x)
         if not x.is_inference():
             torch.autograd.graph.increment_version(x)
         return x
