@@ -121,7 +121,7 @@ cdef class Decisions(AnyMask):
         """
         cdef ndarray padded = self.padded
         if padded is None and (bits or self.strides is not None):
-            padded = self.draw_bits(bits, cursor, room, executor)
+            padded = self.draw_bits(bits or self.size, cursor, room, executor)
         mask.each, mask.packed, mask.broadcast = NULL, NULL, NULL
         if padded is None:
             mask.seeded = self.seeded

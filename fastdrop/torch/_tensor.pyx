@@ -232,7 +232,9 @@ cdef class TensorMask:
         job.mask = &mask
         job.dtype, job.components = of_x.type.dtype, of_x.type.components
         arrays.x, arrays.y = of_x.data, <char *>of_y.data
-        arrays.other = NULL if other is None else of_other.data
+        arrays.other = NULL
+        if other is not None:
+            arrays.other = of_other.data
         job.past_caches = engine.are_past_caches(
             &arrays, of_x.n * fd_number_size(job.dtype) * <size_t>job.components
         )
