@@ -3,6 +3,7 @@
 
 import itertools
 import math
+import re
 
 import ml_dtypes
 import numpy as np
@@ -24,6 +25,8 @@ from layouts import (
 
 import fastdrop as fd
 from fastdrop import _reference as reference
+from fastdrop.apply._broadcast import Broadcast
+from fastdrop.apply._dtypes import NAMES
 from fastdrop.kernels import _kernels
 
 LAST_LEVEL_CACHE = _kernels.get_build()["last_level_cache"]
@@ -34,6 +37,38 @@ LAST_LEVEL_CACHE = _kernels.get_build()["last_level_cache"]
 def test_layouts_keep_values(layout, shape):
     x = np.arange(1.0, math.prod(shape) + 1).reshape(shape)
     assert layout == "repeated" or np.array_equal(LAYOUTS[layout](x), x)
+
+
+def test_one_table_has_all_dtypes():
+    assert set(NAMES) == {np.dtype(dtype).name for dtype in EVERY_DTYPE}
+    with pytest.raises(TypeError) as caught:
+        fd.dropout(np.ones(3, int), 0.5)
+    assert set(re.split("[ ,;]+", str(caught.value))) >= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "steps", "elements", "shared", "has_kernel"),
+    [
+        ((), (), 1, 1, True),
+        ((3, 4), (4, 1), 12, 12, True),  # one to one
+        ((3, 4), (0, 1), 12, 4, True),
+        ((3, 4), (1, 0), 12, 3, True),
+        ((3, 4), (1, 3), 12, 12, False),  # transposed
+        ((2, 1, 4), (4, 7, 1), 8, 8, True),  # a step that nobody takes
+        ((3, 0), (1, 1), 0, 0, True),
+    ],
+)
+def test_how_elements_share_decisions(lengths, steps, elements, shared, has_kernel):
+    broadcast = Broadcast(lengths, steps)
+    assert (broadcast.elements, broadcast.shared) == (elements, shared)
+    assert broadcast.has_kernel == has_kernel
+    many = broadcast.repeated(5)
+    assert (many.elements, many.shared) == (5 * elements, shared)
+
+
+def test_decisions_are_shared_along_64_axes_at_most():
+    with pytest.raises(RuntimeError, match="along more than 64 axes"):
+        Broadcast((0, *(2,) * 64), (3,) * 65)
 
 
 # ---- forward and backward ------------------------------------------------------------------------

@@ -173,6 +173,15 @@ def test_dependencies_point_one_way(path):
     assert rooms_known(path) <= ROOMS[room_of(path)]
 
 
+@needs_tree
+def test_masks_of_tensors_are_masks():
+    """One thing under both: `torch` imports the decisions, and makes no own."""
+    assert {"mask", "apply"} <= rooms_known(TREE / "torch" / "_tensor.pyx")
+    declared = TREE.joinpath("torch", "_tensor.pxd").read_text(encoding="utf-8")
+    assert "cdef Decisions decisions" in declared
+    assert "cdef fd_seeded" not in declared
+
+
 def test_the_rules_have_no_circle():
     left = dict(ROOMS)
     while left:
@@ -194,6 +203,18 @@ def test_numpy_is_the_only_package_but_for_frameworks_and_the_command_line(path)
         allowed |= {room_of(path)}
     if room_of(path) != "cli":
         assert {name.partition(".")[0] for name in imports(path)} <= allowed
+
+
+@needs_tree
+@pytest.mark.parametrize(
+    "path",
+    [path for path in files(".pyx", ".py") if room_of(path) in {"apply", "mask", "source"}],
+    ids=name_of,
+)
+def test_compiled_code_has_its_arguments_refused_by_checks(path):
+    """It may test by itself, for speed; the sentences stand in one room."""
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"^ *raise (?:Type|Value|Index|Overflow)Error.*$", text, re.MULTILINE) == []
 
 
 @needs_tree
@@ -228,7 +249,10 @@ def test_registers_h_lists_what_a_register_must_do():
 
 @needs_tree
 def test_only_kernels_are_written_in_c():
-    assert {room_of(path) for path in files(".c", ".h")} == {"kernels"}
+    """The engine's, and those that PyTorch's dispatcher is given."""
+    written = files(".c", ".h")
+    assert {room_of(path) for path in written} == {"kernels", "torch"}
+    assert {path.parent.name for path in written if room_of(path) == "torch"} == {"dispatcher"}
 
 
 @needs_tree

@@ -89,6 +89,21 @@ def test_rng_is_a_keyword():
             call()
 
 
+def test_the_default_of_p_is_not_the_number_that_is_shown():
+    """So that the number counts as given, wherever it comes from."""
+    shown = inspect.signature(fd.dropout).parameters["p"].default
+    for call in (
+        lambda: fd.dropout(np.ones((2, 3)), shown, mask=MASK),
+        lambda: fd.dropout(np.ones(3), shown, keep_prob=0.5),
+        lambda: fd.dropout_mask(3, shown, keep_prob=0.5),
+        lambda: fd.Dropout(shown, keep_prob=0.5),
+    ):
+        with pytest.raises(TypeError, match=r"p is 0\.5 beside "):
+            call()
+    assert fd.dropout(np.ones(3), rng=1)[1] == fd.dropout(np.ones(3), shown, rng=1)[1]
+    assert fd.Dropout().p == fd.Dropout(None).p == shown
+
+
 # ---- bad input: one clear sentence, and nothing has happened -------------------------------------
 
 x32 = np.ones((2, 3), np.float32)

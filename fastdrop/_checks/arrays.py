@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fastdrop._checks.refusals import refuse_out, refuse_unlike
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
     "as_array",
+    "check_bias",
     "check_booleans",
     "check_bools",
     "check_no_pair",
@@ -103,14 +105,26 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
 def check_booleans(out: Any, dtypes: Collection[np.dtype[Any]], shape: Shape) -> None:
     """Check that ``out`` is an array of one of the dtypes, and of the shape, that is writeable."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
+        refuse_out(out)
     array = np.asarray(out)  # of subclasses, the array beneath, whatever they say of themselves
     if array.dtype not in dtypes:
         raise TypeError(f"out has dtype {array.dtype}; allowed is {' or '.join(map(str, dtypes))}")
     if array.shape != shape:
         raise ValueError(f"out has shape {array.shape}; allowed is {shape}")
     if not array.flags.writeable:
-        raise ValueError("out is read-only; allowed are writeable arrays")
+        refuse_out(array)
+
+
+def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
+    """Return a bias as an array: of x's dtype, and of the shape of its last axis."""
+    bias = as_array("bias", value)
+    if bias.dtype != x.dtype:
+        refuse_unlike("bias", bias, "x", x)
+    if not x.ndim or bias.shape != x.shape[-1:]:
+        raise ValueError(
+            f"bias has shape {bias.shape}; allowed is the last axis of x's shape {x.shape}"
+        )
+    return bias
 
 
 def check_bools(name: str, value: Any) -> NDArray[np.bool_]:

@@ -14,8 +14,13 @@ from fastdrop._typing import NDArray, Shape
 
 __all__ = [
     "check_bits",
+    "check_end",
     "check_entries",
+    "check_factors",
     "check_numbers",
+    "check_source_name",
+    "check_source_state",
+    "check_stream_version",
     "check_strides",
 ]
 
@@ -27,6 +32,33 @@ def check_entries(name: str, value: Any, wanted: Collection[str]) -> None:
     missing = [entry for entry in wanted if entry not in value]
     if missing:
         raise ValueError(f"{name} has no {missing[0]!r}; it must have {', '.join(wanted)}")
+
+
+def check_stream_version(value: Any, version: int) -> None:
+    """Check that what was pickled has the version of the stream that this package has."""
+    if value != version:
+        raise ValueError(f"the mask is of stream version {value!r}; it must be of {version}")
+
+
+def check_source_name(value: Any, names: Collection[str]) -> None:
+    """Check that what was pickled names one of the package's sources."""
+    if value not in names:
+        raise ValueError(f"the mask is of source {value!r}; it must be of {', '.join(names)}")
+
+
+def check_source_state(value: Any, name: str) -> None:
+    """Check that the state of a source is one of its class, and has what tells a place."""
+    if not isinstance(value, dict):
+        raise TypeError(f"state is a {type(value).__name__}; allowed are dicts")
+    if value.get("bit_generator") != name:
+        raise ValueError(
+            f"state is for a {value.get('bit_generator')!r} bit generator; allowed is {name!r}"
+        )
+    missing = [entry for entry in ("key", "counter", "position") if entry not in value]
+    if missing:
+        raise ValueError(
+            f"state has no {missing[0]!r}; allowed are key, counter and position, with or without s"
+        )
 
 
 def check_numbers(name: str, value: Any, shape: Shape, most: float) -> float | NDArray[np.float64]:
@@ -56,6 +88,24 @@ def check_bits(name: str, value: Any, shape: Shape) -> NDArray[np.uint8]:
             f"{name} ends in {bits[-1]:#04x}; the bits after the {size} of the mask must be 0"
         )
     return bits
+
+
+def check_factors(value: Any, shape: Shape) -> NDArray[np.float32]:
+    """Return a copy of the factors of a Gaussian mask of that shape."""
+    factors = np.array(as_array("factors", value), order="C")
+    if factors.dtype != np.float32:
+        raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
+    if factors.shape != shape:
+        raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
+    return factors
+
+
+def check_end(size: int, position: int) -> None:
+    """Check that the elements of a Gaussian mask, of four bytes each, are all in its source."""
+    if size > (2**64 - position) // 4:
+        raise ValueError(
+            f"the mask has {size} elements from position {position} on; they must end before 2**64"
+        )
 
 
 def check_strides(value: Any, shape: Shape, position: int) -> Shape | None:

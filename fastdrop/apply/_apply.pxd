@@ -4,9 +4,7 @@ from numpy cimport ndarray
 from fastdrop.kernels._kernels cimport (
     fd_any_mask,
     fd_job,
-    fd_broadcast,
     fd_cursor,
-    fd_dtype,
     fd_operation,
     fd_view,
 )
@@ -32,12 +30,6 @@ cdef fd_view view_of(tuple shape, object axes)
 cdef int transpose_into(ndarray x, object axes, ndarray to) except -1
 cdef ndarray in_c_order(ndarray x)
 cdef int copy_from_c_order(ndarray x, ndarray y) except -1
-
-# The numbers that an array of floats consists of, and how many of them an element is.
-cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1
-
-# How elements of `shape` map to those of a smaller array, whose shape broadcasts to it.
-cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) except -1
 
 # What is to be done: the rest is empty, and for the caller to fill in.
 cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil

@@ -12,20 +12,25 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import as_array, check_noise_shape
+from fastdrop._checks import (
+    as_array,
+    check_noise_shape,
+    refuse_changed,
+    refuse_dtype,
+    refuse_out,
+    refuse_unlike,
+)
 
+from fastdrop.apply._broadcast cimport set_broadcast
+from fastdrop.apply._dtypes cimport set_type, type_of_array
 from fastdrop.kernels._kernels cimport (
     FD_BFLOAT16,
-    FD_FLOAT16,
-    FD_FLOAT32,
-    FD_FLOAT64,
     FD_TILE,
     engine,
     fd_any_mask,
     fd_arrays,
     fd_broadcast,
     fd_cursor,
-    fd_dtype,
     fd_executor,
     fd_job,
     fd_operation,
@@ -46,33 +51,6 @@ cdef int PIECE = 1 << 15
 cdef int COPIED = 1 << 20
 
 
-cdef bint is_bfloat16(cnp.dtype dtype):
-    return dtype.itemsize == 2 and dtype.name == "bfloat16"
-
-
-cdef bint is_supported(ndarray x):
-    cdef int number = cnp.PyArray_TYPE(x)
-    if number in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_FLOAT16, cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE):
-        return True
-    return is_bfloat16(x.dtype)
-
-
-cdef int set_dtype(ndarray x, fd_dtype *dtype, int *components) except -1:
-    cdef int number = cnp.PyArray_TYPE(x)
-    components[0] = 2 if number in (cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE) else 1
-    if number == cnp.NPY_FLOAT or number == cnp.NPY_CFLOAT:
-        dtype[0] = FD_FLOAT32
-    elif number == cnp.NPY_DOUBLE or number == cnp.NPY_CDOUBLE:
-        dtype[0] = FD_FLOAT64
-    elif number == cnp.NPY_FLOAT16:
-        dtype[0] = FD_FLOAT16
-    elif is_bfloat16(x.dtype):
-        dtype[0] = FD_BFLOAT16
-    else:
-        raise TypeError(f"there are no kernels for arrays of dtype {x.dtype}")
-    return 0
-
-
 cdef ndarray with_dtype_of(ndarray x, ndarray array):
     # The same array, where it has an equal dtype of another number: longdouble is float64 on some
     # systems.
@@ -83,17 +61,13 @@ cdef ndarray with_dtype_of(ndarray x, ndarray array):
 
 cdef ndarray as_input(object x, str name="x"):
     cdef ndarray array = x if type(x) is ndarray else as_array(name, x)
-    if not is_supported(array):
-        if array.ndim == 0 and not isinstance(x, ndarray):  # None, say
-            raise TypeError(
-                f"{name} is {x!r}, of dtype {array.dtype}; allowed are arrays of float16, "
-                "bfloat16, float32, float64, complex64 and complex128"
-            )
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; allowed are float16, bfloat16, float32, float64, "
-            "complex64 and complex128"
-        )
+    if type_of_array(array) == NULL:
+        refuse_dtype(name, x, array)
     return array
+
+
+cdef bint same_dtype(ndarray x, ndarray y):
+    return cnp.PyArray_DESCR(x) is cnp.PyArray_DESCR(y) or x.dtype == y.dtype
 
 
 cdef bint same_shape(ndarray x, ndarray y):
@@ -107,13 +81,8 @@ cdef bint same_shape(ndarray x, ndarray y):
 
 cdef ndarray as_other(str name, object other, ndarray x, str of="x"):
     cdef ndarray array = other if type(other) is ndarray else as_array(name, other)
-    if cnp.PyArray_DESCR(array) is not cnp.PyArray_DESCR(x) and array.dtype != x.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed is {of}'s dtype, {x.dtype}")
-    if not same_shape(x, array):
-        raise ValueError(
-            f"{name} has shape {(<object>array).shape}; allowed is {of}'s shape, "
-            f"{(<object>x).shape}"
-        )
+    if not (same_dtype(x, array) and same_shape(x, array)):
+        refuse_unlike(name, array, of, x)
     return with_dtype_of(x, array)
 
 
@@ -122,19 +91,13 @@ cdef ndarray as_output(ndarray x, object out, str of="x"):
     if out is None:
         return PyArray_NewLikeArray(x, cnp.NPY_KEEPORDER, NULL, False)
     if not isinstance(out, ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
+        refuse_out(out)
     # Of a subclass, the array beneath, whatever it says of itself.
     y = out if type(out) is ndarray else np.asarray(out)
-    if y is x:
-        pass
-    elif cnp.PyArray_DESCR(y) is not cnp.PyArray_DESCR(x) and y.dtype != x.dtype:
-        raise TypeError(f"out has dtype {y.dtype}; allowed is {of}'s dtype, {x.dtype}")
-    elif not same_shape(x, y):
-        raise ValueError(
-            f"out has shape {(<object>y).shape}; allowed is {of}'s shape, {(<object>x).shape}"
-        )
+    if y is not x and not (same_dtype(x, y) and same_shape(x, y)):
+        refuse_unlike("out", y, of, x)
     if not cnp.PyArray_ISWRITEABLE(y):
-        raise ValueError("out is read-only; allowed are writeable arrays")
+        refuse_out(y)
     return with_dtype_of(x, y)
 
 
@@ -173,39 +136,6 @@ cdef bint overlap_partly(ndarray x, ndarray y):
     return np.may_share_memory(x, y)
 
 
-cdef int set_broadcast(fd_broadcast *broadcast, tuple mask_shape, tuple shape) except -1:
-    # Strides in bits of the mask, 0 along the axes that it lacks; axes that go on are merged.
-    cdef int axis, ndim = 0, missing = len(shape) - len(mask_shape)
-    cdef int64_t stride = 1, length, mask_length, axis_stride
-    broadcast.ndim = 0
-    if mask_shape == shape:
-        return 0
-    for axis in range(len(shape) - 1, -1, -1):
-        length = shape[axis]
-        mask_length = mask_shape[axis - missing] if axis >= missing else 1
-        if missing < 0 or mask_length not in (1, length):
-            # It was checked; since then, another thread or a method of an argument changed it.
-            raise ValueError(f"shape {mask_shape} does not broadcast to {shape} any more")
-        axis_stride = stride if mask_length > 1 else 0
-        stride *= mask_length
-        if length == 1:
-            continue
-        if ndim and axis_stride == broadcast.stride[ndim - 1] * broadcast.shape[ndim - 1]:
-            broadcast.shape[ndim - 1] *= length
-            continue
-        broadcast.shape[ndim] = length
-        broadcast.stride[ndim] = axis_stride
-        ndim += 1
-    for axis in range(ndim // 2):  # collected from the last axis on
-        length, axis_stride = broadcast.shape[axis], broadcast.stride[axis]
-        broadcast.shape[axis] = broadcast.shape[ndim - 1 - axis]
-        broadcast.stride[axis] = broadcast.stride[ndim - 1 - axis]
-        broadcast.shape[ndim - 1 - axis] = length
-        broadcast.stride[ndim - 1 - axis] = axis_stride
-    broadcast.ndim = 0 if ndim == 1 and broadcast.stride[0] == 1 else ndim
-    return 0
-
-
 cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil:
     cdef fd_job job
     memset(&job, 0, sizeof(job))
@@ -228,11 +158,11 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
         return 0
     job.kernels = engine.kernels()
     job.mask = mask
-    set_dtype(x, &job.dtype, &job.components)
+    set_type(job, x)
     set_broadcast(&broadcast, mask_shape, (<object>x).shape)
     mask.broadcast = &broadcast if broadcast.ndim else NULL
     if not (same_shape(x, y) and (other is None or same_shape(x, other))):
-        raise ValueError("the arrays have different shapes now")
+        refuse_changed("the arrays have different shapes now")
     if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
         return apply_pieces(job, cursor, x, other, y)
     arrays.x = <const char *>cnp.PyArray_DATA(x)

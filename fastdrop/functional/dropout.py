@@ -31,10 +31,10 @@ from fastdrop._typing import (
     ShapeLike,
     Store,
 )
-from fastdrop._words import public, refuse
+from fastdrop._words import HALF, public, refuse
 from fastdrop.apply._apply import check_arrays
 from fastdrop.functional._given import check_given_mask
-from fastdrop.functional._probability import HALF, as_probability
+from fastdrop.functional._probability import as_probability
 from fastdrop.functional._sharing import shared, shared_shape
 from fastdrop.mask._draw import (
     draw_bernoulli,
@@ -222,7 +222,10 @@ def dropout(
         training = check_switch("training", training)
     if mask is not None:
         return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
-    probability = probability_of(p) if keep_prob is None else as_probability(p, keep_prob)
+    if keep_prob is None and p is not HALF:
+        probability = probability_of(p)
+    else:
+        probability = as_probability(p, keep_prob)
     source = as_source(rng)
     if training:
         return forward(x, out, probability, source, noise_shape, scale == "train")

@@ -18,7 +18,6 @@ from fastdrop._typing import (
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays, settled
 from fastdrop.functional._blocks import block_corners, keep_blocks
-from fastdrop.functional._probability import HALF
 from fastdrop.functional.dropout import bernoulli, dropout
 from fastdrop.mask._bits import padded_room
 from fastdrop.mask._draw import apply_drawn
@@ -63,7 +62,7 @@ def dropout1d(
 @public()
 def dropout1d(
     x: ArrayLike,
-    p: ProbabilityLike = HALF,
+    p: ProbabilityLike = 0.5,
     *late: Never,
     channel_axis: int = 1,
     rng: RNGLike = None,
@@ -157,7 +156,7 @@ def dropout2d(
 @public()
 def dropout2d(
     x: ArrayLike,
-    p: ProbabilityLike = HALF,
+    p: ProbabilityLike = 0.5,
     *late: Never,
     channel_axis: int = 1,
     rng: RNGLike = None,
@@ -244,7 +243,7 @@ def dropout3d(
 @public()
 def dropout3d(
     x: ArrayLike,
-    p: ProbabilityLike = HALF,
+    p: ProbabilityLike = 0.5,
     *late: Never,
     channel_axis: int = 1,
     rng: RNGLike = None,

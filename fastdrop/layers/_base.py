@@ -35,7 +35,6 @@ from fastdrop._checks import (
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import explained, public, refuse
 from fastdrop.functional import dropout_backward
-from fastdrop.functional._probability import HALF
 from fastdrop.mask import GaussianMask, Mask
 from fastdrop.source import NumPySource, Source
 from fastdrop.source.default import as_source
@@ -129,9 +128,10 @@ class Layer(Generic[MaskT]):
     def _run(self, *arrays: ArrayLike, **given: Any) -> NDArray[Any]:
         """Call the function and keep its mask."""
         options = {name: getattr(self, name) for name in self._options}
-        p = HALF if self.p is None else self.p
+        if self.p is not None:
+            arrays = (*arrays, self.p)
         y, self.mask = self._function(
-            *arrays, p, rng=self.rng, training=self.training, **options, **given
+            *arrays, rng=self.rng, training=self.training, **options, **given
         )
         return y
 

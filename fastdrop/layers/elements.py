@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share
 from fastdrop._typing import AxesLike, NoiseShapeLike, ProbabilityLike, RNGLike, Scale
+from fastdrop._words import HALF
 from fastdrop.functional import alpha_dropout, dropout, gaussian_dropout, relu_dropout
-from fastdrop.functional._probability import HALF, as_probability
+from fastdrop.functional._probability import as_probability
 from fastdrop.functional.dropout import SCALES
 from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer
 from fastdrop.mask import GaussianMask, Mask
@@ -78,7 +79,7 @@ class Dropout(ArrayLayer[Mask]):
         check_choice("scale", scale, SCALES)
         check_one_way_to_share(noise_shape, broadcast_axes)
         if keep_prob is None:
-            super().__init__(HALF if p is None else p, rng)
+            super().__init__(0.5 if p is None or p is HALF else p, rng)
         else:
             as_probability(HALF if p is None else p, keep_prob)  # one of the two
             super().__init__(None, rng)

@@ -7,5 +7,5 @@ cdef class AnyMask:
     cdef readonly tuple shape
     cdef readonly Py_ssize_t size
     cdef object applied(self, object x, object out, str name)
-    cdef object gradient(self, object dy, object out)
+    cdef int check_backward(self) except -1
     cdef object operand_for(self, object other)

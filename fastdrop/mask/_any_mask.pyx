@@ -10,6 +10,8 @@ cimport cython
 
 import numpy as np
 
+from fastdrop._checks import refuse_truth, refuse_without_axes
+
 
 @cython.no_gc
 cdef class AnyMask:
@@ -78,11 +80,12 @@ cdef class AnyMask:
         >>> bool(np.all(mask.backward(np.ones(4)) == y))
         True
         """
-        return self.gradient(dy, out)
-
-    cdef object gradient(self, object dy, object out):
-        """Return the gradient with respect to x."""
+        self.check_backward()
         return self.applied(dy, out, "dy")
+
+    cdef int check_backward(self) except -1:
+        """Check that the same map is the gradient of the forward function."""
+        return 0
 
     cdef object applied(self, object x, object out, str name):
         """Return x under the mask; errors call it by that name."""
@@ -203,12 +206,12 @@ cdef class AnyMask:
 
     def __len__(self):
         if not self.shape:
-            raise TypeError("len() of a mask without axes")
+            refuse_without_axes("len() of")
         return self.shape[0]
 
     def __iter__(self):
         if not self.shape:
-            raise TypeError("iteration over a mask without axes")
+            refuse_without_axes("iteration over")
         return map(self.__getitem__, range(self.shape[0]))
 
     def __contains__(self, element):
@@ -216,10 +219,7 @@ cdef class AnyMask:
 
     def __bool__(self):
         if self.size != 1:
-            raise ValueError(
-                f"the truth of a mask of shape {self.shape} is ambiguous; it must have one "
-                "element, or ask its methods any or all"
-            )
+            refuse_truth(self.shape)
         return bool(np.asarray(self).item())
 
     cdef object operand_for(self, other):

@@ -12,6 +12,15 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
+from fastdrop._checks import (
+    check_bits,
+    check_entries,
+    check_integer,
+    check_shape,
+    check_strides,
+    refuse_copy,
+)
+
 from fastdrop.apply._apply cimport apply_mask, order_of_memory, view_of
 from fastdrop.kernels._kernels cimport (
     engine,
@@ -22,13 +31,27 @@ from fastdrop.kernels._kernels cimport (
     fd_job,
     fd_numbers,
     fd_seeded,
+    fd_threshold,
     fd_view,
 )
 from fastdrop.mask._any_mask cimport AnyMask
-from fastdrop.mask._bits cimport gather, pack, padded_bits, permuted, size_of, unpack
+from fastdrop.mask._bits cimport (
+    gather,
+    lent,
+    pack,
+    padded_bits,
+    padded_copy,
+    permuted,
+    size_of,
+    unpack,
+)
+from fastdrop.mask._state cimport check_version, place_of, seeded_at
 from fastdrop.mask._window import is_contiguous
+from fastdrop.source._source cimport Source
 
 cnp.import_array()
+
+cdef object BOOL = np.dtype(bool)
 
 # Elements of a window's span that are drawn at once.
 cdef int64_t SPAN = 1 << 22
@@ -37,6 +60,23 @@ cdef int64_t SPAN = 1 << 22
 @cython.no_gc
 cdef class Decisions(AnyMask):
     """A decision for each element of an array: seeded or packed."""
+
+    @property
+    def dtype(self):
+        """Type of the elements of ``np.asarray(mask)``: bool."""
+        return BOOL
+
+    @property
+    def nbytes(self):
+        """Bytes that the decisions take: 0 (seeded) or one bit each (packed)."""
+        return 0 if self.padded is None else (self.size + 7) // 8
+
+    @property
+    def bits(self):
+        """The bits of a packed mask, read-only, as of ``np.packbits``; None of a seeded one."""
+        if self.padded is None:
+            return None
+        return lent(self.padded, self)[: self.nbytes]
 
     cdef void place_at(self, tuple shape, fd_seeded seeded):
         """Become those that are drawn there."""
@@ -64,6 +104,31 @@ cdef class Decisions(AnyMask):
             view.shape[axis], view.stride[axis] = shape[axis], strides[axis]
         return gather(self.padded, view, <uint8_t *>cnp.PyArray_DATA(part.padded))
 
+    cdef int reserve(self, Source source, tuple shape, fd_threshold threshold) except -1:
+        """Become the next ones of a source, which advances."""
+        self.shape = shape
+        self.size = size_of(shape)
+        source.reserve(self.size, &self.seeded, &self.start)
+        self.seeded.threshold = threshold
+        return 0
+
+    cdef ndarray tell(self, fd_any_mask *mask, int64_t bits, fd_cursor *cursor, ndarray room,
+                      const fd_executor *executor):
+        """Tell the engine of them; it reads the array that is returned, or None.
+
+        If ``bits`` is not 0, it cannot make them as it goes: the first so many are drawn now, in
+        that room or, where it is None, in new room. Then ``cursor`` moves to their end.
+        """
+        cdef ndarray padded = self.padded
+        if padded is None and (bits or self.strides is not None):
+            padded = self.draw_bits(bits or self.size, cursor, room, executor)
+        mask.each, mask.packed, mask.broadcast = NULL, NULL, NULL
+        if padded is None:
+            mask.seeded = self.seeded
+        else:
+            mask.packed = <uint8_t *>cnp.PyArray_DATA(padded)
+        return padded
+
     cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor, tuple room) except -1:
         """Do something with it to checked arrays; ``cursor`` moves to the end of the mask.
@@ -71,19 +136,16 @@ cdef class Decisions(AnyMask):
         ``room`` is that of `room_for`, or None: then it is made now, where it is needed.
         """
         cdef fd_any_mask mask
-        cdef ndarray padded = self.padded
+        cdef fd_executor pool = engine.pool()
         cdef tuple axes = order_of_memory(y)
-        if padded is None and (
-            axes is not None or self.strides is not None or self.size != cnp.PyArray_SIZE(x)
-        ):
-            padded = self.draw_bits(cursor, None if room is None else room[0])
+        cdef int64_t bits = 0
+        if axes is not None or self.size != cnp.PyArray_SIZE(x):
+            bits = self.size
+        cdef ndarray padded = self.tell(
+            &mask, bits, cursor, None if room is None else room[0], &pool
+        )
         if axes is not None:
             return self.run_reordered(job, axes, x, other, y, padded, room)
-        mask.each, mask.packed = NULL, NULL
-        if padded is None:
-            mask.seeded = self.seeded
-        else:
-            mask.packed = <uint8_t *>cnp.PyArray_DATA(padded)
         return apply_mask(job, &mask, self.shape, cursor, x, other, y)
 
     cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
@@ -110,32 +172,44 @@ cdef class Decisions(AnyMask):
             gather(changed_there, view_of(permuted(shape, axes), back), changed)
         return 0
 
-    cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room):
-        """Return the padded bits of a seeded mask; ``cursor`` moves to its end."""
+    cdef ndarray draw_bits(self, int64_t n, fd_cursor *cursor, ndarray room,
+                           const fd_executor *executor):
+        """Return the first ``n`` of a place as padded bits; ``cursor`` moves to their end.
+
+        Those of a window that skips some are all of them.
+        """
         if self.strides is not None:
             return pack(np.asarray(self), room)
         if room is None:
-            room = padded_bits(self.size)
-        self.draw_contiguous(room, False, cursor)
+            room = padded_bits(n)
+        self.draw(cnp.PyArray_DATA(room), False, n, cursor, executor)
         return room
 
-    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1:
-        cdef size_t n = self.size
-        cdef void *to = cnp.PyArray_DATA(out)
+    cdef ndarray all_bits(self):
+        """Return all of them as padded bits."""
+        cdef fd_cursor cursor = self.start
         cdef fd_executor pool = engine.pool()
+        if self.padded is not None:
+            return self.padded
+        return self.draw_bits(self.size, &cursor, None, &pool)
+
+    cdef int draw(self, void *to, bint bytes_, size_t n, fd_cursor *cursor,
+                  const fd_executor *executor) except -1:
+        """Write the first ``n`` of a place, as bytes or as bits; ``cursor`` moves to their end."""
         with nogil:
-            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, &pool)
+            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, executor)
         return 0
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("copy=False is not possible: a mask is stored as a seed or as bits")
+            refuse_copy("a mask is stored as a seed or as bits")
         cdef fd_cursor cursor = self.start
+        cdef fd_executor pool = engine.pool()
         cdef ndarray kept = np.empty(self.shape, bool)
         if self.padded is not None:
             unpack(self.padded, self.size, kept)
         elif self.strides is None:
-            self.draw_contiguous(kept, True, &cursor)
+            self.draw(cnp.PyArray_DATA(kept), True, self.size, &cursor, &pool)
         else:
             self.draw_window(kept, 0, self.strides)
         return kept if dtype is None else kept.astype(dtype, copy=False)
@@ -158,6 +232,32 @@ cdef class Decisions(AnyMask):
             for row in range(0, out.shape[axis], rows):
                 part = (slice(None),) * axis + (slice(row, row + rows),)
                 self.draw_window(out[part], offset + row * strides[axis], strides)
+        return 0
+
+    cdef dict entries(self):
+        """Return what the state of a mask says of them: the bits, or where they were drawn."""
+        threshold = self.seeded.threshold
+        if self.padded is not None:
+            return {"bits": self.bits.tobytes()}
+        return place_of(&self.seeded) | {
+            "threshold": 2**64 if threshold.drops_all else threshold.value,
+            "strides": self.strides,
+        }
+
+    cdef int take(self, dict state) except -1:
+        """Become those of a state, which may hold anything: all of it is checked."""
+        if "bits" in state:
+            check_version(state)
+            shape = check_shape(state["shape"])
+            self.hold(shape, padded_copy(check_bits("bits", state["bits"], shape)))
+            return 0
+        check_entries("the state of the mask", state, ("threshold", "strides"))
+        cdef fd_seeded seeded = seeded_at(state)
+        threshold = check_integer("threshold", state["threshold"], 0, 2**64 + 1, "in [0, 2**64]")
+        seeded.threshold.drops_all = threshold == 2**64
+        seeded.threshold.value = threshold % 2**64
+        self.place_at(check_shape(state["shape"]), seeded)
+        self.strides = check_strides(state["strides"], self.shape, seeded.position)
         return 0
 
     cdef fd_seeded later(self, int64_t offset):
@@ -183,4 +283,10 @@ cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped,
 cdef Decisions decisions_at(tuple shape, fd_seeded seeded):
     cdef Decisions decisions = Decisions.__new__(Decisions)
     decisions.place_at(shape, seeded)
+    return decisions
+
+
+cdef Decisions decisions_of(tuple shape, ndarray padded):
+    cdef Decisions decisions = Decisions.__new__(Decisions)
+    decisions.hold(shape, padded)
     return decisions

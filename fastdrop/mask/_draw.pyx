@@ -10,7 +10,7 @@ from numpy cimport ndarray
 
 from fastdrop._checks import check_noise_shape
 
-from fastdrop.apply._apply cimport apart, as_input, as_output, job_of
+from fastdrop.apply._apply cimport apart, as_input, as_output, job_of, order_of_memory
 from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SCALE_EACH,
@@ -25,7 +25,7 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._bits cimport pack, padded_bits, room_for, size_of, unpack
 from fastdrop.mask._decisions cimport draw_all
 from fastdrop.mask._mask cimport Mask, mask_of_bits, packed_mask, seeded_mask
-from fastdrop.mask._probability cimport Probability, numbers_of
+from fastdrop.mask._probability cimport Probability, multiplier, numbers_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -65,7 +65,7 @@ def apply_drawn(ndarray kept, ndarray padded, ndarray spare, Probability probabi
     for as many, ``spare``; x is apart from y.
     """
     cdef Mask mask = packed_mask((<object>kept).shape, pack(kept, padded))
-    cdef fd_job job = job_of(FD_SCALE, scale)
+    cdef fd_job job = job_of(FD_SCALE, multiplier(scale, probability.drop))
     cdef fd_cursor cursor
     mask.with_probability(probability, scale)
     mask.run(&job, x, None, y, &cursor, (None, spare))
@@ -76,15 +76,11 @@ cdef Mask reserve_mask(object source, tuple shape, Probability probability, doub
     """Draw a mask of one probability: a range of an addressable source, or bits."""
     cdef Mask mask
     cdef ndarray padded
-    cdef size_t n = size_of(shape)
     if isinstance(source, Source):
         mask = Mask.__new__(Mask)
-        (<Source>source).reserve(n, &mask.seeded, &mask.start)
-        mask.seeded.threshold = probability.threshold
-        mask.shape = shape
-        mask.size = n
+        mask.reserve(source, shape, probability.threshold)
     else:
-        padded = padded_bits(n)
+        padded = padded_bits(size_of(shape))
         draw_decisions(source, shape, probability, False, False, padded)
         mask = packed_mask(shape, padded)
     mask.drop = probability.drop
@@ -163,7 +159,7 @@ cdef Mask forward_each(ndarray x, ndarray y, Probability probability, source, tu
     probability.lay(shape, &laid)
     mask.with_probability(probability, None if scaled else 1.0)
     if scaled:
-        _held = mask.numbers.lay_factors(y, &laid)
+        _held = mask.numbers.lay_factors((<object>y).shape, order_of_memory(y), &laid)
         job.operation, job.each = FD_SCALE_EACH, &laid
     x = apart(x, y)
     draw_decisions(source, shape, probability, False, False, mask.padded)
@@ -180,6 +176,7 @@ cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, source,
     cdef tuple room = room_for(shape, isinstance(source, Source), x, y, job.changed != NULL)
     cdef Mask mask
     cdef fd_cursor cursor
+    job.scale = multiplier(job.scale, probability.drop)
     x = apart(x, y)
     if other is not None:
         other = apart(other, y)

@@ -13,12 +13,16 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from fastdrop._checks import (
-    as_array,
     check_broadcast,
+    check_end,
     check_entries,
+    check_factors,
     check_gaussian_p,
     check_shape,
     check_window,
+    refuse_call,
+    refuse_changed,
+    refuse_copy,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -27,8 +31,8 @@ from fastdrop.apply._apply cimport (
     as_output,
     copy_from_c_order,
     in_c_order,
-    set_dtype,
 )
+from fastdrop.apply._dtypes cimport set_type
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
     engine,
@@ -41,7 +45,7 @@ from fastdrop.kernels._kernels cimport (
 )
 from fastdrop.mask._any_mask cimport AnyMask
 from fastdrop.mask._bits cimport size_of
-from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
+from fastdrop.mask._state cimport check_version, place_of, seeded_at, state_of
 from fastdrop.mask._window import contiguous_strides, is_contiguous, window_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
@@ -94,7 +98,7 @@ cdef class GaussianMask(AnyMask):
     cdef ndarray factors  # float32, C order; None of seeded masks
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("a GaussianMask is made by gaussian_dropout, not by calling its class")
+        refuse_call("a GaussianMask", "gaussian_dropout")
 
     @property
     def dtype(self):
@@ -156,15 +160,14 @@ cdef class GaussianMask(AnyMask):
         if <size_t>cnp.PyArray_SIZE(y) != n or (
             x is not None and <size_t>cnp.PyArray_SIZE(x) != n
         ):
-            # They were checked; since then, another thread changed them.
-            raise ValueError(f"the arrays do not have {n} elements any more")
+            refuse_changed(f"the arrays do not have {n} elements any more")
         memset(&job, 0, sizeof(job))
         mask.seeded, mask.each, mask.packed = self.seeded, NULL, NULL
         job.kernels, job.mask = engine.kernels(), &mask
         if self.factors is not None:
             job.factors = <const float *>cnp.PyArray_DATA(self.factors)
         job.deviation = <float>self.deviation
-        set_dtype(y, &job.dtype, &job.components)
+        set_type(&job, y)
         arrays.x = NULL
         if x is not None:
             arrays.x = <const char *>cnp.PyArray_DATA(x)
@@ -179,7 +182,7 @@ cdef class GaussianMask(AnyMask):
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("copy=False is not possible: the factors are made when asked for")
+            refuse_copy("the factors are made when asked for")
         cdef fd_cursor cursor
         cdef ndarray factors = np.empty(self.shape, np.float32)
         memset(&cursor, 0, sizeof(cursor))
@@ -288,25 +291,16 @@ cdef GaussianMask mask_of_state(state):
     cdef fd_seeded seeded
     cdef GaussianMask mask
     check_entries("the state of the mask", state, ("stream_version", "shape", "p"))
-    check_stream_version(state["stream_version"])
+    check_version(state)
     memset(&seeded, 0, sizeof(seeded))
     shape = check_shape(state["shape"])
     p = check_gaussian_p(state["p"])
     if "factors" not in state:
         seeded = seeded_at(state)
         mask = gaussian_mask(shape, p, &seeded, None)
-        if mask.size > (2**64 - seeded.position) // 4:
-            raise ValueError(
-                f"the mask has {mask.size} elements from position {seeded.position} on; they must "
-                "end before 2**64"
-            )
+        check_end(mask.size, seeded.position)
         return mask
-    factors = np.array(as_array("factors", state["factors"]), order="C")
-    if factors.dtype != np.float32:
-        raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
-    if factors.shape != shape:
-        raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
-    return gaussian_mask(shape, p, &seeded, factors)
+    return gaussian_mask(shape, p, &seeded, check_factors(state["factors"], shape))
 
 
 # From where they are imported: `__module__` of a compiled class is in its name.

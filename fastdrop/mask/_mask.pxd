@@ -15,13 +15,10 @@ cdef class Mask(Decisions):
     cdef bint of_zoneout  # kept elements are those of one array, the others those of another
 
     cdef object handed_out(self, object numbers)
-    cdef int scale_all(self, ndarray x, ndarray y) except -1
-    cdef int scale_each(self, ndarray x, ndarray y) except -1
     cdef Mask with_numbers(self, object p, object scale)
     cdef Mask with_probability(self, Probability probability, object scale)
     cdef Mask with_bits(self, ndarray padded)
     cdef Mask part(self, int64_t offset, tuple shape, tuple strides, object p, object scale)
-    cdef dict place(self)
 
 
 # Masks whose numbers are yet to be set, and one that has them.

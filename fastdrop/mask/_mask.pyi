@@ -2,10 +2,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Never
 
-import numpy as np
 from typing_extensions import disjoint_base
 
-from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, ShapeLike
+from fastdrop._typing import ArrayLike, ProbabilityLike, ShapeLike
 from fastdrop.mask._decisions import Decisions
 from fastdrop.mask._window import _Entry
 
@@ -17,17 +16,11 @@ class Mask(Decisions):
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
-    def dtype(self) -> np.dtype[np.bool_]: ...
-    @property
     def T(self) -> Mask: ...
     @property
     def p(self) -> Any: ...  # a float, unless an array was given
     @property
     def scale(self) -> Any: ...
-    @property
-    def nbytes(self) -> int: ...
-    @property
-    def bits(self) -> NDArray[np.uint8] | None: ...
     def packed(self) -> Mask: ...
     def __getitem__(self, window: _Entry | tuple[_Entry, ...], /) -> Mask: ...
     def __iter__(self) -> Iterator[Mask]: ...

@@ -5,7 +5,6 @@
 # mask is packed.
 cimport cython
 from cpython.object cimport PyTypeObject
-from libc.math cimport isinf
 from libc.stdint cimport int64_t
 
 import math
@@ -21,15 +20,15 @@ from fastdrop._checks import (
     check_broadcast,
     check_choice,
     check_entries,
-    check_integer,
     check_numbers,
     check_shape,
-    check_strides,
     check_window,
+    refuse_call,
+    refuse_zoneout,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
-from fastdrop.apply._apply cimport apart, as_input, as_output, job_of
+from fastdrop.apply._apply cimport apart, as_input, as_output, job_of, order_of_memory
 from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SCALE_EACH,
@@ -42,18 +41,17 @@ from fastdrop.mask._bits cimport lent, pack, padded_copy, permuted
 from fastdrop.mask._decisions cimport Decisions
 from fastdrop.mask._probability cimport (
     Probability,
+    multiplier,
     numbers_in_reverse,
     numbers_of,
     numbers_of_window,
     same_numbers,
 )
 from fastdrop.mask._probability import probability_of
-from fastdrop.mask._state cimport check_stream_version, place_of, seeded_at, state_of
+from fastdrop.mask._state cimport state_of
 from fastdrop.mask._window import contiguous_strides, window_of
 
 cnp.import_array()
-
-cdef object BOOL = np.dtype(bool)
 
 
 @cython.no_gc
@@ -106,7 +104,7 @@ cdef class Mask(Decisions):
     """
 
     def __init__(self, *args, **kwargs):
-        raise TypeError("a Mask is made by dropout_mask or dropout, not by calling its class")
+        refuse_call("a Mask", "dropout_mask or dropout")
 
     @property
     def p(self):
@@ -147,11 +145,6 @@ cdef class Mask(Decisions):
         return mask
 
     @property
-    def dtype(self):
-        """Type of the elements of ``np.asarray(mask)``: bool."""
-        return BOOL
-
-    @property
     def T(self):
         """The mask with its axes in reverse order, still seeded."""
         axes = range(self.ndim)[::-1]
@@ -161,62 +154,26 @@ cdef class Mask(Decisions):
             numbers_in_reverse(self.scale, self.ndim),
         )
 
-    @property
-    def nbytes(self):
-        """Bytes that the decisions take: 0 (seeded) or one bit each (packed)."""
-        return 0 if self.padded is None else (self.size + 7) // 8
-
-    @property
-    def bits(self):
-        """The bits of a packed mask, read-only, as of ``np.packbits``; None of a seeded one."""
-        if self.padded is None:
-            return None
-        return lent(self.padded, self)[: self.nbytes]
-
     cdef object applied(self, object x, object out, str name):
         """Return x under the mask; errors call it by that name."""
         cdef ndarray from_ = as_input(x, name)
-        cdef ndarray to
+        cdef ndarray to, _held
+        cdef fd_job job = job_of(FD_SCALE, multiplier(self.factor, self.drop))
+        cdef fd_cursor cursor = self.start
+        cdef fd_numbers laid
         if self.shape != (<object>from_).shape:
             check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
         to = as_output(from_, out, name)
         if self.numbers is not None and self.numbers.scales_each():
-            self.scale_each(from_, to)
-        else:
-            self.scale_all(from_, to)
+            _held = self.numbers.lay_factors((<object>to).shape, order_of_memory(to), &laid)
+            job.operation, job.scale, job.each = FD_SCALE_EACH, 1.0, &laid
+        self.run(&job, apart(from_, to), None, to, &cursor, None)
         return to if out is None else out
 
-    cdef object gradient(self, object dy, object out):
-        """Return the gradient with respect to the one array of the forward function."""
+    cdef int check_backward(self) except -1:
         if self.of_zoneout:
-            raise ValueError(
-                f"mask is {self!r}; it must be given to zoneout_backward, for zoneout has two "
-                "gradients"
-            )
-        return self.applied(dy, out, "dy")
-
-    cdef int scale_all(self, ndarray x, ndarray y) except -1:
-        """Write x under the mask to y: one factor for all."""
-        cdef fd_job job = job_of(FD_SCALE, self.factor)
-        cdef fd_cursor cursor = self.start
-        return self.run(&job, apart(x, y), None, y, &cursor, None)
-
-    cdef int scale_each(self, ndarray x, ndarray y) except -1:
-        """Write x under the mask to y: factors of the elements' own."""
-        cdef fd_job job = job_of(FD_SCALE_EACH, 1.0)
-        cdef fd_numbers laid
-        cdef ndarray _held = self.numbers.lay_factors(y, &laid)
-        cdef fd_cursor cursor = self.start
-        job.each = &laid
-        return self.run(&job, apart(x, y), None, y, &cursor, None)
-
-    cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
-                 fd_cursor *cursor, tuple room) except -1:
-        """Do something with it to checked arrays; ``cursor`` moves to the end of the mask."""
-        if isinf(job.scale) and self.drop == 1.0:
-            # Nothing is kept; or a caller's mask says otherwise, and keeps it as it is.
-            job.scale = 1.0
-        return Decisions.run(self, job, x, other, y, cursor, room)
+            refuse_zoneout(self)
+        return 0
 
     def packed(self):
         """Return the same mask as bits: itself if it is packed.
@@ -233,10 +190,7 @@ cdef class Mask(Decisions):
         >>> mask.nbytes, mask.bits.size
         (3, 3)
         """
-        cdef fd_cursor cursor = self.start
-        if self.padded is not None:
-            return self
-        return self.with_bits(self.draw_bits(&cursor, None))
+        return self if self.padded is not None else self.with_bits(self.all_bits())
 
     def __getitem__(self, window):
         entries = check_window(window, self.shape)
@@ -262,7 +216,7 @@ cdef class Mask(Decisions):
             and same_numbers(self.scale, that.scale, self.shape)
         ):
             return False
-        if self.padded is None and that.padded is None and self.place() == that.place():
+        if self.padded is None and that.padded is None and self.entries() == that.entries():
             return True  # no need for the bits
         return np.array_equal(self.packed().bits, that.packed().bits)
 
@@ -281,9 +235,7 @@ cdef class Mask(Decisions):
         state = state_of(self.shape, self.p) | {"scale": self.scale}
         if self.of_zoneout:
             state["of"] = "zoneout"
-        if self.padded is not None:
-            return state | {"bits": self.bits.tobytes()}
-        return state | self.place()
+        return state | self.entries()
 
     @staticmethod
     def from_state(state):
@@ -323,7 +275,7 @@ cdef class Mask(Decisions):
         True
         """
         check_entries("the state of the mask", state, ("stream_version", "shape", "p", "scale"))
-        return packed_of(state) if "bits" in state else seeded_of(state)
+        return mask_of_state(state)
 
     @staticmethod
     def from_array(kept, p):
@@ -404,14 +356,6 @@ cdef class Mask(Decisions):
     def __reduce__(self):
         return load, ("Mask", self.state)
 
-    cdef dict place(self):
-        """Return where a seeded mask was drawn, and how it decides."""
-        threshold = self.seeded.threshold
-        return place_of(&self.seeded) | {
-            "threshold": 2**64 if threshold.drops_all else threshold.value,
-            "strides": self.strides,
-        }
-
     def __repr__(self):
         p = f"{self.p:.6g}" if type(self.p) is float else f"array of shape {self.p.shape}"
         stored = "seeded" if self.padded is None else "packed"
@@ -445,24 +389,18 @@ cdef Mask mask_of_bits(tuple shape, ndarray padded, Probability probability, sca
     return packed_mask(shape, padded).with_probability(probability, scale)
 
 
-# A state may hold anything: all of it is checked.
-
-cdef Mask packed_of(dict state):
-    check_stream_version(state["stream_version"])
-    shape = check_shape(state["shape"])
-    padded = padded_copy(check_bits("bits", state["bits"], shape))
-    return rebuilt(packed_mask(shape, padded), state)
-
-
-cdef Mask seeded_of(dict state):
-    check_entries("the state of the mask", state, ("threshold", "strides"))
-    cdef fd_seeded seeded = seeded_at(state)
-    threshold = check_integer("threshold", state["threshold"], 0, 2**64 + 1, "in [0, 2**64]")
-    seeded.threshold.drops_all = threshold == 2**64
-    seeded.threshold.value = threshold % 2**64
-    cdef Mask mask = seeded_mask(check_shape(state["shape"]), seeded)
-    mask.strides = check_strides(state["strides"], mask.shape, seeded.position)
-    return rebuilt(mask, state)
+cdef Mask mask_of_state(dict state):
+    """Return the mask of a state, which may hold anything: all of it is checked."""
+    cdef Mask mask = Mask.__new__(Mask)
+    cdef double most = math.inf
+    mask.take(state)
+    cdef tuple shape = mask.shape
+    if "of" in state:  # zoneout takes one p, and scales nothing up
+        check_choice("of", state["of"], ("zoneout",))
+        mask.of_zoneout = True
+        shape, most = (), 1.0
+    p = check_numbers("p", state["p"], shape, 1.0)
+    return mask.with_numbers(p, check_numbers("scale", state["scale"], shape, most))
 
 
 # From where they are imported: `__module__` of a compiled class is in its name.
@@ -481,14 +419,3 @@ def rebuild_packed(entries):
 def rebuild_seeded(entries):
     """Return the seeded mask that was pickled."""
     return Mask.from_state(in_words(entries))
-
-
-cdef Mask rebuilt(Mask mask, dict entries):
-    cdef tuple shape = mask.shape
-    cdef double most = math.inf
-    if "of" in entries:  # zoneout takes one p, and scales nothing up
-        check_choice("of", entries["of"], ("zoneout",))
-        mask.of_zoneout = True
-        shape, most = (), 1.0
-    p = check_numbers("p", entries["p"], shape, 1.0)
-    return mask.with_numbers(p, check_numbers("scale", entries["scale"], shape, most))

@@ -6,7 +6,7 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import as_array, check_noise_shape
+from fastdrop._checks import check_bias, check_noise_shape, refuse_complex
 
 from fastdrop.apply._apply cimport (
     apart,
@@ -41,23 +41,14 @@ cnp.import_array()
 cdef ndarray as_real(object x):
     cdef ndarray array = as_input(x)
     if cnp.PyArray_ISCOMPLEX(array):
-        raise TypeError(
-            f"x has dtype {array.dtype}; allowed are float16, bfloat16, float32 and float64"
-        )
+        refuse_complex("x", array)
     return array
 
 
 cdef ndarray repeated_bias(object bias, ndarray x):
     # The bias, followed by at least a tile of its repetition: a tile may start at any element.
-    cdef tuple shape = (<object>x).shape
     cdef ndarray rows
-    bias = as_array("bias", bias)
-    if bias.dtype != x.dtype:
-        raise TypeError(f"bias has dtype {bias.dtype}; allowed is x's dtype, {x.dtype}")
-    if bias.ndim != 1 or not shape or bias.size != shape[len(shape) - 1]:
-        raise ValueError(
-            f"bias has shape {bias.shape}; allowed is the last axis of x's shape {shape}"
-        )
+    bias = check_bias(bias, x)
     rows = np.empty((FD_TILE // max(bias.size, 1) + 2, bias.size), bias.dtype.newbyteorder("="))
     rows[:] = bias
     return rows

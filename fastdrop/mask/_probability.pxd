@@ -21,9 +21,12 @@ cdef class Numbers:
     cdef object p(self)
     cdef object scale(self)
     cdef bint scales_each(self) noexcept
-    cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid)
+    cdef ndarray lay_factors(self, tuple shape, tuple axes, fd_numbers *laid)
     cdef ndarray finite_factors(self)
 
+
+# What kept elements are multiplied by, of a factor and a probability of dropping.
+cdef double multiplier(double factor, double drop) noexcept
 
 cdef Numbers numbers_of(Probability source, object drops, object factors)
 

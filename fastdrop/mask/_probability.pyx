@@ -20,7 +20,7 @@ from fastdrop._checks import (
     takes_array,
 )
 
-from fastdrop.apply._apply cimport order_of_memory, set_broadcast
+from fastdrop.apply._broadcast cimport set_broadcast
 from fastdrop.kernels._kernels cimport (
     FD_FACTOR,
     FD_KEEP_PROB,
@@ -153,6 +153,12 @@ cdef int lay_numbers(ndarray values, fd_meaning meaning, tuple shape, fd_numbers
     return 0
 
 
+cdef double multiplier(double factor, double drop) noexcept:
+    # Where nothing is kept, an infinite factor has nothing to multiply; or a caller's mask says
+    # otherwise, and keeps it as it is.
+    return 1.0 if isinf(factor) and drop == 1.0 else factor
+
+
 # ---- numbers of masks ------------------------------------------------------------------------
 
 cdef class Numbers:
@@ -174,12 +180,12 @@ cdef class Numbers:
         """Tell whether elements have factors of their own."""
         return type(self.factors) is not float
 
-    cdef ndarray lay_factors(self, ndarray y, fd_numbers *laid):
-        """Lay factors of their own over the elements of y, in the order of its memory.
+    cdef ndarray lay_factors(self, tuple shape, tuple axes, fd_numbers *laid):
+        """Lay factors of their own over the elements of an array of that shape.
 
-        They are those of the array that is returned.
+        ``axes`` is the order in which it is read; None: that of its indices. The factors are those
+        of the array that is returned.
         """
-        cdef tuple shape = (<object>y).shape, axes = order_of_memory(y)
         cdef ndarray values
         cdef fd_meaning meaning
         if self.factors is None and 2 * self.source.values.size > size_of(shape):

@@ -5,4 +5,4 @@ from fastdrop.kernels._kernels cimport fd_seeded
 cdef dict state_of(tuple shape, object p)
 cdef dict place_of(const fd_seeded *seeded)
 cdef fd_seeded seeded_at(dict state) except *
-cdef int check_stream_version(object version) except -1
+cdef int check_version(dict state) except -1

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: a state names the source in words, which outlive the numbers that the kernels have for it.
-from fastdrop._checks import check_entries, check_position
+from fastdrop._checks import check_entries, check_position, check_source_name, check_stream_version
 
 from fastdrop.kernels._kernels cimport FD_SOURCES, engine, fd_seeded
 from fastdrop.source._source cimport Source, counter_of, key_of
@@ -26,24 +26,17 @@ cdef dict place_of(const fd_seeded *seeded):
     }
 
 
-cdef int check_stream_version(version) except -1:
-    """Check that this version of the package has that of the stream."""
-    if version != STREAM_VERSION:
-        raise ValueError(
-            f"the mask is of stream version {version!r}; it must be of {STREAM_VERSION}"
-        )
+cdef int check_version(dict state) except -1:
+    """Check that a state is of the stream that this version of the package has."""
+    check_stream_version(state["stream_version"], STREAM_VERSION)
     return 0
 
 
 cdef fd_seeded seeded_at(dict state) except *:
     """Return the place that a state says, which may hold anything: all of it is checked."""
     check_entries("the place of the mask", state, ("source", "key", "counter", "position"))
-    check_stream_version(state["stream_version"])
-    if state["source"] not in SOURCE_NAMES.values():
-        raise ValueError(
-            f"the mask is of source {state['source']!r}; it must be of "
-            f"{', '.join(SOURCE_NAMES.values())}"
-        )
+    check_version(state)
+    check_source_name(state["source"], SOURCE_NAMES.values())
     cdef Source source = getattr(sources, state["source"])(
         key=state["key"], counter=state["counter"]
     )

@@ -6,7 +6,12 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
 import threading
 
-from fastdrop._checks import check_choice
+from fastdrop._checks import (
+    check_choice,
+    refuse_generator,
+    refuse_init_again,
+    refuse_without_init,
+)
 from fastdrop._fork import renew_in_children
 from fastdrop._pickle import add_reader, load
 
@@ -112,7 +117,7 @@ cdef class NumPySource:
 
     def __init__(self, bit_generator, draws="bytes"):
         if self.bitgen != NULL:  # another thread may be drawing
-            raise TypeError("__init__ was called again, but a NumPySource cannot be changed")
+            refuse_init_again(", but a NumPySource cannot be changed")
         for attribute in ("bit_generator", "_bit_generator"):  # Generator, RandomState
             bit_generator = getattr(bit_generator, attribute, bit_generator)
         capsule = getattr(bit_generator, "capsule", None)
@@ -120,10 +125,7 @@ cdef class NumPySource:
         # A capsule is an address: it is looked at last, and its owner is kept alive.
         cdef bitgen_t *bitgen = bitgen_of(capsule) if is_lock(lock) else NULL
         if bitgen == NULL:
-            raise TypeError(
-                f"bit_generator is a {type(bit_generator).__name__}; allowed are NumPy's "
-                "BitGenerator, Generator, RandomState and objects with their capsule and lock"
-            )
+            refuse_generator(bit_generator)
         self.draws = check_choice("draws", draws, ("bytes", "double", "float"))
         self.bit_generator, self.capsule, self.lock = bit_generator, capsule, lock
         self.bitgen = bitgen
@@ -131,10 +133,7 @@ cdef class NumPySource:
     cdef int prepare(self, size_t n) except -1:
         """Check that the source was made, before ``n`` elements are drawn."""
         if self.bitgen == NULL:
-            raise TypeError(
-                f"{type(self).__name__}.__init__ was not called, or does not call "
-                "NumPySource.__init__; it must"
-            )
+            refuse_without_init(self, "NumPySource")
         if n > SHORT:  # other threads may fork meanwhile
             renew_in_children(self.lock)
         return 0

@@ -22,7 +22,14 @@ from fastdrop._checks import (
     check_jumps,
     check_position,
     check_seed,
+    check_source_state,
     check_words,
+    refuse_base,
+    refuse_init_again,
+    refuse_lanes,
+    refuse_positions,
+    refuse_seed,
+    refuse_without_init,
 )
 from fastdrop._fork import renew_in_children
 from fastdrop._pickle import add_reader, load
@@ -108,9 +115,7 @@ cdef fd_source number_of(source) except *:
     for number in range(FD_SOURCES):
         if isinstance(source, CLASSES[number]):
             return <fd_source>number
-    raise TypeError(
-        "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus and Philox4x32"
-    )
+    refuse_base()
 
 
 cdef class Source(BitGenerator):
@@ -138,7 +143,7 @@ cdef class Source(BitGenerator):
     def __init__(self, seed=None, *, key=None, counter=None):
         cdef fd_source source
         if self.acquire is not None:  # another thread may be drawing
-            raise TypeError("__init__ was called again; a source is changed by its state")
+            refuse_init_again("; a source is changed by its state")
         source = number_of(self)
         if key is None and counter is None:
             seed_seq = check_seed(seed)
@@ -146,9 +151,7 @@ cdef class Source(BitGenerator):
             key_words, counter_words = words[:2], [0, 0, words[2], words[3]]
         else:
             if seed is not None:
-                raise TypeError(
-                    f"seed is {seed!r} beside key or counter; allowed is a seed or words, not both"
-                )
+                refuse_seed(seed)
             key_words = check_words("key", 0 if key is None else key, 2)
             counter_words = check_words("counter", 0 if counter is None else counter, 4)
             seed_seq = np.random.SeedSequence([*key_words, *counter_words])
@@ -174,10 +177,7 @@ cdef class Source(BitGenerator):
     cdef object made_lock(self):
         """Return the lock, after a check that there is one."""
         if self.acquire is None:
-            raise TypeError(
-                f"{type(self).__name__}.__init__ was not called, or does not call "
-                "Source.__init__; it must"
-            )
+            refuse_without_init(self, "Source")
         return self.lock
 
     cdef int reserve(self, uint64_t n, fd_seeded *seeded, fd_cursor *cursor) except -1:
@@ -190,10 +190,7 @@ cdef class Source(BitGenerator):
         seeded[0] = self.at(self.stream.position)
         if n > <uint64_t>0xFFFFFFFFFFFFFFFF - seeded.position:
             self.release()
-            raise OverflowError(
-                f"{n} positions from {seeded.position} on would pass the end of the source; "
-                "allowed are positions below 2**64"
-            )
+            refuse_positions(n, seeded.position)
         self.stream.position += n
         self.release()
         if not self.resume(&seeded.identity, cursor):
@@ -293,28 +290,13 @@ cdef class Source(BitGenerator):
     def state(self, value):
         cdef Source other
         cdef fd_seeded there
-        if not isinstance(value, dict):
-            raise TypeError(f"state is a {type(value).__name__}; allowed are dicts")
-        name = type(self).__name__
-        if value.get("bit_generator") != name:
-            raise ValueError(
-                f"state is for a {value.get('bit_generator')!r} bit generator; allowed is {name!r}"
-            )
-        missing = [entry for entry in ("key", "counter", "position") if entry not in value]
-        if missing:
-            raise ValueError(
-                f"state has no {missing[0]!r}; allowed are key, counter and position, "
-                "with or without s"
-            )
+        check_source_state(value, type(self).__name__)
         other = type(self)(key=value["key"], counter=value["counter"])
         other.position = value["position"]
         there = other.here()
         if "s" in value and engine.sources[<int>there.source].lanes.words:
             if not np.array_equal(value["s"], lane_states(&there)):
-                raise ValueError(
-                    "state['s'] contradicts key, counter and position; allowed are the lane "
-                    "states that these three give, or no 's'"
-                )
+                refuse_lanes()
         with self.made_lock():
             self.stream = other.stream
             self.ties = other.ties

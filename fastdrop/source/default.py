@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks import check_seed
+from fastdrop._checks import check_seed, refuse_rng
 from fastdrop._words import public
 from fastdrop.source._numpy_source import NumPySource
 from fastdrop.source._source import Source, Xoshiro256PlusPlus, new_in_children
@@ -68,8 +68,4 @@ def as_source(rng: Any = None) -> Source | NumPySource:
         rng, (bool, str, bytes)
     ):
         return Xoshiro256PlusPlus(check_seed(rng, "rng"))
-    raise TypeError(
-        f"rng is {rng!r}, a {type(rng).__name__}; allowed are None, a seed (an integer, a sequence "
-        "of integers or a SeedSequence), a source, and NumPy's Generator, BitGenerator and "
-        "RandomState"
-    )
+    refuse_rng(rng)

@@ -8,16 +8,17 @@ Either one line makes every CPU dropout of an unmodified program ours,
 or the explicit functions and modules are called. Both go through the same rooms:
 
     _seed, _mask         where the mask of a call comes from
-    _tensor, _relatives, _apply
-                         the mask over memory (compiled), and over tensors of any layout
+    _memory, _tensor, _relatives
+                         where a tensor's elements lie, and masks over them (compiled)
+    _apply               masks over tensors of any layout
     _autograd            its derivatives
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _overrides, _install PyTorch's operators, and the switch
     dispatcher           the same operators in C, for small tensors; _small_calls registers them
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
     functional, modules, fused, attention
-                         the explicit forms of what PyTorch has; _operator is what they are in
-                         traced programs
+                         the explicit forms of what PyTorch has; _drop does the work of the
+                         functions, and _operator is what they are in traced programs
     shaped, blocks, gaussian, zoneout, connect, recurrent
                          what it does not have, function and module; _ways says how each is done
     _drawing, monte_carlo

@@ -5,7 +5,6 @@ A mask is drawn for a dense layout, in whose memory order its decisions follow e
 tensor in that layout is read where it lies; any other is copied into it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -13,6 +12,8 @@ from typing import TypeAlias
 import torch
 
 from fastdrop._checks import check_no_pair
+from fastdrop.apply._broadcast import Broadcast
+from fastdrop.apply._dtypes import NAMES
 from fastdrop.torch._tensor import TILE, TensorMask
 
 __all__ = [
@@ -36,12 +37,7 @@ __all__ = [
 
 Ints: TypeAlias = tuple[int, ...]
 
-DTYPES = frozenset(
-    (
-        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
-        *(torch.complex64, torch.complex128),
-    )
-)
+DTYPES = frozenset(getattr(torch, name) for name in NAMES)
 
 _dispatch_keys = torch._C._dispatch_keys
 _get_num_threads = torch.get_num_threads
@@ -126,27 +122,17 @@ def dense_strides(x: torch.Tensor) -> Ints:
 
 
 @lru_cache(maxsize=256)
-def shared_broadcast(shape: Ints, strides: Ints, shared: Ints) -> tuple[Ints, Ints, int] | None:
-    """Return the broadcast of decisions of the shape ``shared``, or None.
+def shared_broadcast(shape: Ints, strides: Ints, shared: Ints) -> Broadcast | None:
+    """Return how elements in the order of their memory share decisions of the shape ``shared``.
 
     None: the layout has an order of axes for which there is no kernel (of features, innermost is
     the batch).
     """
     places = zip(shared, logical_strides(shared), strict=True)
     steps = tuple(0 if length == 1 else step for length, step in places)
-    axes = [axis for axis in range(len(shape)) if shape[axis] != 1]
-    axes.sort(key=lambda axis: -strides[axis])
-    merged = [(1, 0)]
-    for axis in axes:
-        length, step = merged[-1]
-        if step == steps[axis] * shape[axis]:  # the two axes are one run of decisions
-            merged[-1] = (length * shape[axis], steps[axis])
-        else:
-            merged.append((shape[axis], steps[axis]))
-    if merged[-1][1] > 1:
-        return None
-    lengths, steps = zip(*merged, strict=True)
-    return lengths, steps, math.prod(shared)
+    axes = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+    broadcast = Broadcast([shape[axis] for axis in axes], [steps[axis] for axis in axes])
+    return broadcast if broadcast.has_kernel else None
 
 
 def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:

@@ -237,7 +237,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
         refuse("query", query, (*heads, queries, width), FLOAT32)
     memset(&attention, 0, sizeof(attention))
     attention.kernels = engine.kernels()
-    attention.seeded = &mask.seeded
+    attention.seeded = &mask.decisions.seeded
     attention.factor = mask.scale
     attention.dtype = FD_FLOAT64 if dtype is FLOAT64 else FD_FLOAT32
     attention.gemm = double_gemm if dtype is FLOAT64 else single_gemm

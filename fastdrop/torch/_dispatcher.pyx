@@ -21,7 +21,9 @@ from fastdrop.kernels._kernels cimport (
     fd_executor,
     fd_job,
 )
-from fastdrop.torch._tensor cimport DL_BOOL, code_of, numbers, numbers_of, place_at_words
+from fastdrop.apply._dtypes cimport DL_BOOL
+from fastdrop.torch._memory cimport dense, describe
+from fastdrop.torch._tensor cimport place_at_words
 
 
 cdef extern from "dispatcher/kernels.h" nogil:
@@ -202,16 +204,15 @@ def drop_as_recorded(x, double p, bint features, bint alpha):
 
 def are_probabilities(p):
     """Return whether all numbers of a dense tensor of float32 or float64 are in [0, 1]."""
-    cdef numbers of_p
-    numbers_of(p, &of_p)
+    cdef dense of_p
+    describe(p, &of_p)
     return bool(engine.are_probabilities(of_p.data, dtype_of_p(&of_p), of_p.n))
 
 
-cdef fd_dtype dtype_of_p(numbers *p) except *:
-    cdef fd_dtype dtype = <fd_dtype>code_of(p)
-    if dtype != FD_FLOAT32 and dtype != FD_FLOAT64:
+cdef fd_dtype dtype_of_p(dense *p) except *:
+    if p.type == NULL or p.type.components != 1 or p.type.dtype not in (FD_FLOAT32, FD_FLOAT64):
         raise TypeError("probabilities must be of float32 or float64")
-    return dtype
+    return p.type.dtype
 
 
 def fill_bernoulli(words, p, out, size_t threads):
@@ -228,15 +229,15 @@ def fill_bernoulli(words, p, out, size_t threads):
     threads : int
         The most threads to use.
     """
-    cdef numbers of_p, of_out, given
+    cdef dense of_p, of_out, given
     cdef fd_any_mask mask
     cdef fd_job job
     cdef fd_arrays arrays
     cdef fd_cursor cursor
     cdef fd_executor executor = engine.lent(threads)
-    numbers_of(words, &given)
-    numbers_of(p, &of_p)
-    numbers_of(out, &of_out)
+    describe(words, &given)
+    describe(p, &of_p)
+    describe(out, &of_out)
     if of_p.n != of_out.n or given.n != 4:
         raise RuntimeError(f"there are {of_p.n} probabilities; must be {of_out.n}")
     memset(&mask, 0, sizeof(mask))
@@ -244,9 +245,11 @@ def fill_bernoulli(words, p, out, size_t threads):
     memset(&cursor, 0, sizeof(cursor))
     job.kernels, job.mask = engine.kernels(), &mask
     job.dtype_of_p = dtype_of_p(&of_p)
-    job.as_bytes = of_out.type_code == DL_BOOL
-    if not job.as_bytes:
-        job.dtype = <fd_dtype>code_of(&of_out)
+    job.as_bytes = of_out.code == DL_BOOL
+    if of_out.type != NULL and of_out.type.components == 1:
+        job.dtype = of_out.type.dtype
+    elif not job.as_bytes:
+        raise TypeError(f"out has dtype {out.dtype}; it must be of floats or bools")
     place_at_words(&given, &mask.seeded)
     arrays.x, arrays.other, arrays.y = of_p.data, NULL, <char *>of_out.data
     with nogil:

@@ -10,8 +10,8 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from fastdrop._checks import as_array, check_broadcast, check_p, check_switch
 from fastdrop._typing import BoolArray, SeedLike
+from fastdrop._words import HALF
 from fastdrop.functional._given import check_given_mask
-from fastdrop.functional._probability import HALF
 from fastdrop.mask import Mask
 from fastdrop.torch._apply import (
     CLASSES,
@@ -65,8 +65,9 @@ def drop_given(
         rng = settled(rng, seed, 4)
     if has_torch_function_variadic(x, mask):  # a subclass or a mode
         options = {"rng": rng, "mask": mask, **sharing}
+        given = (x,) if p is HALF else (x, p)
         y: torch.Tensor = handle_torch_function(
-            function, (x, mask), x, p, training, inplace, **options
+            function, (x, mask), *given, training=training, inplace=inplace, **options
         )
         return y
     check_tensor("input", x)

@@ -12,6 +12,7 @@ from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_noise_shape, check_one_way_to_share, check_seed
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
+from fastdrop.apply._broadcast import Broadcast
 from fastdrop.functional._sharing import feature_shape, shared_shape
 from fastdrop.mask import Mask
 from fastdrop.source import Source, Xoshiro256PlusPlus
@@ -106,7 +107,7 @@ def decided_shape(
     return (1,) * (len(shape) - len(lengths)) + lengths
 
 
-def shared_layout(x: torch.Tensor, shared: Ints) -> tuple[Ints, tuple[Ints, Ints, int] | None]:
+def shared_layout(x: torch.Tensor, shared: Ints) -> tuple[Ints, Broadcast | None]:
     """Return (strides, broadcast) of decisions that are shared."""
     shape, strides = tuple(x.shape), dense_strides(x)
     broadcast = shared_broadcast(shape, strides, shared)

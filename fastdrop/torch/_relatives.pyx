@@ -14,13 +14,14 @@ from fastdrop.kernels._kernels cimport (
     fd_any_mask,
     fd_arrays,
     fd_cursor,
-    fd_dtype,
     fd_executor,
     fd_job,
     fd_number_size,
 )
 from fastdrop.apply._apply cimport job_of
-from fastdrop.torch._tensor cimport OF_COMPLEX, TensorMask, code_of, numbers, numbers_of
+from fastdrop.mask._decisions cimport Decisions
+from fastdrop.torch._memory cimport dense, describe
+from fastdrop.torch._tensor cimport TensorMask
 
 cnp.import_array()
 
@@ -43,28 +44,29 @@ cdef class NormalMask(TensorMask):
 
     def apply(self, x, y, size_t threads):
         """Write ``x * factor`` to ``y``: dense tensors with `strides`, which may be the same."""
-        cdef numbers of_x, of_y
+        cdef dense of_x, of_y
         cdef fd_job job
         cdef fd_any_mask mask
         cdef fd_arrays arrays
         cdef fd_cursor cursor
         cdef fd_executor executor = engine.lent(threads)
         cdef size_t n, bytes_, _tensor
-        cdef int code
-        numbers_of(x, &of_x)
-        numbers_of(y, &of_y)
-        n, code = of_x.n, code_of(&of_x)
-        if of_y.n != n or code_of(&of_y) != code or self.count == 0 or n % self.count:
+        describe(x, &of_x)
+        describe(y, &of_y)
+        n = of_x.n
+        if of_x.type == NULL:
+            raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
+        if of_y.n != n or of_y.type != of_x.type or self.count == 0 or n % self.count:
             raise RuntimeError(f"a tensor of {n} elements is not of the mask's size and dtype")
         if n == 0:
             return
         n //= self.count
         memset(&job, 0, sizeof(job))
-        mask.seeded, mask.each, mask.packed, mask.broadcast = self.seeded, NULL, NULL, NULL
+        mask.seeded, mask.each = self.decisions.seeded, NULL
+        mask.packed, mask.broadcast = NULL, NULL
         job.kernels, job.mask = engine.kernels(), &mask
         job.deviation = self.deviation
-        job.dtype = <fd_dtype>(code & ~OF_COMPLEX)
-        job.components = 2 if code & OF_COMPLEX else 1
+        job.dtype, job.components = of_x.type.dtype, of_x.type.components
         bytes_ = n * fd_number_size(job.dtype) * <size_t>job.components
         arrays.x, arrays.other, arrays.y = of_x.data, NULL, <char *>of_y.data
         with nogil:
@@ -73,6 +75,13 @@ cdef class NormalMask(TensorMask):
                 engine.multiply(&job, &cursor, n, arrays, &executor)
                 arrays.x += bytes_
                 arrays.y += bytes_
+
+
+cdef Decisions place_of(TensorMask mask):
+    """Return the decisions of a mask that is a place in a stream, and nothing else."""
+    if mask.decisions.padded is not None or mask.broadcast is not None:
+        raise RuntimeError("a mask with bits or shared decisions is no place in a stream")
+    return mask.decisions
 
 
 def normal_mask(TensorMask place, double deviation):
@@ -90,9 +99,7 @@ def normal_mask(TensorMask place, double deviation):
     mask : NormalMask
     """
     cdef NormalMask mask = NormalMask.__new__(NormalMask)
-    if place.bits is not None or place.broadcast is not None:
-        raise RuntimeError("a mask with bits or shared decisions is no place in a stream")
-    mask.seeded, mask.strides = place.seeded, place.strides
+    mask.decisions, mask.strides = place_of(place), place.strides
     mask.scale, mask.shift, mask.dropped = 1.0, 0.0, 0.0
     mask.deviation = <float>deviation
     mask.count = 1
@@ -108,7 +115,10 @@ def select(TensorMask mask, x, other, y, size_t threads):
 def kept_by(TensorMask place, tuple shape):
     """Return the decisions from a place on as an array of bools, True where kept."""
     cdef ndarray kept = np.empty(shape, np.bool_)
-    if place.bits is not None or place.broadcast is not None:
-        raise RuntimeError("a mask with bits or shared decisions is no place in a stream")
-    place.draw(cnp.PyArray_DATA(kept), <size_t>cnp.PyArray_SIZE(kept), True)
+    cdef Decisions decisions = place_of(place)
+    cdef fd_cursor cursor = decisions.start
+    cdef fd_executor alone = engine.lent(1)
+    decisions.draw(
+        cnp.PyArray_DATA(kept), True, <size_t>cnp.PyArray_SIZE(kept), &cursor, &alone
+    )
     return kept

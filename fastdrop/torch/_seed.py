@@ -5,10 +5,9 @@ A program that runs takes them from memory, a program that is recorded has them 
 are the same operation of PyTorch on its generator, so both have the same masks.
 """
 
-from typing import Any
-
 import torch
 
+from fastdrop.apply._broadcast import Broadcast
 from fastdrop.source import Source
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
@@ -32,7 +31,7 @@ def _new_words() -> tuple[torch.Tensor, torch.Tensor]:
 def draw_mask(
     p: float,
     strides: tuple[int, ...],
-    broadcast: Any = None,
+    broadcast: Broadcast | None = None,
     *,
     generator: torch.Generator | None = None,
     keeps: bool = False,

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import Any, Final, Never, TypeAlias
+from typing import Any, Final, Never
 
 import torch
 from typing_extensions import disjoint_base
 
+from fastdrop.apply._broadcast import Broadcast
 from fastdrop.mask._mask import Mask
 from fastdrop.source import Source
 
-_Broadcast: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], int]
-
+__pyx_capi__: dict[str, Any]
 __test__: dict[str, str]
 __pyx_capi__: dict[str, Any]
-
-def __reduce_cython__(self: Any) -> Never: ...
-def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...
 
 TILE: int
 
@@ -23,7 +20,7 @@ def lend_threads(parallel_for: int) -> None: ...
 class TensorMask:
     def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     strides: Final[tuple[int, ...]]
-    broadcast: Final[_Broadcast | None]
+    broadcast: Final[Broadcast | None]
     scale: Final[float]
     shift: Final[float]
     dropped: Final[float]
@@ -48,7 +45,7 @@ def mask_from_words(
     words: torch.Tensor,
     p: float,
     strides: tuple[int, ...],
-    broadcast: _Broadcast | None = None,
+    broadcast: Broadcast | None = None,
     keeps: bool = False,
 ) -> TensorMask: ...
 def mask_from_source(
@@ -56,11 +53,11 @@ def mask_from_source(
     decisions: int,
     p: float,
     strides: tuple[int, ...],
-    broadcast: _Broadcast | None = None,
+    broadcast: Broadcast | None = None,
 ) -> TensorMask: ...
 def mask_of_arrays(
     given: Mask,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
-    broadcast: _Broadcast | None = None,
+    broadcast: Broadcast | None = None,
 ) -> TensorMask: ...

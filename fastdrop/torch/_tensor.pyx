@@ -1,38 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: what tensors need of the engine. A TensorMask is all that the backward pass keeps: where
-# in a stream the mask was drawn, the factor, and the memory layout whose order the decisions
-# follow. It has bits only where there is no such place: of relu, and of a caller's mask that was
-# stored as bits or skips some of its stream.
-#
-# Tensors are described by PyTorch's table of DLPack functions, so that no header of PyTorch is
-# needed, and no attribute of a subclass is believed.
+# cython: auto_pickle=False
+# Design: what tensors need of the engine. A TensorMask is all that the backward pass keeps:
+# decisions, the factor, and the memory layout whose order the decisions follow. The decisions are a
+# place in a stream. They are bits only where there is no such place: of relu, and of a caller's
+# mask that was stored as bits or skips some of its stream.
 #
 # Threads are those of PyTorch, which lends them (see `lend_threads`): the pool of this package would
 # fight its workers, which go on spinning for a while after each operation, for the same cores.
 # Without them a call uses one thread.
-from cpython.object cimport PyObject_TypeCheck, PyTypeObject
-from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.math cimport isinf
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
-
-import numpy as np
-import torch
 
 cimport numpy as cnp
 from numpy cimport ndarray
 
 from fastdrop.apply._apply cimport job_of
+from fastdrop.apply._broadcast cimport Broadcast
+from fastdrop.apply._broadcast import Broadcast
+from fastdrop.apply._dtypes cimport DL_BOOL, DL_INT
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
     FD_AFFINE,
-    FD_BFLOAT16,
-    FD_FLOAT16,
-    FD_FLOAT32,
-    FD_FLOAT64,
-    FD_MAX_DIMS,
-    FD_PADDING,
     FD_RELU,
     FD_SCALE,
     FD_SCALE_EACH,
@@ -41,98 +30,31 @@ from fastdrop.kernels._kernels cimport (
     engine,
     fd_any_mask,
     fd_arrays,
-    fd_broadcast,
     fd_cursor,
     fd_drop_threshold,
-    fd_dtype,
     fd_executor,
     fd_job,
     fd_keep_threshold,
-    fd_numbers,
     fd_number_size,
+    fd_numbers,
     fd_parallel_for,
     fd_seeded,
     fd_tagged,
     fd_threshold,
 )
-from fastdrop.mask._decisions cimport draw_all
+from fastdrop.mask._bits cimport padded_bits
+from fastdrop.mask._decisions cimport Decisions, decisions_at, decisions_of
 from fastdrop.mask._mask cimport Mask
+from fastdrop.mask._probability cimport multiplier
 from fastdrop.source._source cimport Source
+from fastdrop.torch._memory cimport dense, describe
 
 cnp.import_array()
 
 TILE = FD_TILE
 
-
-# ---- tensors ---------------------------------------------------------------------------------
-
-# DLTensor and DLPackExchangeAPI of DLPack 1.
-cdef struct dl_tensor:
-    const char *data
-    int32_t device_type, device_id, ndim
-    uint8_t type_code, bits
-    uint16_t lanes
-    int64_t *shape
-    int64_t *strides
-    uint64_t byte_offset
-
-ctypedef int (*describe_function)(void *tensor, dl_tensor *out) except -1
-
-cdef struct dl_exchange:
-    uint32_t major, minor
-    void *older
-    void *allocator
-    void *managed_from_tensor
-    void *tensor_from_managed
-    describe_function describe
-    void *current_stream
-
-cdef dl_exchange *exchange = <dl_exchange *>PyCapsule_GetPointer(
-    torch.Tensor.__dlpack_c_exchange_api__, "dlpack_exchange_api"
-)
-if exchange.major != 1:
-    raise ImportError(f"PyTorch {torch.__version__} has DLPack {exchange.major}; must be 1")
-
-cdef object TENSOR = torch.Tensor
-cdef enum:
-    DL_CPU = 1
-
-
-cdef int numbers_of(object x, numbers *out) except -1:
-    """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""
-    cdef dl_tensor t
-    cdef size_t n = 1, span = 1
-    if not PyObject_TypeCheck(x, <PyTypeObject *>TENSOR):
-        raise TypeError(f"{type(x).__name__} is no tensor of PyTorch")
-    exchange.describe(<void *>x, &t)
-    for axis in range(t.ndim):
-        n *= <size_t>t.shape[axis]
-        span += <size_t>((t.shape[axis] - 1) * t.strides[axis])
-    if n and (t.device_type != DL_CPU or t.lanes != 1 or span != n or t.data == NULL):
-        raise RuntimeError(
-            f"a tensor of shape {tuple(t.shape[axis] for axis in range(t.ndim))} is not dense in "
-            "memory of the CPU, or its storage was freed"
-        )
-    out.data, out.n, out.type_code, out.bits = t.data + t.byte_offset, n, t.type_code, t.bits
-    out.row = <size_t>t.shape[t.ndim - 1] if t.ndim else 1
-    return 0
-
-
-cdef int code_of(numbers *x) except -1:
-    """Return the number of a dtype in the kernels: its fd_dtype, and OF_COMPLEX."""
-    if x.type_code == DL_FLOAT and x.bits == 16:
-        return <int>FD_FLOAT16
-    if x.type_code == DL_BFLOAT and x.bits == 16:
-        return <int>FD_BFLOAT16
-    if x.type_code == DL_FLOAT and x.bits == 32:
-        return <int>FD_FLOAT32
-    if x.type_code == DL_FLOAT and x.bits == 64:
-        return <int>FD_FLOAT64
-    if x.type_code == DL_COMPLEX and x.bits == 64:
-        return <int>FD_FLOAT32 | OF_COMPLEX
-    if x.type_code == DL_COMPLEX and x.bits == 128:
-        return <int>FD_FLOAT64 | OF_COMPLEX
-    raise TypeError(f"there is no kernel for numbers of DLPack type {x.type_code}, {x.bits} bits")
+# The decisions from a place on: a tensor takes as many as it has elements.
+cdef tuple ENDLESS = (2**63 - 1,)
 
 
 # ---- threads ---------------------------------------------------------------------------------
@@ -150,13 +72,8 @@ def lend_threads(size_t parallel_for):
 
 # ---- the mask --------------------------------------------------------------------------------
 
-cdef size_t bytes_of(size_t decisions) noexcept:
-    """Return the bytes of packed decisions, padded for whole words."""
-    return (decisions + 7) // 8 + FD_PADDING
-
-
 cdef class TensorMask:
-    """What elements of a tensor are kept: a place in a stream, without bits, or bits.
+    """What elements of a tensor are kept, and what becomes of these and of the others.
 
     Made by `mask_from_words`, `mask_from_source` and `mask_of_arrays`.
 
@@ -165,9 +82,8 @@ cdef class TensorMask:
     strides : tuple of int
         Strides, in elements, of the dense layout in whose memory order the decisions are taken:
         tensors must have it, or be copied to it.
-    broadcast : tuple or None
-        None: a decision for every element. Else (lengths, steps, decisions): in that layout, axis
-        i has ``lengths[i]`` elements and a step along it is ``steps[i]`` decisions.
+    broadcast : Broadcast or None
+        How the elements of that layout share the decisions. None: each has its own.
     scale, shift, dropped : float
         A kept element becomes ``x * scale + shift``, any other ``dropped``.
     """
@@ -179,8 +95,7 @@ cdef class TensorMask:
 
     cdef TensorMask copy(self):
         cdef TensorMask mask = TensorMask.__new__(TensorMask)
-        mask.seeded = self.seeded
-        mask.bits = self.bits
+        mask.decisions = self.decisions
         mask.numbers, mask.shape = self.numbers, self.shape
         mask.strides = self.strides
         mask.broadcast = self.broadcast
@@ -201,9 +116,9 @@ cdef class TensorMask:
         return self.with_scale(self.scale)
 
     def from_decision(self, uint64_t first):
-        """Return the mask that begins with the ``first``-th decision of this one."""
+        """Return the mask that begins with the ``first``-th decision of a place."""
         cdef TensorMask mask = self.copy()
-        mask.seeded.position += first
+        mask.decisions = decisions_at(ENDLESS, self.decisions.later(first))
         return mask
 
     def repeated(self, Py_ssize_t count, Py_ssize_t size):
@@ -212,9 +127,8 @@ cdef class TensorMask:
         Each of them has this mask.
         """
         cdef TensorMask mask = self.copy()
-        lengths, steps, decisions = self.broadcast or ((size,), (1,), size)
         mask.strides = (size, *self.strides)
-        mask.broadcast = ((count, *lengths), (0, *steps), decisions)
+        mask.broadcast = (self.broadcast or Broadcast((size,), (1,))).repeated(count)
         if self.shape is not None:
             mask.shape = (count, *self.shape)
         return mask
@@ -238,27 +152,9 @@ cdef class TensorMask:
             raise TypeError(f"a complex tensor, of {x.dtype}, has no shift; it must be real")
         if self.numbers is not None:
             job = job_of(FD_SCALE_EACH, 1.0)
-            _held = self.lay_factors(y, &laid)
+            _held = self.numbers.lay_factors(self.shape, None, &laid)
             job.each = &laid
         self.run(&job, x, None, y, threads)
-
-    cdef ndarray lay_factors(self, y, fd_numbers *laid):
-        """Lay factors of their own over the elements of ``y``; they are those of the result."""
-        cdef numbers of_y
-        cdef cnp.npy_intp lengths[FD_MAX_DIMS]
-        cdef ndarray shaped
-        numbers_of(y, &of_y)
-        if len(self.shape) > FD_MAX_DIMS:
-            raise RuntimeError(f"a tensor has {len(self.shape)} axes; at most is {FD_MAX_DIMS}")
-        for axis, length in enumerate(self.shape):
-            lengths[axis] = length
-        # An array of the tensor's shape, whose elements nobody reads.
-        shaped = cnp.PyArray_SimpleNewFromData(
-            len(self.shape), lengths, cnp.NPY_UINT8, <void *>of_y.data
-        )
-        if <size_t>cnp.PyArray_SIZE(shaped) != of_y.n:
-            raise RuntimeError(f"a tensor has {of_y.n} elements; must be {shaped.size}")
-        return self.numbers.lay_factors(shaped, laid)
 
     def add(self, x, residual, bias, y, size_t threads):
         """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
@@ -269,11 +165,11 @@ cdef class TensorMask:
         cdef fd_job job = job_of(
             FD_ADD if bias is None else FD_ADD_BIAS, self.scale
         )
-        cdef numbers rows, of_x
+        cdef dense rows, of_x
         if bias is not None:
-            numbers_of(bias, &rows)
-            numbers_of(x, &of_x)
-            if rows.n < rows.row + FD_TILE or code_of(&rows) != code_of(&of_x):
+            describe(bias, &rows)
+            describe(x, &of_x)
+            if rows.n < rows.row + FD_TILE or rows.type != of_x.type:
                 raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
             job.bias, job.bias_period = rows.data, rows.row
         self.run(&job, x, residual, y, threads)
@@ -288,120 +184,103 @@ cdef class TensorMask:
         """
         cdef fd_job job = job_of(FD_RELU, self.scale)
         cdef TensorMask mask = self.copy()
-        cdef numbers of_x
-        numbers_of(x, &of_x)
-        mask.bits = np.zeros(bytes_of(of_x.n), np.uint8)
+        cdef dense of_x
+        cdef ndarray bits
+        describe(x, &of_x)
+        bits = padded_bits(of_x.n)
+        bits[:] = 0
+        mask.decisions = decisions_of((of_x.n,), bits)
         mask.broadcast = None
-        job.changed = <uint8_t *>cnp.PyArray_DATA(mask.bits)
+        job.changed = <uint8_t *>cnp.PyArray_DATA(bits)
         self.run(&job, x, None, y, threads)
         return mask
 
     cdef int run(self, fd_job *job, x, other, y, size_t threads) except -1:
         cdef fd_any_mask mask
-        cdef fd_broadcast broadcast
-        cdef ndarray bits = self.bits
         cdef fd_arrays arrays
         cdef fd_executor executor = engine.lent(threads)
-        cdef fd_cursor cursor
-        cdef numbers of_x, of_y, of_other
-        cdef int code
-        cdef size_t n, size, decisions
-        numbers_of(x, &of_x)
-        numbers_of(y, &of_y)
+        cdef dense of_x, of_y, of_other
+        cdef bint shares = self.broadcast is not None and self.broadcast.laid.ndim > 0
+        describe(x, &of_x)
+        describe(y, &of_y)
         of_other = of_x
         if other is not None:
-            numbers_of(other, &of_other)
-        n, code = of_x.n, code_of(&of_x)
-        decisions = n if self.broadcast is None else self.broadcast[2]
+            describe(other, &of_other)
+        if of_x.type == NULL:
+            raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
         if (
-            of_y.n != n or code_of(&of_y) != code
-            or of_other.n != n or code_of(&of_other) != code
-            or (bits is not None and cnp.PyArray_DIM(bits, 0) != <cnp.npy_intp>bytes_of(decisions))
+            of_y.n != of_x.n or of_y.type != of_x.type
+            or of_other.n != of_x.n or of_other.type != of_x.type
+            or self.needed(of_x.n) > <size_t>self.decisions.size
         ):
-            raise RuntimeError(f"a tensor of {n} elements is not of the mask's size and dtype")
-        if n == 0:
+            raise RuntimeError(f"a tensor of {of_x.n} elements is not of the mask's size and dtype")
+        if of_x.n == 0:
             return 0
-        mask.seeded = self.seeded
-        mask.each, mask.packed = NULL, NULL
-        mask.broadcast = NULL
-        if self.broadcast is not None:
-            self.lay(&broadcast, n)
-            mask.broadcast = &broadcast
-            if bits is None:
-                bits = self.draw_bits()
-        if bits is not None:
-            mask.packed = <const uint8_t *>cnp.PyArray_DATA(bits)
+        cdef fd_cursor cursor = self.decisions.start
+        # Bits are drawn on this thread: the package's pool would fight PyTorch's for the cores.
+        cdef fd_executor alone = engine.lent(1)
+        cdef ndarray _held = self.decisions.tell(
+            &mask, self.broadcast.shared if shares else 0, &cursor, None, &alone
+        )
+        if shares:
+            mask.broadcast = &self.broadcast.laid
         job.kernels = engine.kernels()
         job.mask = &mask
-        job.dtype = <fd_dtype>(code & ~OF_COMPLEX)
-        job.components = 2 if code & OF_COMPLEX else 1
-        size = fd_number_size(job.dtype) * <size_t>job.components
+        job.dtype, job.components = of_x.type.dtype, of_x.type.components
         arrays.x, arrays.y = of_x.data, <char *>of_y.data
-        arrays.other = NULL if other is None else of_other.data
-        job.past_caches = engine.are_past_caches(&arrays, n * size)
-        memset(&cursor, 0, sizeof(cursor))
+        arrays.other = NULL
+        if other is not None:
+            arrays.other = of_other.data
+        job.past_caches = engine.are_past_caches(
+            &arrays, of_x.n * fd_number_size(job.dtype) * <size_t>job.components
+        )
         with nogil:
-            engine.apply(job, &cursor, n, arrays, &executor)
+            engine.apply(job, &cursor, of_x.n, arrays, &executor)
         return 0
 
-    cdef int lay(self, fd_broadcast *broadcast, size_t n) except -1:
-        """Tell the kernels how the elements of a tensor of ``n`` share the decisions."""
-        cdef size_t elements = 1
-        broadcast.ndim = 0
-        for length, step in zip(self.broadcast[0], self.broadcast[1], strict=True):
-            if broadcast.ndim == FD_MAX_DIMS:
-                raise RuntimeError(f"a mask is repeated in more than {FD_MAX_DIMS} ways")
-            broadcast.shape[broadcast.ndim] = length
-            broadcast.stride[broadcast.ndim] = step
-            broadcast.ndim += 1
-            elements *= <size_t>length
-        if elements != n:
-            raise RuntimeError(f"a tensor has {n} elements; must be {elements}, as of the mask")
-        return 0
-
-    cdef ndarray draw_bits(self):
-        """Return the packed decisions."""
-        cdef size_t decisions = self.broadcast[2]
-        cdef ndarray bits = np.empty(bytes_of(decisions), np.uint8)
-        self.draw(cnp.PyArray_DATA(bits), decisions, False)
-        return bits
+    cdef size_t needed(self, size_t n) except? 0:
+        """Return how many decisions a tensor of ``n`` elements needs."""
+        if self.broadcast is None or n == 0:
+            return n
+        if self.broadcast.elements != n:
+            raise RuntimeError(
+                f"a tensor has {n} elements; must be {self.broadcast.elements}, as of the mask"
+            )
+        return self.broadcast.shared
 
     def write_kept(self, out):
-        """Write the decisions to ``out``, a dense tensor of bools: True where kept."""
-        cdef numbers kept
-        numbers_of(out, &kept)
-        if kept.type_code != DL_BOOL:
-            raise TypeError(f"out has dtype {out.dtype}; must be torch.bool")
-        self.draw(<void *>kept.data, kept.n, True)
-
-    cdef int draw(self, void *out, size_t n, bint bytes_) except -1:
-        # On this thread: the pool of the package would fight PyTorch's for the cores.
-        cdef fd_cursor cursor
+        """Write the decisions of a place to ``out``, a dense tensor of bools: True where kept."""
+        cdef dense kept
         cdef fd_executor alone = engine.lent(1)
-        memset(&cursor, 0, sizeof(cursor))
-        with nogil:
-            draw_all(&self.seeded, NULL, False, bytes_, out, &cursor, n, &alone)
-        return 0
+        cdef fd_cursor cursor = self.decisions.start
+        describe(out, &kept)
+        if kept.code != DL_BOOL:
+            raise TypeError(f"out has dtype {out.dtype}; must be torch.bool")
+        self.decisions.draw(<void *>kept.data, True, kept.n, &cursor, &alone)
 
 
-cdef TensorMask laid_mask(double probability, bint keeps, tuple strides, tuple broadcast):
+cdef TensorMask laid_mask(Decisions decisions, double scale, tuple strides, Broadcast broadcast):
     cdef TensorMask mask = TensorMask.__new__(TensorMask)
-    cdef double keep_prob = probability if keeps else 1.0 - probability
-    if not 0.0 <= probability <= 1.0:
-        raise ValueError(f"p is {probability}; must be in [0, 1]")
-    memset(&mask.seeded, 0, sizeof(mask.seeded))
-    mask.seeded.threshold = (
-        fd_keep_threshold(probability) if keeps else fd_drop_threshold(probability)
-    )
-    mask.strides = strides
-    mask.broadcast = broadcast
-    mask.scale = 1.0 / keep_prob if keep_prob > 0.0 else 1.0
+    mask.decisions, mask.scale = decisions, scale
+    mask.strides, mask.broadcast = strides, broadcast
     mask.shift = mask.dropped = 0.0
     return mask
 
 
-cdef void place_at_words(const numbers *words, fd_seeded *seeded) noexcept:
+cdef fd_threshold threshold_of(double p, bint keeps) except *:
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"p is {p}; must be in [0, 1]")
+    return fd_keep_threshold(p) if keeps else fd_drop_threshold(p)
+
+
+cdef double scale_of(double p, bint keeps) noexcept:
+    cdef double keep_prob = p if keeps else 1.0 - p
+    return 1.0 / keep_prob if keep_prob > 0.0 else 1.0
+
+
+cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept:
     cdef const uint64_t *word = <const uint64_t *>words.data
+    memset(seeded, 0, sizeof(seeded[0]))
     seeded.source = FD_XOSHIRO256PLUSPLUS
     seeded.identity.key[0] = word[0] & 0xFFFFFFFF
     seeded.identity.key[1] = word[0] >> 32
@@ -413,7 +292,7 @@ cdef void place_at_words(const numbers *words, fd_seeded *seeded) noexcept:
     )
 
 
-def mask_from_words(words, double p, tuple strides, tuple broadcast=None, bint keeps=False):
+def mask_from_words(words, double p, tuple strides, Broadcast broadcast=None, bint keeps=False):
     """Return the mask of four 64-bit words: key, counter (low, high) and position.
 
     Parameters
@@ -431,17 +310,18 @@ def mask_from_words(words, double p, tuple strides, tuple broadcast=None, bint k
     -------
     mask : TensorMask
     """
-    cdef numbers given
-    numbers_of(words, &given)
-    if given.type_code != DL_INT or given.bits != 64 or given.n != 4 or given.row != 4:
+    cdef dense given
+    cdef fd_seeded seeded
+    describe(words, &given)
+    if given.code != DL_INT or given.bits != 64 or given.n != 4 or given.row != 4:
         raise ValueError(f"words has {given.n} numbers; must be 4 of int64 in a row")
-    cdef TensorMask mask = laid_mask(p, keeps, strides, broadcast)
-    place_at_words(&given, &mask.seeded)
-    return mask
+    place_at_words(&given, &seeded)
+    seeded.threshold = threshold_of(p, keeps)
+    return laid_mask(decisions_at(ENDLESS, seeded), scale_of(p, keeps), strides, broadcast)
 
 
 def mask_from_source(Source source, uint64_t decisions, double p, tuple strides,
-                     tuple broadcast=None):
+                     Broadcast broadcast=None):
     """Return the mask of the next ``decisions`` positions of ``source``, which advances.
 
     Parameters
@@ -459,15 +339,12 @@ def mask_from_source(Source source, uint64_t decisions, double p, tuple strides,
     -------
     mask : TensorMask
     """
-    cdef fd_cursor cursor
-    cdef TensorMask mask = laid_mask(p, False, strides, broadcast)
-    cdef fd_threshold threshold = mask.seeded.threshold
-    source.reserve(decisions, &mask.seeded, &cursor)
-    mask.seeded.threshold = threshold
-    return mask
+    cdef Decisions drawn = Decisions.__new__(Decisions)
+    drawn.reserve(source, (decisions,), threshold_of(p, False))
+    return laid_mask(drawn, scale_of(p, False), strides, broadcast)
 
 
-def mask_of_arrays(Mask given, tuple shape, tuple strides, tuple broadcast=None):
+def mask_of_arrays(Mask given, tuple shape, tuple strides, Broadcast broadcast=None):
     """Return a mask of arrays as one of tensors.
 
     Parameters
@@ -483,14 +360,11 @@ def mask_of_arrays(Mask given, tuple shape, tuple strides, tuple broadcast=None)
     -------
     mask : TensorMask
     """
-    cdef TensorMask mask = TensorMask.__new__(TensorMask)
-    cdef fd_cursor cursor = given.start
-    mask.seeded, mask.bits = given.seeded, given.padded
-    if given.padded is None and given.strides is not None:
-        mask.bits = given.draw_bits(&cursor, None)
-    mask.strides, mask.broadcast = strides, broadcast
-    mask.scale = 1.0 if isinf(given.factor) and given.drop == 1.0 else given.factor
-    mask.shift = mask.dropped = 0.0
+    cdef TensorMask mask = laid_mask(
+        given, multiplier(given.factor, given.drop), strides, broadcast
+    )
+    if given.strides is not None:
+        mask.decisions = decisions_of(given.shape, given.all_bits())
     if given.numbers is not None and given.numbers.scales_each():
         mask.numbers, mask.shape, mask.scale = given.numbers, shape, 1.0
     return mask

@@ -2,59 +2,18 @@
 """Dropout functions with the signatures of PyTorch's, and with a seed.
 
 What their arguments mean is written once, at `dropout`; the others say where they differ. One
-function, `_drop_any`, does the work of all.
+function, `drop_any` of `_drop`, does the work of all.
 """
 
-import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, Never, TypeAlias
+from typing import Never, TypeAlias
 
 import torch
-from torch.overrides import (
-    handle_torch_function,
-    has_torch_function_unary,
-)
 
-from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
-from fastdrop._words import public, refuse
-from fastdrop.functional._probability import HALF
-from fastdrop.functional._scales import alpha_numbers
-from fastdrop.functional._sharing import feature_shape
-from fastdrop.source import Source
-from fastdrop.torch._apply import (
-    CLASSES,
-    Ints,
-    as_tensor,
-    check_floats,
-    check_tensor,
-    is_readable,
-)
-from fastdrop.torch._autograd import check_in_place
-from fastdrop.torch._given import Given, drop_given, drop_under
-from fastdrop.torch._mask import (
-    RNG,
-    Settled,
-    SharedShape,
-    addressable_source,
-    decided_shape,
-    draw_element_mask,
-    draw_shared_mask,
-    drops,
-    settled,
-    source_mask,
-)
-from fastdrop.torch._operator import (
-    check_traced_rng,
-    drop_shared,
-    drop_traced,
-    dropping_by_pytorch,
-    has_operator,
-    is_for_onnx,
-    is_traced,
-    memory_order,
-    words_of,
-)
+from fastdrop._words import HALF, public, refuse
+from fastdrop.torch._drop import drop_any, drop_as_operator
+from fastdrop.torch._given import Given, drop_given
+from fastdrop.torch._mask import RNG
 
 __all__ = [
     "alpha_dropout",
@@ -67,12 +26,6 @@ __all__ = [
 ]
 
 Seed: TypeAlias = SeedLike | None
-# (x, inplace, scale, shift, dropped) -> y
-Dropping: TypeAlias = Callable[..., torch.Tensor]
-
-NO_OPTIONS: Mapping[str, Any] = {}
-
-_transforming = torch._C._are_functorch_transforms_active
 
 
 @public("fastdrop.torch")
@@ -169,12 +122,14 @@ def dropout(
     """
     if late or words:
         refuse(dropout, late, words)
+    if mask is None and p is HALF:
+        p = 0.5
     if broadcast_dims is None and noise_shape is None and mask is None:
-        return _drop_any(dropout, input, p, training, inplace, rng, seed)
+        return drop_any(dropout, input, p, training, inplace, rng, seed)
     options = {"broadcast_dims": broadcast_dims, "noise_shape": noise_shape}
     if mask is not None:
         return drop_given(dropout, input, p, training, inplace, rng, seed, mask, options)
-    return _drop_any(dropout, input, p, training, inplace, rng, seed, options=options)
+    return drop_any(dropout, input, p, training, inplace, rng, seed, options=options)
 
 
 @public("fastdrop.torch")
@@ -228,7 +183,7 @@ def dropout1d(
     """
     if late or words:
         refuse(dropout1d, late, words)
-    return _drop_any(dropout1d, input, p, training, inplace, rng, seed, features=True)
+    return drop_any(dropout1d, input, p, training, inplace, rng, seed, features=True)
 
 
 @public("fastdrop.torch")
@@ -278,7 +233,7 @@ def dropout2d(
     """
     if late or words:
         refuse(dropout2d, late, words)
-    return _drop_any(dropout2d, input, p, training, inplace, rng, seed, features=True)
+    return drop_any(dropout2d, input, p, training, inplace, rng, seed, features=True)
 
 
 @public("fastdrop.torch")
@@ -326,7 +281,7 @@ def dropout3d(
     """
     if late or words:
         refuse(dropout3d, late, words)
-    return _drop_any(dropout3d, input, p, training, inplace, rng, seed, features=True)
+    return drop_any(dropout3d, input, p, training, inplace, rng, seed, features=True)
 
 
 @public("fastdrop.torch")
@@ -385,7 +340,7 @@ def alpha_dropout(
     if late or words:
         refuse(alpha_dropout, late, words)
     options = {} if broadcast_dims is None else {"broadcast_dims": broadcast_dims}
-    return _drop_any(
+    return drop_any(
         alpha_dropout, input, p, training, inplace, rng, seed, alpha=True, options=options
     )
 
@@ -435,178 +390,6 @@ def feature_alpha_dropout(
     """
     if late or words:
         refuse(feature_alpha_dropout, late, words)
-    return _drop_any(
+    return drop_any(
         feature_alpha_dropout, input, p, training, inplace, rng, seed, features=True, alpha=True
     )
-
-
-# ---- axes ----------------------------------------------------------------------------------------
-
-
-def _lacks_batch(function: Callable[..., torch.Tensor], x: torch.Tensor) -> bool:
-    """Return whether x is one sample for a function of channels; warn of other numbers of axes."""
-    if function is dropout1d:
-        if x.dim() not in (2, 3):
-            raise RuntimeError(
-                f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed "
-                "are (N, C, L) and (C, L)"
-            )
-        return bool(x.dim() == 2)
-    if function is dropout2d:
-        if x.dim() not in (3, 4):
-            _warn_of_axes("dropout2d", x, "(N, C, H, W)")
-        if x.dim() == 3:
-            warnings.warn(
-                "dropout2d: Received a 3-D input, (N, C, L), assuming that channel-wise 1D "
-                "dropout behavior is desired; dropout1d says so",
-                stacklevel=4,
-            )
-        return False
-    if function is dropout3d:
-        if x.dim() not in (4, 5):
-            _warn_of_axes("dropout3d", x, "(N, C, D, H, W) and (C, D, H, W)")
-        return bool(x.dim() == 4)
-    return False
-
-
-def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
-    warnings.warn(
-        f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=5
-    )
-
-
-# ---- all of them ---------------------------------------------------------------------------------
-
-
-def _drop_any(
-    function: Callable[..., torch.Tensor],
-    x: torch.Tensor,
-    p: float,
-    training: bool,
-    inplace: bool,
-    rng: RNG,
-    seed: Seed,
-    *,
-    features: bool = False,
-    alpha: bool = False,
-    options: Mapping[str, Any] = NO_OPTIONS,
-) -> torch.Tensor:
-    """Drop elements or features of x, to zero or to SELU's limit: the work of a function."""
-    if rng is not None or seed is not None:
-        rng = settled(rng, seed, 4)
-    if has_torch_function_unary(x):  # a subclass or a mode, as in PyTorch's functions
-        arguments = x, p, training, inplace
-        y: torch.Tensor = handle_torch_function(function, (x,), *arguments, rng=rng, **options)
-        return y
-    check_tensor("input", x)
-    if alpha and x.is_complex():
-        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
-    unbatched = features and _lacks_batch(function, x)
-    shared = decided_shape(tuple(as_tensor(x).shape), **options) if options else None
-    p = check_p(p)
-    training, inplace = check_switch("training", training), check_switch("inplace", inplace)
-    if not drops(p, training, rng):
-        if rng is not None and not isinstance(rng, Source):  # drawn from or not, it is checked
-            (check_traced_rng if is_traced(x) else addressable_source)(rng)
-        return x
-    if inplace and not torch.compiler.is_compiling() and not _transforming():
-        check_in_place(x)
-    y = x if type(x) in CLASSES else as_tensor(x)
-    if unbatched:
-        y = y.unsqueeze(0)
-    if features:
-        shared = _features_of(y)
-    dropping = _dropping(y, p, rng, shared, features)
-    if dropping is None:
-        y = _stock(features, alpha, inplace)(y, p, True)
-    else:
-        y = _drop_by(dropping, y, p, inplace, alpha)
-    if inplace:
-        return x
-    return y.squeeze(0) if unbatched else y
-
-
-def _features_of(x: torch.Tensor) -> Ints:
-    if x.dim() < 2:
-        raise ValueError(f"input has {x.dim()} axes; allowed are at least two, batch and channel")
-    return feature_shape(x.shape)
-
-
-def _drop_by(
-    dropping: Dropping, x: torch.Tensor, p: float, inplace: bool, alpha: bool
-) -> torch.Tensor:
-    """Drop elements of x by a mask that was drawn."""
-    if p == 1.0:  # nothing is kept
-        return dropping(x, inplace, 1.0)
-    return dropping(x, inplace, *(alpha_numbers(p) if alpha else (1.0 / (1.0 - p),)))
-
-
-def drop_as_operator(
-    x: torch.Tensor, p: float, inplace: bool, features: bool, alpha: bool
-) -> torch.Tensor:
-    """Drop elements or features of x by the operator that dispatch modes see."""
-    shared = feature_shape(x.shape) if features else None
-    return _drop_by(_dropping_traced(x, p, None, shared, features), x, p, inplace, alpha)
-
-
-def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Tensor]:
-    """Return PyTorch's operator (x, p, train) -> y."""
-    name = "feature_" * features + "alpha_" * alpha + "dropout" + "_" * inplace
-    operator: Callable[..., torch.Tensor] = getattr(torch, name)
-    return operator
-
-
-def _dropping(
-    x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
-) -> Dropping | None:
-    """Return what drops elements of x by the mask that it has drawn; None: PyTorch does."""
-    if is_traced(x) and has_operator(x):
-        if is_for_onnx(rng):
-            return None if shared is None else dropping_by_pytorch(x, p, shared, None)
-        return _dropping_traced(x, p, rng, shared, features)
-    readable = is_readable(x)
-    if not readable:
-        check_floats("input", x)
-    source = addressable_source(rng)
-    transforming = _transforming()
-    if source is not None and (transforming or readable):
-        mask = source_mask(x, p, source, shared)
-    elif readable and not transforming:
-        assert rng is None or isinstance(rng, torch.Generator)
-        if shared is None:
-            mask = draw_element_mask(x, p, rng)
-        else:
-            mask = draw_shared_mask(x, p, shared, rng)
-    elif rng is None and (shared is None or features):
-        return None
-    elif source is None and shared is not None and x.layout is torch.strided:
-        assert rng is None or isinstance(rng, torch.Generator)
-        return dropping_by_pytorch(x, p, shared, rng)
-    else:
-        raise TypeError(
-            f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with rng, "
-            "broadcast_dims or noise_shape, allowed are strided tensors of floats on the CPU, and "
-            "in torch.func a seed or a source"
-        )
-
-    def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
-        return drop_under(x, mask.with_scale(*numbers), inplace)
-
-    return dropping
-
-
-def _dropping_traced(
-    x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
-) -> Dropping:
-    words = words_of(rng)
-    in_memory = shared is None and (rng is None or isinstance(rng, torch.Generator))
-    order = memory_order(x) if in_memory else None
-
-    def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
-        if features or shared is None:
-            y = drop_traced(x, words, p, features, order, *numbers)
-        else:
-            y = drop_shared(x, words, p, shared, *numbers)
-        return x.copy_(y) if inplace else y
-
-    return dropping

@@ -2,6 +2,7 @@
 """Masks that the caller gives: the results of NumPy's face, bit for bit, and their derivatives."""
 
 import copy
+import inspect
 import pickle
 import tracemalloc
 
@@ -433,6 +434,36 @@ def test_mistakes(words, error, match, training):
     with pytest.raises(error, match=match):
         ft.dropout(x, training=training, inplace=True, **words)
     assert torch.equal(x, X)
+
+
+def test_the_default_of_p_is_not_the_number_that_is_shown():
+    shown = inspect.signature(ft.dropout).parameters["p"].default
+    with pytest.raises(TypeError, match=r"p is 0\.5 beside a Mask"):
+        ft.dropout(X, shown, mask=drawn(SHAPE))
+    assert torch.equal(ft.dropout(X, shown, mask=KEPT), 2 * X)
+
+
+class Looking(torch.overrides.TorchFunctionMode):
+    """Calls each function as it was called, and keeps what it was called with."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is ft.dropout:
+            self.seen = args[1:], kwargs
+        return function(*args, **kwargs or {})
+
+
+def test_what_modes_see_of_the_default_of_p():
+    with Looking() as looking:
+        y = ft.dropout(X, mask=drawn(SHAPE))
+    positional, named = looking.seen
+    assert positional == () and "p" not in named
+    assert torch.equal(y, ft.dropout(X, mask=drawn(SHAPE)))
+    with Looking() as looking:
+        ft.dropout(X, rng=1)
+    assert looking.seen[0][0] == 0.5
+    with Looking() as looking:
+        ft.dropout(X, 0.5, mask=KEPT)
+    assert looking.seen[0] == (0.5,)
 
 
 def test_mistakes_of_tensors():

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The work of the functions that PyTorch has too: a mask is drawn, and x is put under it.
+
+By the engine, where x is memory; by an operator, in programs that are recorded or watched; by
+PyTorch's own function, where only PyTorch knows what x is.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from fastdrop._checks import check_p, check_switch
+from fastdrop._typing import SeedLike
+from fastdrop.functional._scales import alpha_numbers
+from fastdrop.functional._sharing import feature_shape
+from fastdrop.source import Source
+from fastdrop.torch._apply import (
+    CLASSES,
+    Ints,
+    as_tensor,
+    check_floats,
+    check_tensor,
+    is_readable,
+)
+from fastdrop.torch._autograd import check_in_place
+from fastdrop.torch._given import drop_under
+from fastdrop.torch._mask import (
+    RNG,
+    Settled,
+    SharedShape,
+    addressable_source,
+    decided_shape,
+    draw_element_mask,
+    draw_shared_mask,
+    drops,
+    settled,
+    source_mask,
+)
+from fastdrop.torch._operator import (
+    check_traced_rng,
+    drop_shared,
+    drop_traced,
+    dropping_by_pytorch,
+    has_operator,
+    is_for_onnx,
+    is_traced,
+    memory_order,
+    words_of,
+)
+
+__all__ = ["drop_any", "drop_as_operator"]
+
+# (x, inplace, scale, shift, dropped) -> y; the last two only of alpha dropout.
+Dropping: TypeAlias = Callable[..., torch.Tensor]
+
+NO_OPTIONS: Mapping[str, Any] = {}
+
+_transforming = torch._C._are_functorch_transforms_active
+
+
+def drop_any(
+    function: Callable[..., torch.Tensor],
+    x: torch.Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    rng: RNG,
+    seed: SeedLike | None,
+    *,
+    features: bool = False,
+    alpha: bool = False,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> torch.Tensor:
+    """Drop elements or features of x, to zero or to SELU's limit: the work of a function."""
+    if rng is not None or seed is not None:
+        rng = settled(rng, seed, 4)
+    if has_torch_function_unary(x):  # a subclass or a mode, as in PyTorch's functions
+        arguments = x, p, training, inplace
+        y: torch.Tensor = handle_torch_function(function, (x,), *arguments, rng=rng, **options)
+        return y
+    check_tensor("input", x)
+    if alpha and x.is_complex():
+        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
+    unbatched = features and _lacks_batch(function.__name__, x)
+    shared = decided_shape(tuple(as_tensor(x).shape), **options) if options else None
+    p = check_p(p)
+    training, inplace = check_switch("training", training), check_switch("inplace", inplace)
+    if not drops(p, training, rng):
+        if rng is not None and not isinstance(rng, Source):  # drawn from or not, it is checked
+            (check_traced_rng if is_traced(x) else addressable_source)(rng)
+        return x
+    if inplace and not torch.compiler.is_compiling() and not _transforming():
+        check_in_place(x)
+    y = x if type(x) in CLASSES else as_tensor(x)
+    if unbatched:
+        y = y.unsqueeze(0)
+    if features:
+        shared = _features_of(y)
+    dropping = _dropping(y, p, rng, shared, features)
+    if dropping is None:
+        y = _stock(features, alpha, inplace)(y, p, True)
+    else:
+        y = _drop_by(dropping, y, p, inplace, alpha)
+    if inplace:
+        return x
+    return y.squeeze(0) if unbatched else y
+
+
+def _features_of(x: torch.Tensor) -> Ints:
+    if x.dim() < 2:
+        raise ValueError(f"input has {x.dim()} axes; allowed are at least two, batch and channel")
+    return feature_shape(x.shape)
+
+
+def _drop_by(
+    dropping: Dropping, x: torch.Tensor, p: float, inplace: bool, alpha: bool
+) -> torch.Tensor:
+    """Drop elements of x by a mask that was drawn."""
+    if p == 1.0:  # nothing is kept
+        return dropping(x, inplace, 1.0)
+    return dropping(x, inplace, *(alpha_numbers(p) if alpha else (1.0 / (1.0 - p),)))
+
+
+def drop_as_operator(
+    x: torch.Tensor, p: float, inplace: bool, features: bool, alpha: bool
+) -> torch.Tensor:
+    """Drop elements or features of x by the operator that dispatch modes see."""
+    shared = feature_shape(x.shape) if features else None
+    return _drop_by(_dropping_traced(x, p, None, shared, features), x, p, inplace, alpha)
+
+
+def _stock(features: bool, alpha: bool, inplace: bool) -> Callable[..., torch.Tensor]:
+    """Return PyTorch's operator (x, p, train) -> y."""
+    name = "feature_" * features + "alpha_" * alpha + "dropout" + "_" * inplace
+    operator: Callable[..., torch.Tensor] = getattr(torch, name)
+    return operator
+
+
+def _dropping(
+    x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
+) -> Dropping | None:
+    """Return what drops elements of x by the mask that it has drawn; None: PyTorch does."""
+    if is_traced(x) and has_operator(x):
+        if is_for_onnx(rng):
+            return None if shared is None else dropping_by_pytorch(x, p, shared, None)
+        return _dropping_traced(x, p, rng, shared, features)
+    readable = is_readable(x)
+    if not readable:
+        check_floats("input", x)
+    source = addressable_source(rng)
+    transforming = _transforming()
+    if source is not None and (transforming or readable):
+        mask = source_mask(x, p, source, shared)
+    elif readable and not transforming:
+        assert rng is None or isinstance(rng, torch.Generator)
+        if shared is None:
+            mask = draw_element_mask(x, p, rng)
+        else:
+            mask = draw_shared_mask(x, p, shared, rng)
+    elif rng is None and (shared is None or features):
+        return None
+    elif source is None and shared is not None and x.layout is torch.strided:
+        assert rng is None or isinstance(rng, torch.Generator)
+        return dropping_by_pytorch(x, p, shared, rng)
+    else:
+        raise TypeError(
+            f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with rng, "
+            "broadcast_dims or noise_shape, allowed are strided tensors of floats on the CPU, and "
+            "in torch.func a seed or a source"
+        )
+
+    def dropping(x: torch.Tensor, inplace: bool, scale: float, *of_alpha: float) -> torch.Tensor:
+        # The mask has the scale of plain dropout.
+        return drop_under(x, mask.with_scale(scale, *of_alpha) if of_alpha else mask, inplace)
+
+    return dropping
+
+
+def _dropping_traced(
+    x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
+) -> Dropping:
+    words = words_of(rng)
+    in_memory = shared is None and (rng is None or isinstance(rng, torch.Generator))
+    order = memory_order(x) if in_memory else None
+
+    def dropping(x: torch.Tensor, inplace: bool, *numbers: float) -> torch.Tensor:
+        if features or shared is None:
+            y = drop_traced(x, words, p, features, order, *numbers)
+        else:
+            y = drop_shared(x, words, p, shared, *numbers)
+        return x.copy_(y) if inplace else y
+
+    return dropping
+
+
+# ---- axes ----------------------------------------------------------------------------------------
+
+
+def _lacks_batch(name: str, x: torch.Tensor) -> bool:
+    """Return whether x is one sample for a function of channels; warn of other numbers of axes."""
+    if name == "dropout1d":
+        if x.dim() not in (2, 3):
+            raise RuntimeError(
+                f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed "
+                "are (N, C, L) and (C, L)"
+            )
+        return bool(x.dim() == 2)
+    if name == "dropout2d":
+        if x.dim() not in (3, 4):
+            _warn_of_axes(name, x, "(N, C, H, W)")
+        if x.dim() == 3:
+            warnings.warn(
+                "dropout2d: Received a 3-D input, (N, C, L), assuming that channel-wise 1D "
+                "dropout behavior is desired; dropout1d says so",
+                stacklevel=4,
+            )
+        return False
+    if name == "dropout3d":
+        if x.dim() not in (4, 5):
+            _warn_of_axes(name, x, "(N, C, D, H, W) and (C, D, H, W)")
+        return bool(x.dim() == 4)
+    return False
+
+
+def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
+    warnings.warn(
+        f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=5
+    )

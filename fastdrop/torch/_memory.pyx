@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: where the elements of a tensor lie. Tensors are described by PyTorch's table of DLPack
+# functions, so that no header of PyTorch is needed, and no attribute of a subclass is believed.
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+import torch
+
+from fastdrop.apply._dtypes cimport type_of_dlpack
+
+# DLTensor and DLPackExchangeAPI of DLPack 1.
+cdef struct dl_tensor:
+    const char *data
+    int32_t device_type, device_id, ndim
+    uint8_t type_code, bits
+    uint16_t lanes
+    int64_t *shape
+    int64_t *strides
+    uint64_t byte_offset
+
+ctypedef int (*describe_function)(void *tensor, dl_tensor *out) except -1
+
+cdef struct dl_exchange:
+    uint32_t major, minor
+    void *older
+    void *allocator
+    void *managed_from_tensor
+    void *tensor_from_managed
+    describe_function describe
+    void *current_stream
+
+cdef dl_exchange *exchange = <dl_exchange *>PyCapsule_GetPointer(
+    torch.Tensor.__dlpack_c_exchange_api__, "dlpack_exchange_api"
+)
+if exchange.major != 1:
+    raise ImportError(f"PyTorch {torch.__version__} has DLPack {exchange.major}; must be 1")
+
+cdef object TENSOR = torch.Tensor
+cdef enum:
+    DL_CPU = 1
+
+
+cdef int describe(object x, dense *out) except -1:
+    """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""
+    cdef dl_tensor t
+    cdef size_t n = 1, span = 1
+    if not PyObject_TypeCheck(x, <PyTypeObject *>TENSOR):
+        raise TypeError(f"{type(x).__name__} is no tensor of PyTorch")
+    exchange.describe(<void *>x, &t)
+    for axis in range(t.ndim):
+        n *= <size_t>t.shape[axis]
+        span += <size_t>((t.shape[axis] - 1) * t.strides[axis])
+    if n and (t.device_type != DL_CPU or t.lanes != 1 or span != n or t.data == NULL):
+        raise RuntimeError(
+            f"a tensor of shape {tuple(t.shape[axis] for axis in range(t.ndim))} is not dense in "
+            "memory of the CPU, or its storage was freed"
+        )
+    out.data, out.n, out.code, out.bits = t.data + t.byte_offset, n, t.type_code, t.bits
+    out.type = type_of_dlpack(t.type_code, t.bits)
+    out.row = <size_t>t.shape[t.ndim - 1] if t.ndim else 1
+    return 0
