@@ -78,7 +78,7 @@ cdef Mask reserve_mask(object source, tuple shape, Probability probability, doub
     cdef ndarray padded
     if isinstance(source, Source):
         mask = Mask.__new__(Mask)
-        mask.reserve(source, shape, probability.threshold)
+        mask.reserve(<Source>source, shape, probability.threshold)
     else:
         padded = padded_bits(size_of(shape))
         draw_decisions(source, shape, probability, False, False, padded)
@@ -173,7 +173,8 @@ cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, source,
 
     All memory is taken before the source advances.
     """
-    cdef tuple room = room_for(shape, isinstance(source, Source), x, y, job.changed != NULL)
+    cdef bint addressable = isinstance(source, Source)
+    cdef tuple room = room_for(shape, addressable, x, y, job.changed != NULL)
     cdef Mask mask
     cdef fd_cursor cursor
     job.scale = multiplier(job.scale, probability.drop)
@@ -183,7 +184,7 @@ cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, source,
     mask = reserve_mask(source, shape, probability, scale)
     cursor = mask.start
     mask.run(job, x, other, y, &cursor, room)
-    if isinstance(source, Source):
+    if addressable:
         (<Source>source).leave(&mask.seeded, &cursor)
     return mask
 
