@@ -192,7 +192,7 @@ cdef extern from "engine/job.h" nogil:
         double scale, shift, dropped
         const fd_numbers *each
         const char *bias
-        uint64_t bias_period
+        uint64_t bias_period, bias_repeats
         uint8_t *changed
         float deviation
         const float *factors

@@ -3,8 +3,8 @@
 #include "sources.h"
 
 /* Elements of a tile: few enough for what is prefetched of x to stay in L1 until it is applied;
- * fewer where there are factors too, which take the stack. */
-enum { TILE = 4096, TILE_OF_FACTORS = 2048, BYTES_OF_FACTORS = 16384 };
+ * fewer where each element has a number of its own, made for the tile, which takes the stack. */
+enum { TILE = 4096, TILE_OF_NUMBERS = 2048, BYTES_OF_NUMBERS = 16384 };
 
 /* Elements of x, and of what is added to it, that are prefetched for every 64 whose bits are made:
  * together the first three quarters of a tile. The rest comes while these are applied: to ask for
@@ -34,26 +34,54 @@ prefetch_of(const fd_job *job, fd_arrays arrays, size_t size)
     return soon;
 }
 
+/* Whether numbers are made for each tile: factors, or a bias along another axis than the last. */
+static int
+makes_numbers(const fd_job *job)
+{
+    return job->operation == FD_SCALE_EACH || job->bias_repeats > 1;
+}
+
 /* Elements of a tile of this job. */
 static size_t
 tile_of(const fd_job *job)
 {
     const size_t size = job->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
-    if (job->operation != FD_SCALE_EACH) {
+    if (!makes_numbers(job)) {
         return TILE;
     }
-    return fd_min(TILE_OF_FACTORS, BYTES_OF_FACTORS / (size * (size_t)job->components));
+    return fd_min(TILE_OF_NUMBERS, BYTES_OF_NUMBERS / (size * (size_t)job->components));
 }
 
-/* The last step of a tile of FD_SCALE_EACH. */
+/* The bias of elements [first, first + n), of which `bias_repeats` in a row share a number. The
+ * next number overwrites what the one before it has written too many. */
+static void
+repeat_bias(const fd_job *job, uint64_t first, size_t n, char *to)
+{
+    const size_t size = fd_element_size(job);
+    uint64_t index = first / job->bias_repeats % job->bias_period;
+    size_t skipped = (size_t)(first % job->bias_repeats);
+    for (size_t done = 0, count; done < n; done += count) {
+        count = fd_min((size_t)job->bias_repeats - skipped, n - done);
+        fd_fill_groups(to + done * size, job->bias + index * size, size, count);
+        index = index + 1 < job->bias_period ? index + 1 : 0;
+        skipped = 0;
+    }
+}
+
+/* The last step of a tile for which numbers are made. */
 FD_APART void
-apply_factors(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operands *operands,
+apply_numbers(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operands *operands,
               uint64_t first, size_t n, fd_arrays arrays)
 {
     const size_t components = (size_t)job->components;
-    FD_ALIGN64 char factors[BYTES_OF_FACTORS];
-    fd_factors(job->kernels, job->each, job->dtype, components, first, n, factors);
-    operands->factors = factors;
+    FD_ALIGN64 char made[BYTES_OF_NUMBERS + 64];
+    if (job->operation == FD_SCALE_EACH) {
+        fd_factors(job->kernels, job->each, job->dtype, components, first, n, made);
+        operands->factors = made;
+    } else {
+        repeat_bias(job, first, n, made);
+        operands->bias = made;
+    }
     apply(kept, arrays.x, operands, n * components, arrays.y);
 }
 
@@ -76,12 +104,12 @@ apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_ar
         fd_bits_double(kept, n, doubled);
         kept = doubled;
     }
+    if (makes_numbers(job)) {
+        apply_numbers(job, apply, kept, &operands, first, n, arrays);
+        return;
+    }
     if (job->bias != NULL) {
         operands.bias = job->bias + first % job->bias_period * size;
-    }
-    if (job->operation == FD_SCALE_EACH) {
-        apply_factors(job, apply, kept, &operands, first, n, arrays);
-        return;
     }
     if (job->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
         kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);

@@ -100,6 +100,30 @@ fd_fill(void *memory, const void *item, size_t size, size_t n)
     }
 }
 
+/* n times an item of 2, 4, 8 or 16 bytes, in whole groups of 64 bytes: writes up to 63 too many. */
+FD_INLINE void
+fd_fill_groups(char *memory, const char *item, size_t size, size_t n)
+{
+    uint64_t word[2];
+    for (size_t i = 0; i < sizeof word; i += 8) {
+        if (size >= 8) {
+            memcpy((char *)word + i, item + i % size, 8);
+        } else if (size == 4) {
+            memcpy((char *)word + i, item, 4);
+            memcpy((char *)word + i + 4, item, 4);
+        } else {
+            for (size_t j = 0; j < 8; j += 2) {
+                memcpy((char *)word + i + j, item, 2);
+            }
+        }
+    }
+    for (size_t done = 0; done < n * size; done += 64) {
+        for (size_t i = 0; i < 64; i += sizeof word) {
+            memcpy(memory + done + i, word, sizeof word);
+        }
+    }
+}
+
 /* Repeats the first `period` bytes, up to `size`. */
 FD_INLINE void
 fd_repeat(void *memory, size_t period, size_t size)
