@@ -302,6 +302,10 @@ cdef extern from "engine/api.h" nogil:
         fd_job_function apply
         fd_job_function multiply
         fd_job_function draw
+        int (*multiply_boxes)(const fd_job *job, fd_cursor *cursor, const fd_view *memory,
+                              float *room, size_t floats, fd_arrays arrays,
+                              const fd_executor *executor) except -1 nogil
+        size_t (*boxes_room)(const fd_view *memory, const fd_executor *executor) noexcept nogil
         void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
                            fd_arrays arrays) noexcept nogil
         int (*attend)(const fd_attention *attention, int backward,

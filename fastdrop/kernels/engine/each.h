@@ -51,6 +51,10 @@ enum { FD_READ_BYTES = FD_TILE / 2 };
 void fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *ties,
                const uint8_t *bytes, uint64_t first, size_t n, uint64_t position, uint8_t *kept);
 
+/* The factors of elements [first, first + n) of an array that fewer factors are laid over. */
+void fd_spread(const fd_broadcast *broadcast, const float *factors, uint64_t first, size_t n,
+               float *spread);
+
 /* p of those elements. */
 void fd_drop_probabilities(const fd_numbers *each, uint64_t first, size_t n, double *p);
 
