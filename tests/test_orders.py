@@ -142,3 +142,51 @@ def test_no_copy(function, axes):
         assert tracemalloc.get_traced_memory()[1] < results * x.nbytes + room
     finally:
         tracemalloc.stop()
+
+
+# ---- windows -------------------------------------------------------------------------------------
+
+WINDOWS = [
+    np.s_[:, :, 100:200],
+    np.s_[:, :, 200:207],
+    np.s_[:, :, 5],
+    np.s_[:, ::3],
+    np.s_[::2, 10:20],
+    np.s_[::-1, :, 7:500],
+    np.s_[3, 5:100, 64:128],
+    np.s_[:, ::-1, 900:],
+    np.s_[:, ::-1, ::7],
+]
+
+
+@pytest.mark.parametrize("source", [fd.Xoshiro256PlusPlus, fd.Philox4x32])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_windows(window, source):
+    """A window that skips decisions has those of the whole mask, in any order of axes."""
+    place = source(3)
+    place.position = 12345
+    mask = fd.dropout_mask((7, 300, 1000), P, rng=place)
+    kept = np.asarray(mask)
+    threads = fd.get_num_threads()
+    try:
+        fd.set_num_threads(3)
+        for part, wanted in [(mask[window], kept[window]), (mask[window].T, kept[window].T)]:
+            assert np.array_equal(np.asarray(part), wanted)
+            assert np.array_equal(np.asarray(part.packed()), wanted)
+            ones = np.ones(wanted.shape, np.float32)
+            for x in (ones, in_order(ones, range(ones.ndim)[::-1])):
+                assert np.array_equal(part.apply(x) != 0, wanted)
+    finally:
+        fd.set_num_threads(threads)
+
+
+def test_windows_make_bits_alone():
+    """To apply a window of columns draws its bits, and not the whole mask's or bytes."""
+    window = fd.dropout_mask((2**14, 2**16), P, rng=1)[:, 64:128]
+    x = np.ones(window.shape, np.float32)
+    tracemalloc.start()
+    try:
+        window.apply(x, out=x)
+        assert tracemalloc.get_traced_memory()[1] < 2 * x.size // 8
+    finally:
+        tracemalloc.stop()

@@ -176,6 +176,14 @@ cdef extern from "engine/parallel.h" nogil:
         size_t workers
 
 
+cdef extern from "engine/gather.h" nogil:
+    ctypedef struct fd_view:
+        int64_t offset
+        int ndim
+        int64_t shape[FD_MAX_DIMS]
+        int64_t stride[FD_MAX_DIMS]
+
+
 cdef extern from "engine/job.h" nogil:
     ctypedef struct fd_arrays:
         const char *x
@@ -198,6 +206,7 @@ cdef extern from "engine/job.h" nogil:
         const float *factors
         int as_dropped
         int as_bytes
+        const fd_view *window
 
 
 cdef extern from "engine/numpy_words.h" nogil:
@@ -245,14 +254,6 @@ cdef extern from "engine/attention.h" nogil:
         fd_matrices value_gradient
         size_t rows
         size_t columns
-
-
-cdef extern from "engine/gather.h" nogil:
-    ctypedef struct fd_view:
-        int64_t offset
-        int ndim
-        int64_t shape[FD_MAX_DIMS]
-        int64_t stride[FD_MAX_DIMS]
 
 
 cdef extern from "engine/shared.h" nogil:

@@ -22,7 +22,8 @@ cdef class Decisions(AnyMask):
     cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
                            ndarray y, ndarray padded, tuple room) except -1
     cdef ndarray draw_bits(self, fd_cursor *cursor, ndarray room)
-    cdef int draw_contiguous(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
+    cdef bint has_runs(self) except -1
+    cdef int draw_runs(self, ndarray out, bint bytes_, fd_cursor *cursor) except -1
     cdef int draw_window(self, object out, int64_t offset, object strides) except -1
     cdef fd_seeded later(self, int64_t offset)
 

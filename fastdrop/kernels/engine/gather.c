@@ -73,6 +73,19 @@ fd_runs_next(fd_view_walk *walk)
     return 0;
 }
 
+size_t
+fd_runs_at(fd_view_walk *walk, const fd_view *view, uint64_t first)
+{
+    walk_start(walk, view, 1);
+    for (int axis = 0; axis < walk->last; axis++) {
+        walk->index[axis] = (int64_t)(first / walk->pitch[axis]);
+        walk->at += walk->index[axis] * walk->view.stride[axis];
+        walk->to_at += (uint64_t)walk->index[axis] * walk->pitch[axis];
+        first %= walk->pitch[axis];
+    }
+    return (size_t)first;
+}
+
 /* The same over matrices: along the last axis, and along the dense one too, where that is another:
  * a matrix and its transpose. */
 static int

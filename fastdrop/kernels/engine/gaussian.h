@@ -9,7 +9,6 @@
 #ifndef FD_GAUSSIAN_H
 #define FD_GAUSSIAN_H
 
-#include "gather.h"
 #include "job.h"
 
 /* fd_multiply, where the element at an index of `memory` (C order) lies at that place of x and of y:

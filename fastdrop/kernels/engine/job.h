@@ -6,6 +6,7 @@
 #define FD_JOB_H
 
 #include "decide.h"
+#include "gather.h"
 #include "parallel.h"
 
 /* The arrays of one call, or of a part of it; `other` only where the operation reads it. */
@@ -41,6 +42,8 @@ typedef struct {
     /* fd_draw: y = the mask, as bits or as bytes. */
     int as_dropped; /* ones are the dropped elements, and not the kept ones */
     int as_bytes;   /* one byte an element */
+    const fd_view
+        *window; /* not NULL: these elements of a larger mask, of which `mask` has the first */
 } fd_job;
 
 /* One of the following three. All n elements, in parts that the executor runs. `cursor` is where the
