@@ -219,6 +219,7 @@ def main():
         "kernels._testing",
         "apply._apply",
         "source._source",
+        "source._generators",
         "source._numpy_source",
         "mask._any_mask",
         "mask._bits",
