@@ -146,5 +146,5 @@ cdef class Philox4x32(Source):
 (<PyTypeObject *>Xorshift128Plus).tp_name = "fastdrop.Xorshift128Plus"
 (<PyTypeObject *>Philox4x32).tp_name = "fastdrop.Philox4x32"
 
-for number in range(FD_SOURCES):
-    add_source(globals()[engine.sources[number].name.decode()], number)
+for index in range(FD_SOURCES):
+    add_source(globals()[engine.sources[index].name.decode()], index)

@@ -23,8 +23,8 @@ cdef class Source(BitGenerator):
     cdef fd_seeded at(self, uint64_t position) noexcept
 
 
-# Adds one of the package's own sources, which has that number in C.
-cdef int add_source(cls, int number) except -1
+# Adds one of the package's own sources, which has that index in C.
+cdef int add_source(cls, int index) except -1
 
 # The words of a stream as ints, as attributes and states show them.
 cdef tuple key_of(const fd_identity *identity)

@@ -46,16 +46,16 @@ cdef object ReentrantLock = type(threading.RLock())
 cdef object spawning = ReentrantLock()
 renew_in_children(spawning)
 
-# The package's own sources: their classes by name, and their numbers in C by class. The file that
+# The package's own sources: their classes by name, and their indices in C by class. The file that
 # defines them adds them here.
 cdef dict CLASSES = {}
-cdef dict NUMBERS = {}
+cdef dict INDICES = {}
 
 
-cdef int add_source(cls, int number) except -1:
-    name = engine.sources[number].name.decode()
+cdef int add_source(cls, int index) except -1:
+    name = engine.sources[index].name.decode()
     CLASSES[name] = cls
-    NUMBERS[cls] = number
+    INDICES[cls] = index
     globals()[name] = cls  # where the first pickles look for it
     return 0
 
@@ -109,11 +109,11 @@ def rebuild(cls, seed_seq, key, counter, position):
     return source
 
 
-cdef fd_source number_of(source) except *:
-    """Return the number that a source of the package, or of a class made of it, has in C."""
+cdef fd_source index_of(source) except *:
+    """Return the index that a source of the package, or of a class made of it, has in C."""
     for cls in type(source).__mro__:
-        if cls in NUMBERS:
-            return <fd_source><int>NUMBERS[cls]
+        if cls in INDICES:
+            return <fd_source><int>INDICES[cls]
     raise TypeError(
         "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus and Philox4x32"
     )
@@ -145,7 +145,7 @@ cdef class Source(BitGenerator):
         cdef fd_source source
         if self.acquire is not None:  # another thread may be drawing
             raise TypeError("__init__ was called again; a source is changed by its state")
-        source = number_of(self)
+        source = index_of(self)
         if key is None and counter is None:
             seed_seq = check_seed(seed)
             words = check_words("the state of seed", list(seed_seq.generate_state(4)), 4)
@@ -390,7 +390,7 @@ cdef class Source(BitGenerator):
         cdef fd_seeded here = self.here()
         words = key_of(&here.identity), counter_of(&here.identity)
         cls = type(self)
-        name = cls.__name__ if cls in NUMBERS else cls  # of users' classes, themselves
+        name = cls.__name__ if cls in INDICES else cls  # of users' classes, themselves
         return load, ("Source", name, self._seed_seq, *words, here.position)
 
     def __repr__(self):

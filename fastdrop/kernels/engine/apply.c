@@ -11,13 +11,13 @@ enum { TILE = 4096, TILE_OF_NUMBERS = 2048, BYTES_OF_NUMBERS = 16384 };
  * all costs up to a third of the whole time. Past the caches each source has a number of its own. */
 enum { PREFETCHED = 48 };
 
-/* Elements that are taken in ascending order: four blocks of the stream. */
-enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
+/* Elements that are taken in ascending order, in one sweep: four blocks of the stream. */
+enum { SWEEP = 4 * FD_BLOCK_STEPS * FD_STEP };
 
 /* Elements before the first cache line of y that is written whole; 0 where there is none, or
  * where so few elements do not repay a tile of their own. */
 static size_t
-unaligned_head(const void *y, size_t size, size_t n)
+unaligned_elements(const void *y, size_t size, size_t n)
 {
     const size_t bytes = (size_t)(-(uintptr_t)y % 64);
     return n >= FD_TILE / 2 && bytes % size == 0 ? bytes / size : 0;
@@ -121,23 +121,23 @@ apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_ar
 }
 
 static void
-apply_run(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
-          fd_watch watch)
+apply_sweep(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+            fd_watch watch)
 {
     const size_t size = fd_element_size(job);
-    const size_t head = unaligned_head(arrays.y, size, n);
+    const size_t unaligned = unaligned_elements(arrays.y, size, n);
     const size_t most = tile_of(job);
     size_t count;
     for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
-        count = done == 0 && head ? head : fd_min(most, n - done);
+        count = done == 0 && unaligned ? unaligned : fd_min(most, n - done);
         apply_tile(job, cursor, first + done, count, fd_arrays_at(arrays, done * size));
     }
 }
 
-/* Past the caches runs go from back to front. What was written last is in the caches: the end of
- * x, if an operation has just made it, and of each huge page of y, if the system has just cleared
- * it (a new array: a third less time). And the front of y is left to the operation that comes next.
- * Runs start with blocks of the stream, whose lanes are seeded anyway. */
+/* Past the caches sweeps go from back to front. What was written last is in the caches: the end of x
+ * if an operation has just made it, and the end of each huge page of y if the system has just cleared
+ * it (a new array takes a third less time). The front of y is left in the caches for the operation
+ * that comes next. A sweep starts with a block of the stream, whose lanes are seeded anyway. */
 static void
 apply_backwards(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
                 fd_watch watch)
@@ -145,16 +145,18 @@ apply_backwards(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, 
     const size_t size = fd_element_size(job);
     const fd_any_mask *mask = job->mask;
     const uint64_t position = first + (mask->packed == NULL ? mask->seeded.position : 0);
-    const size_t begun = (size_t)(position % RUN);
+    const size_t begun = (size_t)(position % SWEEP);
     fd_cursor last = *cursor;
     for (size_t end = n; end > 0;) {
-        const size_t whole = (begun + end - 1) / RUN * RUN; /* the run's start, from its block's */
+        const size_t whole =
+            (begun + end - 1) / SWEEP * SWEEP; /* the sweep's start, from its block's */
         const size_t start = whole > begun ? whole - begun : 0;
         fd_cursor own = {.has_last = 0};
         if (start == 0) {
             own = *cursor;
         }
-        apply_run(job, &own, first + start, end - start, fd_arrays_at(arrays, start * size), watch);
+        apply_sweep(job, &own, first + start, end - start, fd_arrays_at(arrays, start * size),
+                    watch);
         if (end == n) {
             last = own;
         }
@@ -171,7 +173,7 @@ apply_watched(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd
     if (job->past_caches) {
         apply_backwards(job, cursor, first, n, arrays, watch);
     } else {
-        apply_run(job, cursor, first, n, arrays, watch);
+        apply_sweep(job, cursor, first, n, arrays, watch);
     }
 }
 

@@ -17,8 +17,9 @@ typedef struct {
     int64_t shape[FD_MAX_DIMS], stride[FD_MAX_DIMS];
 } fd_broadcast;
 
-/* A walk over the elements of an array: runs along the last axis. `at` is where the next run starts
- * in what is broadcast, of which its elements are `step` apart: 1, or 0 where they share one. */
+/* A walk over the elements of an array, by runs along the last axis. `at` is the index, in the small
+ * array, of what the next element meets. `step` is the distance there between what two neighbours in
+ * a run meet: 1, or 0 where they share it. */
 typedef struct {
     const fd_broadcast *broadcast;
     int64_t index[FD_MAX_DIMS], at;

@@ -23,17 +23,19 @@ make_tile(make_function make, const making *how, const fd_broadcast *broadcast, 
     uint8_t *to = (uint8_t *)made;
     fd_walk walk;
     fd_walk_start(&walk, broadcast, first);
-    for (size_t left = n, run; left; left -= run, to += run * size) {
+    for (size_t left = n, count; left; left -= count, to += count * size) {
         const int64_t at = walk.at;
         const size_t length = fd_walk_run(&walk, left);
         if (walk.step) {
-            run = length * fd_walk_rows(&walk, length, 0, left);
+            count = length * fd_walk_rows(&walk, length, 0, left);
             make(how, at, length, to);
-            fd_repeat(to, length * size, run * size);
+            fd_repeat(to, length * size, count * size);
         } else {
             const size_t rows = fd_walk_rows(&walk, length, 1, left);
-            run = length * rows;
-            uint8_t *items = to + (run - rows) * size; /* none is covered before its row's turn */
+            count = length * rows;
+            uint8_t *items =
+                to +
+                (count - rows) * size; /* at the end: no row overwrites one that is still read */
             make(how, at, rows, items);
             for (size_t row = 0; row < rows; row++) {
                 fd_fill(to + row * length * size, items + row * size, size, length);

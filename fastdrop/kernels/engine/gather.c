@@ -104,7 +104,7 @@ read_word(const uint8_t *bits, uint64_t at)
 {
     const uint8_t *first = bits + at / 8;
     const unsigned shift = (unsigned)(at % 8);
-    /* 1 + 63 - shift: a shift by 64 is not defined. */
+    /* The ninth byte is shifted by 64 - shift, in two parts: a shift by 64 is not defined. */
     return fd_load_le64(first) >> shift | (uint64_t)first[8] << 1 << (63 - shift);
 }
 
@@ -119,8 +119,10 @@ write_word(uint8_t *bits, uint64_t at, uint64_t value, size_t count)
     first[8] |= (uint8_t)(value >> 1 >> (63 - shift));
 }
 
-/* Of each block of 2 * size words, the upper right and the lower left size x size bits change
- * places; `right` has the bits of the left columns' width. */
+/* Takes a 64 x 64 matrix of bits as blocks of 2 * size rows and columns. In each block, the upper
+ * right quarter and the lower left one change places. `right` has a 1 for each column of the left
+ * half of a block; column 0 is the lowest bit. Example, size 1: of the rows 10b and 00b, `changed` is
+ * 1, and they become 00b and 01b. The bit of row 0, column 1, is now that of row 1, column 0. */
 FD_INLINE void
 exchange(uint64_t words[64], const unsigned size, const uint64_t right)
 {
