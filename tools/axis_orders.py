@@ -8,14 +8,14 @@ turns: 2 says that the call takes twice its own time in C order. Name functions 
 """
 
 import argparse
-import timeit
 from collections.abc import Callable
 
 import numpy as np
 
 import fastdrop as fd
 from fastdrop.cli._bench_arrays import Buffer
-from fastdrop.cli._bench_timing import QUICK, compare, power_of_two
+from fastdrop.cli._bench_timing import power_of_two
+from fastdrop.cli._bench_turns import calls_in_turn, for_seconds, median_ratio
 
 # Shapes of 2^20 elements (and more or less, by --size), and the axes in the order of memory.
 ORDERS = {
@@ -93,7 +93,9 @@ def in_order(buffer: Buffer, shape: tuple[int, ...], dtype: str, axes: tuple[int
 
 def ratio(candidate: Callable[[], object], baseline: Callable[[], object]) -> float:
     """Return how many times as long the candidate takes."""
-    return compare(timeit.Timer(candidate), timeit.Timer(baseline), QUICK).ratio
+    calls = {"candidate": candidate, "baseline": baseline}
+    times = calls_in_turn(calls, lambda: for_seconds(0.2, fewest=15))
+    return median_ratio(times, "candidate", "baseline")
 
 
 def print_row(name: str, ratios: list[float]) -> None:
