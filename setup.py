@@ -231,6 +231,7 @@ def main():
         "apply._broadcast",
         "apply._dtypes",
         "source._source",
+        "source._generators",
         "source._numpy_source",
         "mask._any_mask",
         "mask._bits",

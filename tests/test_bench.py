@@ -30,6 +30,7 @@ from fastdrop.cli import (
     info,
 )
 from fastdrop.cli._bench_timing import Comparison, Effort, Goal, Result, Row
+from fastdrop.cli._bench_turns import repeats_lasting
 
 pytest.importorskip("rich")
 
@@ -76,7 +77,7 @@ def command(*options):
 
 @pytest.mark.parametrize("cost", [1e-7, 3.3e-6, 1.9e-3, 2e-3, 0.5])
 def test_a_sample_lasts_long_enough_but_not_much_longer(cost):
-    loops, seconds = _bench_timing.calibrate(FakeClock().timer("a", cost), sample=2e-3)
+    loops, seconds = repeats_lasting(FakeClock().timer("a", cost).timeit, sample=2e-3)
     assert seconds == pytest.approx(loops * cost)
     assert seconds >= 2e-3
     assert loops == 1 or seconds < 2 * 2e-3
@@ -84,7 +85,7 @@ def test_a_sample_lasts_long_enough_but_not_much_longer(cost):
 
 def test_the_first_run_is_not_timed():
     cold_start = FakeClock().timer("a", 100.0, 1e-3)
-    loops, seconds = _bench_timing.calibrate(cold_start, sample=1e-3)
+    loops, seconds = repeats_lasting(cold_start.timeit, sample=1e-3)
     assert (loops, seconds) == (1, pytest.approx(1e-3))
 
 
@@ -92,7 +93,7 @@ def test_candidate_and_baseline_take_turns():
     clock = FakeClock()
     effort = Effort(sample=1e-3, budget=0, rounds=(3, 9))
     _bench_timing.compare(clock.timer("A", 1.0), clock.timer("B", 1.0), effort)
-    assert "".join(clock.diary) == "AA" + "BB" + "ABABAB"  # warm and calibrate each, then rounds
+    assert "".join(clock.diary) == "AA" + "BB" + "ABBAAB"  # warm and calibrate each, then rounds
 
 
 def test_times_are_those_of_one_run():

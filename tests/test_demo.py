@@ -15,13 +15,15 @@ from fastdrop.cli._demo_network import (
     squared_error,
     train,
 )
+from fastdrop.cli._demo_results import HALF, WITHOUT, Gain, Plan
+from fastdrop.cli._demo_training import TimedDropout, autoencode, classify, split
 
 pytest.importorskip("rich")
 imread = pytest.importorskip("matplotlib.image").imread
 load_digits = pytest.importorskip("sklearn.datasets").load_digits
 
-PLAN = demo.Plan(
-    keeps=(0.1, demo.HALF, demo.WITHOUT),
+PLAN = Plan(
+    keeps=(0.1, HALF, WITHOUT),
     seeds=3,
     training_images=60,
     hidden=(16, 16),
@@ -69,12 +71,12 @@ def test_main_prints_a_table_and_writes_the_figures(tmp_path, monkeypatch, capsy
 
 
 def test_numbers_are_finite_and_plausible(digits):
-    settings = [demo.classify(digits, PLAN, 3, keep, no_tick) for keep in PLAN.keeps]
+    settings = [classify(digits, PLAN, 3, keep, no_tick) for keep in PLAN.keeps]
     for setting in settings:
         for errors in (setting.train_error, setting.test_error):
             assert errors.shape == (PLAN.seeds,)
             assert ((errors >= 0) & (errors <= 100)).all()
-        if setting.keep == demo.WITHOUT:
+        if setting.keep == WITHOUT:
             assert setting.times is None
         else:
             times = setting.times
@@ -83,25 +85,25 @@ def test_numbers_are_finite_and_plausible(digits):
     assert settings[-1].test_error.mean() < 60  # guessing gives 90
     assert settings[0].test_error.mean() > settings[-1].test_error.mean()  # 0.1 underfits
 
-    autoencoder = demo.autoencode(digits, PLAN, 3, demo.HALF, no_tick)
+    autoencoder = autoencode(digits, PLAN, 3, HALF, no_tick)
     assert autoencoder.features.shape == (2, 64, 64)
     assert autoencoder.activations.shape == (2, len(digits.target) - 200, 64)
     assert np.isfinite(autoencoder.error).all()
 
 
 def test_results_depend_on_the_seed_alone(digits):
-    first, again, other = (demo.classify(digits, PLAN, seed, 0.5, no_tick) for seed in (3, 3, 4))
+    first, again, other = (classify(digits, PLAN, seed, 0.5, no_tick) for seed in (3, 3, 4))
     assert np.array_equal(first.test_error, again.test_error)
     assert np.array_equal(first.curve.train_error, again.curve.train_error)
     assert not np.array_equal(first.curve.test_error, other.curve.test_error)
 
-    first, again, other = (demo.autoencode(digits, PLAN, seed, 0.5, no_tick) for seed in (3, 3, 4))
+    first, again, other = (autoencode(digits, PLAN, seed, 0.5, no_tick) for seed in (3, 3, 4))
     assert np.array_equal(first.activations, again.activations)
     assert not np.array_equal(first.features, other.features)
 
 
 def test_splits_share_no_image(digits):
-    x, y, x_test, y_test = demo.split(digits, 100, (1, 2))
+    x, y, x_test, y_test = split(digits, 100, (1, 2))
     assert x.shape == (2, 100, 64)
     assert x_test.shape == (2, len(digits.target) - 100, 64)
     for seed in range(2):
@@ -113,7 +115,7 @@ def test_splits_share_no_image(digits):
 
 def test_timing_does_not_change_the_training():
     h = np.random.default_rng(0).random((2, 5, 8), dtype=np.float32)
-    timed, plain = demo.TimedDropout(0.5, 7), HiddenDropout(0.5, 7)
+    timed, plain = TimedDropout(0.5, 7), HiddenDropout(0.5, 7)
     timed_h, plain_h = h.copy(), h.copy()
     mask = timed.forward(timed_h)
     assert mask[1] is not None
@@ -174,10 +176,10 @@ def test_stacked_networks_are_independent():
 
 
 def test_gain_claims_only_what_is_clear():
-    assert demo.Gain(1.0, 0.2).clear()
-    assert demo.Gain(-1.0, 0.2).clear()
-    assert not demo.Gain(0.5, 0.2).clear()
-    assert str(demo.Gain(0.5, 0.2)) == "+0.50 ± 0.20"
+    assert Gain(1.0, 0.2).clear()
+    assert Gain(-1.0, 0.2).clear()
+    assert not Gain(0.5, 0.2).clear()
+    assert str(Gain(0.5, 0.2)) == "+0.50 ± 0.20"
 
 
 def test_missing_dependency_is_one_sentence(tmp_path, monkeypatch, capsys):

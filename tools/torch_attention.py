@@ -22,7 +22,7 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,6 +31,7 @@ import torch_tax
 
 import fastdrop.torch
 from fastdrop.cli._bench_arrays import Buffer
+from fastdrop.cli._bench_turns import calls_in_turn, for_seconds, median_ratio
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 HEADS, WIDTH, P = 8, 64, 0.1
@@ -66,26 +67,8 @@ def seconds(length, causal, dtype, budget):
     buffer = Buffer()
     qkv = [buffer.tensor(x.detach()).requires_grad_() for x in qkv]
     gradient = buffer.tensor(gradient)
-    times = {way: [] for way in WAYS}
-    repeats, end = 1, None
-    while end is None or time.perf_counter() < end or len(times["flash"]) < 3:
-        # Forwards and backwards in turn, so that no way always follows the same other.
-        for way in WAYS if len(times["flash"]) % 2 else reversed(WAYS):
-            start = time.perf_counter()
-            for _ in range(repeats):
-                step(way, qkv, gradient, causal)
-            times[way].append((time.perf_counter() - start) / repeats)
-        if end is None:  # the first round warms up
-            repeats = max(1, int(0.01 / times["flash"][0]))
-            times = {way: [] for way in WAYS}
-            end = time.perf_counter() + budget
-    return times
-
-
-def ratio(times, way, base):
-    """Return the median ratio of two ways' times."""
-    pairs = zip(times[way], times[base], strict=True)
-    return statistics.median(a / b for a, b in pairs)
+    calls = {way: partial(step, way, qkv, gradient, causal) for way in WAYS}
+    return calls_in_turn(calls, lambda: for_seconds(budget), sample=0.01)
 
 
 def peak():
@@ -122,9 +105,9 @@ def table(threads, lengths, dtype, budget, with_memory):
             times = seconds(length, causal, getattr(torch, dtype), budget)
             row = f"{threads:7}  {'yes' if causal else 'no':6}{length:6}"
             row += f"{1e3 * statistics.median(times['flash']):10.2f}"
-            row += f"{ratio(times, 'stock', 'flash'):#8.3g}"
-            row += f"{ratio(times, 'fastdrop', 'flash'):#10.3g}"
-            row += f"{ratio(times, 'fastdrop', 'stock'):#12.3g}"
+            row += f"{median_ratio(times, 'stock', 'flash'):#8.3g}"
+            row += f"{median_ratio(times, 'fastdrop', 'flash'):#10.3g}"
+            row += f"{median_ratio(times, 'fastdrop', 'stock'):#12.3g}"
             if with_memory:
                 added = [memory(way, length, causal, dtype, threads) / 2**20 for way in WAYS]
                 row += "".join(f"{megabytes:9.1f}" for megabytes in added)

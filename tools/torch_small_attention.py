@@ -10,14 +10,13 @@ which is what fastdrop would be without its blocks. The exit status does not jud
 """
 
 import argparse
-import contextlib
-import time
 from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention as attention
 
 import fastdrop.torch
+from fastdrop.cli._bench_turns import calls_in_turn
 
 P = 0.1
 Call = Callable[[], object]
@@ -61,23 +60,14 @@ def case(
     return step
 
 
-def microseconds(call: Call, installed: bool) -> float:
-    """Return what a call takes, over some milliseconds."""
-    switch = fastdrop.torch.installed if installed else contextlib.nullcontext
-    with switch():
-        call()
-        repeats, start = 0, time.perf_counter()
-        while time.perf_counter() - start < 2e-3:
-            call()
-            repeats += 1
-        return 1e6 * (time.perf_counter() - start) / repeats
-
-
 def least(stock: Call, ours: Call, rounds: int) -> tuple[float, float]:
     """Return the least microseconds of both, measured in turn."""
-    pairs = [(microseconds(stock, False), microseconds(ours, True)) for _ in range(rounds)]
-    first, second = zip(*pairs, strict=True)
-    return min(first), min(second)
+    times = calls_in_turn(
+        {"stock": stock, "ours": ours},
+        lambda: lambda done: done < rounds,
+        around={"ours": fastdrop.torch.installed},
+    )
+    return 1e6 * min(times["stock"]), 1e6 * min(times["ours"])
 
 
 def rows() -> Iterator[tuple[str, Call, Call]]:

@@ -200,21 +200,22 @@ def step(model, batch):
 
 def taxes(model, batch, rounds, warm=3, steps=3):
     """Return way -> tax, and way -> page faults a step; the base's tax is its seconds a step."""
-    seconds = {name: [] for name in WAYS}
-    faults = dict.fromkeys(WAYS, 0)
-    for count in range(-warm, rounds):
-        # Forwards and backwards in turn, so that no way always follows the same other.
-        for name in WAYS if count % 2 else WAYS[::-1]:
-            with way(name):
-                before = page_faults()
-                best = min(step(model, batch) for _ in range(steps))
-                if count >= 0:
-                    faults[name] += page_faults() - before
-                    seconds[name].append(best)
+    # Here, for asv measures commits without it by this file's models.
+    from fastdrop.cli._bench_turns import in_turn, median_ratio
+
+    def measure(name):
+        with way(name):
+            before = page_faults()
+            best = min(step(model, batch) for _ in range(steps))
+            return best, page_faults() - before
+
+    in_turn(WAYS, measure, warm)
+    measured = in_turn(WAYS, measure, rounds)
+    seconds = {name: [best for best, _ in pairs] for name, pairs in measured.items()}
+    faults = {name: sum(count for _, count in pairs) for name, pairs in measured.items()}
     tax = {"none": statistics.median(seconds["none"])}
     for name in WAYS[1:]:
-        pairs = zip(seconds[name], seconds["none"], strict=True)
-        tax[name] = statistics.median(way / base for way, base in pairs) - 1.0
+        tax[name] = median_ratio(seconds, name, "none") - 1.0
     return tax, {name: total / (rounds * steps) for name, total in faults.items()}
 
 

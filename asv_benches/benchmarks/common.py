@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from functools import cache
 from importlib import util
 from pathlib import Path
-from time import perf_counter
 from timeit import repeat
 
 import numpy as np
@@ -42,6 +41,7 @@ def of_this_tree(file):
 
 
 _places = of_this_tree("fastdrop/cli/_bench_arrays.py")
+_turns = of_this_tree("fastdrop/cli/_bench_turns.py")
 BUFFER = _places.Buffer()
 
 
@@ -199,27 +199,16 @@ def ratio(candidate, baseline, *, around=(nullcontext, nullcontext), baseline_ru
     work `baseline_runs` times. asv shows the median, and knows from the samples how certain it is;
     it is one of them, of three digits, since their number is odd.
     """
-    turns = list(zip((candidate, baseline), around, (1, baseline_runs), strict=True))
-    repeats = []
-    for function, context, _ in turns:
-        with context():
-            function()
-            start = perf_counter()
-            function()
-            repeats.append(max(1, int(2e-3 / max(perf_counter() - start, 1e-7))))
-    samples = []
-    end = perf_counter() + seconds
-    while perf_counter() < end or len(samples) < 5 or len(samples) % 2 == 0:
-        times = [0.0, 0.0]
-        # Forwards and backwards in turn, so that neither always follows the other.
-        for i in (0, 1) if len(samples) % 2 else (1, 0):
-            function, context, runs = turns[i]
-            with context():
-                start = perf_counter()
-                for _ in range(repeats[i]):
-                    function()
-                times[i] = (perf_counter() - start) / (repeats[i] * runs)
-        samples.append(float(f"{times[0] / times[1]:.3g}"))
+    calls = {"candidate": candidate, "baseline": baseline}
+    times = _turns.calls_in_turn(
+        calls,
+        lambda: _turns.for_seconds(seconds, fewest=5, odd=True),
+        around=dict(zip(calls, around, strict=True)),
+    )
+    samples = [
+        float(f"{of_round * baseline_runs:.3g}")
+        for of_round in _turns.ratios(times, "candidate", "baseline")
+    ]
     return {"samples": samples, "number": 1}
 
 

@@ -20,8 +20,8 @@ cdef ndarray as_output(ndarray x, object out, str of=*)
 # x, or a copy of it where writing y would overwrite what is still to be read of x.
 cdef ndarray apart(ndarray x, ndarray y)
 
-# The axes of a large array by their strides, largest first; None where they are in that order. Then
-# reading it in C order would fetch a line of the cache for every element.
+# The axes of an array by their strides, largest first; None where they are in that order, or the
+# array is small. To read a large one in C order would fetch a line of the cache for every element.
 cdef tuple order_of_memory(ndarray y)
 
 # The elements of a C-contiguous array of that shape in another order of its axes; such an array,

@@ -47,6 +47,9 @@ cdef extern from "numpy/arrayobject.h":
 # Elements that np.nditer hands out at once: few enough for the caches, enough to forget the call.
 cdef int PIECE = 1 << 15
 
+# Elements for which a call does not look for the order of memory: to find it takes longer.
+cdef int FEW = 1 << 8
+
 # Elements that NumPy copies at once.
 cdef int COPIED = 1 << 20
 
@@ -183,7 +186,7 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
 cdef tuple order_of_memory(ndarray y):
     cdef int axis
     cdef object steps = []
-    if is_plain(y) or y.size <= PIECE:  # which fits in the caches
+    if is_plain(y) or y.size <= FEW:
         return None
     for axis in range(cnp.PyArray_NDIM(y)):
         steps.append(-abs(cnp.PyArray_STRIDE(y, axis)) if cnp.PyArray_DIM(y, axis) > 1 else 0)

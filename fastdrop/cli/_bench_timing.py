@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Time one statement against another, turn by turn, and say on which machine.
 
-Times differ from one machine, and one minute, to the next; ratios taken in one run hold far better.
-So a `Row` names two statements, and `measure` runs them alternately: candidate, baseline,
-candidate, baseline, ... Each turn gives a ratio, and the median of the ratios is the result.
+A `Row` names two statements, and `measure` lets them take turns. Each round gives a ratio, and the
+median of the ratios is the result.
 """
 
-import math
 import statistics
 import timeit
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +21,7 @@ import numpy as np
 
 import fastdrop as fd
 from fastdrop.cli._bench_arrays import Buffer, is_slow
+from fastdrop.cli._bench_turns import in_turn, ratios, repeats_lasting
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -187,31 +186,6 @@ class Result:
         return self.row.goal.met(self.times.ratio) if self.row.goal else None
 
 
-def calibrate(timer: timeit.Timer, sample: float) -> tuple[int, float]:
-    """Find how many loops last at least `sample` seconds.
-
-    Parameters
-    ----------
-    timer : timeit.Timer
-        What to time. It runs once before, so that nothing is timed cold.
-    sample : float
-        Seconds.
-
-    Returns
-    -------
-    loops : int
-        Number of loops.
-    seconds : float
-        How long they took.
-    """
-    timer.timeit(1)
-    loops = 1
-    while (seconds := timer.timeit(loops)) < sample:
-        growth = min(10.0, 1.2 * sample / max(seconds, 1e-9))
-        loops = math.ceil(loops * growth)
-    return loops, seconds
-
-
 def compare(
     candidate: timeit.Timer, baseline: timeit.Timer, effort: Effort, baseline_runs: int = 1
 ) -> Comparison:
@@ -231,21 +205,23 @@ def compare(
     Comparison
         Medians over the rounds.
     """
-    loops_a, seconds_a = calibrate(candidate, effort.sample)
-    loops_b, seconds_b = calibrate(baseline, effort.sample)
+    timers = {"candidate": candidate, "baseline": baseline}
+    works = {"candidate": 1, "baseline": baseline_runs}
+    loops, seconds = {}, 0.0
+    for name, timer in timers.items():
+        loops[name], taken = repeats_lasting(timer.timeit, effort.sample)
+        seconds += taken
     fewest, most = effort.rounds
-    rounds = min(max(int(effort.budget / (seconds_a + seconds_b)), fewest), most)
-    runs_b = loops_b * baseline_runs
-    times = [
-        (candidate.timeit(loops_a) / loops_a, baseline.timeit(loops_b) / runs_b)
-        for _ in range(rounds)
-    ]
-    ratios = [a / b for a, b in times]
-    first, _, third = statistics.quantiles(ratios, n=4)
+    rounds = min(max(int(effort.budget / seconds), fewest), most)
+    times = in_turn(
+        timers, lambda name: timers[name].timeit(loops[name]) / (loops[name] * works[name]), rounds
+    )
+    of_rounds = ratios(times, "candidate", "baseline")
+    first, _, third = statistics.quantiles(of_rounds, n=4)
     return Comparison(
-        candidate_seconds=statistics.median(a for a, _ in times),
-        baseline_seconds=statistics.median(b for _, b in times),
-        ratio=statistics.median(ratios),
+        candidate_seconds=statistics.median(times["candidate"]),
+        baseline_seconds=statistics.median(times["baseline"]),
+        ratio=statistics.median(of_rounds),
         quartiles=(first, third),
         rounds=rounds,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastdrop.cli.demo import Results
+    from fastdrop.cli._demo_results import Results
 
 Array = NDArray[Any]
 

@@ -2,19 +2,15 @@
 """The functions that most programs call: check, choose, and call one compiled function."""
 
 from fastdrop.functional.alpha import alpha_dropout, feature_alpha_dropout
+from fastdrop.functional.blocks import drop_block2d
+from fastdrop.functional.booleans import bernoulli
+from fastdrop.functional.channels import dropout1d, dropout2d, dropout3d
 from fastdrop.functional.connect import drop_connect, drop_connect_backward
-from fastdrop.functional.dropout import bernoulli, dropout, dropout_backward, dropout_mask
+from fastdrop.functional.dropout import dropout, dropout_backward, dropout_mask
 from fastdrop.functional.fused import dropout_add, relu_dropout
 from fastdrop.functional.gaussian import gaussian_dropout
+from fastdrop.functional.rows import drop_path, embedding_dropout
 from fastdrop.functional.schedules import drop_path_rates
-from fastdrop.functional.shaped import (
-    drop_block2d,
-    drop_path,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    embedding_dropout,
-)
 from fastdrop.functional.zoneout import zoneout, zoneout_backward
 
 __all__ = [

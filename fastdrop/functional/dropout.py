@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout of elements, its gradient, and masks and booleans by themselves."""
+"""Dropout of elements, its gradient, and masks by themselves."""
 
-import math
-from typing import Any, Literal, Never, overload
+from typing import Any, Never, overload
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastdrop._checks import (
     as_array,
-    check_booleans,
     check_broadcast,
     check_choice,
     check_noise_shape,
@@ -20,7 +17,6 @@ from fastdrop._checks import (
 from fastdrop._typing import (
     ArrayLike,
     AxesLike,
-    BoolArray,
     NDArray,
     NoiseShapeLike,
     ProbabilityLike,
@@ -37,7 +33,6 @@ from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._probability import as_probability
 from fastdrop.functional._sharing import shared, shared_shape
 from fastdrop.mask._draw import (
-    draw_bernoulli,
     draw_mask,
     forward,
     kept_mask,
@@ -49,12 +44,9 @@ from fastdrop.mask._mask import Mask
 from fastdrop.mask._probability import probability_of
 from fastdrop.source.default import as_source
 
-__all__ = ["bernoulli", "dropout", "dropout_backward", "dropout_mask"]
+__all__ = ["dropout", "dropout_backward", "dropout_mask"]
 
 SCALES = ("train", "test", "none")
-
-# The types of booleans.
-BYTES, BITS = np.dtype(bool), np.dtype(np.uint8)
 
 
 @overload
@@ -435,111 +427,3 @@ def dropout_mask(
             f"store is 'seed' with {source!r}, which cannot go back; allowed are 'auto' and 'bits'"
         )
     return draw_mask(shape, probability, source, store == "bits")
-
-
-@overload
-def bernoulli(
-    shape: ShapeLike,
-    p: ProbabilityLike,
-    *,
-    rng: RNGLike = ...,
-    dtype: type[bool] | None = ...,
-    packed: Literal[False] = ...,
-    out: None = ...,
-) -> BoolArray: ...
-
-
-@overload
-def bernoulli(
-    shape: ShapeLike,
-    p: ProbabilityLike,
-    *,
-    rng: RNGLike = ...,
-    dtype: DTypeLike | None = ...,
-    packed: bool = ...,
-    out: NDArray[Any] | None = ...,
-) -> NDArray[Any]: ...
-
-
-@public()
-def bernoulli(
-    shape: ShapeLike,
-    p: ProbabilityLike,
-    *late: Never,
-    rng: RNGLike = None,
-    dtype: DTypeLike | None = None,
-    packed: bool = False,
-    out: NDArray[Any] | None = None,
-    **words: Never,
-) -> NDArray[Any]:
-    """Draw booleans that are True with probability ``p``.
-
-    True is where dropout with this p *drops*. It is not the mask of ``keep_prob=p``: that
-    has the same probability of True but other elements.
-
-    Parameters
-    ----------
-    shape : int or sequence of int
-        Shape of the result.
-    p : float or ndarray
-        Probability of True, in [0, 1]; exact to 2**-64. The shape of an array, which has one for
-        each element, broadcasts to the result's.
-    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        Where the bits come from, as of `dropout`.
-    dtype : {bool, uint8}, optional
-        Type of the result; 0 and 1 for uint8. None is bool, or what ``out`` has; bits are uint8.
-    packed : bool, default False
-        Return bits: a flat uint8 array of ``ceil(n / 8)`` bytes, C order, lowest bit first, pad
-        bits 0, as ``np.packbits(bitorder="little")`` makes.
-    out : ndarray, optional
-        Where to write: of that shape and dtype.
-
-    Returns
-    -------
-    b : ndarray
-        A new array, or ``out``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range, or out does not fit.
-    OverflowError
-        If the source would pass position 2**64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastdrop as fd
-    >>> fd.bernoulli(8, 0.25, rng=1)
-    array([ True, False,  True, False,  True, False,  True, False])
-    >>> fd.bernoulli(8, 0.25, rng=1, packed=True)
-    array([85], dtype=uint8)
-    >>> fd.bernoulli((2, 4), np.array([0.0, 0.25, 0.75, 1.0]), rng=1)
-    array([[False, False,  True,  True],
-           [False, False,  True,  True]])
-    """
-    if late or words:
-        refuse(bernoulli, late, words)
-    shape = check_shape(shape)
-    probability = probability_of(p)
-    source = as_source(rng)
-    packed = check_switch("packed", packed)
-    allowed = _dtypes_of_booleans(dtype, packed)
-    if out is not None:
-        check_booleans(out, allowed, (-(-math.prod(shape) // 8),) if packed else shape)
-    return draw_bernoulli(shape, probability, source, packed, out, allowed[0])
-
-
-def _dtypes_of_booleans(dtype: DTypeLike | None, packed: bool) -> tuple[np.dtype[Any], ...]:
-    """Return the dtypes that the result may have; the first is that of a new array."""
-    if dtype is None:
-        return (BITS,) if packed else (BYTES, BITS)
-    try:
-        wanted = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"dtype is {dtype!r}; allowed are bool and uint8") from None
-    if wanted not in (BYTES, BITS):
-        raise TypeError(f"dtype is {wanted}; allowed are bool and uint8")
-    if packed and wanted != BITS:
-        raise TypeError(f"dtype is {wanted} with packed=True; it must be uint8, the type of bits")
-    return (wanted,)

@@ -183,6 +183,14 @@ cdef extern from "engine/parallel.h" nogil:
         size_t workers
 
 
+cdef extern from "engine/gather.h" nogil:
+    ctypedef struct fd_view:
+        int64_t offset
+        int ndim
+        int64_t shape[FD_MAX_DIMS]
+        int64_t stride[FD_MAX_DIMS]
+
+
 cdef extern from "engine/job.h" nogil:
     ctypedef struct fd_arrays:
         const char *x
@@ -199,13 +207,14 @@ cdef extern from "engine/job.h" nogil:
         double scale, shift, dropped
         const fd_numbers *each
         const char *bias
-        uint64_t bias_period
+        uint64_t bias_period, bias_repeats
         uint8_t *changed
         float deviation
         const float *factors
         int as_dropped
         int as_bytes
         fd_dtype dtype_of_p
+        const fd_view *window
 
 
 cdef extern from "engine/numpy_words.h" nogil:
@@ -253,14 +262,6 @@ cdef extern from "engine/attention.h" nogil:
         fd_matrices value_gradient
         size_t rows
         size_t columns
-
-
-cdef extern from "engine/gather.h" nogil:
-    ctypedef struct fd_view:
-        int64_t offset
-        int ndim
-        int64_t shape[FD_MAX_DIMS]
-        int64_t stride[FD_MAX_DIMS]
 
 
 cdef extern from "engine/shared.h" nogil:
@@ -311,6 +312,10 @@ cdef extern from "engine/api.h" nogil:
         fd_job_function multiply
         fd_job_function draw
         fd_job_function bernoulli
+        int (*multiply_boxes)(const fd_job *job, fd_cursor *cursor, const fd_view *memory,
+                              float *room, size_t floats, fd_arrays arrays,
+                              const fd_executor *executor) except -1 nogil
+        size_t (*boxes_room)(const fd_view *memory, const fd_executor *executor) noexcept nogil
         void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
                            fd_arrays arrays) noexcept nogil
         bint (*are_probabilities)(const void *numbers, fd_dtype dtype, size_t n) noexcept nogil

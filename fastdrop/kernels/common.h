@@ -42,8 +42,10 @@
 #define FD_X86_64 1
 #include <xmmintrin.h>
 #define fd_store_fence() _mm_sfence()
+#define fd_prefetch_line(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
 #else
 #define fd_store_fence() ((void)0)
+#define fd_prefetch_line(line) ((void)(line))
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)

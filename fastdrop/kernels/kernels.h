@@ -65,7 +65,7 @@ typedef struct {
 typedef void (*fd_apply_kernel)(uint8_t *kept, const void *x, const fd_operands *operands, size_t n,
                                 void *y);
 
-/* What a number of its own says about an element. */
+/* What the value that an element has of its own says. */
 typedef enum { FD_P, FD_KEEP_PROB, FD_FACTOR } fd_meaning;
 
 /* What makes a stream: the key and the 128-bit counter (low word first) of Philox4x32-10. */
@@ -121,8 +121,9 @@ typedef struct {
     /* Copies numbers and says whether all are in [0, 1]. */
     int (*probabilities)(const double *FD_RESTRICT from, size_t n, double *FD_RESTRICT to);
 
-    /* Where every element has a number of its own, p or keep_prob: the bytes whose ties are looked
-     * at. Greater bytes are kept and smaller ones dropped. */
+    /* Where every element has a value of its own, p or keep_prob: heads[i] is the top byte of the
+     * threshold of element i. Elements with greater bytes are kept, and those with smaller ones
+     * dropped; only an equal byte needs tie digits. */
     void (*heads)(const double *FD_RESTRICT values, size_t n, fd_meaning meaning,
                   uint8_t *FD_RESTRICT heads);
 
@@ -168,12 +169,12 @@ typedef struct {
     void (*softmax[FD_DTYPES])(void *scores, size_t n, const uint8_t *kept, size_t at,
                                fd_softmax *row);
 
-    /* Backward, of the same scores: scores[i] -> weight, and gradients[i] of the dropped weight ->
+    /* Backward, of the same scores: scores[i] -> weight, and gradients[i] of the weight after dropout ->
      * that of the weight. Writes row->delta, which is right if the n numbers are a whole row. */
     void (*softmax_weights[FD_DTYPES])(void *scores, void *gradients, size_t n, const uint8_t *kept,
                                        size_t at, fd_softmax *row);
 
-    /* Then: weights[i] -> dropped weight, kept ? weight * row->factor : +0, and gradients[i] ->
+    /* Then: weights[i] -> weight after dropout, kept ? weight * row->factor : +0, and gradients[i] ->
      * that of the product of query and key. */
     void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n,
                                         const uint8_t *kept, size_t at, const fd_softmax *row);

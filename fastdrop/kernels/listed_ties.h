@@ -10,7 +10,7 @@
 enum { FD_TILE_STEPS = FD_TILE / FD_STEP + 1 }; /* a tile may start inside of a step */
 
 /* Words that have a bit for each tie: those of them that are not 0, one in five, and their indices.
- * One more is written, and not kept. */
+ * There is a spare place at the end: a word is written before it is known whether it is 0. */
 typedef struct {
     uint64_t bits[FD_TILE_STEPS + 1];
     uint8_t index[FD_TILE_STEPS + 1];
@@ -25,8 +25,12 @@ ties_add(fd_ties *ties, size_t length, size_t index, uint64_t bits)
     return length + (bits != 0);
 }
 
-/* Lists ties as indices of bits, round by round: the first of each word, then of those that have
- * another, as long as there is room for a round within `most` >= FD_TILE_STEPS. Removes them from `ties`; returns how many. */
+/* Lists ties as indices of bits, and returns how many. A round takes the lowest bit of each word, and
+ * keeps the words that have another one. There are rounds as long as there is room for a whole one
+ * within `most` >= FD_TILE_STEPS. What is listed is removed from `ties`.
+ *
+ * Example: word 3 is 10100b. It lists 64 * 3 + 2 in the first round and 64 * 3 + 4 in the second;
+ * bits & (bits - 1) clears the lowest bit: 10100b & 10011b = 10000b. */
 FD_INLINE size_t
 ties_list(fd_ties *ties, size_t *left, size_t most, uint16_t *FD_RESTRICT list)
 {

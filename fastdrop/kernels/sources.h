@@ -10,9 +10,9 @@
 #define FD_LANES_OF_XORSHIFT128PLUS 2, "fd:xs128"
 #define FD_NO_LANES 0, ""
 
-/* The number, the name in C and in Python, the lanes, the tag of the key of the tie digits; and the
- * elements of x (see engine/apply.c) that are prefetched for every 64 whose bits are made, where
- * these come from memory: fast sources would wait for more. */
+/* The index, the name in C and in Python, the lanes, and the tag of the key of the tie digits. Then:
+ * of how many elements x is prefetched for every 64 whose bits are made, where x comes from memory
+ * (see engine/apply.c). Fast sources finish early and would wait for more. */
 #define FD_EACH_SOURCE(ROW)                                                                        \
     ROW(FD_PHILOX4X32, philox4x32, "Philox4x32", FD_NO_LANES, "fd:tieph", 48)                      \
     ROW(FD_XOSHIRO256PLUSPLUS, xoshiro256plusplus, "Xoshiro256PlusPlus",                           \

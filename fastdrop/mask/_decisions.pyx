@@ -53,7 +53,11 @@ cnp.import_array()
 
 cdef object BOOL = np.dtype(bool)
 
-# Elements of a window's span that are drawn at once.
+# A window is drawn run by run where a run has so many elements, or where so many are skipped:
+# lanes are stepped over these faster than they are drawn.
+cdef int64_t LONG = 64, MUCH = 512
+
+# Elements of the span of any other window that are drawn at once.
 cdef int64_t SPAN = 1 << 22
 
 
@@ -99,9 +103,7 @@ cdef class Decisions(AnyMask):
                 part.strides = strides
             return 0
         part.hold(shape, padded_bits(size_of(shape)))
-        view.offset, view.ndim = offset, len(shape)
-        for axis in range(view.ndim):
-            view.shape[axis], view.stride[axis] = shape[axis], strides[axis]
+        set_view(&view, offset, shape, strides)
         return gather(self.padded, view, <uint8_t *>cnp.PyArray_DATA(part.padded))
 
     cdef int reserve(self, Source source, tuple shape, fd_threshold threshold) except -1:
@@ -174,11 +176,11 @@ cdef class Decisions(AnyMask):
 
     cdef ndarray draw_bits(self, int64_t n, fd_cursor *cursor, ndarray room,
                            const fd_executor *executor):
-        """Return the first ``n`` of a place as padded bits; ``cursor`` moves to their end.
+        """Return the first ``n`` as padded bits; ``cursor`` moves to their end.
 
-        Those of a window that skips some are all of them.
+        Those of a window are all of them.
         """
-        if self.strides is not None:
+        if self.strides is not None and not self.has_runs():
             return pack(np.asarray(self), room)
         if room is None:
             room = padded_bits(n)
@@ -193,11 +195,34 @@ cdef class Decisions(AnyMask):
             return self.padded
         return self.draw_bits(self.size, &cursor, None, &pool)
 
+    cdef bint has_runs(self) except -1:
+        """Tell whether a window has long runs of the stream, or skips much between them."""
+        cdef int64_t length, stride, run = 1, skip = MUCH
+        reach = [(length - 1) * stride for length, stride in zip(self.shape, self.strides)]
+        if sum(map(abs, reach)) >= 1 << 62:
+            return False
+        for length, stride in zip(self.shape[::-1], self.strides[::-1]):
+            if length > 1 and stride == run:
+                run *= length
+            elif length > 1:
+                skip = min(skip, abs(stride))
+        return run >= LONG or skip >= MUCH
+
     cdef int draw(self, void *to, bint bytes_, size_t n, fd_cursor *cursor,
                   const fd_executor *executor) except -1:
-        """Write the first ``n`` of a place, as bytes or as bits; ``cursor`` moves to their end."""
+        """Write the first ``n`` of a place, as bytes or as bits; ``cursor`` moves to their end.
+
+        Those of a window, which has runs, are all of them.
+        """
+        cdef fd_view window
+        cdef fd_job job
+        cdef fd_any_mask mask
+        set_drawing(&job, &mask, &self.seeded, NULL, False, bytes_)
+        if self.strides is not None:
+            set_view(&window, 0, self.shape, self.strides)
+            job.window = &window
         with nogil:
-            draw_all(&self.seeded, NULL, False, bytes_, to, cursor, n, executor)
+            draw(&job, to, cursor, n, executor)
         return 0
 
     def __array__(self, dtype=None, copy=None):
@@ -208,7 +233,7 @@ cdef class Decisions(AnyMask):
         cdef ndarray kept = np.empty(self.shape, bool)
         if self.padded is not None:
             unpack(self.padded, self.size, kept)
-        elif self.strides is None:
+        elif self.strides is None or self.has_runs():
             self.draw(cnp.PyArray_DATA(kept), True, self.size, &cursor, &pool)
         else:
             self.draw_window(kept, 0, self.strides)
@@ -271,13 +296,30 @@ cdef int draw_all(const fd_seeded *seeded, const fd_numbers *each, bint dropped,
                   const fd_executor *executor) except -1 nogil:
     cdef fd_job job
     cdef fd_any_mask mask
-    cdef fd_arrays arrays
-    memset(&job, 0, sizeof(job))
+    set_drawing(&job, &mask, seeded, each, dropped, bytes_)
+    return draw(&job, out, cursor, n, executor)
+
+
+cdef void set_drawing(fd_job *job, fd_any_mask *mask, const fd_seeded *seeded,
+                      const fd_numbers *each, bint dropped, bint bytes_) noexcept nogil:
+    memset(job, 0, sizeof(fd_job))
     mask.seeded, mask.each, mask.packed = seeded[0], each, NULL
-    job.kernels, job.mask = engine.kernels(), &mask
+    job.kernels, job.mask = engine.kernels(), mask
     job.as_dropped, job.as_bytes = dropped, bytes_
+
+
+cdef int draw(const fd_job *job, void *out, fd_cursor *cursor, size_t n,
+              const fd_executor *executor) except -1 nogil:
+    cdef fd_arrays arrays
     arrays.x, arrays.other, arrays.y = NULL, NULL, <char *>out
-    return engine.draw(&job, cursor, n, arrays, executor)
+    return engine.draw(job, cursor, n, arrays, executor)
+
+
+cdef int set_view(fd_view *view, int64_t offset, tuple shape, tuple strides) except -1:
+    view.offset, view.ndim = offset, len(shape)
+    for axis in range(view.ndim):
+        view.shape[axis], view.stride[axis] = shape[axis], strides[axis]
+    return 0
 
 
 cdef Decisions decisions_at(tuple shape, fd_seeded seeded):

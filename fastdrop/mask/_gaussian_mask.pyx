@@ -31,20 +31,26 @@ from fastdrop.apply._apply cimport (
     as_output,
     copy_from_c_order,
     in_c_order,
+    order_of_memory,
+    transpose_into,
+    view_of,
 )
+from fastdrop.apply._broadcast cimport set_broadcast
 from fastdrop.apply._dtypes cimport set_type
 from fastdrop.kernels._kernels cimport (
     FD_TILE,
     engine,
     fd_any_mask,
     fd_arrays,
+    fd_broadcast,
     fd_cursor,
     fd_executor,
     fd_job,
     fd_seeded,
+    fd_view,
 )
 from fastdrop.mask._any_mask cimport AnyMask
-from fastdrop.mask._bits cimport size_of
+from fastdrop.mask._bits cimport permuted, size_of
 from fastdrop.mask._state cimport check_version, place_of, seeded_at, state_of
 from fastdrop.mask._window import contiguous_strides, is_contiguous, window_of
 from fastdrop.source._numpy_source cimport NumPySource
@@ -129,55 +135,96 @@ cdef class GaussianMask(AnyMask):
             check_broadcast("mask shape", self.shape, shape, name)
         to = as_output(from_, out, name)
         memset(&cursor, 0, sizeof(cursor))
-        self.run(from_, to, plain_room(from_, to), room_of_factors(self.shape, shape), &cursor)
+        self.run(from_, to, room_for(self.shape, from_, to), &cursor)
         return to if out is None else out
 
-    cdef int run(self, ndarray x, ndarray y, tuple room, tuple wide_room,
-                 fd_cursor *cursor) except -1:
-        """Apply to checked arrays in their room; ``cursor`` moves to the mask's end."""
-        cdef GaussianMask wide
-        cdef fd_cursor unused
-        if wide_room is not None:
-            factors, repeated = wide_room
-            self.run_plain(None, factors, cursor)
-            repeated[...] = factors
-            memset(&unused, 0, sizeof(unused))
-            wide = gaussian_mask(repeated.shape, self.p, &self.seeded, repeated)
-            return wide.run(x, y, room, None, &unused)
+    cdef int run(self, ndarray x, ndarray y, Room room, fd_cursor *cursor) except -1:
+        """Apply to checked arrays; ``cursor`` moves to the mask's end."""
+        cdef ndarray from_ = x, to = y
         if room is None:
-            return self.run_plain(x, y, cursor)
-        from_, to = room
-        self.run_plain(from_, to, cursor)
-        return copy_from_c_order(to, y)
+            return self.multiply(x, y, cursor)
+        if room.copy is not None:
+            from_ = to = room.copy
+        if room.factors is not None:
+            self.multiply(None, room.factors, cursor)
+            self.multiply_shared(from_, to, room)
+        elif room.axes is not None:
+            self.multiply_boxes(from_, to, room, cursor)
+        else:
+            self.multiply(from_, to, cursor)
+        return 0 if room.copy is None else copy_from_c_order(to, y)
 
-    cdef int run_plain(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
-        """The same on C-contiguous arrays; where x is None, y becomes the float32 factors."""
-        cdef fd_job job
-        cdef fd_any_mask mask
-        cdef fd_executor pool = engine.pool()
-        cdef fd_arrays arrays
-        cdef size_t n = self.size
-        if <size_t>cnp.PyArray_SIZE(y) != n or (
-            x is not None and <size_t>cnp.PyArray_SIZE(x) != n
-        ):
-            refuse_changed(f"the arrays do not have {n} elements any more")
-        memset(&job, 0, sizeof(job))
-        mask.seeded, mask.each, mask.packed = self.seeded, NULL, NULL
-        job.kernels, job.mask = engine.kernels(), &mask
+    cdef int check_size(self, ndarray array) except -1:
+        if <size_t>cnp.PyArray_SIZE(array) != <size_t>self.size:
+            refuse_changed(f"the arrays do not have {self.size} elements any more")
+        return 0
+
+    cdef int set_job(self, fd_job *job, fd_any_mask *mask, ndarray y) except -1:
+        memset(job, 0, sizeof(fd_job))
+        mask.seeded, mask.each, mask.packed, mask.broadcast = self.seeded, NULL, NULL, NULL
+        job.kernels, job.mask = engine.kernels(), mask
         if self.factors is not None:
             job.factors = <const float *>cnp.PyArray_DATA(self.factors)
         job.deviation = <float>self.deviation
-        set_type(&job, y)
-        arrays.x = NULL
+        return set_type(job, y)
+
+    cdef int multiply(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
+        """Do it to C-contiguous arrays; where x is None, y becomes the float32 factors."""
+        cdef fd_job job
+        cdef fd_any_mask mask
+        cdef fd_executor pool = engine.pool()
+        cdef fd_arrays arrays = arrays_of(x, y)
+        cdef size_t n = self.size
+        self.check_size(y)
         if x is not None:
-            arrays.x = <const char *>cnp.PyArray_DATA(x)
-        arrays.other = NULL
-        arrays.y = <char *>cnp.PyArray_DATA(y)
+            self.check_size(x)
+        self.set_job(&job, &mask, y)
         if n <= FD_TILE // 4:
             engine.multiply(&job, cursor, n, arrays, &pool)
         else:
             with nogil:
                 engine.multiply(&job, cursor, n, arrays, &pool)
+        return 0
+
+    cdef int multiply_boxes(self, ndarray x, ndarray y, Room room, fd_cursor *cursor) except -1:
+        """Do it to arrays in another order."""
+        cdef fd_job job
+        cdef fd_any_mask mask
+        cdef fd_executor pool = engine.pool()
+        cdef fd_arrays arrays = arrays_of(x, y)
+        cdef float *boxes = <float *>cnp.PyArray_DATA(room.boxes)
+        cdef size_t floats = cnp.PyArray_SIZE(room.boxes)
+        self.check_size(x)
+        self.check_size(y)
+        self.set_job(&job, &mask, y)
+        with nogil:
+            engine.multiply_boxes(&job, cursor, &room.memory, boxes, floats, arrays, &pool)
+        return 0
+
+    cdef int multiply_shared(self, ndarray x, ndarray y, Room room) except -1:
+        """Do it to larger arrays, in any order: the room has the factors."""
+        cdef fd_job job
+        cdef fd_any_mask mask
+        cdef fd_broadcast broadcast
+        cdef fd_executor pool = engine.pool()
+        cdef fd_arrays arrays = arrays_of(x, y)
+        cdef fd_cursor unused
+        cdef ndarray factors = room.factors
+        cdef tuple shape = (<object>y).shape
+        cdef size_t n = cnp.PyArray_SIZE(y)
+        if <size_t>cnp.PyArray_SIZE(x) != n:
+            refuse_changed(f"the arrays do not have {n} elements any more")
+        if room.axes is not None:
+            factors = room.turned
+            transpose_into(all_axes(room.factors, y.ndim), room.axes, factors)
+            shape = permuted(shape, room.axes)
+        self.set_job(&job, &mask, y)
+        set_broadcast(&broadcast, (<object>factors).shape, shape)
+        mask.broadcast = &broadcast if broadcast.ndim else NULL
+        job.factors = <const float *>cnp.PyArray_DATA(factors)
+        memset(&unused, 0, sizeof(unused))
+        with nogil:
+            engine.multiply(&job, &unused, n, arrays, &pool)
         return 0
 
     def __array__(self, dtype=None, copy=None):
@@ -186,7 +233,7 @@ cdef class GaussianMask(AnyMask):
         cdef fd_cursor cursor
         cdef ndarray factors = np.empty(self.shape, np.float32)
         memset(&cursor, 0, sizeof(cursor))
-        self.run_plain(None, factors, &cursor)
+        self.multiply(None, factors, &cursor)
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
@@ -325,28 +372,72 @@ def without_noise(shape):
     return gaussian_mask(shape, 0.0, &anywhere, None)
 
 
-cdef tuple plain_room(ndarray x, ndarray y):
-    # What the kernels read and write, where they cannot take x and y themselves; else None.
-    if cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y) and (
-        x is y or not np.may_share_memory(x, y)
-    ):
-        return None
-    copy = in_c_order(x)
-    return copy, copy
+cdef fd_arrays arrays_of(ndarray x, ndarray y):
+    cdef fd_arrays arrays
+    arrays.x, arrays.other = NULL, NULL
+    if x is not None:
+        arrays.x = <const char *>cnp.PyArray_DATA(x)
+    arrays.y = <char *>cnp.PyArray_DATA(y)
+    return arrays
 
 
-cdef tuple room_of_factors(tuple shape, tuple repeated):
-    # Room for the factors of a mask, and for them over an array of another shape; else None.
-    if shape == repeated:
+cdef ndarray all_axes(ndarray factors, Py_ssize_t ndim):
+    # The same with the axes of length 1 that they lack.
+    cdef tuple shape = (<object>factors).shape
+    return factors.reshape((1,) * (ndim - len(shape)) + shape)
+
+
+cdef class Room:
+    """Memory that a mask needs to be applied, made before a source advances."""
+
+    cdef ndarray copy  # x in C order, where the kernels cannot take x and y themselves
+    cdef tuple axes  # in the order of memory, where the kernels take that; else None
+    cdef fd_view memory  # what that makes of the indices
+    cdef ndarray boxes  # for the factors of boxes
+    cdef ndarray factors, turned  # of a mask of another shape, and in the order of memory
+
+
+cdef bint are_plain(ndarray x, ndarray y):
+    return cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y)
+
+
+cdef Room room_for(tuple shape, ndarray x, ndarray y):
+    """Return what a mask of that shape needs; None of plain arrays of that shape."""
+    cdef Room room
+    cdef fd_executor pool
+    cdef tuple whole = (<object>y).shape
+    cdef bint apart = x is y or not np.may_share_memory(x, y)
+    cdef bint plain = apart and are_plain(x, y)
+    if plain and shape == whole:
         return None
-    return np.empty(shape, np.float32), np.empty(repeated, np.float32)
+    room = Room.__new__(Room)
+    if not plain:
+        if cnp.PyArray_SIZE(y) > FD_TILE:  # of fewer elements a copy is cheaper
+            room.axes = order_of_memory(y)
+        if room.axes is not None and not (
+            apart and are_plain(x.transpose(room.axes), y.transpose(room.axes))
+        ):
+            room.axes = None
+        if room.axes is None:
+            room.copy = in_c_order(x)
+    if shape != whole:
+        room.factors = np.empty(shape, np.float32)
+        if room.axes is not None:
+            missing = (1,) * (len(whole) - len(shape))
+            room.turned = np.empty(permuted(missing + shape, room.axes), np.float32)
+    elif room.axes is not None:
+        back = np.argsort(room.axes).tolist()
+        room.memory = view_of(permuted(whole, room.axes), back)
+        pool = engine.pool()
+        room.boxes = np.empty(engine.boxes_room(&room.memory, &pool), np.float32)
+    return room
 
 
 def gaussian(x, out, double p, source, tuple shape=None):
     """Return (y, mask) of a newly drawn Gaussian mask; all checks come before the draw."""
     cdef ndarray from_ = as_input(x)
     cdef ndarray to = as_output(from_, out)
-    cdef tuple room = plain_room(from_, to), wide
+    cdef Room room
     cdef GaussianMask mask
     cdef fd_seeded seeded
     cdef fd_cursor cursor
@@ -354,7 +445,7 @@ def gaussian(x, out, double p, source, tuple shape=None):
     memset(&cursor, 0, sizeof(cursor))
     if shape is None:
         shape = (<object>from_).shape
-    wide = room_of_factors(shape, (<object>from_).shape)
+    room = room_for(shape, from_, to)
     mask = gaussian_mask(shape, p, &seeded, None)
     if isinstance(source, Source):
         (<Source>source).reserve(4 * <uint64_t>mask.size, &mask.seeded, &cursor)
@@ -362,7 +453,7 @@ def gaussian(x, out, double p, source, tuple shape=None):
         factors = np.empty(mask.shape, np.float32)
         (<NumPySource>source).draw_normals(factors.size, <float>mask.deviation, factors)
         mask.factors = factors
-    mask.run(from_, to, room, wide, &cursor)
+    mask.run(from_, to, room, &cursor)
     if isinstance(source, Source):
         (<Source>source).leave(&mask.seeded, &cursor)
     return to if out is None else out, mask

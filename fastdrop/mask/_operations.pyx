@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: what the functions beyond plain dropout do with a mask, in one pass over memory: draw it,
 # and apply it in another way than y = kept ? x * scale : 0.
+from libc.stdint cimport uint64_t
+
 import numpy as np
 
 cimport numpy as cnp
@@ -13,8 +15,6 @@ from fastdrop.apply._apply cimport (
     as_input,
     as_other,
     as_output,
-    copy_from_c_order,
-    in_c_order,
     job_of,
     order_of_memory,
 )
@@ -52,6 +52,17 @@ cdef ndarray repeated_bias(object bias, ndarray x):
     rows = np.empty((FD_TILE // max(bias.size, 1) + 2, bias.size), bias.dtype.newbyteorder("="))
     rows[:] = bias
     return rows
+
+
+cdef uint64_t steps_of_last_axis(ndarray y) except 0:
+    # The elements from one index of the last axis to the next, in the order in which y is written.
+    cdef uint64_t steps = 1
+    cdef int axis, last = cnp.PyArray_NDIM(y) - 1
+    cdef tuple axes = order_of_memory(y)
+    if axes is not None:
+        for axis in axes[axes.index(last) + 1 :]:
+            steps *= <uint64_t>cnp.PyArray_DIM(y, axis)
+    return steps
 
 
 cdef Mask run_all(fd_job *job, ndarray x, ndarray other, ndarray y, object source,
@@ -96,7 +107,7 @@ def add(x, residual, bias, out, Probability probability, source, noise_shape):
     cdef ndarray from_ = as_input(x)
     cdef ndarray beside = as_other("residual", residual, from_)
     cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
-    cdef ndarray to = as_output(from_, out), room = to
+    cdef ndarray to = as_output(from_, out)
     cdef double scale = 1.0 if source is None else probability.factor
     cdef tuple shape = (<object>from_).shape
     if noise_shape is not None:
@@ -105,12 +116,8 @@ def add(x, residual, bias, out, Probability probability, source, noise_shape):
     if rows is not None:
         job.bias = <const char *>cnp.PyArray_DATA(rows)
         job.bias_period = cnp.PyArray_DIM(rows, 1)
-        if order_of_memory(to) is not None:  # the bias follows the last axis, not the memory
-            from_, beside = in_c_order(from_), in_c_order(beside)
-            room = from_
-    mask = run_all(&job, from_, beside, room, source, shape, probability, scale)
-    if room is not to:
-        copy_from_c_order(room, to)
+        job.bias_repeats = steps_of_last_axis(to)
+    mask = run_all(&job, from_, beside, to, source, shape, probability, scale)
     return to if out is None else out, mask
 
 

@@ -23,6 +23,9 @@ cdef class Source(BitGenerator):
     cdef fd_seeded at(self, uint64_t position) noexcept
 
 
+# Adds one of the package's own sources, which has that index in C.
+cdef int add_source(cls, int index) except -1
+
 # The words of a stream as ints, as attributes and states show them.
 cdef tuple key_of(const fd_identity *identity)
 cdef tuple counter_of(const fd_identity *identity)

@@ -36,7 +36,6 @@ from fastdrop._pickle import add_reader, load
 
 from fastdrop.kernels._kernels cimport (
     FD_LANES,
-    FD_SOURCES,
     FD_STEP,
     engine,
     fd_identity,
@@ -54,9 +53,18 @@ cdef object ReentrantLock = type(threading.RLock())
 cdef object spawning = ReentrantLock()
 renew_in_children(spawning)
 
-# The classes of sources, by their numbers in C: see the end.
-cdef dict SOURCES
-cdef tuple CLASSES
+# The package's own sources: their classes by name, and their indices in C by class. The file that
+# defines them adds them here.
+cdef dict CLASSES = {}
+cdef dict INDICES = {}
+
+
+cdef int add_source(cls, int index) except -1:
+    name = engine.sources[index].name.decode()
+    CLASSES[name] = cls
+    INDICES[cls] = index
+    globals()[name] = cls  # where the first pickles look for it
+    return 0
 
 
 # NumPy's bit-generator interface. Its callers hold the lock.
@@ -92,9 +100,8 @@ cdef object lane_states(const fd_seeded *at):
     )
 
 
-def new_in_children():
-    """Return a source of which each forked child has another: its key is then changed."""
-    cdef Source source = Xoshiro256PlusPlus()
+def new_in_children(Source source):
+    """Return the source, of which each forked child then has another: its key is changed there."""
     source.key_ends = engine.forks() + 1
     return source
 
@@ -102,19 +109,18 @@ def new_in_children():
 def rebuild(cls, seed_seq, key, counter, position):
     """Return the source that was pickled; ``cls`` is a class, or the name of the package's own."""
     if isinstance(cls, str):
-        cls = SOURCES[check_choice("the source", cls, SOURCES)]
+        cls = CLASSES[check_choice("the source", cls, CLASSES)]
     cdef Source source = cls(key=key, counter=counter)
     source._seed_seq = seed_seq
     source.stream.position = position
     return source
 
 
-cdef fd_source number_of(source) except *:
-    """Return the number that a source of the package, or of a class made of it, has in C."""
-    cdef int number
-    for number in range(FD_SOURCES):
-        if isinstance(source, CLASSES[number]):
-            return <fd_source>number
+cdef fd_source index_of(source) except *:
+    """Return the index that a source of the package, or of a class made of it, has in C."""
+    for cls in type(source).__mro__:
+        if cls in INDICES:
+            return <fd_source><int>INDICES[cls]
     refuse_base()
 
 
@@ -144,7 +150,7 @@ cdef class Source(BitGenerator):
         cdef fd_source source
         if self.acquire is not None:  # another thread may be drawing
             refuse_init_again("; a source is changed by its state")
-        source = number_of(self)
+        source = index_of(self)
         if key is None and counter is None:
             seed_seq = check_seed(seed)
             words = check_words("the state of seed", list(seed_seq.generate_state(4)), 4)
@@ -366,7 +372,7 @@ cdef class Source(BitGenerator):
         cdef fd_seeded here = self.here()
         words = key_of(&here.identity), counter_of(&here.identity)
         cls = type(self)
-        name = cls.__name__ if cls in SOURCES.values() else cls  # of users' classes, themselves
+        name = cls.__name__ if cls in INDICES else cls  # of users' classes, themselves
         return load, ("Source", name, self._seed_seq, *words, here.position)
 
     def __repr__(self):
@@ -377,150 +383,7 @@ cdef class Source(BitGenerator):
         )
 
 
-cdef class Xoshiro256PlusPlus(Source):
-    """Xoshiro256PlusPlus(seed=None, *, key=None, counter=None)
---
-
-    The default source: eight lanes of xoshiro256++, reseeded from Philox4x32 every 16 KiB.
-
-    A NumPy bit generator as well: ``np.random.Generator(Xoshiro256PlusPlus(1))`` works.
-
-    Parameters
-    ----------
-    seed : None, int, sequence of int or SeedSequence, optional
-        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
-    key, counter : int or sequence of int, optional
-        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
-
-    Attributes
-    ----------
-    key, counter : tuple of int
-        What makes the stream.
-    position : int
-        Byte of the stream that comes next; one element of a mask takes one. Settable.
-    state : dict
-        All of it; settable.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the seed or the words are of another type or out of range.
-
-    Notes
-    -----
-    Any byte of the stream is reached at once, so a mask does not depend on the number of threads
-    or on how an array is cut. Not for cryptography.
-
-    Threads may share a source: each call takes a stretch of positions. It has taken them even if
-    Ctrl-C ends it in the middle.
-
-    References
-    ----------
-    .. [1] D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators", ACM
-       Transactions on Mathematical Software 47 (2021).
-
-    Examples
-    --------
-    >>> import fastdrop as fd
-    >>> source = fd.Xoshiro256PlusPlus(2026)
-    >>> fd.dropout_mask(4, p=0.5, rng=source)
-    <Mask of shape (4,), p=0.5, seeded>
-    >>> source.position
-    4
-    """
-
-
-cdef class Xorshift128Plus(Source):
-    """Xorshift128Plus(seed=None, *, key=None, counter=None)
---
-
-    Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
-
-    The smallest and oldest of the family: to repeat what was done with it, and the fastest by a
-    little. Bit 0 of its 64-bit words is a linear sequence and fails the binary-rank test, as is
-    known of xorshift128+; the kept bits of masks do not show it.
-
-    Parameters
-    ----------
-    seed : None, int, sequence of int or SeedSequence, optional
-        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
-    key, counter : int or sequence of int, optional
-        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
-
-    Attributes
-    ----------
-    key, counter, position, state
-        As of `Xoshiro256PlusPlus`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the seed or the words are of another type or out of range.
-
-    References
-    ----------
-    .. [1] S. Vigna, "Further scramblings of Marsaglia's xorshift generators", Journal of
-       Computational and Applied Mathematics 315 (2017).
-
-    Examples
-    --------
-    >>> import fastdrop as fd
-    >>> fd.Xorshift128Plus(1).state["s"].shape
-    (8, 2)
-    """
-
-
-cdef class Philox4x32(Source):
-    """Philox4x32(seed=None, *, key=None, counter=None)
---
-
-    Philox4x32-10, the counter-based generator of Random123, CUDA and TensorFlow.
-
-    Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``: the simplest stream to make
-    again elsewhere, on a GPU say. It takes up to twice the time of the xorshift family.
-
-    Parameters
-    ----------
-    seed : None, int, sequence of int or SeedSequence, optional
-        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
-    key, counter : int or sequence of int, optional
-        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
-
-    Attributes
-    ----------
-    key, counter, position, state
-        As of `Xoshiro256PlusPlus`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the seed or the words are of another type or out of range.
-
-    References
-    ----------
-    .. [1] J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy
-       as 1, 2, 3", SC11 (2011).
-
-    Examples
-    --------
-    The first block with key and counter 0, as Random123 lists it:
-
-    >>> import fastdrop as fd
-    >>> [f"{word:08x}" for word in fd.Philox4x32(key=0).random_raw(2).view("<u4")]
-    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
-    """
-
-
-# From where they are imported: `__module__` of a compiled class is in its name.
+# From where it is imported: `__module__` of a compiled class is in its name.
 (<PyTypeObject *>Source).tp_name = "fastdrop.Source"
-(<PyTypeObject *>Xoshiro256PlusPlus).tp_name = "fastdrop.Xoshiro256PlusPlus"
-(<PyTypeObject *>Xorshift128Plus).tp_name = "fastdrop.Xorshift128Plus"
-(<PyTypeObject *>Philox4x32).tp_name = "fastdrop.Philox4x32"
 
-# By their names, in the order of their numbers in C.
-SOURCES = {
-    engine.sources[number].name.decode(): globals()[engine.sources[number].name.decode()]
-    for number in range(FD_SOURCES)
-}
-CLASSES = tuple(SOURCES.values())
 add_reader("Source", rebuild)

@@ -9,12 +9,13 @@ from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_seed, refuse_rng
 from fastdrop._words import public
+from fastdrop.source._generators import Xoshiro256PlusPlus
 from fastdrop.source._numpy_source import NumPySource
-from fastdrop.source._source import Source, Xoshiro256PlusPlus, new_in_children
+from fastdrop.source._source import Source, new_in_children
 
 __all__ = ["as_source"]
 
-_default = new_in_children()
+_default = new_in_children(Xoshiro256PlusPlus())
 
 
 @public()

@@ -36,8 +36,9 @@ f32x2_mul(v_f32x2 a, v_f32x2 b)
     return result;
 }
 
-/* As integers, elements with a sign begin with -0, the least, and end with -infinity, above which
- * there are NaNs. */
+/* !(a <= 0). Read as signed 16-bit integers, negative floats go from 0x8000 (-0), the least, up to
+ * -infinity; above that there are NaNs, then +0 (the integer 0), then positive floats. Example, for
+ * float16: -infinity is 0xFC00; 0xFC01 is a NaN, greater than it, and not 0: so it counts. */
 FD_INLINE uint32_t
 u16_not_below(v_u16 a, uint16_t minus_infinity)
 {

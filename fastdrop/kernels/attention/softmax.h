@@ -3,7 +3,7 @@
  * Softmax and dropout of one row of attention scores, and their derivative. Forward leaves the
  * weights without their common factor, 1 / sum, which is cheaper to put on the product with the
  * values. Backward makes the weights again from the scores, finds the sum of the softmax's
- * derivative, and then turns the gradients of the dropped weights into those of the scores.
+ * derivative, and then turns the gradients of the weights after dropout into those of the scores.
  *
  * Maxima and sums are kept for each place of a group of 16 (float64: 8) numbers, and folded at
  * the end, so that they are the same in every table.

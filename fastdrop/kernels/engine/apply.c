@@ -3,21 +3,21 @@
 #include "sources.h"
 
 /* Elements of a tile: few enough for what is prefetched of x to stay in L1 until it is applied;
- * fewer where there are factors too, which take the stack. */
-enum { TILE = 4096, TILE_OF_FACTORS = 2048, BYTES_OF_FACTORS = 16384 };
+ * fewer where each element has a number of its own, made for the tile, which takes the stack. */
+enum { TILE = 4096, TILE_OF_NUMBERS = 2048, BYTES_OF_NUMBERS = 16384 };
 
 /* Elements of x, and of what is added to it, that are prefetched for every 64 whose bits are made:
  * together the first three quarters of a tile. The rest comes while these are applied: to ask for
  * all costs up to a third of the whole time. Past the caches each source has a number of its own. */
 enum { PREFETCHED = 48 };
 
-/* Elements that are taken in ascending order: four blocks of the stream. */
-enum { RUN = 4 * FD_BLOCK_STEPS * FD_STEP };
+/* Elements that are taken in ascending order, in one sweep: four blocks of the stream. */
+enum { SWEEP = 4 * FD_BLOCK_STEPS * FD_STEP };
 
 /* Elements before the first cache line of y that is written whole; 0 where there is none, or
  * where so few elements do not repay a tile of their own. */
 static size_t
-unaligned_head(const void *y, size_t size, size_t n)
+unaligned_elements(const void *y, size_t size, size_t n)
 {
     const size_t bytes = (size_t)(-(uintptr_t)y % 64);
     return n >= FD_TILE / 2 && bytes % size == 0 ? bytes / size : 0;
@@ -34,26 +34,54 @@ prefetch_of(const fd_job *job, fd_arrays arrays, size_t size)
     return soon;
 }
 
+/* Whether numbers are made for each tile: factors, or a bias along another axis than the last. */
+static int
+makes_numbers(const fd_job *job)
+{
+    return job->operation == FD_SCALE_EACH || job->bias_repeats > 1;
+}
+
 /* Elements of a tile of this job. */
 static size_t
 tile_of(const fd_job *job)
 {
     const size_t size = job->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
-    if (job->operation != FD_SCALE_EACH) {
+    if (!makes_numbers(job)) {
         return TILE;
     }
-    return fd_min(TILE_OF_FACTORS, BYTES_OF_FACTORS / (size * (size_t)job->components));
+    return fd_min(TILE_OF_NUMBERS, BYTES_OF_NUMBERS / (size * (size_t)job->components));
 }
 
-/* The last step of a tile of FD_SCALE_EACH. */
+/* The bias of elements [first, first + n), of which `bias_repeats` in a row share a number. The
+ * next number overwrites what the one before it has written too many. */
+static void
+repeat_bias(const fd_job *job, uint64_t first, size_t n, char *to)
+{
+    const size_t size = fd_element_size(job);
+    uint64_t index = first / job->bias_repeats % job->bias_period;
+    size_t skipped = (size_t)(first % job->bias_repeats);
+    for (size_t done = 0, count; done < n; done += count) {
+        count = fd_min((size_t)job->bias_repeats - skipped, n - done);
+        fd_fill_groups(to + done * size, job->bias + index * size, size, count);
+        index = index + 1 < job->bias_period ? index + 1 : 0;
+        skipped = 0;
+    }
+}
+
+/* The last step of a tile for which numbers are made. */
 FD_APART void
-apply_factors(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operands *operands,
+apply_numbers(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operands *operands,
               uint64_t first, size_t n, fd_arrays arrays)
 {
     const size_t components = (size_t)job->components;
-    FD_ALIGN64 char factors[BYTES_OF_FACTORS];
-    fd_factors(job->kernels, job->each, job->dtype, components, first, n, factors);
-    operands->factors = factors;
+    FD_ALIGN64 char made[BYTES_OF_NUMBERS + 64];
+    if (job->operation == FD_SCALE_EACH) {
+        fd_factors(job->kernels, job->each, job->dtype, components, first, n, made);
+        operands->factors = made;
+    } else {
+        repeat_bias(job, first, n, made);
+        operands->bias = made;
+    }
     apply(kept, arrays.x, operands, n * components, arrays.y);
 }
 
@@ -76,12 +104,12 @@ apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_ar
         fd_bits_double(kept, n, doubled);
         kept = doubled;
     }
+    if (makes_numbers(job)) {
+        apply_numbers(job, apply, kept, &operands, first, n, arrays);
+        return;
+    }
     if (job->bias != NULL) {
         operands.bias = job->bias + first % job->bias_period * size;
-    }
-    if (job->operation == FD_SCALE_EACH) {
-        apply_factors(job, apply, kept, &operands, first, n, arrays);
-        return;
     }
     if (job->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
         kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);
@@ -93,23 +121,23 @@ apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_ar
 }
 
 static void
-apply_run(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
-          fd_watch watch)
+apply_sweep(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+            fd_watch watch)
 {
     const size_t size = fd_element_size(job);
-    const size_t head = unaligned_head(arrays.y, size, n);
+    const size_t unaligned = unaligned_elements(arrays.y, size, n);
     const size_t most = tile_of(job);
     size_t count;
     for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
-        count = done == 0 && head ? head : fd_min(most, n - done);
+        count = done == 0 && unaligned ? unaligned : fd_min(most, n - done);
         apply_tile(job, cursor, first + done, count, fd_arrays_at(arrays, done * size));
     }
 }
 
-/* Past the caches runs go from back to front. What was written last is in the caches: the end of
- * x, if an operation has just made it, and of each huge page of y, if the system has just cleared
- * it (a new array: a third less time). And the front of y is left to the operation that comes next.
- * Runs start with blocks of the stream, whose lanes are seeded anyway. */
+/* Past the caches sweeps go from back to front. What was written last is in the caches: the end of x
+ * if an operation has just made it, and the end of each huge page of y if the system has just cleared
+ * it (a new array takes a third less time). The front of y is left in the caches for the operation
+ * that comes next. A sweep starts with a block of the stream, whose lanes are seeded anyway. */
 static void
 apply_backwards(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
                 fd_watch watch)
@@ -117,16 +145,18 @@ apply_backwards(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, 
     const size_t size = fd_element_size(job);
     const fd_any_mask *mask = job->mask;
     const uint64_t position = first + (mask->packed == NULL ? mask->seeded.position : 0);
-    const size_t begun = (size_t)(position % RUN);
+    const size_t begun = (size_t)(position % SWEEP);
     fd_cursor last = *cursor;
     for (size_t end = n; end > 0;) {
-        const size_t whole = (begun + end - 1) / RUN * RUN; /* the run's start, from its block's */
+        const size_t whole =
+            (begun + end - 1) / SWEEP * SWEEP; /* the sweep's start, from its block's */
         const size_t start = whole > begun ? whole - begun : 0;
         fd_cursor own = {.has_last = 0};
         if (start == 0) {
             own = *cursor;
         }
-        apply_run(job, &own, first + start, end - start, fd_arrays_at(arrays, start * size), watch);
+        apply_sweep(job, &own, first + start, end - start, fd_arrays_at(arrays, start * size),
+                    watch);
         if (end == n) {
             last = own;
         }
@@ -143,7 +173,7 @@ apply_watched(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd
     if (job->past_caches) {
         apply_backwards(job, cursor, first, n, arrays, watch);
     } else {
-        apply_run(job, cursor, first, n, arrays, watch);
+        apply_sweep(job, cursor, first, n, arrays, watch);
     }
 }
 

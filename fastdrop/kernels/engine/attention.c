@@ -250,7 +250,7 @@ product_of_rows(const fd_attention *attention, const char *a, const char *b)
                                           : product_of_floats(a, b, attention->value_width);
 }
 
-/* scores -> dropped weights, gradients of these -> gradients of the scores. */
+/* scores -> weights after dropout, gradients of these -> gradients of the scores. */
 static void
 turn_gradients(const fd_attention *attention, const block *part, const workspace *work)
 {

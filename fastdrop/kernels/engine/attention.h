@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Attention with dropout of the weights, by blocks of query rows: the scores of a block, their
- * softmax, the dropped weights and the product with the values stay in the caches, and nothing of
+ * softmax, the weights after dropout and the product with the values stay in the caches, and nothing of
  * the size queries x keys is kept. Backward makes scores and mask of a block again.
  */
 #ifndef FD_ATTENTION_H

@@ -32,6 +32,7 @@ fd_bits_place(uint8_t *FD_RESTRICT to, uint64_t at, const uint8_t *FD_RESTRICT b
     }
 }
 
+/* A byte abcdefgh becomes 0000abcd0000efgh, 00ab00cd00ef00gh, 0a0b0c0d0e0f0g0h and aabbccddeeffgghh. */
 void
 fd_bits_double(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT doubled)
 {
@@ -57,7 +58,7 @@ fd_bits_shift(const uint8_t *FD_RESTRICT bits, uint64_t first, size_t n, uint8_t
     }
 }
 
-/* Bits [done, n) of a run: copies of the `count` that it starts with. */
+/* Bits [at + done, at + n): copies of the `count` bits from `at` on. */
 static void
 bits_go_on(uint8_t *to, size_t at, size_t count, size_t done, size_t n)
 {
@@ -104,14 +105,14 @@ fd_bits_stretch(uint8_t *to, size_t at, const uint8_t *from, uint64_t from_at, s
     uint64_t word = 0;
     to += at / 64 * 8;
     for (size_t i = 0; i < count; i++) {
-        const uint64_t run = (0 - (fd_bits_read(from, from_at + i) & 1)) & fd_low_bits(length);
-        word |= run << begun;
+        const uint64_t ones = (0 - (fd_bits_read(from, from_at + i) & 1)) & fd_low_bits(length);
+        word |= ones << begun;
         begun += length;
         if (begun >= 64) {
             begun -= 64;
             fd_store_le64(to, fd_load_le64(to) | word);
             to += 8;
-            word = begun ? run >> (length - begun) : 0;
+            word = begun ? ones >> (length - begun) : 0;
         }
     }
     if (begun) {

@@ -17,8 +17,9 @@ typedef struct {
     int64_t shape[FD_MAX_DIMS], stride[FD_MAX_DIMS];
 } fd_broadcast;
 
-/* A walk over the elements of an array: runs along the last axis. `at` is where the next run starts
- * in what is broadcast, of which its elements are `step` apart: 1, or 0 where they share one. */
+/* A walk over the elements of an array, by runs along the last axis. `at` is the index, in the small
+ * array, of what the next element meets. `step` is the distance there between what two neighbours in
+ * a run meet: 1, or 0 where they share it. */
 typedef struct {
     const fd_broadcast *broadcast;
     int64_t index[FD_MAX_DIMS], at;
@@ -97,6 +98,30 @@ fd_fill(void *memory, const void *item, size_t size, size_t n)
         }
     } else {
         memset(bytes, *(const uint8_t *)item, n);
+    }
+}
+
+/* n times an item of 2, 4, 8 or 16 bytes, in whole groups of 64 bytes: writes up to 63 too many. */
+FD_INLINE void
+fd_fill_groups(char *memory, const char *item, size_t size, size_t n)
+{
+    uint64_t word[2];
+    for (size_t i = 0; i < sizeof word; i += 8) {
+        if (size >= 8) {
+            memcpy((char *)word + i, item + i % size, 8);
+        } else if (size == 4) {
+            memcpy((char *)word + i, item, 4);
+            memcpy((char *)word + i + 4, item, 4);
+        } else {
+            for (size_t j = 0; j < 8; j += 2) {
+                memcpy((char *)word + i + j, item, 2);
+            }
+        }
+    }
+    for (size_t done = 0; done < n * size; done += 64) {
+        for (size_t i = 0; i < 64; i += sizeof word) {
+            memcpy(memory + done + i, word, sizeof word);
+        }
     }
 }
 

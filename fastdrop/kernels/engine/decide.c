@@ -51,8 +51,8 @@ varying_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *curs
     }
 }
 
-/* Runs along the last axis: copied where they lie side by side, and repeated where the axis before
- * has one decision; stretched where they are one. */
+/* Goes by runs along the last axis. A run is copied where its elements have a decision each, and
+ * repeated where the axis before has one decision. It is stretched where its elements share one. */
 static void
 broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t first, size_t n,
                fd_tile_bits *kept)
@@ -60,13 +60,13 @@ broadcast_tile(const fd_broadcast *broadcast, const uint8_t *packed, uint64_t fi
     fd_walk walk;
     fd_walk_start(&walk, broadcast, first);
     memset(kept, 0, sizeof *kept);
-    for (size_t done = 0, run; done < n; done += run) {
+    for (size_t done = 0, count; done < n; done += count) {
         const uint64_t at = (uint64_t)walk.at;
         const size_t length = fd_walk_run(&walk, n - done);
         const size_t rows = fd_walk_rows(&walk, length, walk.step ? 0 : 1, n - done);
-        run = length * rows;
+        count = length * rows;
         if (walk.step) {
-            fd_bits_repeat(kept->bits, done, packed, at, length, run);
+            fd_bits_repeat(kept->bits, done, packed, at, length, count);
         } else {
             fd_bits_stretch(kept->bits, done, packed, at, rows, length);
         }

@@ -3,35 +3,40 @@
 
 #include "../listed_ties.h"
 
-/* What is made of a tile's numbers. */
+/* What is made of a tile's numbers, or of factors that are stored. */
 typedef struct {
     const fd_kernels *kernels;
     const fd_numbers *each;
     fd_dtype dtype; /* of factors */
+    const float *stored;
 } making;
 
-typedef void (*make_function)(const making *how, const double *values, size_t n, void *made);
+/* Makes something of n numbers from `at` on. */
+typedef void (*make_function)(const making *how, int64_t at, size_t n, void *made);
 
 /* Makes something of `size` bytes for each of the elements [first, first + n): once, where elements
  * share a number or the next rows have the same numbers again. */
 static void
-make_tile(make_function make, const making *how, size_t size, uint64_t first, size_t n, void *made)
+make_tile(make_function make, const making *how, const fd_broadcast *broadcast, size_t size,
+          uint64_t first, size_t n, void *made)
 {
     uint8_t *to = (uint8_t *)made;
     fd_walk walk;
-    fd_walk_start(&walk, &how->each->broadcast, first);
-    for (size_t left = n, run; left; left -= run, to += run * size) {
-        const double *values = how->each->values + walk.at;
+    fd_walk_start(&walk, broadcast, first);
+    for (size_t left = n, count; left; left -= count, to += count * size) {
+        const int64_t at = walk.at;
         const size_t length = fd_walk_run(&walk, left);
         if (walk.step) {
-            run = length * fd_walk_rows(&walk, length, 0, left);
-            make(how, values, length, to);
-            fd_repeat(to, length * size, run * size);
+            count = length * fd_walk_rows(&walk, length, 0, left);
+            make(how, at, length, to);
+            fd_repeat(to, length * size, count * size);
         } else {
             const size_t rows = fd_walk_rows(&walk, length, 1, left);
-            run = length * rows;
-            uint8_t *items = to + (run - rows) * size; /* none is covered before its row's turn */
-            make(how, values, rows, items);
+            count = length * rows;
+            uint8_t *items =
+                to +
+                (count - rows) * size; /* at the end: no row overwrites one that is still read */
+            make(how, at, rows, items);
             for (size_t row = 0; row < rows; row++) {
                 fd_fill(to + row * length * size, items + row * size, size, length);
             }
@@ -43,9 +48,9 @@ make_tile(make_function make, const making *how, size_t size, uint64_t first, si
 /* ---- mask ------------------------------------------------------------------------------- */
 
 static void
-make_heads(const making *how, const double *values, size_t n, void *heads)
+make_heads(const making *how, int64_t at, size_t n, void *heads)
 {
-    how->kernels->heads(values, n, how->each->meaning, (uint8_t *)heads);
+    how->kernels->heads(how->each->values + at, n, how->each->meaning, (uint8_t *)heads);
 }
 
 /* An element whose byte is its head is dropped iff its tie digits are below this, of [0, 2^56]. */
@@ -80,12 +85,12 @@ void
 fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *ties,
           const uint8_t *bytes, uint64_t first, size_t n, uint64_t position, uint8_t *kept)
 {
-    const making how = {kernels, each, FD_FLOAT64};
+    const making how = {kernels, each, FD_FLOAT64, NULL};
     FD_ALIGN64 uint8_t heads[FD_READ_BYTES + FD_STEP], equal[FD_READ_BYTES / 8];
     uint16_t list[MOST_TIES + 8] = {0};
     fd_ties ties_left;
     size_t length = 0;
-    make_tile(make_heads, &how, 1, first, n, heads);
+    make_tile(make_heads, &how, &each->broadcast, 1, first, n, heads);
     memset(heads + n, 0, FD_STEP); /* read in whole groups of 64 */
     kernels->compare(bytes, heads, n, kept, equal);
     for (size_t i = 0; i < n; i += 64) {
@@ -98,8 +103,9 @@ fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *
 }
 
 static void
-make_p(const making *how, const double *values, size_t n, void *p)
+make_p(const making *how, int64_t at, size_t n, void *p)
 {
+    const double *values = how->each->values + at;
     double *to = (double *)p;
     for (size_t i = 0; i < n; i++) {
         to[i] = how->each->meaning == FD_KEEP_PROB ? 1.0 - values[i] : values[i];
@@ -109,28 +115,42 @@ make_p(const making *how, const double *values, size_t n, void *p)
 void
 fd_drop_probabilities(const fd_numbers *each, uint64_t first, size_t n, double *p)
 {
-    const making how = {NULL, each, FD_FLOAT64};
-    make_tile(make_p, &how, sizeof(double), first, n, p);
+    const making how = {NULL, each, FD_FLOAT64, NULL};
+    make_tile(make_p, &how, &each->broadcast, sizeof(double), first, n, p);
 }
 
 /* ---- apply ------------------------------------------------------------------------------ */
 
 static void
-make_factors(const making *how, const double *values, size_t n, void *factors)
+make_factors(const making *how, int64_t at, size_t n, void *factors)
 {
-    how->kernels->factors[how->dtype](values, n, how->each->meaning, factors);
+    how->kernels->factors[how->dtype](how->each->values + at, n, how->each->meaning, factors);
 }
 
 void
 fd_factors(const fd_kernels *kernels, const fd_numbers *each, fd_dtype dtype, size_t components,
            uint64_t first, size_t n, void *factors)
 {
-    const making how = {kernels, each, dtype};
+    const making how = {kernels, each, dtype, NULL};
     const size_t size = dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
     uint8_t *to = (uint8_t *)factors;
-    make_tile(make_factors, &how, size, first, n, to);
+    make_tile(make_factors, &how, &each->broadcast, size, first, n, to);
     for (size_t i = components == 2 ? n : 0; i-- > 0;) { /* one factor for both parts */
         memmove(to + (2 * i + 1) * size, to + i * size, size);
         memmove(to + 2 * i * size, to + i * size, size);
     }
+}
+
+static void
+copy_stored(const making *how, int64_t at, size_t n, void *factors)
+{
+    memcpy(factors, how->stored + at, n * sizeof(float));
+}
+
+void
+fd_spread(const fd_broadcast *broadcast, const float *factors, uint64_t first, size_t n,
+          float *spread)
+{
+    const making how = {NULL, NULL, FD_FLOAT32, factors};
+    make_tile(copy_stored, &how, broadcast, sizeof(float), first, n, spread);
 }

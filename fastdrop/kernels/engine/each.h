@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Numbers of each element's own, where p is an array: what they decide, and the factors of what
- * they keep.
+ * Where p is an array, each element has a value of its own, p or keep_prob. It gives the decision
+ * and the factor of the element.
  */
 #ifndef FD_ENGINE_EACH_H
 #define FD_ENGINE_EACH_H
@@ -14,8 +14,9 @@ typedef struct {
     int drops_all;
 } fd_threshold;
 
-/* Dropped where U < p * 2^64: a product that is never rounded, but up to the next integer, which
- * changes nothing. */
+/* An element is dropped where U < p * 2^64. The product is exact: a power of two changes no digit. It
+ * is rounded up to an integer, which changes nothing, for U is an integer. Example: p = 2^-65 gives
+ * the threshold 1, and drops U = 0 alone. */
 FD_INLINE fd_threshold
 fd_drop_threshold(double p)
 {
@@ -35,7 +36,7 @@ fd_keep_threshold(double keep_prob)
     return threshold;
 }
 
-/* A number for each element of an array. The broadcast's ndim is never 0. */
+/* A value for each element of an array. The broadcast's ndim is never 0. */
 typedef struct {
     const double *values;
     fd_meaning meaning;
@@ -50,6 +51,10 @@ enum { FD_READ_BYTES = FD_TILE / 2 };
  * bits are 0. */
 void fd_decide(const fd_kernels *kernels, const fd_numbers *each, const fd_identity *ties,
                const uint8_t *bytes, uint64_t first, size_t n, uint64_t position, uint8_t *kept);
+
+/* The factors of elements [first, first + n) of an array that fewer factors are laid over. */
+void fd_spread(const fd_broadcast *broadcast, const float *factors, uint64_t first, size_t n,
+               float *spread);
 
 /* p of those elements. */
 void fd_drop_probabilities(const fd_numbers *each, uint64_t first, size_t n, double *p);

@@ -3,9 +3,8 @@
 
 /* ---- the squares of a view --------------------------------------------------------------- */
 
-/* A view whose neighbouring axes are one axis where they can be, and none of length 1. */
-static fd_view
-merged(const fd_view *view)
+fd_view
+fd_view_merged(const fd_view *view)
 {
     fd_view few = {.offset = view->offset};
     for (int axis = 0; axis < view->ndim; axis++) {
@@ -24,45 +23,41 @@ merged(const fd_view *view)
     return few;
 }
 
-/* A walk over the parts of a merged view: along its last axis, and, where elements that are read
- * follow each other along another one, `dense`, along that too: a matrix and its transpose. */
-typedef struct {
-    fd_view view;
-    int last, dense; /* dense: -1 where there is none */
-    int64_t index[FD_MAX_DIMS], at;
-    uint64_t pitch[FD_MAX_DIMS]; /* strides of the result */
-    uint64_t to_at, size;
-} part_walk;
-
-/* Returns whether there is a part. */
-static int
-part_first(part_walk *walk, const fd_view *view)
+static void
+walk_start(fd_view_walk *walk, const fd_view *view, int to_runs)
 {
     memset(walk, 0, sizeof(*walk));
-    walk->view = merged(view);
-    if (walk->view.ndim == 0) { /* one element */
-        walk->view.ndim = 1;
-        walk->view.shape[0] = walk->view.stride[0] = 1;
+    walk->view = fd_view_merged(view);
+    fd_view *few = &walk->view;
+    if (few->ndim == 0 || (to_runs && few->stride[few->ndim - 1] != 1)) { /* runs of one element */
+        few->shape[few->ndim] = few->stride[few->ndim] = 1;
+        few->ndim++;
     }
-    walk->last = walk->view.ndim - 1;
+    walk->last = few->ndim - 1;
     walk->dense = -1;
-    walk->at = walk->view.offset;
+    walk->at = few->offset;
     walk->size = 1;
     for (int axis = walk->last; axis >= 0; axis--) {
         walk->pitch[axis] = walk->size;
-        walk->size *= (uint64_t)walk->view.shape[axis];
-        if (walk->view.stride[axis] == 1) {
+        walk->size *= (uint64_t)few->shape[axis];
+        if (few->stride[axis] == 1) {
             walk->dense = axis;
         }
     }
+}
+
+int
+fd_runs_first(fd_view_walk *walk, const fd_view *view)
+{
+    walk_start(walk, view, 1);
     return walk->size > 0;
 }
 
-static int
-part_next(part_walk *walk)
+int
+fd_runs_next(fd_view_walk *walk)
 {
     for (int axis = walk->last - 1; axis >= 0; axis--) {
-        if (axis == walk->dense) {
+        if (axis == walk->dense && walk->skips) {
             continue;
         }
         const int64_t length = walk->view.shape[axis];
@@ -78,6 +73,29 @@ part_next(part_walk *walk)
     return 0;
 }
 
+size_t
+fd_runs_at(fd_view_walk *walk, const fd_view *view, uint64_t first)
+{
+    walk_start(walk, view, 1);
+    for (int axis = 0; axis < walk->last; axis++) {
+        walk->index[axis] = (int64_t)(first / walk->pitch[axis]);
+        walk->at += walk->index[axis] * walk->view.stride[axis];
+        walk->to_at += (uint64_t)walk->index[axis] * walk->pitch[axis];
+        first %= walk->pitch[axis];
+    }
+    return (size_t)first;
+}
+
+/* The same over matrices: along the last axis, and along the dense one too, where that is another:
+ * a matrix and its transpose. */
+static int
+matrices_first(fd_view_walk *walk, const fd_view *view)
+{
+    walk_start(walk, view, 0);
+    walk->skips = 1;
+    return walk->size > 0;
+}
+
 /* ---- bits -------------------------------------------------------------------------------- */
 
 /* Bits [at, at + 64). Those past the end of the array are whatever the padding holds. */
@@ -86,7 +104,7 @@ read_word(const uint8_t *bits, uint64_t at)
 {
     const uint8_t *first = bits + at / 8;
     const unsigned shift = (unsigned)(at % 8);
-    /* 1 + 63 - shift: a shift by 64 is not defined. */
+    /* The ninth byte is shifted by 64 - shift, in two parts: a shift by 64 is not defined. */
     return fd_load_le64(first) >> shift | (uint64_t)first[8] << 1 << (63 - shift);
 }
 
@@ -101,8 +119,10 @@ write_word(uint8_t *bits, uint64_t at, uint64_t value, size_t count)
     first[8] |= (uint8_t)(value >> 1 >> (63 - shift));
 }
 
-/* Of each block of 2 * size words, the upper right and the lower left size x size bits change
- * places; `right` has the bits of the left columns' width. */
+/* Takes a 64 x 64 matrix of bits as blocks of 2 * size rows and columns. In each block, the upper
+ * right quarter and the lower left one change places. `right` has a 1 for each column of the left
+ * half of a block; column 0 is the lowest bit. Example, size 1: of the rows 10b and 00b, `changed` is
+ * 1, and they become 00b and 01b. The bit of row 0, column 1, is now that of row 1, column 0. */
 FD_INLINE void
 exchange(uint64_t words[64], const unsigned size, const uint64_t right)
 {
@@ -202,8 +222,8 @@ transpose_matrix(const uint8_t *FD_RESTRICT from, uint64_t at, size_t rows, int6
 void
 fd_gather_bits(const fd_view *view, const uint8_t *FD_RESTRICT from, uint8_t *FD_RESTRICT to)
 {
-    part_walk walk;
-    if (!part_first(&walk, view)) {
+    fd_view_walk walk;
+    if (!matrices_first(&walk, view)) {
         return;
     }
     const int last = walk.last, dense = walk.dense;
@@ -218,7 +238,7 @@ fd_gather_bits(const fd_view *view, const uint8_t *FD_RESTRICT from, uint8_t *FD
         } else {
             gather_run(from, walk.at, walk.view.stride[last], n, to, walk.to_at);
         }
-    } while (part_next(&walk));
+    } while (fd_runs_next(&walk));
 }
 
 /* ---- numbers ----------------------------------------------------------------------------- */
@@ -226,6 +246,46 @@ fd_gather_bits(const fd_view *view, const uint8_t *FD_RESTRICT from, uint8_t *FD
 /* What is turned at once: whole lines of the cache are written, and few of them, so that they stay
  * in it together where they are a power of two apart. */
 enum { SQUARE_ROWS = 16, SQUARE_COLUMNS = 8 };
+
+#if FD_X86_64
+#include <emmintrin.h>
+
+/* 4 x 4 items of 4 bytes, the strides in bytes. */
+FD_INLINE void
+turn_small_square(const char *from, ptrdiff_t row_stride, char *to, ptrdiff_t column_stride)
+{
+    __m128i row[4];
+    for (int i = 0; i < 4; i++) {
+        row[i] = _mm_loadu_si128((const __m128i *)(from + i * row_stride));
+    }
+    const __m128i low = _mm_unpacklo_epi32(row[0], row[1]),
+                  high = _mm_unpackhi_epi32(row[0], row[1]);
+    const __m128i low2 = _mm_unpacklo_epi32(row[2], row[3]),
+                  high2 = _mm_unpackhi_epi32(row[2], row[3]);
+    const __m128i column[4] = {_mm_unpacklo_epi64(low, low2), _mm_unpackhi_epi64(low, low2),
+                               _mm_unpacklo_epi64(high, high2), _mm_unpackhi_epi64(high, high2)};
+    for (int i = 0; i < 4; i++) {
+        _mm_storeu_si128((__m128i *)(to + i * column_stride), column[i]);
+    }
+}
+
+/* A whole square of items of 4 bytes; returns whether there is a fast way. */
+FD_INLINE int
+turn_square(const char *from, int64_t row_stride, char *to, uint64_t column_stride)
+{
+    const ptrdiff_t row_bytes = (ptrdiff_t)row_stride * 4;
+    const ptrdiff_t column_bytes = (ptrdiff_t)column_stride * 4;
+    for (int column = 0; column < SQUARE_COLUMNS; column += 4) {
+        for (int row = 0; row < SQUARE_ROWS; row += 4) {
+            turn_small_square(from + row * row_bytes + 4 * column, row_bytes,
+                              to + column * column_bytes + 4 * row, column_bytes);
+        }
+    }
+    return 1;
+}
+#else
+#define turn_square(from, row_stride, to, column_stride) 0
+#endif
 
 /* Of items of one size: `rows` of what is read follow each other in the result, and are row_stride
  * apart; columns of what is read are column_stride apart in the result. */
@@ -237,6 +297,12 @@ enum { SQUARE_ROWS = 16, SQUARE_COLUMNS = 8 };
             const size_t wide = fd_min(SQUARE_COLUMNS, columns - column);                          \
             for (size_t row = 0; row < rows; row += SQUARE_ROWS) {                                 \
                 const size_t high = fd_min(SQUARE_ROWS, rows - row);                               \
+                if (BYTES == 4 && wide == SQUARE_COLUMNS && high == SQUARE_ROWS &&                 \
+                    turn_square(from + ((int64_t)row * row_stride + (int64_t)column) * BYTES,      \
+                                row_stride, to + (column * column_stride + row) * BYTES,           \
+                                column_stride)) {                                                  \
+                    continue;                                                                      \
+                }                                                                                  \
                 for (size_t j = column; j < column + wide; j++) {                                  \
                     for (size_t i = row; i < row + high; i++) {                                    \
                         memcpy(to + (j * column_stride + i) * BYTES,                               \
@@ -256,8 +322,8 @@ void
 fd_gather_items(const fd_view *view, size_t item, const char *FD_RESTRICT from,
                 char *FD_RESTRICT to)
 {
-    part_walk walk;
-    if (!part_first(&walk, view)) {
+    fd_view_walk walk;
+    if (!matrices_first(&walk, view)) {
         return;
     }
     const int last = walk.last;
@@ -280,5 +346,5 @@ fd_gather_items(const fd_view *view, size_t item, const char *FD_RESTRICT from,
         } else {
             transpose_16(first, stride, n, target, pitch, columns);
         }
-    } while (part_next(&walk));
+    } while (fd_runs_next(&walk));
 }

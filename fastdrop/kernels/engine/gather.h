@@ -16,6 +16,32 @@ typedef struct {
     int64_t shape[FD_MAX_DIMS], stride[FD_MAX_DIMS];
 } fd_view;
 
+/* The same view, whose neighbouring axes are one axis where they can be, and none of length 1. */
+fd_view fd_view_merged(const fd_view *view);
+
+/* A walk over the runs of a view: along its last axis, once neighbouring axes are one axis where they
+ * can be. The run that the walk is at starts at `at` in what is read, and at `to_at` in the result. */
+typedef struct {
+    fd_view view; /* merged */
+    int last;
+    int dense; /* an axis along which elements follow each other in what is read; -1: none does */
+    int skips; /* that axis is no part of the walk: its elements are taken with each run */
+    int64_t index[FD_MAX_DIMS], at;
+    uint64_t pitch[FD_MAX_DIMS]; /* strides of the result */
+    uint64_t to_at, size;
+} fd_view_walk;
+
+/* Starts a walk over runs whose elements follow each other in what is read as well. A run has
+ * walk.view.shape[walk.last] elements. Returns whether there is one. */
+int fd_runs_first(fd_view_walk *walk, const fd_view *view);
+
+/* Goes on to the next run, and returns whether there is one. */
+int fd_runs_next(fd_view_walk *walk);
+
+/* Starts such a walk, of a view that has elements, at the run with element `first` of the result, and
+ * returns how many elements of the run come before that. */
+size_t fd_runs_at(fd_view_walk *walk, const fd_view *view, uint64_t first);
+
 /* Bits, lowest first; pad bits become 0. Both arrays have FD_PADDING bytes to spare, and do not
  * overlap. A view without elements writes nothing. */
 void fd_gather_bits(const fd_view *view, const uint8_t *FD_RESTRICT from, uint8_t *FD_RESTRICT to);

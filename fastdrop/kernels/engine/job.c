@@ -14,8 +14,8 @@ static size_t
 part_start(const division *whole, size_t index)
 {
     const size_t tiles = (whole->n + FD_TILE - 1) / FD_TILE;
-    const size_t each = tiles / whole->parts, rest = tiles % whole->parts;
-    return fd_min(whole->n, (each * index + fd_min(rest, index)) * FD_TILE);
+    const size_t fewest = tiles / whole->parts, rest = tiles % whole->parts;
+    return fd_min(whole->n, (fewest * index + fd_min(rest, index)) * FD_TILE);
 }
 
 static void

@@ -6,6 +6,7 @@
 #define FD_JOB_H
 
 #include "decide.h"
+#include "gather.h"
 #include "parallel.h"
 
 /* The arrays of one call, or of a part of it; `other` only where the operation reads it. */
@@ -28,8 +29,9 @@ typedef struct {
     double scale, shift, dropped;
     const fd_numbers *each; /* of FD_SCALE_EACH, to make the factors of */
     const char *bias;       /* element i meets bias[i % bias_period], ... */
-    uint64_t bias_period; /* ... which is followed by another FD_TILE elements of its repetition */
-    uint8_t *changed;     /* where FD_RELU leaves the kept bits, all 0 before; may be NULL */
+    uint64_t bias_period;  /* ... which is followed by another FD_TILE elements of its repetition */
+    uint64_t bias_repeats; /* above 1: element i meets bias[i / bias_repeats % bias_period] */
+    uint8_t *changed;      /* where FD_RELU leaves the kept bits, all 0 before; may be NULL */
 
     /* fd_multiply, Gaussian dropout: y = x * factor, or where x is NULL the float32 factors. Factor
      * i is made of the word at position + 4 i of the mask's stream, or is factors[i] where that is
@@ -40,6 +42,8 @@ typedef struct {
     /* fd_draw: y = the mask, as bits or as bytes. */
     int as_dropped; /* ones are the dropped elements, and not the kept ones */
     int as_bytes;   /* one byte an element */
+    const fd_view
+        *window; /* not NULL: these elements of a larger mask, of which `mask` has the first */
 
     /* fd_bernoulli: y = 1 where an element is kept and else 0, of `dtype`, or `as_bytes`. Its
      * probability of being kept is at x, of this dtype: FD_FLOAT32 or FD_FLOAT64. */

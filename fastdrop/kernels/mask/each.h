@@ -92,11 +92,11 @@ digits_of_ties(const fd_identity *ties, uint64_t position, const uint16_t *FD_RE
 FD_INLINE v_f64
 factors_of_eight(const double *values, const fd_meaning meaning)
 {
-    const v_f64 one = f64_set1(1.0), numbers = f64_load(values);
+    const v_f64 one = f64_set1(1.0), own = f64_load(values);
     if (meaning == FD_FACTOR) {
-        return numbers;
+        return own;
     }
-    const v_f64 keep = meaning == FD_P ? f64_sub(one, numbers) : numbers;
+    const v_f64 keep = meaning == FD_P ? f64_sub(one, own) : own;
     const v_f64 factors = f64_div(one, keep);
     const uint8_t ever = f64_not_below(keep); /* above 0 */
     return ever == 0xFF ? factors : f64_select(factors, one, ever);

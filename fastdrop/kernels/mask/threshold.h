@@ -13,10 +13,12 @@
 #include "../source/lanes.h"
 #include "ties.h"
 
-/* Kept bits are written as soon as they are known, eight bytes at once, and later read by loads
- * that are no wider: so these are served by the stores themselves, and need not wait until the
- * cache has the bits, behind all stores before. The steps of the stream may start before the first
- * element, `skipped` bits, and end after the last. */
+/* Kept bits are stored as soon as they are known, eight bytes at once. Loads that are no wider than
+ * these stores get the bits from the store buffer, and need not wait for the cache.
+ *
+ * The steps of the stream may start `skipped` elements before the first one, and end after the last.
+ * So a word of kept bits is made of two steps. Example: with skipped = 10, word 0 has bits 10 ... 63
+ * of step 0, and above them bits 0 ... 9 of step 1. */
 typedef struct {
     v_u64 top;
     uint8_t *kept;
@@ -36,7 +38,8 @@ prefetch_lines(const char *from, size_t ahead, size_t bytes)
     }
 }
 
-/* As sinks: without and with ties. The first step has no word yet: what it writes is replaced. */
+/* The sinks, without and with ties. Step i completes word i - 1. Step 0 completes none: it writes to
+ * word 0, which step 1 overwrites. */
 FD_INLINE void
 decide_heads(void *to, size_t step, v_u64 bytes)
 {
@@ -59,18 +62,19 @@ decide_ties(void *to, size_t step, v_u64 bytes)
     by->ties = ties_add(by->made, by->ties, step, v_bytes_eq(bytes, by->top));
 }
 
-/* After all steps: the last word of n > 0 elements, and what is left of the threshold, which the
- * digits hashed from the first step's `position` on decide about. */
+/* After all steps: writes the last word of n > 0 elements, and settles the ties. A tie is dropped if
+ * its digits are below `limit`, the threshold without its top byte; `position` is that of the first
+ * byte of the first step. */
 FD_INLINE void
-decide_end(const deciding *by, size_t steps, size_t n, uint64_t digits, const fd_identity *identity,
+decide_end(const deciding *by, size_t steps, size_t n, uint64_t limit, const fd_identity *identity,
            uint64_t position)
 {
     const size_t words = (n + 63) / 64;
     uint8_t *const end = by->kept + 8 * (words - 1);
     const uint64_t bits = steps > words ? fd_load_le64(end) : by->last >> by->skipped;
     fd_store_le64(end, bits & fd_low_bits(n - 64 * (words - 1)));
-    if (digits) {
-        ties_settle(by->made, by->ties, digits, identity, position, by->skipped, n, by->kept);
+    if (limit) {
+        ties_settle(by->made, by->ties, limit, identity, position, by->skipped, n, by->kept);
     }
 }
 
@@ -80,13 +84,13 @@ top_bytes(uint64_t threshold)
     return v_set1((threshold >> 56) * 0x0101010101010101u);
 }
 
-/* `run` is what makes the bytes: constant where it is inlined. */
+/* `loop` makes the bytes; it is a constant where this is inlined. */
 FD_INLINE void
-decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
+decide(fd_loop loop, const fd_identity *identity, fd_lanes *lanes, uint64_t position, size_t n,
        uint64_t threshold, const fd_identity *ties, uint8_t *FD_RESTRICT kept,
        const fd_prefetch *soon)
 {
-    const uint64_t step = position / FD_STEP, digits = threshold & fd_low_bits(56);
+    const uint64_t step = position / FD_STEP, limit = threshold & fd_low_bits(56);
     const size_t skipped = (size_t)(position % FD_STEP), whole = (skipped + n) / FD_STEP;
     const size_t steps = (skipped + n + FD_STEP - 1) / FD_STEP;
     fd_ties made;
@@ -95,12 +99,12 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
     if (n == 0) {
         return;
     }
-    if (digits) {
-        run(identity, lanes, step, steps, whole, decide_ties, &by);
+    if (limit) {
+        loop(identity, lanes, step, steps, whole, decide_ties, &by);
     } else {
-        run(identity, lanes, step, steps, whole, decide_heads, &by);
+        loop(identity, lanes, step, steps, whole, decide_heads, &by);
     }
-    decide_end(&by, steps, n, digits, ties, position - skipped);
+    decide_end(&by, steps, n, limit, ties, position - skipped);
 }
 
 #define FD_DEFINE_DECIDE(NUMBER, SOURCE, ...)                                                      \
@@ -108,7 +112,7 @@ decide(fd_run run, const fd_identity *identity, fd_lanes *lanes, uint64_t positi
                                 size_t n, uint64_t threshold, const fd_identity *ties,             \
                                 uint8_t *FD_RESTRICT kept, const fd_prefetch *soon)                \
     {                                                                                              \
-        decide(SOURCE##_run, identity, lanes, position, n, threshold, ties, kept, soon);           \
+        decide(SOURCE##_loop, identity, lanes, position, n, threshold, ties, kept, soon);          \
     }
 
 FD_EACH_SOURCE(FD_DEFINE_DECIDE)
@@ -117,7 +121,7 @@ static void
 threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
                 const fd_identity *ties, uint64_t position, uint8_t *FD_RESTRICT kept)
 {
-    const uint64_t digits = threshold & fd_low_bits(56);
+    const uint64_t limit = threshold & fd_low_bits(56);
     const size_t steps = (n + FD_STEP - 1) / FD_STEP;
     fd_ties made;
     deciding by = {top_bytes(threshold), kept, 0, 0, &made, 0, {NULL, NULL, 0}};
@@ -127,7 +131,7 @@ threshold_bytes(const uint8_t *FD_RESTRICT bytes, size_t n, uint64_t threshold,
     for (size_t i = 0; i < steps; i++) {
         decide_ties(&by, i, v_load_bytes(bytes + FD_STEP * i));
     }
-    decide_end(&by, steps, n, digits, ties, position);
+    decide_end(&by, steps, n, limit, ties, position);
 }
 
 static void

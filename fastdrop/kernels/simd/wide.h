@@ -389,8 +389,10 @@ u16_select(v_u16 a, v_u16 b, uint32_t bits)
     FD_RESULT(v_u16, r_choose16(a.r[i], b.r[i], r_set16(bits, i)));
 }
 
-/* What is cut off decides, together with the last bit that stays: more than half of 16 bits, or
- * half and an odd number, rounds up. The negative of such is a positive number. */
+/* Rounds to nearest, ties to even: up, if the 16 bits that are cut off are more than half, or half and
+ * the last bit that stays is 1. That is so iff rest | last bit > 0x8000. As a signed integer such a
+ * decider is above -2^15 and below 0, so its negative is greater than 0. Examples: 0x8001 (half and
+ * odd, or more) has the negative 0x7FFF; 0x8000 (half and even) has 0x8000 again, which is not. */
 FD_INLINE r_u64
 r_round16(r_u64 even, r_u64 odd)
 {

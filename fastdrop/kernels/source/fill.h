@@ -17,7 +17,7 @@ store_bytes(void *to, size_t i, v_u64 bytes)
     static void SOURCE##_fill(const fd_identity *identity, fd_lanes *lanes, uint64_t step,         \
                               size_t steps, uint8_t *FD_RESTRICT bytes)                            \
     {                                                                                              \
-        SOURCE##_run(identity, lanes, step, steps, steps, store_bytes, bytes);                     \
+        SOURCE##_loop(identity, lanes, step, steps, steps, store_bytes, bytes);                    \
     }
 
 FD_EACH_SOURCE(FD_DEFINE_FILL)

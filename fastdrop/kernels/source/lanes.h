@@ -86,8 +86,8 @@ lanes_save(fd_lanes *lanes, int words, const v_u64 s[4], uint64_t step)
 /* The loop of both generators; `advance`, `words`, `tag` and `sink` are constants where it is
  * inlined. */
 FD_INLINE void
-lanes_run(lanes_step advance, int words, const char tag[8], const fd_identity *identity,
-          fd_lanes *lanes, uint64_t step, size_t steps, size_t whole, fd_sink sink, void *to)
+lanes_loop(lanes_step advance, int words, const char tag[8], const fd_identity *identity,
+           fd_lanes *lanes, uint64_t step, size_t steps, size_t whole, fd_sink sink, void *to)
 {
     v_u64 s[4];
     uint64_t at = step - step % FD_BLOCK_STEPS;
@@ -121,19 +121,19 @@ lanes_run(lanes_step advance, int words, const char tag[8], const fd_identity *i
 }
 
 FD_INLINE void
-xoshiro256plusplus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                       size_t whole, fd_sink sink, void *to)
+xoshiro256plusplus_loop(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+                        size_t whole, fd_sink sink, void *to)
 {
-    lanes_run(xoshiro256plusplus_step, FD_LANES_OF_XOSHIRO256PLUSPLUS, identity, lanes, step, steps,
-              whole, sink, to);
+    lanes_loop(xoshiro256plusplus_step, FD_LANES_OF_XOSHIRO256PLUSPLUS, identity, lanes, step,
+               steps, whole, sink, to);
 }
 
 FD_INLINE void
-xorshift128plus_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                    size_t whole, fd_sink sink, void *to)
+xorshift128plus_loop(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+                     size_t whole, fd_sink sink, void *to)
 {
-    lanes_run(xorshift128plus_step, FD_LANES_OF_XORSHIFT128PLUS, identity, lanes, step, steps,
-              whole, sink, to);
+    lanes_loop(xorshift128plus_step, FD_LANES_OF_XORSHIFT128PLUS, identity, lanes, step, steps,
+               whole, sink, to);
 }
 
 #endif

@@ -75,8 +75,8 @@ philox_128_bytes(const philox_keys *keys, const uint64_t counter[2], v_u64 *lowe
 }
 
 FD_INLINE void
-philox4x32_run(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-               size_t whole, fd_sink sink, void *to)
+philox4x32_loop(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+                size_t whole, fd_sink sink, void *to)
 {
     (void)lanes;
     (void)whole;

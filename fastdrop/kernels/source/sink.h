@@ -12,9 +12,10 @@
 /* Takes the bytes of the i-th step. */
 typedef void (*fd_sink)(void *to, size_t i, v_u64 bytes);
 
-/* A source: makes steps [step, step + steps) of its stream for a sink. Leaves in `lanes` the states
- * before step + whole: of a last step that is used in part, whoever goes on needs the rest. */
-typedef void (*fd_run)(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
-                       size_t whole, fd_sink sink, void *to);
+/* The loop of a source: makes steps [step, step + steps) of its stream for a sink. Leaves in `lanes`
+ * the states before step + whole. If the last step is used in part, whole is steps - 1, so that the
+ * next call can make that step again. */
+typedef void (*fd_loop)(const fd_identity *identity, fd_lanes *lanes, uint64_t step, size_t steps,
+                        size_t whole, fd_sink sink, void *to);
 
 #endif

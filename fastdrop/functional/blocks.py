@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout of blocks of neighbouring elements."""
+
+from typing import Any, Never, overload
+
+import numpy as np
+
+from fastdrop._checks import check_positive, check_switch
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
+from fastdrop._words import public, refuse
+from fastdrop.apply._apply import check_arrays, settled
+from fastdrop.functional._blocks import block_corners, keep_blocks
+from fastdrop.functional.booleans import bernoulli
+from fastdrop.functional.dropout import dropout
+from fastdrop.mask._bits import padded_room
+from fastdrop.mask._draw import apply_drawn
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._probability import Probability
+from fastdrop.source.default import as_source
+
+__all__ = ["drop_block2d"]
+
+
+@overload
+def drop_block2d(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    block_size: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def drop_block2d(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    block_size: int = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
+
+
+@public()
+def drop_block2d(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *late: Never,
+    block_size: int = 7,
+    rng: RNGLike = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+    **words: Never,
+) -> tuple[NDArray[Any], Mask]:
+    """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
+
+    Every place where a whole block fits begins one with probability gamma; blocks may overlap,
+    and each channel has its own. What is kept is scaled by the number of elements over that of
+    kept elements.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Of shape (N, C, H, W), or (C, H, W) for one image.
+    p : float
+        What gamma aims at: the fraction of dropped elements, in [0, 1]. Blocks overlap and are
+        few, so that what is dropped is only near it, and for a large p rather less.
+    block_size : int, default 7
+        Height and width of a block; a block larger than the map is cut down to a square that
+        fits. 1 is `dropout`, but for the scale.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`. A source of the package advances by one position for each place where a
+        block fits, ``N * C * (H - block_size + 1) * (W - block_size + 1)`` of them.
+    training : bool, default True
+        As of `dropout`.
+    out : ndarray, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    mask : Mask
+        For `dropout_backward`; packed, of x's shape. Its p is the one given; its scale is
+        ``mask.size`` over the number of kept elements, or 1 where there are none.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        As of `dropout`; ValueError too if x has another number of axes, or block_size is less
+        than 1.
+
+    References
+    ----------
+    .. [1] G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: a regularization method for convolutional
+       networks", NeurIPS 2018; gamma is the paper's, for maps that need not be square:
+       ``p / block_size**2 * (H * W) / ((H - block_size + 1) * (W - block_size + 1))``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> y, mask = fd.drop_block2d(np.ones((1, 5, 8)), p=0.2, block_size=3, rng=5)
+    >>> np.asarray(mask)[0].astype(int)
+    array([[1, 1, 0, 0, 0, 1, 1, 1],
+           [1, 1, 0, 0, 0, 1, 1, 1],
+           [1, 1, 0, 0, 0, 1, 1, 1],
+           [1, 1, 1, 1, 1, 1, 1, 1],
+           [1, 1, 1, 1, 1, 1, 1, 1]])
+    >>> bool(np.isclose(y.mean(), 1.0))
+    True
+    """
+    if late or words:
+        refuse(drop_block2d, late, words)
+    array, shape = check_arrays(x, out, None)
+    if len(shape) not in (3, 4):
+        raise ValueError(f"x has shape {shape}; allowed are (N, C, H, W) and (C, H, W)")
+    block = check_positive("block_size", block_size)
+    probability = Probability(p, None)
+    source = as_source(rng)
+    if not check_switch("training", training):
+        return dropout(array, p, training=False, out=out)
+    corners_shape, block, gamma = block_corners(shape, block, probability.p)
+    # All memory is taken before anything is drawn.
+    read, y = settled(array, out)
+    bits, spare_bits = padded_room(array.size), padded_room(array.size)
+    kept, spare = np.empty(shape, bool), np.empty(shape, bool)
+    corners = np.empty(corners_shape, bool)
+    bernoulli(corners.shape, gamma, rng=source, out=corners)
+    scale = keep_blocks(corners, block, kept, spare)
+    mask = apply_drawn(kept, bits, spare_bits, probability, scale, read, y)
+    return y if out is None else out, mask

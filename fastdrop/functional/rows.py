@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout of all that belongs to an index of the first axis: samples, and words of a table."""
+
+from typing import Any, Never, overload
+
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Scale
+from fastdrop._words import public, refuse
+from fastdrop.apply._apply import check_arrays
+from fastdrop.functional.dropout import dropout
+from fastdrop.mask._mask import Mask
+
+__all__ = ["drop_path", "embedding_dropout"]
+
+
+@overload
+def drop_path(
+    x: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    scale: Scale = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def drop_path(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    scale: Scale = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
+
+
+@public()
+def drop_path(
+    x: ArrayLike,
+    p: ProbabilityLike,
+    *late: Never,
+    rng: RNGLike = None,
+    training: bool = True,
+    scale: Scale = "train",
+    out: NDArray[Any] | None = None,
+    **words: Never,
+) -> tuple[NDArray[Any], Mask]:
+    """Drop whole samples of a residual branch: stochastic depth.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Output of the branch, of shape (N, ...): one decision for each of N samples.
+    p : float or ndarray
+        Probability of dropping the branch for a sample; `drop_path_rates` has a schedule. An array
+        of shape (N, 1, ..., 1) gives each sample its own.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
+        As of `dropout`.
+    scale : {"train", "test", "none"}, default "train"
+        As of `dropout`. The paper's form is ``scale="test"``: the branch is scaled by its survival
+        probability in evaluation, not by its inverse in training.
+    out : ndarray, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    mask : Mask
+        For `dropout_backward`; of shape (N, 1, ..., 1).
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        As of `dropout`; ValueError too if x has no axes.
+
+    Notes
+    -----
+    In the paper all samples of a mini-batch share a decision: that is
+    ``dropout(x, p, noise_shape=())``. One decision a sample is what came into use.
+
+    References
+    ----------
+    .. [1] G. Huang, Y. Sun, Z. Liu, D. Sedra, K. Q. Weinberger, "Deep networks with stochastic
+       depth", ECCV 2016, equations 2 (training) and 5 (evaluation).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, branch = np.zeros((4, 2)), np.ones((4, 2))
+    >>> y, mask = fd.drop_path(branch, p=0.5, rng=1)
+    >>> x + y
+    array([[0., 0.],
+           [2., 2.],
+           [0., 0.],
+           [2., 2.]])
+    """
+    if late or words:
+        refuse(drop_path, late, words)
+    x, shape = check_arrays(x, None, None)
+    if not shape:
+        raise ValueError("x has shape (); allowed are shapes (N, ...), of N samples")
+    noise_shape = (shape[0], *(1,) * (len(shape) - 1))
+    return dropout(
+        x,
+        p,
+        rng=rng,
+        training=training,
+        scale=scale,
+        noise_shape=noise_shape,
+        out=out,
+    )
+
+
+@overload
+def embedding_dropout(
+    weight: NDArray[ScalarT],
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[ScalarT] | None = ...,
+) -> tuple[NDArray[ScalarT], Mask]: ...
+
+
+@overload
+def embedding_dropout(
+    weight: ArrayLike,
+    p: ProbabilityLike,
+    *,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[NDArray[Any], Mask]: ...
+
+
+@public()
+def embedding_dropout(
+    weight: ArrayLike,
+    p: ProbabilityLike,
+    *late: Never,
+    rng: RNGLike = None,
+    training: bool = True,
+    out: NDArray[Any] | None = None,
+    **words: Never,
+) -> tuple[NDArray[Any], Mask]:
+    """Drop whole rows of an embedding table: words, wherever they occur.
+
+    Parameters
+    ----------
+    weight : array_like of float
+        The table, of shape (V, D): one decision for each of V words.
+    p : float or ndarray
+        Probability of dropping a word, in [0, 1]; an array of shape (V, 1) gives each word its own.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`. A source of the package advances by one position a word.
+    training : bool, default True
+        As of `dropout`.
+    out : ndarray, optional
+        As of `dropout`.
+
+    Returns
+    -------
+    y : ndarray
+        The table with dropped rows, to look words up in: ``y[indices]``.
+    mask : Mask
+        For `dropout_backward`, which gives the gradient of the table; of shape (V, 1).
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        As of `dropout`; ValueError too if weight has other than two axes.
+
+    References
+    ----------
+    .. [1] Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent
+       neural networks", NeurIPS 2016, section 4.2: word embeddings dropout.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> table, mask = fd.embedding_dropout(np.ones((4, 2)), p=0.5, rng=1)
+    >>> table[[0, 1, 1, 3]]
+    array([[0., 0.],
+           [2., 2.],
+           [2., 2.],
+           [2., 2.]])
+    """
+    if late or words:
+        refuse(embedding_dropout, late, words)
+    array, shape = check_arrays(weight, out, None, "weight")
+    if len(shape) != 2:
+        raise ValueError(f"weight has shape {shape}; allowed are two axes, (words, features)")
+    return dropout(
+        array,
+        p,
+        rng=rng,
+        training=training,
+        noise_shape=(shape[0], 1),
+        out=out,
+    )

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Design: a class for each row of kernels/sources.h, of the name that the row has. All that they do
+# is in their base; what they are is in their documentation.
+from cpython.object cimport PyTypeObject
+
+from fastdrop.kernels._kernels cimport FD_SOURCES, engine
+from fastdrop.source._source cimport Source, add_source
+
+
+cdef class Xoshiro256PlusPlus(Source):
+    """Xoshiro256PlusPlus(seed=None, *, key=None, counter=None)
+--
+
+    The default source: eight lanes of xoshiro256++, reseeded from Philox4x32 every 16 KiB.
+
+    A NumPy bit generator as well: ``np.random.Generator(Xoshiro256PlusPlus(1))`` works.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+    key, counter : int or sequence of int, optional
+        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+
+    Attributes
+    ----------
+    key, counter : tuple of int
+        What makes the stream.
+    position : int
+        Byte of the stream that comes next; one element of a mask takes one. Settable.
+    state : dict
+        All of it; settable.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed or the words are of another type or out of range.
+
+    Notes
+    -----
+    Any byte of the stream is reached at once, so a mask does not depend on the number of threads
+    or on how an array is cut. Not for cryptography.
+
+    Threads may share a source: each call takes a stretch of positions. It has taken them even if
+    Ctrl-C ends it in the middle.
+
+    References
+    ----------
+    .. [1] D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators", ACM
+       Transactions on Mathematical Software 47 (2021).
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> source = fd.Xoshiro256PlusPlus(2026)
+    >>> fd.dropout_mask(4, p=0.5, rng=source)
+    <Mask of shape (4,), p=0.5, seeded>
+    >>> source.position
+    4
+    """
+
+
+cdef class Xorshift128Plus(Source):
+    """Xorshift128Plus(seed=None, *, key=None, counter=None)
+--
+
+    Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
+
+    The smallest and oldest of the family: to repeat what was done with it, and the fastest by a
+    little. Bit 0 of its 64-bit words is a linear sequence and fails the binary-rank test, as is
+    known of xorshift128+; the kept bits of masks do not show it.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+    key, counter : int or sequence of int, optional
+        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+
+    Attributes
+    ----------
+    key, counter, position, state
+        As of `Xoshiro256PlusPlus`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed or the words are of another type or out of range.
+
+    References
+    ----------
+    .. [1] S. Vigna, "Further scramblings of Marsaglia's xorshift generators", Journal of
+       Computational and Applied Mathematics 315 (2017).
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.Xorshift128Plus(1).state["s"].shape
+    (8, 2)
+    """
+
+
+cdef class Philox4x32(Source):
+    """Philox4x32(seed=None, *, key=None, counter=None)
+--
+
+    Philox4x32-10, the counter-based generator of Random123, CUDA and TensorFlow.
+
+    Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``: the simplest stream to make
+    again elsewhere, on a GPU say. It takes up to twice the time of the xorshift family.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or SeedSequence, optional
+        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+    key, counter : int or sequence of int, optional
+        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+
+    Attributes
+    ----------
+    key, counter, position, state
+        As of `Xoshiro256PlusPlus`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed or the words are of another type or out of range.
+
+    References
+    ----------
+    .. [1] J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy
+       as 1, 2, 3", SC11 (2011).
+
+    Examples
+    --------
+    The first block with key and counter 0, as Random123 lists it:
+
+    >>> import fastdrop as fd
+    >>> [f"{word:08x}" for word in fd.Philox4x32(key=0).random_raw(2).view("<u4")]
+    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
+    """
+
+
+# From where they are imported: `__module__` of a compiled class is in its name.
+(<PyTypeObject *>Xoshiro256PlusPlus).tp_name = "fastdrop.Xoshiro256PlusPlus"
+(<PyTypeObject *>Xorshift128Plus).tp_name = "fastdrop.Xorshift128Plus"
+(<PyTypeObject *>Philox4x32).tp_name = "fastdrop.Philox4x32"
+
+for index in range(FD_SOURCES):
+    add_source(globals()[engine.sources[index].name.decode()], index)
