@@ -9,9 +9,9 @@ if importlib.util.find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
     import torch
+    from torch_tensors import kernels_in_python
 
     import fastdrop.torch
-    from torch_tensors import kernels_in_python
 
     @pytest.fixture
     def installed():

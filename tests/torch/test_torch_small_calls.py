@@ -12,12 +12,12 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.utils import _python_dispatch, flop_counter
 from torch.utils.checkpoint import checkpoint
+from torch_tensors import kernels_in_python
 
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.torch import _dispatcher, installed
 from fastdrop.torch._small_calls import register_small_calls
 from fastdrop.torch._switch import switch
-from torch_tensors import kernels_in_python
 
 pytestmark = [
     pytest.mark.skipif(

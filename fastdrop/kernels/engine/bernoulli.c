@@ -13,8 +13,11 @@ fill_ones(fd_dtype dtype, double *ones)
     const float single = 1.0f;
     const double number = 1.0;
     const size_t size = fd_number_size(dtype);
-    fd_fill(ones, size == 2 ? (const void *)&half : size == 4 ? (const void *)&single : &number, size,
-            FD_READ_BYTES);
+    fd_fill(ones,
+            size == 2   ? (const void *)&half
+            : size == 4 ? (const void *)&single
+                        : &number,
+            size, FD_READ_BYTES);
 }
 
 /* Elements [first, first + n) of one tile. */
