@@ -5,9 +5,9 @@
 # place in a stream. They are bits only where there is no such place: of relu, and of a caller's
 # mask that was stored as bits or skips some of its stream.
 #
-# Threads are those of PyTorch, which lends them (see `lend_threads`). The pool of this package would
-# fight them for the cores: they go on spinning for a while after each operation. Without them a
-# call uses one thread.
+# Threads are those of PyTorch, which lends them (see `lend_threads`). The pool of this package
+# would fight them for the cores: they go on spinning for a while after each operation. Without
+# them a call uses one thread.
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
