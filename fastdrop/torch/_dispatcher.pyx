@@ -4,8 +4,6 @@
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
-import torch
-
 from fastdrop.kernels._kernels cimport (
     FD_DTYPES,
     FD_FLOAT32,
@@ -44,12 +42,12 @@ cdef extern from "dispatcher/kernels.h" nogil:
         uint16_t watching[3]
         uint64_t in_python[2]
         tensor ones[FD_DTYPES]
-        tensor bools
+        tensor a_bool
         tensor words[FD_WORDS]
         tensor drawn[FD_WORDS]
 
     ctypedef struct fd_asked:
-        double p_there
+        pass
 
     const char *const *fd_pytorch_names
     pytorch_functions fd_pytorch
@@ -62,7 +60,6 @@ cdef extern from "dispatcher/kernels.h" nogil:
 
     void fd_dispatch_serve(fd_served by)
     bint fd_dispatch_takes(const tensor *x, double p, bint features, bint alpha, fd_asked *asked)
-    void fd_dispatch_ask(const fd_asked *asked)
 
 
 SMALL = FD_SMALL
@@ -144,7 +141,7 @@ def register(addresses, offset, plain, watching, in_python, ones, words):
         fd_dispatch.watching[i] = watching[i]
     for i in range(<int>FD_DTYPES):
         fd_dispatch.ones[i].impl = <void *><size_t>ones[i]._cdata
-    fd_dispatch.bools.impl = <void *><size_t>ones[<int>FD_DTYPES]._cdata
+    fd_dispatch.a_bool.impl = <void *><size_t>ones[<int>FD_DTYPES]._cdata
     for i in range(FD_WORDS):
         fd_dispatch.words[i].impl = <void *><size_t>words[i][0]._cdata
         fd_dispatch.drawn[i].impl = <void *><size_t>words[i][1]._cdata
@@ -173,8 +170,8 @@ def alpha_numbers(double p):
     return numbers.scale, numbers.shift, numbers.dropped
 
 
-def drop_as_recorded(x, double p, bint features, bint alpha):
-    """Drop elements of a tensor as the kernels would whose calls are recorded.
+def takes(x, double p, bint features, bint alpha):
+    """Return whether the kernels take a call with a backward pass, for which they keep bools.
 
     Parameters
     ----------
@@ -184,22 +181,11 @@ def drop_as_recorded(x, double p, bint features, bint alpha):
         Probability of dropping.
     features, alpha : bool
         Of whole features; alpha dropout.
-
-    Returns
-    -------
-    y : torch.Tensor or None
-        None if the kernels do not take such a call.
     """
     cdef tensor given
     cdef fd_asked asked
     given.impl = <void *><size_t>x._cdata
-    if not is_registered or not fd_dispatch_takes(&given, p, features, alpha, &asked):
-        return None
-    fd_dispatch_ask(&asked)
-    try:
-        return torch.native_dropout(x, asked.p_there, True)[0]
-    finally:
-        fd_dispatch_ask(NULL)
+    return is_registered and fd_dispatch_takes(&given, p, features, alpha, &asked)
 
 
 def are_probabilities(p):

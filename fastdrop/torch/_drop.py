@@ -23,7 +23,9 @@ from fastdrop.torch._apply import (
     as_tensor,
     check_floats,
     check_tensor,
+    dense_strides,
     is_readable,
+    logical_strides,
 )
 from fastdrop.torch._autograd import check_in_place
 from fastdrop.torch._given import drop_under
@@ -50,6 +52,8 @@ from fastdrop.torch._operator import (
     memory_order,
     words_of,
 )
+from fastdrop.torch._seed import draw_words
+from fastdrop.torch._tensor import mask_from_words
 
 __all__ = ["drop_any", "drop_as_operator"]
 
@@ -124,10 +128,40 @@ def _drop_by(
     return dropping(x, inplace, *(alpha_numbers(p) if alpha else (1.0 / (1.0 - p),)))
 
 
+class _DropKeeping(torch.autograd.Function):
+    """The operator, with what the kernels in C keep for the backward pass: the bools of the mask.
+
+    A checkpoint may run one pass with a mode and the other without it, and what they keep must fit.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, p: float, features: bool, alpha: bool) -> torch.Tensor:
+        words = draw_words()
+        numbers = alpha_numbers(p) if alpha and p < 1.0 else (1.0 / (1.0 - p) if p < 1.0 else 1.0,)
+        shape = feature_shape(x.shape) if features else tuple(x.shape)
+        strides = logical_strides(shape) if features else dense_strides(x)
+        kept = torch.empty_strided(shape, strides, dtype=torch.bool, device="cpu")
+        mask_from_words(words, p, strides).write_kept(kept)
+        ctx.save_for_backward(kept)
+        ctx.scale = numbers[0]
+        return drop_traced(x, words, p, features, None if features else memory_order(x), *numbers)
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (kept,) = ctx.saved_tensors
+        return torch.ops.aten.native_dropout_backward(dy, kept, ctx.scale), None, None, None
+
+
 def drop_as_operator(
-    x: torch.Tensor, p: float, inplace: bool, features: bool, alpha: bool
+    x: torch.Tensor, p: float, inplace: bool, features: bool, alpha: bool, keeps: bool
 ) -> torch.Tensor:
-    """Drop elements or features of x by the operator that dispatch modes see."""
+    """Drop elements or features of x by the operator that dispatch modes see.
+
+    It ``keeps`` bools for the backward pass, or else words.
+    """
+    if keeps:
+        y: torch.Tensor = _DropKeeping.apply(x, p, features, alpha)
+        return x.copy_(y) if inplace else y
     shared = feature_shape(x.shape) if features else None
     return _drop_by(_dropping_traced(x, p, None, shared, features), x, p, inplace, alpha)
 

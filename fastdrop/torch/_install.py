@@ -6,6 +6,7 @@ another thread is calling one at that moment. They ask the switch at every call 
 PyTorch's own code while it is off.
 """
 
+import atexit
 import contextlib
 import threading
 import warnings
@@ -14,6 +15,7 @@ from typing import Any, Self
 import torch
 
 from fastdrop._words import public
+from fastdrop.torch._dispatcher import serve
 from fastdrop.torch._overrides import kernels
 from fastdrop.torch._small_calls import IN_PYTHON, register_small_calls
 from fastdrop.torch._switch import switch
@@ -40,6 +42,8 @@ def _register_once() -> None:
                 library.impl(operator, kernel, key)
                 library.impl(operator, kernel, IN_PYTHON[key])
         register_small_calls()
+        # At exit PyTorch takes the kernels in Python back, which those in C hand calls on to.
+        atexit.register(serve, False)
         _library = library
 
 

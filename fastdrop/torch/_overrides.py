@@ -13,6 +13,7 @@ import torch
 
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
+from fastdrop.torch import _dispatcher
 from fastdrop.torch._apply import (
     CLASSES,
     DTYPES,
@@ -27,7 +28,6 @@ from fastdrop.torch._apply import (
 from fastdrop.torch._attend.autograd import attend_blocks
 from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, inputs_of
 from fastdrop.torch._autograd import check_in_place, check_writable, drop, drop_in_place
-from fastdrop.torch._dispatcher import are_probabilities, drop_as_recorded, fill_bernoulli
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._operator import is_watched
 from fastdrop.torch._seed import draw_mask, draw_words
@@ -91,10 +91,10 @@ def _feature_layout(x: torch.Tensor) -> bool:
     return shared_broadcast(shape, dense_strides(x), feature_shape(shape)) is not None
 
 
-def _saves_a_mask(x: torch.Tensor, in_place: bool) -> bool:
-    """Return whether the kernels in C would save a mask, if x is small enough for them.
+def _is_tracked(x: torch.Tensor, in_place: bool) -> bool:
+    """Return whether the kernels in C would keep bools for x, if it is small enough for them.
 
-    Checkpoints compare what is saved with a mode and without it.
+    Checkpoints compare what is kept with a mode and without it.
     """
     return x.requires_grad and torch.is_grad_enabled() and not (in_place and x._is_view())
 
@@ -124,13 +124,8 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
             mask = draw(x, p)
             y = run(x, mask.with_scale(*alpha_numbers(p)) if alpha and p < 1.0 else mask)
         elif is_watched():
-            y = None
-            if _saves_a_mask(x, in_place):
-                y = drop_as_recorded(x, p, features, alpha)
-            if y is None:
-                y = drop_as_operator(x, p, in_place, features, alpha)
-            elif in_place:
-                given.copy_(y)
+            keeps = _is_tracked(x, in_place) and _dispatcher.takes(x, p, features, alpha)
+            y = drop_as_operator(x, p, in_place, features, alpha, keeps)
         else:
             return stock(given, p, train)
         return given if in_place else y
@@ -222,10 +217,10 @@ def _bernoulli_tensor_(operator: Operator) -> Kernel:
         laid = torch.empty_strided(x.shape, strides, dtype=dtype, device="cpu").copy_(p)
         directly = x.stride() == strides and (x.dtype in REAL or x.dtype == torch.bool)
         out = x if directly else torch.empty_strided(x.shape, strides, dtype=torch.bool)
-        if not are_probabilities(laid):
+        if not _dispatcher.are_probabilities(laid):
             wrong = laid[~((laid >= 0.0) & (laid <= 1.0))][0].item()
             raise RuntimeError(f"p has an element of {wrong}; all must be in [0, 1]")
-        fill_bernoulli(draw_words(generator), laid, out, torch.get_num_threads())
+        _dispatcher.fill_bernoulli(draw_words(generator), laid, out, torch.get_num_threads())
         if out is not x:
             x.copy_(out)
         return given

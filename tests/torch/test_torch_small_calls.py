@@ -284,6 +284,30 @@ def test_the_derivative_of_a_mask_of_any_layout():
     )
 
 
+def test_dropped_gradients_are_zero_in_any_layout():
+    x = torch.randn(6, 8, requires_grad=True)
+    inf = torch.full((), float("inf"))
+    for drop in (lambda x: torch.dropout(x, 0.5, True), lambda x: F.dropout1d(x, 0.5)):
+        y = drop(x)
+        wide = torch.full((6, 16), float("nan"))
+        for dy in (inf.expand(6, 8), wide[:, ::2], wide.T[:8].T, wide[:, :8]):
+            (dx,) = torch.autograd.grad(y, x, dy, retain_graph=True)
+            assert bool((dx[y == 0] == 0).all())
+            assert not bool(dx[y != 0].isfinite().any())
+
+
+def test_gradients_of_alpha_dropout_near_one():
+    for p in (0.9, 0.95, 0.999, 1 - 2.0**-30):
+        x = torch.zeros(2000, dtype=torch.float64, requires_grad=True)
+        torch.manual_seed(1)
+        y = torch.alpha_dropout(x, p, True)
+        (dx,) = torch.autograd.grad(y, x, torch.ones_like(y))
+        scale = alpha_numbers(p)[0]
+        torch.testing.assert_close(
+            dx[dx != 0], torch.full_like(dx[dx != 0], scale), rtol=5e-16, atol=0
+        )
+
+
 # ---- who looks on --------------------------------------------------------------------------------
 
 
@@ -316,14 +340,51 @@ def test_a_mode_does_not_change_masks():
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             return func(*args, **(kwargs or {}))
 
-    for name, operator in OPERATORS.items():
+    for operator in OPERATORS.values():
         x = torch.randn(6, 7, 2, requires_grad=True)
         torch.manual_seed(2)
         y = operator(x, 0.5, True)
         torch.manual_seed(2)
         with Looking():
             watched = operator(x, 0.5, True)
-        assert_same(y.detach(), watched.detach()), name
+        assert_same(y.detach(), watched.detach())
+
+
+class Twice(_python_dispatch.TorchDispatchMode):
+    """Runs every operator once more, and drops by its own hand."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if self.busy is None:
+            self.busy = True
+            self.inner.append(torch.native_dropout(torch.ones(1 << 15), 0.9, True)[1])
+            self.busy = None
+        return func(*args, **(kwargs or {}))
+
+    busy, inner = None, []
+
+
+@pytest.mark.parametrize("name", (*OPERATORS, *IN_PLACE))
+def test_what_runs_inside_of_a_call_drops_as_it_says(name):
+    """Hooks of saved tensors and modes run programs before a call returns."""
+    operator = {**OPERATORS, **IN_PLACE}[name]
+    masks = []
+
+    def pack(x):
+        with torch.no_grad():
+            masks.append(torch.native_dropout(torch.ones(1 << 15), 0.9, True)[1])
+            y, kept = torch.native_dropout(torch.ones(8, 8), 0.9, False)
+        assert float(y.sum()) == 64
+        assert bool(kept.all())
+        return x
+
+    x = torch.ones(8, 8, 2, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        operator(x * 1, 0.5, True)
+    Twice.inner.clear()
+    with Twice():
+        operator(x * 1, 0.5, True)
+    for kept in (*masks, *Twice.inner):
+        assert 0.08 < float(kept.float().mean()) < 0.12
 
 
 # ---- bernoulli -----------------------------------------------------------------------------------
@@ -365,6 +426,36 @@ def test_bernoulli_of_probabilities(dtype, of_p, layout):
 
         assert torch.equal(*both(run))
     assert torch.bernoulli(p).dtype == of_p
+
+
+@pytest.mark.parametrize("dtype", (*DTYPES, torch.bool, torch.uint8, torch.int64))
+@pytest.mark.parametrize("n", (1, 7, 4096, 4097, 50_000))
+def test_bernoulli_writes_ones_and_zeros(dtype, n):
+    p = torch.rand(n)
+    p[::3], p[1::3] = 0.0, 1.0
+    y = torch.full((n,), 7).to(dtype).bernoulli_(p)
+    assert set(y.double().unique().tolist()) <= {0.0, 1.0}
+    assert not y[::3].any()
+    assert y[1::3].all()
+    if dtype in DTYPES:
+        assert torch.equal(torch.bernoulli(torch.ones(n, dtype=dtype)), torch.ones(n, dtype=dtype))
+
+
+def test_bernoulli_of_probabilities_that_lie_under_the_result():
+    for n in (100, 20_000):
+        base = torch.rand(n + 1)
+        p = base[:-1].clone()
+        torch.manual_seed(3)
+        expected = torch.bernoulli(p)
+        torch.manual_seed(3)
+        assert torch.equal(base[1:].bernoulli_(base[:-1]), expected)
+        whole = p.clone()
+        torch.manual_seed(3)
+        assert torch.equal(whole.bernoulli_(whole), expected)
+        room = torch.zeros(n, dtype=torch.float64)
+        half = room.view(torch.float32)[:n].copy_(p)
+        torch.manual_seed(3)
+        assert torch.equal(room.bernoulli_(half).float(), expected)
 
 
 def test_bernoulli_is_exact():
@@ -517,6 +608,23 @@ def test_a_process_prints_nothing():
         [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout + done.stderr == ""
+
+
+def test_calls_at_exit():
+    """PyTorch takes the kernels in Python back before the last functions of a program run."""
+    code = (
+        "import atexit\n"
+        "def late():\n"
+        "    torch.dropout(torch.ones(100_000, requires_grad=True), 0.5, True)\n"
+        "    torch.ones(4, dtype=torch.int64).bernoulli_(0.5)\n"
+        "    torch.native_dropout(torch.ones(4), 0.0, True)\n"
+        "    print('done')\n"
+        "atexit.register(late)\n"
+        "import torch, fastdrop.torch\n"
+        "fastdrop.torch.install()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 def test_without_a_function_the_kernels_in_python_serve(monkeypatch):

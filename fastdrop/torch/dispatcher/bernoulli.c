@@ -77,6 +77,15 @@ have_one_layout(const description *x, const description *p)
     return same;
 }
 
+/* Whether probabilities are read before ones and zeros are written over them. */
+static bool
+are_apart(const void *p, size_t size_of_p, const void *x, size_t size_of_x, bool same_dtype)
+{
+    const uintptr_t first = (uintptr_t)p, second = (uintptr_t)x;
+    return (first == second && same_dtype) || first + size_of_p <= second ||
+           second + size_of_x <= first;
+}
+
 /* bernoulli_(x, probabilities, generator?) -> x */
 void
 bernoulli_tensor_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
@@ -94,8 +103,13 @@ bernoulli_tensor_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
         describe_floats(p, &of_p) && have_one_layout(&of_x, &of_p) &&
         (of_p.dtype == FD_FLOAT32 || of_p.dtype == FD_FLOAT64) &&
         known.engine->are_probabilities(data_of(p), of_p.dtype, (size_t)of_p.n)) {
+        const size_t size = of_x.dtype == FD_DTYPES ? 1 : fd_number_size(of_x.dtype);
         y = data_to_write(x);
         from = data_of(p);
+        if (!are_apart(from, (size_t)of_p.n * fd_number_size(of_p.dtype), y, (size_t)of_x.n * size,
+                       of_p.dtype == of_x.dtype)) {
+            y = NULL;
+        }
     }
     if (is_stock()) {
         torch.bernoulli_tensor_stock(x, p, &generator.given);

@@ -3,13 +3,6 @@
 
 #ifdef FD_HAS_DISPATCHER
 
-static void
-ask_no_more(const int *unused)
-{
-    (void)unused;
-    fd_dispatch_ask(NULL);
-}
-
 typedef struct {
     bool features, alpha, in_place;
     bool below_autograd; /* nothing is recorded */
@@ -23,12 +16,10 @@ typedef struct {
 static tensor *
 drop_tracked(const tensor *x, const fd_asked *asked)
 {
-    AT_LAST(ask_no_more) const int at_last = 0;
     const optional_bool train = {true, true};
     returned both;
     int32_t dtype;
     int mask;
-    (void)at_last;
     fd_dispatch_ask(asked);
     both = torch.native_dropout(x, asked->p_there, train);
     torch.dtype((const tensor *)&both.words[0], &dtype);
@@ -61,9 +52,13 @@ fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *
     if (!is_served_by(FD_BY_ALL) || !(p > 0.0 && p <= 1.0) || !describe_floats(x, &described)) {
         return 0;
     }
+    asked->x = x->impl;
     asked->p = asked->p_there = p;
     asked->run = features ? elements_of_feature(&described) : 1;
     if (asked->run == 0 || (uint64_t)described.n / asked->run > FD_SMALL) {
+        return 0;
+    }
+    if (alpha && p > 0.9 && p < 1.0) { /* 1 / (1 - p_there) would have few right digits */
         return 0;
     }
     asked->numbers.scale = p < 1.0 ? 1.0 / (1.0 - p) : 1.0;

@@ -35,7 +35,7 @@ typedef struct {
     dispatch_key watching[3]; /* included where somebody records, transforms or looks on */
     key_set in_python[2];     /* of the kernels in Python, above autograd and below it */
     tensor ones[FD_DTYPES];   /* FD_SMALL of each */
-    tensor bools;             /* a tensor of them */
+    tensor a_bool;            /* a tensor of this dtype */
     tensor words[FD_WORDS];   /* 4 numbers of int64, of which the first 3 are drawn ... */
     tensor drawn[FD_WORDS];   /* ... as this view of them */
 } fd_dispatcher;
@@ -55,9 +55,10 @@ int fd_register_kernels(void);
 typedef enum { FD_BY_PYTORCH, FD_BY_ALL, FD_BY_PYTHON } fd_served;
 void fd_dispatch_serve(fd_served by);
 
-/* What native_dropout of this thread is to do: a mask of whole features, or the numbers of alpha
- * dropout. `run` elements share a decision; 0: it is called by others, and does what it says. */
+/* What the next native_dropout of this thread is to do to `x`: a mask of whole features, or the
+ * numbers of alpha dropout. `run` elements share a decision. */
 typedef struct {
+    const void *x; /* the c10::TensorImpl; NULL: nothing is asked, it does what its arguments say */
     size_t run;
     double p;
     double p_there; /* of native_dropout, whose derivative multiplies by 1 / (1 - p) */
@@ -67,7 +68,7 @@ typedef struct {
 /* Says how the dropout of a tensor is to be done; returns 0 where these kernels do not take it. */
 int fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *asked);
 
-/* Asks for it, from now on; NULL: no more. */
+/* Asks for it, once. */
 void fd_dispatch_ask(const fd_asked *asked);
 
 #endif

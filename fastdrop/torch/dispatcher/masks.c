@@ -3,6 +3,8 @@
 
 #ifdef FD_HAS_DISPATCHER
 
+#include <sched.h>
+
 static size_t taken[FD_WORDS];
 
 /* Takes one of the tensors that words are drawn to; each is taken for a moment only. */
@@ -12,6 +14,9 @@ take_words(void)
     size_t place = 0;
     while (!fd_shared_take(&taken[place])) {
         place = (place + 1) % FD_WORDS;
+        if (place == 0) {
+            sched_yield();
+        }
     }
     return place;
 }

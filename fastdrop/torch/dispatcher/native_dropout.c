@@ -8,11 +8,17 @@ static _Thread_local fd_asked asked;
 void
 fd_dispatch_ask(const fd_asked *what)
 {
-    if (what != NULL) {
-        asked = *what;
-    } else {
-        asked.run = 0;
-    }
+    asked = *what;
+}
+
+/* What was asked of a tensor. It is forgotten: PyTorch may run any program before it returns. */
+static bool
+take_asked(const tensor *x, fd_asked *out)
+{
+    const bool is_asked = asked.x == x->impl;
+    *out = asked;
+    asked.x = NULL;
+    return is_asked;
 }
 
 /* Puts what native_dropout returned on the stack: the mask is of bools. */
@@ -55,15 +61,15 @@ native_dropout_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     OWNED_VALUE train = (stable_value *)address_of(stack[2]);
     const double p = number_of(stack[1]);
     const optional_bool given = {train != NULL && truth_of(*train), train != NULL};
-    fd_asked how = asked;
+    fd_asked what;
     description described;
     fd_seeded place;
     small_bits kept;
     size_t n;
     (void)inputs;
     (void)outputs;
-    if ((how.run == 0 &&
-         ((given.given && !given.value) || !fd_dispatch_takes(x, p, 0, 0, &how))) ||
+    if ((!take_asked(x, &what) &&
+         ((given.given && !given.value) || !fd_dispatch_takes(x, p, 0, 0, &what))) ||
         !describe_floats(x, &described)) {
         put_both(is_stock() ? torch.native_dropout_stock(x, p, given)
                             : torch.native_dropout_again(known.in_python[1], x, p, given),
@@ -72,11 +78,11 @@ native_dropout_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     }
     n = (size_t)described.n;
     y = empty_like(&described, described.dtype_there);
-    mask = new_mask(&described, how.run);
-    place = draw_place(NULL, fd_drop_threshold(how.p));
-    make_bits(&place, n / how.run, &kept);
-    known.engine->kernels()->unpack(kept.bits, n / how.run, (uint8_t *)data_to_write(mask));
-    apply_bits(&kept, n, how.run, described.dtype, &how.numbers, data_of(x), data_to_write(y));
+    mask = new_mask(&described, what.run);
+    place = draw_place(NULL, fd_drop_threshold(what.p));
+    make_bits(&place, n / what.run, &kept);
+    known.engine->kernels()->unpack(kept.bits, n / what.run, (uint8_t *)data_to_write(mask));
+    apply_bits(&kept, n, what.run, described.dtype, &what.numbers, data_of(x), data_to_write(y));
     stack[0] = value_of(moved(&y));
     stack[1] = value_of(moved(&mask));
 }
@@ -94,20 +100,47 @@ pack(const uint8_t *bools, size_t n, small_bits *out)
     }
 }
 
-/* How many elements of dy share a bool of the mask; 0: their layouts are not known here. */
+/* How many elements of dy share a bool of the mask; 0: that is not known here. */
 static size_t
 elements_of_bool(const description *dy, const description *mask)
 {
-    bool same = true, shared = true;
+    bool same = true, shared = dy->dim >= 2 && is_contiguous(mask);
+    size_t run = 1;
     if (dy->dim != mask->dim || mask->dtype_there != fd_bool_dtype || mask->n > FD_SMALL) {
         return 0;
     }
     for (int64_t axis = 0; axis < dy->dim; axis++) {
-        const int64_t size = dy->sizes[axis];
-        same &= mask->sizes[axis] == size && (size == 1 || mask->strides[axis] == dy->strides[axis]);
-        shared &= mask->sizes[axis] == (axis < 2 ? size : 1);
+        same &= mask->sizes[axis] == dy->sizes[axis];
+        shared &= mask->sizes[axis] == (axis < 2 ? dy->sizes[axis] : 1);
+        run *= axis < 2 ? 1 : (size_t)dy->sizes[axis];
     }
-    return same ? 1 : shared && is_contiguous(mask) ? elements_of_feature(dy) : 0;
+    return same ? 1 : shared ? run : 0;
+}
+
+/* dx lies as the mask, if each element has a bool of its own; else in C order. */
+static tensor *
+new_gradient(const description *dy, const description *mask, size_t run)
+{
+    description dx = *dy;
+    int64_t strides[FD_MAX_DIMS], step = 1;
+    for (int64_t axis = dy->dim; axis-- > 0; step *= dy->sizes[axis]) {
+        strides[axis] = step;
+    }
+    dx.strides = run == 1 ? mask->strides : strides;
+    return empty_like(&dx, dy->dtype_there);
+}
+
+static bool
+lies_as(const tensor *dx, const description *dy)
+{
+    int64_t *strides;
+    torch.strides(dx, &strides);
+    for (int64_t axis = 0; axis < dy->dim; axis++) {
+        if (dy->sizes[axis] != 1 && dy->strides[axis] != strides[axis]) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* native_dropout_backward(dy, mask, scale) -> dx */
@@ -119,21 +152,27 @@ native_dropout_backward_cpu(stable_value *stack, uint64_t inputs, uint64_t outpu
     OWNED dx = NULL;
     const fd_affine numbers = {number_of(stack[2]), 0.0, 0.0};
     description of_dy, of_mask;
+    const void *from;
     small_bits kept;
     size_t run = 0;
     (void)inputs;
     (void)outputs;
-    if (is_served_by(FD_BY_ALL) && describe_floats(dy, &of_dy) && describe(mask, &of_mask) &&
-        data_of(mask) != NULL) {
+    if (is_served_by(FD_BY_ALL) && describe_any(dy, &of_dy) && of_dy.dtype != FD_DTYPES &&
+        describe(mask, &of_mask) && data_of(dy) != NULL && data_of(mask) != NULL) {
         run = elements_of_bool(&of_dy, &of_mask);
     }
     if (run == 0) {
         put(torch.native_dropout_backward(dy, mask, numbers.scale), stack);
         return;
     }
-    dx = empty_like(&of_dy, of_dy.dtype_there);
+    dx = new_gradient(&of_dy, &of_mask, run);
+    from = data_of(dy);
+    if (!lies_as(dx, &of_dy)) {
+        torch.copy(dx, dy, false);
+        from = data_of(dx);
+    }
     pack((const uint8_t *)data_of(mask), (size_t)of_mask.n, &kept);
-    apply_bits(&kept, (size_t)of_dy.n, run, of_dy.dtype, &numbers, data_of(dy), data_to_write(dx));
+    apply_bits(&kept, (size_t)of_dy.n, run, of_dy.dtype, &numbers, from, data_to_write(dx));
     stack[0] = value_of(moved(&dx));
 }
 

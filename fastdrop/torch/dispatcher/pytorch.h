@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 /* Where the ABI is the one below. On other platforms the kernels in Python serve. */
-#if defined(__linux__) && defined(__GNUC__)
+#if defined(__linux__) && defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__))
 #define FD_HAS_DISPATCHER
 #endif
 

@@ -18,7 +18,7 @@ fd_dispatch_serve(fd_served by)
 static const char *const names[] = {EACH_FUNCTION(A_NAME) NULL};
 const char *const *fd_pytorch_names = names;
 
-/* The operator; its kernels above autograd, or NULL, and below it. */
+/* The operator; its kernels above autograd, or no_kernel, and below it. */
 #define EACH_KERNEL(ROW)                                                                           \
     ROW("dropout", dropout_autograd, dropout_cpu)                                                  \
     ROW("dropout_", dropout_in_place_autograd, dropout_in_place_cpu)                               \
@@ -65,7 +65,7 @@ fd_register_kernels(void)
     for (int dtype = 0; dtype < FD_DTYPES; dtype++) {
         torch.dtype(&known.ones[dtype], &fd_dtypes[dtype]);
     }
-    torch.dtype(&known.bools, &fd_bool_dtype);
+    torch.dtype(&known.a_bool, &fd_bool_dtype);
     for (size_t i = 0; !failed && i < sizeof(kernels) / sizeof(kernels[0]); i++) {
         failed = (kernels[i].autograd != no_kernel &&
                   torch.implement(autograd, kernels[i].operator, kernels[i].autograd, version)) ||

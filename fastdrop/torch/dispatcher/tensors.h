@@ -160,10 +160,10 @@ is_dense(const description *x)
     return true;
 }
 
-/* Describes a tensor; returns whether it is an address and strides, not empty, dense, and of floats
- * or bools. */
+/* Describes a tensor; returns whether it is an address and strides, not empty, and of floats or
+ * bools. */
 FD_INLINE bool
-describe(const tensor *x, description *out)
+describe_any(const tensor *x, description *out)
 {
     const key_set keys = keys_of(x);
     int64_t *sizes, *strides;
@@ -181,7 +181,14 @@ describe(const tensor *x, description *out)
     torch.strides(x, &strides);
     out->sizes = sizes;
     out->strides = strides;
-    return out->dim <= FD_MAX_DIMS && is_dense(out);
+    return out->dim <= FD_MAX_DIMS;
+}
+
+/* The same of tensors that are dense. */
+FD_INLINE bool
+describe(const tensor *x, description *out)
+{
+    return describe_any(x, out) && is_dense(out);
 }
 
 /* NULL where the storage was freed. */
