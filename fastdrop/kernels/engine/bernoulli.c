@@ -7,15 +7,19 @@ typedef struct {
 } bernoulli_room;
 
 static void
-fill_ones(fd_dtype dtype, double *ones)
+fill_ones(fd_dtype dtype, double *ones, size_t n)
 {
-    const uint16_t half = dtype == FD_FLOAT16 ? 0x3C00 : 0x3F80; /* 1 in float16 and bfloat16 */
     const float single = 1.0f;
     const double number = 1.0;
-    const size_t size = fd_number_size(dtype);
-    const void *one = size == 2 ? (const void *)&half : size == 4 ? (const void *)&single : &number;
-    for (size_t i = 0; i < FD_READ_BYTES; i++) {
-        memcpy((char *)ones + i * size, one, size);
+    if (fd_number_size(dtype) == 2) {
+        uint16_t *halves = (uint16_t *)ones;
+        for (size_t i = 0; i < n; i++) {
+            halves[i] = dtype == FD_FLOAT16 ? 0x3C00 : 0x3F80; /* 1 in float16 and bfloat16 */
+        }
+    } else if (dtype == FD_FLOAT32) {
+        fd_fill(ones, &single, sizeof single, n);
+    } else {
+        fd_fill(ones, &number, sizeof number, n);
     }
 }
 
@@ -56,7 +60,7 @@ bernoulli_part(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, f
 {
     bernoulli_room room;
     if (!job->as_bytes) {
-        fill_ones(job->dtype, room.ones);
+        fill_ones(job->dtype, room.ones, fd_min(n, FD_READ_BYTES));
     }
     for (const uint64_t end = first + n; first < end && !fd_stops(watch); first += FD_READ_BYTES) {
         draw_tile(job, cursor, first, fd_min(FD_READ_BYTES, (size_t)(end - first)), arrays, &room);
