@@ -25,6 +25,7 @@ or the explicit functions and modules are called. Both go through the same rooms
                          what modules have in common; predictions with dropout left on
 """
 
+from fastdrop.torch import _version  # noqa: F401  # it comes before all others
 from fastdrop.torch._accelerate import accelerate, accelerated
 from fastdrop.torch._install import install, installed, is_installed, uninstall
 from fastdrop.torch._threads import borrow_threads
