@@ -59,6 +59,21 @@ class Layer(Steps):
         self.make_steps(way, lambda x: torch.dropout(x, P, True), x)
 
 
+@tracked("clones")
+class SmallCalls(Steps):
+    """The same on tensors so small that the calls take the time."""
+
+    params = [["stock", "installed"], [1, 16, 256, 1024]]
+    param_names = ["way", "elements"]
+
+    def prepare(self, way, elements):
+        super().prepare()
+        import torch
+
+        x = self.tensor(elements)
+        self.make_steps(way, lambda x: torch.dropout(x, P, True), x)
+
+
 def stock_function(name, other):
     """Give what PyTorch has for a function."""
     from torch.nn import functional as F
