@@ -3,6 +3,8 @@
 
 #ifdef FD_HAS_DISPATCHER
 
+/* An operator. What is not taken goes again through the dispatcher, to the kernel in Python, or to
+ * PyTorch's own code; the last two are those of the form in place. */
 typedef struct {
     bool features, alpha, in_place;
     bool below_autograd; /* nothing is recorded */
@@ -91,7 +93,7 @@ drop_small(const tensor *x, double p, const form *how)
     return tracked ? drop_tracked(x, &asked) : drop_untracked(x, &asked);
 }
 
-/* The result; owns what is given. */
+/* The result, by whoever serves the call; owns what is given. */
 static tensor *
 drop(tensor *given, double p, bool train, const form *how)
 {

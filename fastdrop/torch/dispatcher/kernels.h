@@ -61,7 +61,7 @@ typedef struct {
     const void *x; /* the c10::TensorImpl; NULL: nothing is asked, it does what its arguments say */
     size_t run;
     double p;
-    double p_there; /* of native_dropout, whose derivative multiplies by 1 / (1 - p) */
+    double p_there; /* what native_dropout is told: its derivative multiplies by 1 / (1 - p) */
     fd_affine numbers;
 } fd_asked;
 
