@@ -10,7 +10,6 @@ from fastdrop.source import Source
 
 __pyx_capi__: dict[str, Any]
 __test__: dict[str, str]
-__pyx_capi__: dict[str, Any]
 
 TILE: int
 
