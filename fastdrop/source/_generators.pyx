@@ -146,5 +146,10 @@ cdef class Philox4x32(Source):
 (<PyTypeObject *>Xorshift128Plus).tp_name = "fastdrop.Xorshift128Plus"
 (<PyTypeObject *>Philox4x32).tp_name = "fastdrop.Philox4x32"
 
-for index in range(FD_SOURCES):
-    add_source(globals()[engine.sources[index].name.decode()], index)
+cdef int add_sources() except -1:
+    for index in range(FD_SOURCES):
+        add_source(globals()[engine.sources[index].name.decode()], index)
+    return 0
+
+
+add_sources()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from typing import Any
 
+__test__: dict[str, str]
+
 SMALL: int
 WORDS: int
 

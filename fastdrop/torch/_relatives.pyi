@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import Any, Never
-
 import torch
 from typing_extensions import disjoint_base
 
@@ -8,9 +6,6 @@ from fastdrop._typing import BoolArray
 from fastdrop.torch._tensor import TensorMask
 
 __test__: dict[str, str]
-
-def __reduce_cython__(self: Any) -> Never: ...
-def __setstate_cython__(self: Any, __pyx_state: Any) -> Never: ...
 
 @disjoint_base
 class NormalMask(TensorMask): ...
