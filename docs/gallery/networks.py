@@ -27,7 +27,8 @@ from fastdrop.cli._demo_network import (
     squared_error,
     train,
 )
-from fastdrop.cli.demo import mean_and_error, split
+from fastdrop.cli._demo_results import mean_and_error
+from fastdrop.cli._demo_training import split
 
 __all__ = [
     "HiddenDropout",
