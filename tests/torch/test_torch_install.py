@@ -231,7 +231,7 @@ def test_dispatch_modes_see_an_operator_and_change_no_mask(drop, installed):
         torch.manual_seed(1)
         with Seen() as seen:
             y = drop(x)
-        assert {"fastdrop.drop.default", "aten.native_dropout.default"} & set(seen.names)
+        assert "fastdrop.drop.default" in seen.names
         assert torch.equal(y, expected) and torch.equal(torch.get_rng_state(), state)
         assert torch.equal(torch.autograd.grad(y.sum(), x)[0], expected_gradient)
 
