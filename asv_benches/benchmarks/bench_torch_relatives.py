@@ -119,7 +119,7 @@ class RelativeModules(RelativeSteps):
 
 @tracked("calls of nn.LSTM")
 class WeightDroppedLSTM(Torch):
-    """The weight-dropped LSTM of AWD-LSTM, forward and backward, beside PyTorch's LSTM."""
+    """The weight-dropped LSTM of AWD-LSTM, forward and backward, compared with PyTorch's LSTM."""
 
     params = [[64, 512]]
     param_names = ["hidden"]
@@ -145,7 +145,7 @@ class WeightDroppedLSTM(Torch):
 
 @tracked("loops")
 class MonteCarlo(Torch):
-    """Predictions with dropout left on, beside a loop over the model in training."""
+    """Predictions with dropout left on, compared with a loop over the model in training."""
 
     params = [[1, 20]]
     param_names = ["samples"]

@@ -288,6 +288,8 @@ cdef extern from "engine/sources.h" nogil:
     ctypedef struct fd_lanes_of:
         int words
 
+    fd_identity fd_identity_of(const uint64_t *words)
+
     ctypedef struct fd_source_facts:
         const char *name
         fd_lanes_of lanes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: registers the kernels of dispatcher/kernels.c, after it has found what they need of this
+# Design: registers the kernels of dispatcher/, after it has found what they need of this
 # PyTorch: the addresses of functions, and where in a tensor its set of dispatch keys lies.
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy, memset

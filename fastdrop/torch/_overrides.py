@@ -91,7 +91,7 @@ def _feature_layout(x: torch.Tensor) -> bool:
     return shared_broadcast(shape, dense_strides(x), feature_shape(shape)) is not None
 
 
-def _is_tracked(x: torch.Tensor, in_place: bool) -> bool:
+def _may_keep_bools(x: torch.Tensor, in_place: bool) -> bool:
     """Return whether the kernels in C would keep bools for x, if it is small enough for them.
 
     Checkpoints compare what is kept with a mode and without it.
@@ -124,7 +124,7 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
             mask = draw(x, p)
             y = run(x, mask.with_scale(*alpha_numbers(p)) if alpha and p < 1.0 else mask)
         elif is_watched():
-            keeps = _is_tracked(x, in_place) and _dispatcher.takes(x, p, features, alpha)
+            keeps = _may_keep_bools(x, in_place) and _dispatcher.takes(x, p, features, alpha)
             y = drop_as_operator(x, p, in_place, features, alpha, keeps)
         else:
             return stock(given, p, train)

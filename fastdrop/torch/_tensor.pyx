@@ -33,6 +33,7 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_drop_threshold,
     fd_executor,
+    fd_identity_of,
     fd_job,
     fd_keep_threshold,
     fd_number_size,
@@ -282,10 +283,7 @@ cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept:
     cdef const uint64_t *word = <const uint64_t *>words.data
     memset(seeded, 0, sizeof(seeded[0]))
     seeded.source = FD_XOSHIRO256PLUSPLUS
-    seeded.identity.key[0] = word[0] & 0xFFFFFFFF
-    seeded.identity.key[1] = word[0] >> 32
-    seeded.identity.counter[0] = word[1]
-    seeded.identity.counter[1] = word[2]
+    seeded.identity = fd_identity_of(word)
     seeded.position = word[3]
     seeded.ties = fd_tagged(
         &seeded.identity, engine.sources[<int>FD_XOSHIRO256PLUSPLUS].tie_tag

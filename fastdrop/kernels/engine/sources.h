@@ -21,4 +21,13 @@ typedef struct {
 
 extern const fd_source_facts fd_sources[FD_SOURCES];
 
+/* The key and the counter of three 64-bit words. */
+FD_INLINE fd_identity
+fd_identity_of(const uint64_t words[3])
+{
+    const fd_identity identity = {{(uint32_t)words[0], (uint32_t)(words[0] >> 32)},
+                                  {words[1], words[2]}};
+    return identity;
+}
+
 #endif

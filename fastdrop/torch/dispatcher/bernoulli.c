@@ -66,17 +66,6 @@ bernoulli_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
     stack[0] = value_of(moved(&x));
 }
 
-static bool
-have_one_layout(const description *x, const description *p)
-{
-    bool same = x->dim == p->dim;
-    for (int64_t axis = 0; same && axis < x->dim; axis++) {
-        same = x->sizes[axis] == p->sizes[axis] &&
-               (x->sizes[axis] == 1 || x->strides[axis] == p->strides[axis]);
-    }
-    return same;
-}
-
 /* Whether probabilities are read before ones and zeros are written over them. */
 static bool
 are_apart(const void *p, size_t size_of_p, const void *x, size_t size_of_x, bool same_dtype)

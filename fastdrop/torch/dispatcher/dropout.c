@@ -20,48 +20,42 @@ drop_tracked(const tensor *x, const fd_asked *asked)
 {
     const optional_bool train = {true, true};
     returned both;
-    int32_t dtype;
     int mask;
     fd_dispatch_ask(asked);
     both = torch.native_dropout(x, asked->p_there, train);
-    torch.dtype((const tensor *)&both.words[0], &dtype);
-    mask = dtype == fd_bool_dtype ? 0 : 1; /* the order in a std::tuple is the library's */
+    mask = place_of_mask(&both);
     torch.delete_handle(handle_of_impl(both.words[mask]));
     return handle_of_impl(both.words[1 - mask]);
 }
 
 static tensor *
-drop_untracked(const tensor *x, const fd_asked *asked)
+drop_untracked(const tensor *x, const description *described, const fd_asked *asked)
 {
-    description described;
+    OWNED y = empty_like(described, described->dtype_there);
+    const fd_seeded place = draw_place(NULL, fd_drop_threshold(asked->p));
+    const size_t n = (size_t)described->n;
     small_bits kept;
-    const bool takes = describe_floats(x, &described);
-    OWNED y = takes ? empty_like(&described, described.dtype_there) : NULL;
-    if (takes) {
-        const fd_seeded place = draw_place(NULL, fd_drop_threshold(asked->p));
-        const size_t n = (size_t)described.n;
-        make_bits(&place, n / asked->run, &kept);
-        apply_bits(&kept, n, asked->run, described.dtype, &asked->numbers, data_of(x),
-                   data_to_write(y));
-    }
+    make_bits(&place, n / asked->run, &kept);
+    apply_bits(&kept, n, asked->run, described->dtype, &asked->numbers, data_of(x),
+               data_to_write(y));
     return moved(&y);
 }
 
-int
-fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *asked)
+/* As fd_dispatch_takes; describes x too. */
+static bool
+takes(const tensor *x, double p, bool features, bool alpha, fd_asked *asked, description *described)
 {
-    description described;
-    if (!is_served_by(FD_BY_ALL) || !(p > 0.0 && p <= 1.0) || !describe_floats(x, &described)) {
-        return 0;
+    if (!is_served_by(FD_BY_ALL) || !(p > 0.0 && p <= 1.0) || !describe_floats(x, described)) {
+        return false;
     }
     asked->x = x->impl;
     asked->p = asked->p_there = p;
-    asked->run = features ? elements_of_feature(&described) : 1;
-    if (asked->run == 0 || (uint64_t)described.n / asked->run > FD_SMALL) {
-        return 0;
+    asked->run = features ? elements_of_feature(described) : 1;
+    if (asked->run == 0 || (uint64_t)described->n / asked->run > FD_SMALL) {
+        return false;
     }
     if (alpha && p > 0.9 && p < 1.0) { /* 1 / (1 - p_there) would have few right digits */
-        return 0;
+        return false;
     }
     asked->numbers.scale = p < 1.0 ? 1.0 / (1.0 - p) : 1.0;
     asked->numbers.shift = asked->numbers.dropped = 0.0;
@@ -69,28 +63,36 @@ fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *
         asked->numbers = fd_alpha_numbers(p);
         asked->p_there = 1.0 - 1.0 / asked->numbers.scale;
     }
-    return 1;
+    return true;
+}
+
+int
+fd_dispatch_takes(const tensor *x, double p, int features, int alpha, fd_asked *asked)
+{
+    description described;
+    return takes(x, p, features, alpha, asked, &described);
 }
 
 /* x under a new mask where these kernels take the call; else NULL. */
 static tensor *
 drop_small(const tensor *x, double p, const form *how)
 {
+    description described;
     fd_asked asked;
     bool is_dual, tracked;
-    if (!fd_dispatch_takes(x, p, how->features, how->alpha, &asked) || is_watched() ||
+    if (!takes(x, p, how->features, how->alpha, &asked, &described) || is_watched() ||
         (how->in_place && keys_of(x) != known.plain[0])) {
         return NULL;
     }
     if (how->below_autograd) {
-        return drop_untracked(x, &asked);
+        return drop_untracked(x, &described, &asked);
     }
     torch.is_defined(torch.tangent(x->impl, 0, x), &is_dual);
     tracked = torch.requires_grad(x->impl) && torch.grad_is_enabled();
     if (is_dual || (tracked && how->in_place && (torch.is_leaf(x) || torch.is_view(x)))) {
         return NULL;
     }
-    return tracked ? drop_tracked(x, &asked) : drop_untracked(x, &asked);
+    return tracked ? drop_tracked(x, &asked) : drop_untracked(x, &described, &asked);
 }
 
 /* The result, by whoever serves the call; owns what is given. */

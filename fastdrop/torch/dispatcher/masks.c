@@ -32,16 +32,10 @@ draw_place(optional_pointer *generator, fd_threshold threshold)
 {
     AT_LAST(give_words_back) const size_t place = take_words();
     fd_seeded seeded = {.source = FD_XOSHIRO256PLUSPLUS, .threshold = threshold};
-    fd_identity *identity = &seeded.identity;
     optional_pointer none = {NULL, false};
-    const uint64_t *words;
     torch.random(&known.drawn[place], generator == NULL ? &none : generator);
-    words = (const uint64_t *)data_of(&known.words[place]);
-    identity->key[0] = (uint32_t)words[0];
-    identity->key[1] = (uint32_t)(words[0] >> 32);
-    identity->counter[0] = words[1];
-    identity->counter[1] = words[2];
-    seeded.ties = fd_tagged(identity, known.engine->sources[seeded.source].tie_tag);
+    seeded.identity = fd_identity_of((const uint64_t *)data_of(&known.words[place]));
+    seeded.ties = fd_tagged(&seeded.identity, known.engine->sources[seeded.source].tie_tag);
     return seeded;
 }
 

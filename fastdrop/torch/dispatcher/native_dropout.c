@@ -21,14 +21,10 @@ take_asked(const tensor *x, fd_asked *out)
     return is_asked;
 }
 
-/* Puts what native_dropout returned on the stack: the mask is of bools. */
 static void
 put_both(returned both, stable_value *stack)
 {
-    int32_t dtype;
-    int mask;
-    torch.dtype((const tensor *)&both.words[0], &dtype);
-    mask = dtype == fd_bool_dtype ? 0 : 1;
+    const int mask = place_of_mask(&both);
     stack[0] = value_of(handle_of_impl(both.words[1 - mask]));
     stack[1] = value_of(handle_of_impl(both.words[mask]));
 }
@@ -130,19 +126,6 @@ new_gradient(const description *dy, const description *mask, size_t run)
     return empty_like(&dx, dy->dtype_there);
 }
 
-static bool
-lies_as(const tensor *dx, const description *dy)
-{
-    int64_t *strides;
-    torch.strides(dx, &strides);
-    for (int64_t axis = 0; axis < dy->dim; axis++) {
-        if (dy->sizes[axis] != 1 && dy->strides[axis] != strides[axis]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* native_dropout_backward(dy, mask, scale) -> dx */
 void
 native_dropout_backward_cpu(stable_value *stack, uint64_t inputs, uint64_t outputs)
@@ -151,7 +134,7 @@ native_dropout_backward_cpu(stable_value *stack, uint64_t inputs, uint64_t outpu
     OWNED mask = handle_of(stack[1]);
     OWNED dx = NULL;
     const fd_affine numbers = {number_of(stack[2]), 0.0, 0.0};
-    description of_dy, of_mask;
+    description of_dy, of_mask, of_dx;
     const void *from;
     small_bits kept;
     size_t run = 0;
@@ -167,7 +150,8 @@ native_dropout_backward_cpu(stable_value *stack, uint64_t inputs, uint64_t outpu
     }
     dx = new_gradient(&of_dy, &of_mask, run);
     from = data_of(dy);
-    if (!lies_as(dx, &of_dy)) {
+    describe(dx, &of_dx);
+    if (!have_one_layout(&of_dy, &of_dx)) {
         torch.copy(dx, dy, false);
         from = data_of(dx);
     }

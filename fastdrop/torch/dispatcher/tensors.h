@@ -93,6 +93,16 @@ truth_of(stable_value value)
     return byte != 0;
 }
 
+/* Which of the two results of native_dropout is the mask, which is of bools: the order in a
+ * std::tuple is the library's. */
+FD_INLINE int
+place_of_mask(const returned *both)
+{
+    int32_t dtype;
+    torch.dtype((const tensor *)&both->words[0], &dtype);
+    return dtype == fd_bool_dtype ? 0 : 1;
+}
+
 /* A handle of the one result, put on the stack. */
 FD_INLINE void
 put(returned result, stable_value *stack)
@@ -189,6 +199,18 @@ FD_INLINE bool
 describe(const tensor *x, description *out)
 {
     return describe_any(x, out) && is_dense(out);
+}
+
+/* Whether two tensors have one shape, and their elements lie in one order. */
+FD_INLINE bool
+have_one_layout(const description *x, const description *other)
+{
+    bool same = x->dim == other->dim;
+    for (int64_t axis = 0; same && axis < x->dim; axis++) {
+        same = x->sizes[axis] == other->sizes[axis] &&
+               (x->sizes[axis] == 1 || x->strides[axis] == other->strides[axis]);
+    }
+    return same;
 }
 
 /* NULL where the storage was freed. */
