@@ -75,8 +75,8 @@ def torch(session: nox.Session) -> None:
 def dask(session: nox.Session) -> None:
     """Run the tests of fastdrop.dask, none of which may be skipped for want of a package."""
     install_package(session, "test", "dask")
-    install(session, "distributed", "xarray")
-    session.run("python", "-P", "-c", "import dask, distributed, xarray")
+    install(session, "distributed", "xarray", "zarr")
+    session.run("python", "-P", "-c", "import dask, distributed, xarray, zarr")
     session.run("pytest", "tests/dask", *session.posargs)
 
 

@@ -5,6 +5,7 @@ A mask is a place in a stream and has no bits. Every chunk draws its own window 
 whole array, on whatever worker and in whatever order. So the result is that of NumPy, bit for bit.
 """
 
+from fastdrop.dask._chunked_mask import ChunkedMask
 from fastdrop.dask.functional import bernoulli, dropout, dropout_backward
 
-__all__ = ["bernoulli", "dropout", "dropout_backward"]
+__all__ = ["ChunkedMask", "bernoulli", "dropout", "dropout_backward"]

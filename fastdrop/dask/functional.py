@@ -1,35 +1,39 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions: each makes one mask of the whole array, and a task for each chunk."""
 
-from typing import Any, Never
+from typing import Any, Never, TypeAlias
 
 import dask.array as da
 import numpy as np
 from dask.tokenize import tokenize
 
 import fastdrop as fd
-from fastdrop._checks import check_broadcast, check_p, check_shape, check_switch
-from fastdrop._typing import AxesLike, RNGLike, ShapeLike
+from fastdrop._checks import check_broadcast, check_p, check_shape, check_switch, takes_array
+from fastdrop._typing import AxesLike, NDArray, RNGLike, Shape, ShapeLike
 from fastdrop._words import public, refuse
+from fastdrop.dask._chunked_mask import ChunkedMask, made_mask
 from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._sharing import shared_shape
+from fastdrop.mask._probability import probability_of
 from fastdrop.source import Source
 from fastdrop.source.default import as_source
 
 __all__ = ["bernoulli", "dropout", "dropout_backward"]
 
+ChunkedProbability: TypeAlias = float | NDArray[Any] | da.Array
+
 
 @public("fastdrop.dask")
 def dropout(
     x: da.Array,
-    p: float = 0.5,
+    p: ChunkedProbability = 0.5,
     *late: Never,
     rng: RNGLike = None,
     training: bool = True,
     broadcast_axes: AxesLike | None = None,
-    mask: fd.Mask | None = None,
+    mask: fd.Mask | ChunkedMask | None = None,
     **words: Never,
-) -> tuple[da.Array, fd.Mask]:
+) -> tuple[da.Array, fd.Mask | ChunkedMask]:
     """Set elements of a Dask array to zero with probability ``p``, and scale the others.
 
     The source advances when the graph is made. The result does not depend on the chunks, on the
@@ -39,30 +43,32 @@ def dropout(
     ----------
     x : dask.array.Array of float
         Any shape and chunks; of a dtype that `fastdrop.dropout` takes.
-    p : float, default 0.5
-        Probability of dropping an element, in [0, 1].
+    p : float, ndarray or dask.array.Array, default 0.5
+        Probability of dropping an element, in [0, 1]. The shape of an array broadcasts to the
+        mask's. The numbers of a Dask array are checked when they are computed.
     rng : None, int, sequence, SeedSequence or source, optional
         As of `fastdrop.dropout`; but sources of NumPy have no places, and are refused.
     training : bool, default True
         False: return x itself, and a mask that keeps all of it.
     broadcast_axes : int or sequence of int, optional
         Axes along which there is one decision for all elements, as of `fastdrop.dropout`.
-    mask : Mask, optional
+    mask : Mask or ChunkedMask, optional
         A mask to apply instead of a new one. It brings its own p.
 
     Returns
     -------
     y : dask.array.Array
         Lazy, of x's shape, dtype and chunks.
-    mask : Mask
-        For `dropout_backward`; an ordinary mask of the whole array, which has no bits.
+    mask : Mask or ChunkedMask
+        For `dropout_backward`; where p is a number, an ordinary mask of the whole array, which has
+        no bits, otherwise a `ChunkedMask`.
 
     Raises
     ------
     TypeError
         If x is no Dask array of floats, or rng is a sequential source.
     ValueError
-        If p is out of range, or the size of a chunk of x is unknown.
+        If p is out of range or does not broadcast, or the size of a chunk is unknown.
 
     Examples
     --------
@@ -81,25 +87,28 @@ def dropout(
     training = check_switch("training", training)
     if mask is None:
         shape = x.shape if broadcast_axes is None else shared_shape(x.shape, broadcast_axes)
-        p, source = _number(p), _addressable(rng)
+        (number, each), source = _probability(p, shape), _addressable(rng)
         if not training:
             return x, fd.dropout_mask(shape, 0.0, rng=0)
-        mask = fd.dropout_mask(shape, p, rng=source)
+        mask = fd.dropout_mask(shape, number, rng=source)
+        if each is not None:
+            mask = ChunkedMask(mask, each.rechunk(_shared_chunks(x.chunks, shape)))
     else:
         _check_mask(mask)
-        check_given_mask(mask, rng=rng, broadcast_axes=broadcast_axes)
-    return (_apply("dropout", fd.Mask.apply, x, mask) if training else x), mask
+        place = mask.place if isinstance(mask, ChunkedMask) else mask
+        check_given_mask(place, rng=rng, broadcast_axes=broadcast_axes)
+    return (_apply("dropout", "apply", x, mask) if training else x), mask
 
 
 @public("fastdrop.dask")
-def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
+def dropout_backward(dy: da.Array, mask: fd.Mask | ChunkedMask) -> da.Array:
     """Return the gradient with respect to x of `dropout`.
 
     Parameters
     ----------
     dy : dask.array.Array of float
         Gradient with respect to y, in any chunks.
-    mask : Mask
+    mask : Mask or ChunkedMask
         The mask that `dropout` returned.
 
     Returns
@@ -124,14 +133,15 @@ def dropout_backward(dy: da.Array, mask: fd.Mask) -> da.Array:
     """
     _check_array("dy", dy)
     _check_mask(mask)
-    mask[(slice(0, 0),) * mask.ndim].backward(dy._meta)  # of nothing: a check of the mask's kind
-    return _apply("dropout-backward", fd.Mask.backward, dy, mask)
+    if isinstance(mask, fd.Mask):
+        mask[(slice(0, 0),) * mask.ndim].backward(dy._meta)  # of nothing: a check of its kind
+    return _apply("dropout-backward", "backward", dy, mask)
 
 
 @public("fastdrop.dask")
 def bernoulli(
     shape: ShapeLike,
-    p: float,
+    p: ChunkedProbability,
     *late: Never,
     rng: RNGLike = None,
     chunks: Any = "auto",
@@ -143,8 +153,8 @@ def bernoulli(
     ----------
     shape : int or sequence of int
         Shape of the array.
-    p : float
-        Probability of True, in [0, 1].
+    p : float, ndarray or dask.array.Array
+        Probability of True, in [0, 1]. The shape of an array broadcasts to the result's.
     rng : None, int, sequence, SeedSequence or source, optional
         As of `dropout`.
     chunks : int, tuple or str, default "auto"
@@ -171,15 +181,18 @@ def bernoulli(
     if late or words:
         refuse(bernoulli, late, words)
     shape = check_shape(shape)
-    mask = fd.dropout_mask(shape, _number(p), rng=_addressable(rng))
+    (number, each), source = _probability(p, shape), _addressable(rng)
     chunks = da.core.normalize_chunks(chunks, shape, dtype=np.dtype(bool))
+    mask = fd.dropout_mask(shape, number, rng=source)
+    of_p = [] if each is None else [each.rechunk(chunks)]
     return da.map_blocks(
         _dropped_in_window,
+        *of_p,
         mask=mask,
         chunks=chunks,
         dtype=bool,
         meta=np.empty((0,) * len(shape), bool),
-        name=f"bernoulli-{tokenize(mask, chunks)}",
+        name=f"bernoulli-{tokenize(mask, chunks, *of_p)}",
     )
 
 
@@ -192,6 +205,10 @@ def _check_array(name: str, x: object) -> None:
             f"{name} is a {type(x).__name__}; must be a Dask array (fastdrop.dropout takes NumPy's)"
         )
     fd.dropout(x._meta, 0.0, rng=0)  # an empty array of the dtype of chunks, which is checked
+    _check_sizes(name, x)
+
+
+def _check_sizes(name: str, x: da.Array) -> None:
     if np.isnan(x.shape).any():
         raise ValueError(
             f"{name} has shape {x.shape}, of chunks of unknown size; call its method "
@@ -200,14 +217,22 @@ def _check_array(name: str, x: object) -> None:
 
 
 def _check_mask(mask: object) -> None:
-    if not isinstance(mask, fd.Mask):
+    if not isinstance(mask, (fd.Mask, ChunkedMask)):
         raise TypeError(f"mask is a {type(mask).__name__}; must be a Mask")
 
 
-def _number(p: object) -> float:
-    if isinstance(p, (da.Array, np.ndarray)) and p.ndim:
-        raise TypeError(f"p is an array of shape {p.shape}; must be a number in [0, 1]")
-    return check_p(p)
+def _probability(p: ChunkedProbability, shape: Shape) -> tuple[float, da.Array | None]:
+    """Return p as a number; or as 0 and an array of that shape."""
+    if isinstance(p, da.Array):
+        probability_of(p._meta)  # of no numbers: those are checked when they are there
+    elif takes_array("p", p):
+        probability_of(p)
+        p = da.asarray(p)
+    else:
+        return check_p(p), None
+    _check_sizes("p", p)
+    check_broadcast("p shape", p.shape, shape, "the mask")
+    return 0.0, da.broadcast_to(p, shape)
 
 
 def _addressable(rng: RNGLike) -> Source:
@@ -223,13 +248,25 @@ def _addressable(rng: RNGLike) -> Source:
 # ---- chunks --------------------------------------------------------------------------------------
 
 
-def _apply(what: str, method: Any, x: da.Array, mask: fd.Mask) -> da.Array:
+def _shared_chunks(chunks: Any, shape: Shape) -> Any:
+    """Return chunks of a mask of that shape, under an array that has those chunks."""
+    of_axes = chunks[len(chunks) - len(shape) :]
+    return tuple(of if n > 1 else (n,) for of, n in zip(of_axes, shape, strict=True))
+
+
+def _apply(what: str, method: str, x: da.Array, mask: fd.Mask | ChunkedMask) -> da.Array:
     """Return what a method of the mask makes of x, chunk by chunk."""
     check_broadcast("mask shape", mask.shape, x.shape)
-    return x.map_blocks(
+    place, of_p = mask, []
+    if isinstance(mask, ChunkedMask):
+        place = mask.place
+        of_p = [mask.p.rechunk(_shared_chunks(x.chunks, mask.shape))]
+    return da.map_blocks(
         _apply_window,
+        x,
+        *of_p,
         method=method,
-        mask=mask,
+        mask=place,
         dtype=x.dtype,
         meta=x._meta,
         name=f"{what}-{tokenize(x, mask)}",
@@ -248,9 +285,15 @@ def _window(mask: fd.Mask, block_info: Any, key: int | None) -> fd.Mask:
     ]
 
 
-def _apply_window(block: Any, method: Any, mask: fd.Mask, block_info: Any = None) -> Any:
-    return method(_window(mask, block_info, 0), block)
+def _apply_window(block: Any, *p: Any, method: str, mask: fd.Mask, block_info: Any = None) -> Any:
+    window = _window(mask, block_info, 0)
+    if p:
+        window = made_mask(window, *p)
+    return getattr(window, method)(block)
 
 
-def _dropped_in_window(mask: fd.Mask, block_info: Any = None) -> Any:
-    return ~np.asarray(_window(mask, block_info, None))
+def _dropped_in_window(*p: Any, mask: fd.Mask, block_info: Any = None) -> Any:
+    window = _window(mask, block_info, None)
+    if p:
+        window = made_mask(window, *p)
+    return ~np.asarray(window)

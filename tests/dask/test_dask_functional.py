@@ -38,7 +38,7 @@ every_chunks = st.tuples(*map(chunks_of, SHAPE))
     every_chunks,
     every_chunks,
     st.sampled_from(SOURCES),
-    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    st.sampled_from([0, 0.1, 0.5, 1]),
     st.sampled_from([None, 0, -1, (0, 2), (0, 1, 2)]),
 )
 def test_bits_are_numpys(chunks, others, source, p, axes):
@@ -63,6 +63,46 @@ def test_booleans_are_numpys(chunks, source, p):
     assert (booleans.shape, booleans.chunks, booleans.dtype) == (SHAPE, chunks, bool)
     found = booleans.compute(scheduler="sync")
     assert np.array_equal(found, fd.bernoulli(SHAPE, p, rng=source(5)))
+
+
+@settings(max_examples=30)
+@given(
+    every_chunks,
+    every_chunks,
+    st.sampled_from(SOURCES),
+    st.sampled_from([(11,), (7, 1), (23, 1, 1), (1, 7, 11), SHAPE]),
+    st.sampled_from([None, 0, -1, (0, 2)]),
+    st.booleans(),
+)
+def test_an_array_of_probabilities(chunks, others, source, shape, axes, lazy):
+    full = np.random.default_rng(2).uniform(0, 1, shape).round(1)  # with 0 and 1
+    shared = () if axes is None else (axes,) if isinstance(axes, int) else axes
+    cut = [slice(None)] * 3
+    for axis in shared:  # one decision has one p
+        cut[axis] = slice(0, 1)
+    array = full[tuple(cut[3 - len(shape) :])]
+    p = da.from_array(array, 3) if lazy else array
+    x, dy = numbers(), numbers("float64")
+    expected, of_array = fd.dropout(x, array, rng=source(5), broadcast_axes=axes)
+    rng = source(5)
+    y, mask = fastdrop.dask.dropout(da.from_array(x, chunks), p, rng=rng, broadcast_axes=axes)
+    assert (mask.shape, rng.position) == (of_array.shape, of_array.size)
+    assert np.array_equal(mask.p.compute(scheduler="sync"), np.broadcast_to(array, mask.shape))
+    assert (y.chunks, y.dtype) == (chunks, x.dtype)
+    assert np.array_equal(y.compute(scheduler="sync"), expected)
+    dx = fastdrop.dask.dropout_backward(da.from_array(dy, others), mask)
+    assert np.array_equal(dx.compute(scheduler="threads"), fd.dropout_backward(dy, of_array))
+    again, _ = fastdrop.dask.dropout(da.from_array(x, others), mask=mask)
+    assert np.array_equal(again.compute(scheduler="sync"), expected)
+    booleans = fastdrop.dask.bernoulli(SHAPE, p, rng=source(5), chunks=chunks)
+    found = booleans.compute(scheduler="sync")
+    assert np.array_equal(found, fd.bernoulli(SHAPE, array, rng=source(5)))
+
+
+def test_probabilities_that_are_lazy_are_checked_when_they_are_there():
+    y, _ = fastdrop.dask.dropout(X, da.full(6, 1.5))
+    with pytest.raises(ValueError, match=r"p\[0, 0\] is 1.5"):
+        y.compute(scheduler="sync")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
@@ -112,6 +152,9 @@ def test_names_follow_from_the_mask():
     assert names[0] == names[1] != names[2]
     mask = fd.dropout_mask(10, rng=1)
     assert tokenize(mask) == tokenize(fd.dropout_mask(10, rng=1))
+    ps = [np.full(20, p) for p in (0.5, 0.5, 0.6)]
+    names = [fastdrop.dask.dropout(x, p, rng=1)[0].name for p in ps]
+    assert names[0] == names[1] != names[2]
     names = [fastdrop.dask.bernoulli(9, 0.5, rng=1, chunks=chunks).name for chunks in (3, 3, 4)]
     assert names[0] == names[1] != names[2]
 
@@ -128,10 +171,21 @@ MISTAKES = {
     ),
     "unknown": (lambda: fastdrop.dask.dropout(X[X > 0]), ValueError, "compute_chunk_sizes"),
     "array p": (
-        lambda: fastdrop.dask.dropout(X, np.full(6, 0.5)),
-        TypeError,
-        r"p is an array of shape \(6,\); must be a number",
+        lambda: fastdrop.dask.dropout(X, da.full(5, 0.5)),
+        ValueError,
+        r"p shape \(5,\) does not broadcast",
     ),
+    "p of an array": (
+        lambda: fastdrop.dask.bernoulli(2, np.array([0, 2])),
+        ValueError,
+        r"p\[1\] i",
+    ),
+    "p of booleans": (
+        lambda: fastdrop.dask.bernoulli(2, da.ones(2, dtype=bool)),
+        TypeError,
+        "bool",
+    ),
+    "p unknown": (lambda: fastdrop.dask.dropout(X, X[0][X[0] > 0]), ValueError, "p has shape"),
     "p": (lambda: fastdrop.dask.bernoulli(3, 1.5), ValueError, "p is 1.5; allowed are"),
     "axis": (lambda: fastdrop.dask.dropout(X, broadcast_axes=2), ValueError, "broadcast_axes is 2"),
     "shape": (
@@ -181,7 +235,7 @@ def test_mistakes(name):
 
 @pytest.mark.skipif(not signatures.PAGE.exists(), reason="the documentation is not here")
 def test_signatures_are_those_of_the_table():
-    names = fastdrop.dask.__all__
+    names = set(fastdrop.dask.__all__) - {"ChunkedMask"}  # which calls make, as they do masks
     assert signatures.found(fastdrop.dask, names) == signatures.written("fastdrop.dask.")
 
 
@@ -205,8 +259,23 @@ def test_workers_that_die_change_nothing():
         future = client.compute(y)
         process = next(iter(cluster.workers.values())).process.process
         os.kill(process.pid, signal.SIGTERM)
-        found = future.result(timeout=60)
+        found = future.result(timeout=300)
     assert np.array_equal(found, mask.apply(x))
+
+
+def test_zarr(tmp_path):
+    pytest.importorskip("zarr")
+    x = numbers()
+    da.from_array(x, (5, 7, 11)).to_zarr(str(tmp_path / "x"))
+    y, mask = fastdrop.dask.dropout(da.from_zarr(str(tmp_path / "x")), 0.1, rng=1)
+    y.to_zarr(str(tmp_path / "y"))
+    assert np.array_equal(da.from_zarr(str(tmp_path / "y")).compute(), mask.apply(x))
+
+
+def test_a_mask_is_an_array_of_dask():
+    mask = fd.dropout_mask(SHAPE, 0.3, rng=1)
+    kept = da.from_array(mask, 5)
+    assert np.array_equal(kept.compute(scheduler="sync"), np.asarray(mask))
 
 
 def test_xarray_keeps_its_coordinates():
