@@ -101,14 +101,15 @@ copybutton_prompt_is_regexp = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastdrop"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["fastdrop.css"]
 html_show_sourcelink = False
 html_theme_options = {
-    "logo": {"text": "fastdrop"},
+    "logo": {"text": f"fastdrop {version}"},
     "navbar_align": "left",
     "show_toc_level": 2,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
@@ -120,6 +121,7 @@ html_sidebars = {
     page: []
     for page in (
         *("index", "getting-started", "torch", "attention", "dask", "performance", "comparison"),
-        *("comparison-functions", "changelog"),
+        *("comparison-functions", "changelog", "contributing", "install", "which-function"),
+        *("when-not", "faq", "glossary"),
     )
 }
