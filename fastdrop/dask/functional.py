@@ -8,7 +8,7 @@ import numpy as np
 from dask.tokenize import tokenize
 
 import fastdrop as fd
-from fastdrop._checks import check_broadcast, check_p, check_shape, check_switch
+from fastdrop._checks import check_broadcast, check_p, check_shape, check_switch, kind_of, shown
 from fastdrop._typing import AxesLike, RNGLike, ShapeLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._given import check_given_mask
@@ -189,24 +189,24 @@ def bernoulli(
 def _check_array(name: str, x: object) -> None:
     if not isinstance(x, da.Array):
         raise TypeError(
-            f"{name} is a {type(x).__name__}; must be a Dask array (fastdrop.dropout takes NumPy's)"
+            f"{name} must be a Dask array, not {kind_of(x)}: fastdrop.dropout takes NumPy's"
         )
     fd.dropout(x._meta, 0.0, rng=0)  # an empty array of the dtype of chunks, which is checked
     if np.isnan(x.shape).any():
         raise ValueError(
-            f"{name} has shape {x.shape}, of chunks of unknown size; call its method "
-            "compute_chunk_sizes first"
+            f"{name} has shape {x.shape}, of chunks of unknown size: call "
+            f"{name}.compute_chunk_sizes() first"
         )
 
 
 def _check_mask(mask: object) -> None:
     if not isinstance(mask, fd.Mask):
-        raise TypeError(f"mask is a {type(mask).__name__}; must be a Mask")
+        raise TypeError(f"mask must be a Mask, not {kind_of(mask)}")
 
 
 def _number(p: object) -> float:
     if isinstance(p, (da.Array, np.ndarray)) and p.ndim:
-        raise TypeError(f"p is an array of shape {p.shape}; must be a number in [0, 1]")
+        raise TypeError(f"p must be a number in [0, 1], not {shown(p)}")
     return check_p(p)
 
 
@@ -214,8 +214,8 @@ def _addressable(rng: RNGLike) -> Source:
     source = as_source(rng)
     if isinstance(source, fd.NumPySource):
         raise TypeError(
-            f"rng is {rng!r}, which can only go forward; must be None, a seed or a source of "
-            "fastdrop, as chunks are drawn in any order"
+            "rng must be None, a seed or a source of fastdrop, as chunks are drawn in any order, "
+            f"not {rng!r}, which can only go forward"
         )
     return source
 

@@ -153,12 +153,12 @@ class Layer(Generic[MaskT]):
         ours.__init__(self, **{name: state[name] for name in settings if name in state})
         self.training = check_switch("training", state["training"])
         if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
-            raise TypeError(f"mask is {shown(state['mask'])}; it must be a mask or None")
+            raise TypeError(f"mask must be a mask or None, not {shown(state['mask'])}")
         self.__dict__.update({name: state[name] for name in state if name not in settings})
 
     def _last_mask(self) -> Any:
         if self.mask is None:
-            raise RuntimeError(f"{self!r} has no mask; allowed is backward after forward")
+            raise RuntimeError(f"{self!r} has no mask yet: call forward before backward")
         return self.mask
 
     def _shown(self) -> dict[str, Any]:
