@@ -281,10 +281,47 @@ def test_p_is_an_attribute():
         layer.p = p
         layer(x)
         assert layer.mask.p == p
-    layer.p = 2.0
-    with pytest.raises(ValueError, match=r"2\.0"):
-        layer(x)
-    assert layer.mask.p == 1.0
+    layer.p = np.full(4, 0.25)
+    assert layer(np.ones((2, 4))).shape == (2, 4)
+
+
+@every_layer
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("p", 3, ValueError),
+        ("p", "half", TypeError),
+        ("rng", 1.5, TypeError),
+        ("training", "no", TypeError),
+        ("keep_prob", 1.5, ValueError),
+        ("scale", "both", ValueError),
+        ("noise_shape", 3, TypeError),
+        ("channel_axis", 0, ValueError),
+        ("block_size", 0, ValueError),
+    ],
+)
+def test_settings_are_checked_when_they_are_set(which, name, value, error):
+    layer, _ = make(which)
+    if not hasattr(layer, name):
+        return
+    before = getattr(layer, name)
+    if name == "keep_prob":
+        layer.p = None
+    with pytest.raises(error, match=rf"^{name} must .*, not "):
+        setattr(layer, name, value)
+    assert getattr(layer, name) is before
+
+
+def test_a_layer_of_p_becomes_one_of_keep_prob():
+    layer = fd.Dropout(0.3, rng=1)
+    with pytest.raises(TypeError, match=r"keep_prob=0\.9 and p=0\.3 exclude each other"):
+        layer.keep_prob = 0.9
+    layer.p = None
+    layer.keep_prob = 0.9
+    x = np.ones(100)
+    assert np.array_equal(layer(x), fd.dropout(x, keep_prob=0.9, rng=1)[0])
+    with pytest.raises(TypeError, match=r"p=0\.3 and keep_prob=0\.9 exclude each other"):
+        layer.p = 0.3
 
 
 # ---- where masks come from -----------------------------------------------------------------------
