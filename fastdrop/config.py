@@ -10,7 +10,7 @@ from typing import Literal, SupportsIndex, overload
 
 import numpy as np
 
-from fastdrop._checks import check_positive
+from fastdrop._checks import check_positive, either
 from fastdrop._cpus import usable_cpus
 from fastdrop._fork import renew_in_children
 from fastdrop._words import public
@@ -236,8 +236,7 @@ def _check_level(name: str, level: str) -> str:
         return levels[-1]
     if level not in levels:
         raise ValueError(
-            f"{name} is {level!r}; allowed on this machine are "
-            f"{', '.join(map(repr, levels))} and 'auto'"
+            f"{name} must be {either(map(repr, (*levels, 'auto')))} on this machine, not {level!r}"
         )
     return level
 
@@ -252,7 +251,7 @@ def _from_environment() -> None:
     if threads:
         if not threads.isdecimal():
             raise ValueError(
-                f"FASTDROP_NUM_THREADS is {threads!r}; allowed are integers of at least 1"
+                f"FASTDROP_NUM_THREADS must be an integer of at least 1, not {threads!r}"
             )
         set_num_threads(check_positive("FASTDROP_NUM_THREADS", int(threads)))
         return

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdrop._checks import as_array, check_positive, shown
+from fastdrop._checks import as_array, check_positive, kind_of, shown
 from fastdrop._typing import NDArray
 from fastdrop._words import public
 
@@ -81,7 +81,7 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     """
     if not callable(forward):
         raise TypeError(
-            f"forward is {shown(forward)}; allowed is a function of x that returns an array"
+            f"forward must be a function of x that returns an array, not {shown(forward)}"
         )
     n = check_positive("n", n)
     first = _result(forward(x))
@@ -92,8 +92,8 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
         result = _result(forward(x))
         if (result.shape, result.dtype) != (first.shape, first.dtype):
             raise ValueError(
-                f"forward returned shape {result.shape} and dtype {result.dtype}; allowed are "
-                f"those of its first result, {first.shape} and {first.dtype}"
+                f"forward must always return shape {first.shape} and dtype {first.dtype}, as its "
+                f"first result; it returned {result.shape} and {result.dtype}"
             )
         samples[index] = result
         alike = alike and samples[index].tobytes() == samples[0].tobytes()
@@ -115,12 +115,11 @@ def _result(value: Any) -> NDArray[Any]:
     """Return what ``forward`` returned as an array of numbers."""
     if isinstance(value, (tuple, list)):
         raise TypeError(
-            f"forward returned a {type(value).__name__}; allowed is one array: of a (y, mask), y"
+            f"forward must return one array, not {kind_of(value)}: return y, not (y, mask)"
         )
     result = as_array("forward's result", value)
     if result.dtype.kind in "OSUMmT" or result.dtype.names:
         raise TypeError(
-            f"forward returned {shown(value)} of dtype {result.dtype}; allowed is an array of "
-            "numbers"
+            f"forward must return an array of numbers, not {shown(value)} of dtype {result.dtype}"
         )
     return result

@@ -212,7 +212,7 @@ BAD = [
     ({"x": np.float64(1.0)}, ValueError, ["()", "features_in"]),
     ({"x": np.ones((7, 4))}, ValueError, ["weight", "(4, 5)", "(7, 4)"]),
     ({"x": np.ones((7, 5), int)}, TypeError, ["int64"]),
-    ({"x": None}, TypeError, ["object"]),
+    ({"x": None}, TypeError, ["None"]),
     ({"weight": np.ones(5)}, ValueError, ["weight", "(5,)"]),
     ({"weight": np.ones((5, 4))}, ValueError, ["weight", "(5, 4)"]),
     ({"weight": np.ones((1, 4, 5))}, ValueError, ["weight", "(1, 4, 5)"]),

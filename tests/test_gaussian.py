@@ -179,16 +179,16 @@ LOST = object()
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"shape": (10**7,)}, ValueError, "factors has shape .* must be the mask's"),
-        ({"factors": np.ones((4, 5))}, TypeError, "factors has dtype float64"),
-        ({"factors": np.array([[None] * 5] * 4)}, TypeError, "factors has dtype object"),
-        ({"shape": (-4, 5)}, ValueError, "shape is"),
-        ({"shape": (4.5,)}, TypeError, "shape is"),
-        ({"p": 5.0}, ValueError, "p is 5.0"),
-        ({"p": 1.0}, ValueError, "p is 1.0"),
-        ({"factors": LOST}, ValueError, "the place of the mask has no 'source'"),
-        ({"shape": LOST}, ValueError, "the state of the mask has no 'shape'"),
-        ({"stream_version": 2}, ValueError, "stream version 2; it must be of 1"),
+        ({"shape": (10**7,)}, ValueError, "factors must .* .* must be the mask's"),
+        ({"factors": np.ones((4, 5))}, TypeError, "factors must .* float64"),
+        ({"factors": np.array([[None] * 5] * 4)}, TypeError, "factors must .* object"),
+        ({"shape": (-4, 5)}, ValueError, "shape must "),
+        ({"shape": (4.5,)}, TypeError, "shape must "),
+        ({"p": 5.0}, ValueError, "p must .*, not 5.0"),
+        ({"p": 1.0}, ValueError, "p must .*, not 1.0"),
+        ({"factors": LOST}, ValueError, "the place of the mask must .* has no 'source'"),
+        ({"shape": LOST}, ValueError, "the state of the mask must .* has no 'shape'"),
+        ({"stream_version": 2}, ValueError, "stream version 1, not 2"),
     ],
 )
 def test_states_are_checked(changes, error, words):
@@ -198,7 +198,7 @@ def test_states_are_checked(changes, error, words):
     state |= changes
     with pytest.raises(error, match=words):
         fd.GaussianMask.from_state({name: state[name] for name in state if state[name] is not LOST})
-    with pytest.raises(TypeError, match="the state of the mask is a list; it must be a dict"):
+    with pytest.raises(TypeError, match=r"the state of the mask must be .*, not a list"):
         fd.GaussianMask.from_state([])
 
 
@@ -349,7 +349,7 @@ def test_one_factor_for_many_elements_in_place(rng):
 def test_bad_input():
     out, source = np.full(4, -5.0), fd.Philox4x32(1)
     for training in (True, False):
-        with pytest.raises(ValueError, match=r"p is 1\.0; allowed are numbers in \[0, 1\)"):
+        with pytest.raises(ValueError, match=r"p must be .*, not 1\.0"):
             fd.gaussian_dropout(np.ones(4), 1, rng=source, out=out, training=training)
     assert source.position == 0
     assert (out == -5.0).all()

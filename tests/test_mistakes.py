@@ -66,21 +66,18 @@ def drawing(function):
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
-        (np.ones((3, 4), np.int64), TypeError, "has dtype int64; allowed"),
-        (np.ones((3, 4), object), TypeError, "has dtype object; allowed"),
-        ("abc", TypeError, "<U3; allowed"),
-        ([[1.0], [1.0, 2.0]], ValueError, "is a list of parts that differ in length; allowed"),
-        (np.ma.masked_array(x, x > 0), ValueError, "has masked elements; allowed"),
+        (np.ones((3, 4), np.int64), TypeError, "must have .*, not int64"),
+        (np.ones((3, 4), object), TypeError, "must have .*, not object"),
+        ("abc", TypeError, r"must (be|have) .*, not ('abc' \(a str\)|<U3)$"),
+        ([[1.0], [1.0, 2.0]], ValueError, "must be an array, not a list of parts that differ"),
+        (np.ma.masked_array(x, x > 0), ValueError, r"must have no masked .*: call \w+\.filled"),
     ],
     ids=["integers", "objects", "string", "ragged", "masked"],
 )
 def test_errors_name_the_array(function, arrays, name, wrong, error, words):
     source, options = drawing(function)
-    with pytest.raises(error) as caught:
+    with pytest.raises(error, match=f"^{name} {words}"):
         function(**(arrays | {name: wrong}), **options)
-    message = str(caught.value)
-    assert message.startswith(f"{name} ")
-    assert words in message
     assert source.position == 0
 
 
@@ -161,7 +158,7 @@ def test_outputs_of_a_subclass_are_the_arrays_beneath_them(function, arrays):
     out = np.zeros_like(expected)
     out.flags.writeable = False
     position = source.position
-    with pytest.raises(ValueError, match="out is read-only"):
+    with pytest.raises(ValueError, match="out must be writeable"):
         function(**arrays, **options, out=lying(out))
     assert not out.any()
     assert source.position == position
@@ -174,10 +171,10 @@ def test_outputs_of_bernoulli_are_the_arrays_beneath_a_subclass(packed):
     y = fd.bernoulli(n, 0.5, rng=1, packed=packed, out=(given := lying(out)))
     assert y is given
     assert np.array_equal(out, fd.bernoulli(n, 0.5, rng=1, packed=packed))
-    with pytest.raises(ValueError, match=r"out has shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"out must have shape .*, not \(2,\)"):
         fd.bernoulli(10**8, 0.5, packed=packed, out=lying(out))
     out.flags.writeable = False
-    with pytest.raises(ValueError, match="out is read-only"):
+    with pytest.raises(ValueError, match="out must be writeable"):
         fd.bernoulli(n, 0.5, packed=packed, out=lying(out))
 
 
@@ -187,7 +184,9 @@ def test_arrays_of_frameworks_do_not_become_others_silently(function, arrays, na
     made_there = type("Made", (), {"__module__": f"{framework}.array", "__array__": None})
     foreign = type("Mine", (made_there,), {})()  # a user's subclass
     source, options = drawing(function)
-    with pytest.raises(TypeError, match=f"^{name} is a Mine of {framework}; it must be an array"):
+    with pytest.raises(
+        TypeError, match=f"^{name} must be a NumPy array, not a Mine of {framework}: "
+    ):
         function(**(arrays | {name: foreign}), **options)
     assert source.position == 0
 
@@ -205,17 +204,17 @@ def test_every_function_that_draws_is_here():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: fd.embedding_dropout(np.ones(7), 0.5), r"^weight has shape \(7,\)"),
+        (lambda: fd.embedding_dropout(np.ones(7), 0.5), r"^weight must .*, not \(7,\)"),
         (lambda: fd.dropout_backward(np.ones(7), mask), "does not broadcast to dy's shape"),
         (lambda: mask.apply(np.ones(7)), "does not broadcast to x's shape"),
         (lambda: fd.dropout_backward(np.ones(7), gaussian_mask), "not broadcast to dy's shape"),
         (
             lambda: fd.zoneout_backward(np.ones(7), zoneout_mask),
-            "it must have as many axes as dy, of",
+            "mask must have as many axes as dy, of",
         ),
         (lambda: fd.zoneout_backward(np.ones((3, 7)), zoneout_mask), "to dy's shape"),
-        (lambda: fd.zoneout(x, np.ones(7), 0.5), "^old has shape .* new's shape"),
-        (lambda: fd.dropout_add(x, np.ones(7)), "^residual has shape .* x's shape"),
+        (lambda: fd.zoneout(x, np.ones(7), 0.5), "^old must have new's shape, "),
+        (lambda: fd.dropout_add(x, np.ones(7)), "^residual must have x's shape, "),
     ],
 )
 def test_errors_of_shapes_name_the_array(call, words):
@@ -224,7 +223,7 @@ def test_errors_of_shapes_name_the_array(call, words):
 
 
 def test_none_is_shown():
-    with pytest.raises(TypeError, match="x is None, of dtype object; allowed are arrays of float"):
+    with pytest.raises(TypeError, match=r"x must be an array of float16, .*, not None$"):
         fd.dropout(None)
 
 
@@ -237,7 +236,7 @@ def test_masked_arrays_without_masked_elements_are_arrays():
 def test_a_pair_is_not_its_array(function, arrays, name):
     for pair in (fd.dropout(x, rng=1), fd.gaussian_dropout(x, 0.5, rng=1)):
         source, options = drawing(function)
-        with pytest.raises(TypeError, match=rf"^{name} is a pair .*; pass y, not \(y, mask\)$"):
+        with pytest.raises(TypeError, match=rf"^{name} must be .*: pass y, not \(y, mask\)$"):
             function(**(arrays | {name: pair}), **options)
         assert source.position == 0
 
@@ -246,7 +245,7 @@ def test_a_pair_is_not_its_array(function, arrays, name):
     "layer", [fd.Dropout(), fd.GaussianDropout(0.5), fd.AlphaDropout(), fd.DropConnect(x, 0.5)]
 )
 def test_a_pair_given_to_a_layer(layer):
-    with pytest.raises(TypeError, match=r"^x is a pair .*; pass y, not \(y, mask\)$"):
+    with pytest.raises(TypeError, match=r"^x must be .*: pass y, not \(y, mask\)$"):
         layer(fd.dropout(x, rng=1))
     assert layer.mask is None
 
@@ -259,7 +258,7 @@ def test_pairs_of_something_else_are_arrays():
 def test_a_bool_array_needs_its_p(training):
     kept, source = x > 0, fd.Philox4x32(1)
     for scale in ("train", "test"):
-        with pytest.raises(TypeError, match=r"^mask is an array of bool of shape \(3, 4\) without"):
+        with pytest.raises(TypeError, match=r"^mask is an array of bool .*: give p or"):
             fd.dropout(x, mask=kept, scale=scale, rng=source, training=training)
     for given in ({"p": 0.5}, {"keep_prob": 0.5}, {"scale": "none"}):
         fd.dropout(x, mask=kept, training=training, **given)
@@ -270,7 +269,7 @@ def test_a_bool_array_needs_its_p(training):
 def test_a_mask_of_alpha_dropout_is_none_of_dropout(p):
     _, of_alpha = fd.alpha_dropout(x, p, rng=1)
     for one in (of_alpha, of_alpha[:, :2], of_alpha.packed()):
-        with pytest.raises(ValueError, match=r"as those of alpha_dropout do; it must be a mask of"):
+        with pytest.raises(ValueError, match=r"^mask must be .* of dropout, not one of alpha"):
             fd.dropout(x[:, : one.shape[1]], mask=one)
     _, evaluated = fd.alpha_dropout(x, p, training=False)
     assert np.array_equal(fd.dropout(x, mask=evaluated)[0], x)
@@ -280,7 +279,7 @@ def test_a_mask_of_alpha_dropout_is_none_of_dropout(p):
 @pytest.mark.parametrize("training", ["no", "False", None, 0, np.array([True, False]), []])
 def test_training_is_true_or_false(function, arrays, training):
     source, options = drawing(function)
-    with pytest.raises(TypeError, match=r"training is .*; allowed are True and False"):
+    with pytest.raises(TypeError, match=r"training must be .*, not .*"):
         function(**arrays, **options, training=training)
     assert source.position == 0
 
@@ -294,12 +293,11 @@ def test_training_may_be_a_bool_of_numpy(training):
 def test_switches_of_layers():
     layer = fd.Dropout(rng=1)
     for mode in ("eval", "False", None, 0):
-        with pytest.raises(TypeError, match=r"mode is .*; allowed are True and False"):
+        with pytest.raises(TypeError, match=r"mode must be .*, not .*"):
             layer.train(mode)
     assert layer.training is True
-    layer.training = "no"
-    with pytest.raises(TypeError, match="training is 'no'"):
-        layer(x)
+    with pytest.raises(TypeError, match=r"training must be .*, not 'no'"):
+        layer.training = "no"
 
 
 @pytest.mark.parametrize(("function", "arrays"), DRAWING)
@@ -307,7 +305,7 @@ def test_a_mask_as_p_is_refused(function, arrays):
     """Else a bool array of what to keep would be taken for probabilities, and drop it."""
     source, options = drawing(function)
     for keep in (True, np.True_, np.ones((3, 4), bool)):
-        with pytest.raises(TypeError, match=r"p (is|has) .*bool|p is an array"):
+        with pytest.raises(TypeError, match=r"p must be .*, not .*(bool|array)"):
             function(**arrays, **(options | {"p": keep}))
     assert source.position == 0
 
@@ -322,7 +320,7 @@ def test_outputs_are_named_after_the_array(function, arrays):
         (np.full((3, 5), SENTINEL), ValueError, f"{first}'s shape"),
         (np.full(arrays[first].shape, SENTINEL, np.float32), TypeError, f"{first}'s dtype"),
     ):
-        with pytest.raises(error, match=f"^out has .*; allowed is {words}"):
+        with pytest.raises(error, match=f"^out must have {words}, "):
             function(**arrays, out=out, **options)
         assert (out == SENTINEL).all()
     assert source.position == 0
@@ -330,11 +328,15 @@ def test_outputs_are_named_after_the_array(function, arrays):
 
 def test_seeds_are_called_as_they_were_given():
     for rng in (-1, [3, -2]):
-        with pytest.raises(ValueError, match=r"^rng is .*; allowed are integers that are not neg"):
+        with pytest.raises(
+            ValueError, match=r"^rng must be an integer that is not negative, .*, not .*"
+        ):
             fd.dropout(x, rng=rng)
-        with pytest.raises(ValueError, match=r"^seed is .*; allowed are integers that are not neg"):
+        with pytest.raises(
+            ValueError, match=r"^seed must be an integer that is not negative, .*, not .*"
+        ):
             fd.Philox4x32(rng)
-    with pytest.raises(TypeError, match=r"^seed is True, a bool"):
+    with pytest.raises(TypeError, match=r"^seed must be .*, not True \(a bool\)"):
         fd.Philox4x32(True)
 
 
@@ -362,63 +364,111 @@ class BiasedInteger(int):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: fd.dropout_mask(x), TypeError, r"shape is a ndarray of shape \(3, 4\); allowed"),
+        (
+            lambda: fd.dropout_mask(x),
+            TypeError,
+            r"shape must be .*, not an ndarray of shape \(3, 4\)",
+        ),
         (lambda: fd.bernoulli((3, 4), np.full(5, 0.5)), ValueError, r"p shape \(5,\)"),
-        (lambda: fd.bernoulli(3, 0.5, packed="no"), TypeError, "packed is 'no'; allowed"),
-        (lambda: fd.bernoulli(3, 0.5, dtype="x"), TypeError, "dtype is 'x'; allowed"),
+        (lambda: fd.bernoulli(3, 0.5, packed="no"), TypeError, "packed must be .*, not 'no'"),
+        (lambda: fd.bernoulli(3, 0.5, dtype="x"), TypeError, "dtype must be .*, not 'x'"),
         (
             lambda: fd.bernoulli(3, 0.5, dtype=bool, packed=True),
             TypeError,
-            "dtype is bool with packed=True; it must be uint8",
+            "dtype must be uint8 with packed=True, not bool",
         ),
         (
             lambda: fd.bernoulli(3, 0.5, dtype=bool, out=np.zeros(3, np.uint8)),
             TypeError,
-            "out has dtype uint8; allowed is bool",
+            "out must .* uint8",
         ),
         (
             lambda: fd.dropout(x, scale=x),
             ValueError,
-            r"scale is a ndarray of shape .*; allowed",
+            r"scale must be .*, not an ndarray of shape .*",
         ),
-        (lambda: fd.dropout(x, float), TypeError, "p is <class 'float'>, a type; allowed"),
-        (lambda: fd.dropout(x, np.float64), TypeError, "p is <class 'numpy.float64'>, a type"),
-        (lambda: fd.bernoulli(np.uint8, 0.5), TypeError, "shape is <class 'numpy.uint8'>; allowed"),
+        (lambda: fd.dropout(x, float), TypeError, "p must be .*, not <class 'float'>"),
+        (lambda: fd.dropout(x, np.float64), TypeError, "p must be .*, not <class 'numpy.float64'>"),
+        (
+            lambda: fd.bernoulli(np.uint8, 0.5),
+            TypeError,
+            "shape must be .*, not <class 'numpy.uint8'>",
+        ),
         (lambda: fd.dropout_mask((2**63, 0)), ValueError, "lengths below"),
         (lambda: fd.bernoulli((0, 2**63), 0.5), ValueError, "lengths below"),
-        (lambda: fd.dropout_mask(3, Biased(5.0)), ValueError, "p is 5.0; allowed"),
-        (lambda: fd.dropout_mask(3, Biased("nan")), ValueError, "p is nan; allowed"),
-        (lambda: fd.dropout_mask(3, BiasedInteger(5)), ValueError, "p is 5; allowed"),
-        (lambda: fd.bernoulli(3, Biased(5.0)), ValueError, "p is 5.0; allowed"),
-        (lambda: fd.gaussian_dropout(x, Biased(5.0)), ValueError, "p is 5.0; allowed"),
-        (lambda: fd.Dropout(Biased(5.0)), ValueError, "p is 5.0; allowed"),
-        (lambda: fd.dropout_mask(BiasedInteger(-5)), ValueError, "shape is -5; allowed"),
+        (lambda: fd.dropout_mask(3, Biased(5.0)), ValueError, "p must be .*, not 5.0"),
+        (lambda: fd.dropout_mask(3, Biased("nan")), ValueError, "p must be .*, not nan"),
+        (lambda: fd.dropout_mask(3, BiasedInteger(5)), ValueError, "p must be .*, not 5"),
+        (lambda: fd.bernoulli(3, Biased(5.0)), ValueError, "p must be .*, not 5.0"),
+        (lambda: fd.gaussian_dropout(x, Biased(5.0)), ValueError, "p must be .*, not 5.0"),
+        (lambda: fd.Dropout(Biased(5.0)), ValueError, "p must be .*, not 5.0"),
+        (
+            lambda: fd.dropout_mask(BiasedInteger(-5)),
+            ValueError,
+            "shape must have no negative .*, not -5",
+        ),
         (
             lambda: fd.bernoulli(3, 0.5, dtype=np.uint8, out=np.zeros(3, bool)),
             TypeError,
-            "out has dtype bool; allowed is uint8",
+            "out must .* bool",
         ),
-        (lambda: fd.dropout(x, broadcast_axes="01"), TypeError, "broadcast_axes is '01'; allowed"),
-        (lambda: fd.dropout(x, broadcast_axes=True), TypeError, "broadcast_axes is True, a bool"),
+        (
+            lambda: fd.dropout(x, broadcast_axes="01"),
+            TypeError,
+            "broadcast_axes must be .*, not '01'",
+        ),
+        (
+            lambda: fd.dropout(x, broadcast_axes=True),
+            TypeError,
+            r"broadcast_axes must be .*, not True \(a bool\)",
+        ),
         (
             lambda: fd.drop_block2d(maps, 0.5, block_size=True),
             TypeError,
-            "block_size is True, a bool",
+            "block_size must be .*, not True",
         ),
-        (lambda: fd.Dropout2d(channel_axis=9), ValueError, r"channel_axis is 9; .*\[1, 4\)"),
-        (lambda: fd.Dropout1d(channel_axis=0), ValueError, r"channel_axis is 0; .*\[1, 3\)"),
-        (lambda: fd.Dropout3d(channel_axis=5), ValueError, r"channel_axis is 5; .*\[1, 5\)"),
-        (lambda: fd.Dropout([0.5, 0.5]), TypeError, r"p is \[0.5, 0.5\], a list; .*NumPy arrays"),
-        (lambda: fd.dropout(x, [0.5] * 99), TypeError, r"p is \[0.5, .*\.\.\.\], a list"),
+        (
+            lambda: fd.Dropout2d(channel_axis=9),
+            ValueError,
+            r"channel_axis must .*\[1, 4\).*, not 9",
+        ),
+        (
+            lambda: fd.Dropout1d(channel_axis=0),
+            ValueError,
+            r"channel_axis must .*\[1, 3\).*, not 0",
+        ),
+        (
+            lambda: fd.Dropout3d(channel_axis=5),
+            ValueError,
+            r"channel_axis must .*\[1, 5\).*, not 5",
+        ),
+        (
+            lambda: fd.Dropout([0.5, 0.5]),
+            TypeError,
+            r"p must .*NumPy array .*, not the list \[0.5, 0.5\]",
+        ),
+        (
+            lambda: fd.dropout(x, [0.5] * 99),
+            TypeError,
+            r"p must be .*, not the list \[0.5, .*\.\.\.\]",
+        ),
         (lambda: fd.Mask(3), TypeError, "made by dropout_mask or dropout"),
         (lambda: fd.GaussianMask(3), TypeError, "made by gaussian_dropout"),
-        (lambda: fd.drop_connect(x, None, 0.5), TypeError, "weight has dtype object; allowed"),
-        (lambda: fd.mc_predict(x, abs, 3), TypeError, r"forward is a ndarray of shape \(3, 4\)"),
-        (lambda: fd.mc_predict(lambda _: "a", x, 3), TypeError, "forward returned 'a' of dtype <U"),
+        (lambda: fd.drop_connect(x, None, 0.5), TypeError, "weight must .* object"),
+        (
+            lambda: fd.mc_predict(x, abs, 3),
+            TypeError,
+            r"forward must .*, not an ndarray of shape \(3, 4\)",
+        ),
+        (
+            lambda: fd.mc_predict(lambda _: "a", x, 3),
+            TypeError,
+            "forward must .*, not 'a' of dtype <U",
+        ),
         (
             lambda: fd.mc_predict(lambda _: np.zeros(2, "M8[D]"), x, 3),
             TypeError,
-            "dtype datetime64.*; allowed is an array of numbers",
+            "must return an array of numbers, not .*datetime64",
         ),
     ],
 )
@@ -431,18 +481,22 @@ def test_one_sentence_with_the_value(call, error, words):
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
-        (x, TypeError, "mask is a ndarray; allowed is the Mask"),
-        (fd.dropout(x, rng=1), TypeError, "mask is a tuple; allowed is the Mask"),
-        (gaussian_mask, TypeError, "mask is a GaussianMask; allowed is the Mask"),
-        (mask, ValueError, r"^mask is <Mask .*>; it must be a mask that zoneout returned$"),
-        (fd.dropout(x, rng=1, scale="none")[1], ValueError, "it must be a mask that zoneout"),
-        (fd.dropout(x, training=False)[1], ValueError, "it must be a mask that zoneout returned"),
-        (fd.dropout(x, np.full(4, 0.5), rng=1)[1], ValueError, "it must be a mask that zoneout"),
-        (fd.alpha_dropout(x, 0.1, rng=1)[1], ValueError, "it must be a mask that zoneout returned"),
+        (x, TypeError, "mask must be .*, not an ndarray"),
+        (fd.dropout(x, rng=1), TypeError, "mask must be .*, not a tuple"),
+        (gaussian_mask, TypeError, "mask must be .*, not a GaussianMask"),
+        (mask, ValueError, r"^mask must be .*, not <Mask .*>"),
+        (fd.dropout(x, rng=1, scale="none")[1], ValueError, "mask must be the Mask that zoneout"),
+        (fd.dropout(x, training=False)[1], ValueError, "mask must be the Mask that zoneout"),
+        (
+            fd.dropout(x, np.full(4, 0.5), rng=1)[1],
+            ValueError,
+            "mask must be the Mask that zoneout",
+        ),
+        (fd.alpha_dropout(x, 0.1, rng=1)[1], ValueError, "mask must be the Mask that zoneout"),
         (
             fd.zoneout(x[0], x[0], 0.5, rng=1)[1],
             ValueError,
-            r"mask has shape \(4,\); it must have as many axes as dy",
+            r"mask must have as many axes as dy.* \(4,\)",
         ),
     ],
     ids=[
@@ -479,10 +533,12 @@ def test_a_mask_of_zoneout_is_of_nothing_else(of_zoneout):
         lambda: fd.drop_connect_backward(np.ones((3, 3)), x, x, of_zoneout),
         lambda: layer.backward(x),
     ):
-        with pytest.raises(ValueError, match=r"^mask is <Mask .*, of zoneout>; it must be given"):
+        with pytest.raises(ValueError, match=r"^mask must be .*<Mask .*, of zoneout>$"):
             backward()
     for training in (True, False):
-        with pytest.raises(ValueError, match=r", of zoneout>; it must be a mask of dropout$"):
+        with pytest.raises(
+            ValueError, match=r"^mask must be a mask of dropout, not .*, of zoneout>$"
+        ):
             fd.dropout(x, mask=of_zoneout, out=out, training=training)
     assert np.all(out == SENTINEL)
     dnew, dold = fd.zoneout_backward(x, of_zoneout)
@@ -504,9 +560,9 @@ def test_masks_of_drop_connect_backward():
     dy = np.ones((3, 3))
     for shape in ((4, 3), (3, 1), (2, 4)):
         wrong = fd.dropout_mask(shape, rng=1)
-        with pytest.raises(ValueError, match=r"mask has shape .*; allowed is weight's shape"):
+        with pytest.raises(ValueError, match=r"mask must have weight's shape, .*, not \("):
             fd.drop_connect_backward(dy, x, x, wrong)
-    with pytest.raises(TypeError, match="mask is a GaussianMask; allowed is the Mask"):
+    with pytest.raises(TypeError, match=r"mask must be .*, not a GaussianMask"):
         fd.drop_connect_backward(dy, x, x, gaussian_mask)
 
 

@@ -356,7 +356,9 @@ class WithNoCapsule:
     ids=lambda stranger: type(stranger).__name__,
 )
 def test_other_objects_are_refused(stranger):
-    with pytest.raises(TypeError, match=f"is a {type(stranger).__name__}; allowed are NumPy's"):
+    with pytest.raises(
+        TypeError, match=rf"^bit_generator must be NumPy's .*(an? {type(stranger).__name__}|None)$"
+    ):
         fd.NumPySource(stranger)
 
 
@@ -399,7 +401,7 @@ def test_capsules_and_locks_that_are_none_are_refused(rng):
         lambda: fd.bernoulli(3, 0.5, rng=rng),
         lambda: fd.gaussian_dropout(np.ones(3), 0.5, rng=rng),
     ):
-        with pytest.raises(TypeError, match="allowed are NumPy's BitGenerator"):
+        with pytest.raises(TypeError, match="bit_generator must be NumPy's BitGenerator"):
             call()
 
 
@@ -463,7 +465,7 @@ def test_a_source_is_made_once():
 
 @pytest.mark.parametrize("draws", ["word", "", "Bytes", None, 8])
 def test_other_draws_are_refused(draws):
-    with pytest.raises(ValueError, match="draws is"):
+    with pytest.raises(ValueError, match="draws must"):
         fd.NumPySource(np.random.PCG64(), draws=draws)
 
 

@@ -165,7 +165,7 @@ def test_masks_of_shared_decisions():
         mask = fd.dropout_mask((4, 6), 0.3, rng=1, **words)
         assert mask == fd.dropout_mask(shape, 0.3, rng=1)
         assert mask == fd.dropout(np.ones((4, 6)), 0.3, rng=1, **words)[1]
-    with pytest.raises(TypeError, match="broadcast_axes is 0 beside noise_shape"):
+    with pytest.raises(TypeError, match="broadcast_axes=0 and noise_shape="):
         fd.dropout_mask((4, 6), noise_shape=(4, 1), broadcast_axes=0)
     with pytest.raises(ValueError, match="noise_shape"):
         fd.dropout_mask((4, 6), noise_shape=(3, 1))
@@ -181,9 +181,9 @@ def test_a_layer_of_keep_prob(keep_prob):
         y, mask = fd.dropout(X, keep_prob=keep_prob, rng=source)
         assert np.array_equal(layer(X), y)
         assert layer.mask == mask
-    with pytest.raises(TypeError, match=r"p is 0\.2 beside keep_prob"):
+    with pytest.raises(TypeError, match=r"p=0\.2 and keep_prob="):
         fd.Dropout(0.2, keep_prob=keep_prob)
-    with pytest.raises(ValueError, match=r"keep_prob is 1\.5"):
+    with pytest.raises(ValueError, match=r"keep_prob must .*, not 1\.5"):
         fd.Dropout(keep_prob=1.5)
 
 

@@ -36,7 +36,7 @@ def test_one_decision_for_many():
         evaluated = fd.zoneout(new, old, 0.3, broadcast_axes=axes, training=False)
         assert evaluated[1].shape == shape
         assert np.array_equal(evaluated[0], fd.zoneout(new, old, 0.3, training=False)[0])
-    with pytest.raises(ValueError, match="broadcast_axes is 2; allowed are integers"):
+    with pytest.raises(ValueError, match=r"broadcast_axes must be .*, not 2"):
         fd.zoneout(new, old, 0.3, broadcast_axes=2, rng=source)
     assert source.position == 30 * 40
 

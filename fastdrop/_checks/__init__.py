@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks of arguments: one clear sentence with the value and what is allowed.
+"""Checks of arguments: one clear sentence with what is allowed and the value.
 
 All of them run before any source advances and before any output is written.
 """
@@ -10,10 +10,9 @@ from fastdrop._checks.arrays import (
     check_booleans,
     check_bools,
     check_no_pair,
-    is_array,
-    shown,
     takes_array,
 )
+from fastdrop._checks.display import described, either, is_array, kind_of, shown
 from fastdrop._checks.probabilities import (
     check_gaussian_p,
     check_keep_prob,
@@ -23,6 +22,8 @@ from fastdrop._checks.probabilities import (
 )
 from fastdrop._checks.refusals import (
     refuse_base,
+    refuse_beside_mask,
+    refuse_both,
     refuse_call,
     refuse_changed,
     refuse_complex,
@@ -31,6 +32,8 @@ from fastdrop._checks.refusals import (
     refuse_generator,
     refuse_init_again,
     refuse_lanes,
+    refuse_other,
+    refuse_other_dtype,
     refuse_out,
     refuse_positions,
     refuse_rng,
@@ -109,8 +112,13 @@ __all__ = [
     "check_switch",
     "check_window",
     "check_words",
+    "described",
+    "either",
     "is_array",
+    "kind_of",
     "refuse_base",
+    "refuse_beside_mask",
+    "refuse_both",
     "refuse_call",
     "refuse_changed",
     "refuse_complex",
@@ -119,6 +127,8 @@ __all__ = [
     "refuse_generator",
     "refuse_init_again",
     "refuse_lanes",
+    "refuse_other",
+    "refuse_other_dtype",
     "refuse_out",
     "refuse_positions",
     "refuse_rng",

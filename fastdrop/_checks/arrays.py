@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks of arrays, and what errors show of a value."""
+"""Checks of arrays."""
 
-import reprlib
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.refusals import refuse_out, refuse_unlike
+from fastdrop._checks.display import either, is_array, kind_of, shown
+from fastdrop._checks.refusals import refuse_other_dtype, refuse_out
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
@@ -16,35 +16,18 @@ __all__ = [
     "check_booleans",
     "check_bools",
     "check_no_pair",
-    "is_array",
-    "shown",
     "takes_array",
 ]
-
-
-def is_array(value: Any) -> bool:
-    """Tell an array from a number, which an array without axes is, too."""
-    axes = getattr(value, "ndim", 0)  # of a class of arrays, no number
-    return isinstance(axes, int) and axes > 0
 
 
 def takes_array(name: str, value: Any) -> bool:
     """Tell an array of probabilities from a number; lists are neither."""
     if isinstance(value, (list, tuple)):
         raise TypeError(
-            f"{name} is {shown(value)}, a {type(value).__name__}; allowed are numbers in [0, 1] "
-            "and NumPy arrays of them"
+            f"{name} must be a number in [0, 1] or a NumPy array of such numbers, not the "
+            f"{type(value).__name__} {shown(value)}"
         )
     return is_array(value)
-
-
-def shown(value: Any) -> str:
-    """Return what an error shows of a value: itself, cut short, or the shape of an array."""
-    of_numpy = isinstance(value, np.ndarray)  # whose subclasses may say anything of their shape
-    shape = np.ndarray.shape.__get__(value) if of_numpy else getattr(value, "shape", ())
-    if shape and (of_numpy or is_array(value)):
-        return f"a {type(value).__name__} of shape {tuple(shape)}"
-    return reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
 
 
 # Arrays of others, which NumPy would turn into its own without a word: what to do instead.
@@ -60,8 +43,8 @@ def _check_not_foreign(name: str, value: Any) -> None:
         advice = FOREIGN.get(base.__module__.partition(".")[0])
         if advice is not None:
             raise TypeError(
-                f"{name} is a {type(value).__name__} of {base.__module__.partition('.')[0]}; it "
-                f"must be an array of NumPy: {advice}"
+                f"{name} must be a NumPy array, not {kind_of(value)} of "
+                f"{base.__module__.partition('.')[0]}: {advice}"
             )
 
 
@@ -71,7 +54,8 @@ def check_no_pair(name: str, value: Any) -> None:
         kind = type(value[1])
         if kind.__module__.partition(".")[0] == "fastdrop":  # masks are no part of this room
             raise TypeError(
-                f"{name} is a pair of an array and a {kind.__name__}; pass y, not (y, mask)"
+                f"{name} must be an array, not a pair of an array and a {kind.__name__}: pass y, "
+                "not (y, mask)"
             )
 
 
@@ -85,8 +69,7 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         if np.any(np.ma.getmask(value)):
             raise ValueError(
-                f"{name} has masked elements; allowed are arrays without, as its method filled "
-                "makes them"
+                f"{name} must have no masked elements: call {name}.filled(value) first"
             )
     elif isinstance(value, (list, tuple)):
         check_no_pair(name, value)
@@ -94,8 +77,7 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
             return np.asarray(value)
         except ValueError:
             raise ValueError(
-                f"{name} is a {type(value).__name__} of parts that differ in length; allowed are "
-                "arrays"
+                f"{name} must be an array, not {kind_of(value)} of parts that differ in length"
             ) from None
     else:
         _check_not_foreign(name, value)
@@ -108,9 +90,9 @@ def check_booleans(out: Any, dtypes: Collection[np.dtype[Any]], shape: Shape) ->
         refuse_out(out)
     array = np.asarray(out)  # of subclasses, the array beneath, whatever they say of themselves
     if array.dtype not in dtypes:
-        raise TypeError(f"out has dtype {array.dtype}; allowed is {' or '.join(map(str, dtypes))}")
+        raise TypeError(f"out must have dtype {either(dtypes)}, not {array.dtype}")
     if array.shape != shape:
-        raise ValueError(f"out has shape {array.shape}; allowed is {shape}")
+        raise ValueError(f"out must have shape {shape}, not {array.shape}")
     if not array.flags.writeable:
         refuse_out(array)
 
@@ -119,10 +101,11 @@ def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
     """Return a bias as an array: of x's dtype, and of the shape of its last axis."""
     bias = as_array("bias", value)
     if bias.dtype != x.dtype:
-        refuse_unlike("bias", bias, "x", x)
+        refuse_other_dtype("bias", bias, "x", x)
     if not x.ndim or bias.shape != x.shape[-1:]:
         raise ValueError(
-            f"bias has shape {bias.shape}; allowed is the last axis of x's shape {x.shape}"
+            f"bias must have the length of the last axis of x, of shape {x.shape}, not shape "
+            f"{bias.shape}"
         )
     return bias
 
@@ -131,5 +114,5 @@ def check_bools(name: str, value: Any) -> NDArray[np.bool_]:
     """Return ``value`` as an array of bool."""
     array = as_array(name, value)
     if array.dtype != bool:
-        raise TypeError(f"{name} has dtype {array.dtype}; it must be bool")
+        raise TypeError(f"{name} must have dtype bool, not {array.dtype}")
     return array

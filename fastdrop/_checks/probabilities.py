@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.arrays import as_array, is_array
+from fastdrop._checks.arrays import as_array
+from fastdrop._checks.display import described, is_array
 from fastdrop._typing import NDArray
 
 __all__ = [
@@ -21,9 +22,7 @@ def check_probability(name: str, value: Any) -> float:
     """Return the probability ``value`` as a float in [0, 1]."""
     if not isinstance(value, float):
         if is_array(value):
-            raise TypeError(
-                f"{name} is an array of shape {tuple(value.shape)}; allowed are numbers in [0, 1]"
-            )
+            raise TypeError(f"{name} must be a number in [0, 1], not {described(value)}")
         # Of NumPy's scalars and arrays without axes; V is that of bfloat16.
         kind = getattr(getattr(value, "dtype", None), "kind", "f")
         if (
@@ -31,16 +30,14 @@ def check_probability(name: str, value: Any) -> float:
             or kind not in "iufV"
             or not hasattr(value, "__float__")
         ):
-            raise TypeError(
-                f"{name} is {value!r}, a {type(value).__name__}; allowed are numbers in [0, 1]"
-            )
+            raise TypeError(f"{name} must be a number in [0, 1], not {described(value)}")
     # As it is, since an integer may be larger than any float; and as a float, since a subclass may
     # compare in its own way. NaN is neither.
     if 0 <= value <= 1:
         number = float(value)
         if 0.0 <= number <= 1.0:
             return number
-    raise ValueError(f"{name} is {value!r}; allowed are numbers in [0, 1]")
+    raise ValueError(f"{name} must be a number in [0, 1], not {value!r}")
 
 
 @np.errstate(invalid="ignore")  # signalling NaN
@@ -49,14 +46,14 @@ def check_probabilities(name: str, value: Any) -> NDArray[np.float64]:
     array = as_array(name, value)
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
         raise TypeError(
-            f"{name} has dtype {array.dtype}; allowed are floats and integers in [0, 1]"
+            f"{name} must be of floats or integers in [0, 1], not of dtype {array.dtype}"
         )
     array = array.copy()  # checked is what is used, whoever writes to the caller's array meanwhile
     right = (array >= 0) & (array <= 1)  # not so NaN
     if not right.all():
         place = tuple(np.argwhere(~right)[0].tolist())
         raise ValueError(
-            f"{name}{list(place)} is {array[place].item()!r}; allowed are numbers in [0, 1]"
+            f"{name}{list(place)} must be a number in [0, 1], not {array[place].item()!r}"
         )
     probabilities = np.array(array, np.float64, order="C")
     probabilities.flags.writeable = False
@@ -72,7 +69,7 @@ def check_gaussian_p(value: Any) -> float:
     """Return the p of Gaussian dropout as a float in [0, 1)."""
     p = check_probability("p", value)
     if p == 1.0:
-        raise ValueError("p is 1.0; allowed are numbers in [0, 1): at 1 the variance is infinite")
+        raise ValueError("p must be a number in [0, 1), not 1.0: at 1 the variance is infinite")
     return p
 
 

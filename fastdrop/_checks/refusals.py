@@ -8,10 +8,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fastdrop._checks.display import described, kind_of, shown
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
     "refuse_base",
+    "refuse_beside_mask",
+    "refuse_both",
     "refuse_call",
     "refuse_changed",
     "refuse_complex",
@@ -20,6 +23,8 @@ __all__ = [
     "refuse_generator",
     "refuse_init_again",
     "refuse_lanes",
+    "refuse_other",
+    "refuse_other_dtype",
     "refuse_out",
     "refuse_positions",
     "refuse_rng",
@@ -31,36 +36,63 @@ __all__ = [
     "refuse_zoneout",
 ]
 
-REAL = "float16, bfloat16, float32 and float64"
-NUMBERS = "float16, bfloat16, float32, float64, complex64 and complex128"
+REAL = "float16, bfloat16, float32 or float64"
+NUMBERS = "float16, bfloat16, float32, float64, complex64 or complex128"
 
 
 def refuse_dtype(name: str, value: Any, array: NDArray[Any]) -> NoReturn:
     """Raise the error of a value that is no array of a dtype that there are kernels for."""
     if array.ndim == 0 and not isinstance(value, np.ndarray):  # None, say
-        raise TypeError(
-            f"{name} is {value!r}, of dtype {array.dtype}; allowed are arrays of {NUMBERS}"
-        )
-    raise TypeError(f"{name} has dtype {array.dtype}; allowed are {NUMBERS}")
+        raise TypeError(f"{name} must be an array of {NUMBERS}, not {described(value)}")
+    cure = f": {name}.astype(np.float32) converts it" if array.dtype.kind in "biuf" else ""
+    raise TypeError(f"{name} must have dtype {NUMBERS}, not {array.dtype}{cure}")
 
 
 def refuse_complex(name: str, array: NDArray[Any]) -> NoReturn:
     """Raise the error of complex numbers where there is no sense in them."""
-    raise TypeError(f"{name} has dtype {array.dtype}; allowed are {REAL}")
+    raise TypeError(f"{name} must have dtype {REAL}, not {array.dtype}")
+
+
+def refuse_other_dtype(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:
+    """Raise the error of an array that has not the dtype of x, called ``of``."""
+    raise TypeError(f"{name} must have {of}'s dtype, {x.dtype}, not {array.dtype}")
 
 
 def refuse_unlike(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:
     """Raise the error of an array that has not the dtype or the shape of x, called ``of``."""
     if array.dtype != x.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed is {of}'s dtype, {x.dtype}")
-    raise ValueError(f"{name} has shape {array.shape}; allowed is {of}'s shape, {x.shape}")
+        refuse_other_dtype(name, array, of, x)
+    raise ValueError(f"{name} must have {of}'s shape, {x.shape}, not {array.shape}")
+
+
+def refuse_other(name: str, value: Any, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:
+    """Raise the error of a second array, made of ``value``, that is unlike x, called ``of``."""
+    if x.ndim and array.ndim == 0 and not isinstance(value, np.ndarray):  # p, say
+        raise TypeError(
+            f"{name} must be an array of {of}'s shape, {x.shape}, not {described(value)}"
+        )
+    refuse_unlike(name, array, of, x)
 
 
 def refuse_out(out: Any) -> NoReturn:
     """Raise the error of an ``out`` that cannot be written to."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; allowed are NumPy arrays")
-    raise ValueError("out is read-only; allowed are writeable arrays")
+        raise TypeError(f"out must be a NumPy array, not {kind_of(out)}")
+    raise ValueError("out must be writeable; it is a read-only array")
+
+
+def refuse_both(**given: Any) -> NoReturn:
+    """Raise the error of two arguments of which one can be given."""
+    both = " and ".join(f"{name}={shown(value)}" for name, value in given.items())
+    raise TypeError(f"{both} exclude each other; give one of the two")
+
+
+def refuse_beside_mask(name: str, value: Any) -> NoReturn:
+    """Raise the error of an argument that was given with a mask, which has its own."""
+    raise TypeError(
+        f"{name}={shown(value)} and a mask exclude each other: the mask has its own; leave {name} "
+        "out"
+    )
 
 
 def refuse_changed(sentence: str, error: type[Exception] = ValueError) -> NoReturn:
@@ -74,45 +106,43 @@ def refuse_changed(sentence: str, error: type[Exception] = ValueError) -> NoRetu
 def refuse_rng(rng: Any) -> NoReturn:
     """Raise the error of an ``rng`` that nothing can be drawn from."""
     raise TypeError(
-        f"rng is {rng!r}, a {type(rng).__name__}; allowed are None, a seed (an integer, a sequence "
-        "of integers or a SeedSequence), a source, and NumPy's Generator, BitGenerator and "
-        "RandomState"
+        "rng must be None, a seed (an integer, a sequence of integers or a SeedSequence), a "
+        f"source, or NumPy's Generator, BitGenerator or RandomState, not {described(rng)}"
     )
 
 
 def refuse_generator(value: Any) -> NoReturn:
     """Raise the error of what is no bit generator of NumPy's kind."""
     raise TypeError(
-        f"bit_generator is a {type(value).__name__}; allowed are NumPy's BitGenerator, Generator, "
-        "RandomState and objects with their capsule and lock"
+        "bit_generator must be NumPy's BitGenerator, Generator or RandomState, or an object with "
+        f"their capsule and lock, not {kind_of(value)}"
     )
 
 
 def refuse_base() -> NoReturn:
     """Raise the error of the base of sources, which was called."""
     raise TypeError(
-        "Source is a base class; allowed are Xoshiro256PlusPlus, Xorshift128Plus and Philox4x32"
+        "Source is a base class; call Xoshiro256PlusPlus, Xorshift128Plus or Philox4x32"
     )
 
 
 def refuse_seed(seed: Any) -> NoReturn:
     """Raise the error of a seed that was given with the words that it would stand for."""
-    raise TypeError(f"seed is {seed!r} beside key or counter; allowed is a seed or words, not both")
+    raise TypeError(f"seed={seed!r} excludes key and counter; give either a seed or these words")
 
 
 def refuse_positions(n: int, position: int) -> NoReturn:
     """Raise the error of a call that needs more positions than a source has left."""
     raise OverflowError(
-        f"{n} positions from {position} on would pass the end of the source; allowed are positions "
-        "below 2**64"
+        f"{n} positions from {position} on would pass the end of the source, which is 2**64"
     )
 
 
 def refuse_lanes() -> NoReturn:
     """Raise the error of states of lanes that are not those of the place."""
     raise ValueError(
-        "state['s'] contradicts key, counter and position; allowed are the lane states that these "
-        "three give, or no 's'"
+        "state['s'] contradicts key, counter and position; leave 's' out, or give the lane states "
+        "that these three give"
     )
 
 
@@ -124,8 +154,7 @@ def refuse_init_again(why: str) -> NoReturn:
 def refuse_without_init(source: object, base: str) -> NoReturn:
     """Raise the error of a source of a class whose ``__init__`` did not call that of ``base``."""
     raise TypeError(
-        f"{type(source).__name__}.__init__ was not called, or does not call {base}.__init__; it "
-        "must"
+        f"{type(source).__name__}.__init__ was not called, or does not call {base}.__init__"
     )
 
 
@@ -150,13 +179,12 @@ def refuse_without_axes(what: str) -> NoReturn:
 def refuse_truth(shape: Shape) -> NoReturn:
     """Raise the error of a mask that was asked for its truth."""
     raise ValueError(
-        f"the truth of a mask of shape {shape} is ambiguous; it must have one element, or ask its "
-        "methods any or all"
+        f"the truth of a mask of shape {shape} is ambiguous: call its method any() or all()"
     )
 
 
 def refuse_zoneout(mask: object) -> NoReturn:
     """Raise the error of a mask of zoneout that was asked for its one gradient."""
     raise ValueError(
-        f"mask is {mask!r}; it must be given to zoneout_backward, for zoneout has two gradients"
+        f"mask must be given to zoneout_backward, for zoneout has two gradients: it is {mask!r}"
     )

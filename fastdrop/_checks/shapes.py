@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.arrays import is_array, shown
+from fastdrop._checks.display import described, is_array
+from fastdrop._checks.refusals import refuse_both
 from fastdrop._checks.values import check_integer
 from fastdrop._typing import Shape
 
@@ -36,15 +37,15 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
             lengths = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(
-            f"{name} is {shown(value)}; allowed are an integer or a sequence of integers"
+            f"{name} must be an integer or a sequence of integers, not {described(value)}"
         ) from None
     if lengths and min(lengths) < 0:
-        raise ValueError(f"{name} is {value!r}; allowed are lengths that are not negative")
+        raise ValueError(f"{name} must have no negative length, not {value!r}")
     if len(lengths) > MOST_AXES:
-        raise ValueError(f"{name} has {len(lengths)} axes; allowed are at most {MOST_AXES}")
+        raise ValueError(f"{name} must have at most {MOST_AXES} axes, not {len(lengths)}")
     if max(lengths, default=0) >= 2**63 or math.prod(lengths) >= 2**63:
         raise ValueError(
-            f"{name} is {value!r}; allowed are fewer than 2**63 elements, and lengths below 2**63"
+            f"{name} must have fewer than 2**63 elements, and lengths below 2**63, not {value!r}"
         )
     return lengths
 
@@ -57,7 +58,7 @@ def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
         )
     except TypeError:
         raise TypeError(
-            f"noise_shape is {shown(value)}; allowed is a sequence of integers and None"
+            f"noise_shape must be a sequence of integers and None, not {described(value)}"
         ) from None
 
 
@@ -66,10 +67,7 @@ def check_one_way_to_share(
 ) -> None:
     """Check that one of the two is given at most."""
     if noise_shape is not None and broadcast_axes is not None:
-        raise TypeError(
-            f"{name} is {broadcast_axes!r} beside noise_shape {noise_shape!r}; "
-            "allowed is one of the two"
-        )
+        refuse_both(**{name: broadcast_axes, "noise_shape": noise_shape})
 
 
 def check_noise_shape(value: Any, shape: Shape) -> Shape:
@@ -84,8 +82,8 @@ def check_noise_shape(value: Any, shape: Shape) -> Shape:
     missing = len(shape) - len(lengths)
     if missing < 0:
         raise ValueError(
-            f"noise_shape {lengths} has {len(lengths)} axes; allowed are at most the "
-            f"{len(shape)} of x's shape {shape}"
+            f"noise_shape must have at most {len(shape)} axes, as x has, of shape {shape}; "
+            f"{lengths} has {len(lengths)}"
         )
     whole = check_shape(
         tuple(
@@ -105,35 +103,35 @@ def check_broadcast(name: str, lengths: Shape, shape: Shape, of: str = "x") -> N
         length not in (1, shape[missing + axis]) for axis, length in enumerate(lengths)
     ):
         raise ValueError(
-            f"{name} {lengths} does not broadcast to {of}'s shape {shape}; "
-            f"allowed are, from the last axis on, {of}'s length or 1"
+            f"{name} {lengths} does not broadcast to {of}'s shape {shape}: each axis, counted "
+            f"from the last, must be 1 or {of}'s length"
         )
 
 
 def check_axes(name: str, value: Any, shape: Shape) -> tuple[int, ...]:
     """Return axes of x's ``shape``, one or a sequence of them, as ints that are not negative."""
     end = len(shape)
-    allowed = f"in [{-end}, {end}), the axes of x's shape {shape}"
+    which = f"in [{-end}, {end}), an axis of x's shape {shape}"
     try:
         if isinstance(value, str):
             raise TypeError
         entries = (value,) if hasattr(value, "__index__") and not is_array(value) else tuple(value)
     except TypeError:
         raise TypeError(
-            f"{name} is {shown(value)}; allowed are an integer or a sequence of integers"
+            f"{name} must be an integer or a sequence of integers, not {described(value)}"
         ) from None
-    axes = tuple(check_integer(name, entry, -end, end, allowed) % end for entry in entries)
+    axes = tuple(check_integer(name, entry, -end, end, which) % end for entry in entries)
     if len(set(axes)) < len(axes):
-        raise ValueError(f"{name} is {value!r}; allowed is to name an axis once")
+        raise ValueError(f"{name} must name an axis once, not {value!r}")
     return axes
 
 
 def check_channel_axis(value: Any, axes: int) -> int:
     """Return the axis of channels in a batch of ``axes`` axes as an int that is not negative."""
-    allowed = f"in [1, {axes}) and [{1 - axes}, 0), the axes of a batch but for that of samples"
-    axis = check_integer("channel_axis", value, 1 - axes, axes, allowed)
+    which = f"in [1, {axes}) or [{1 - axes}, 0), an axis of a batch that is not that of samples"
+    axis = check_integer("channel_axis", value, 1 - axes, axes, which)
     if axis == 0:
-        raise ValueError(f"channel_axis is 0; allowed are integers {allowed}")
+        raise ValueError(f"channel_axis must be an integer {which}, not 0")
     return axis % axes
 
 
@@ -147,10 +145,11 @@ def check_window(value: Any, shape: Shape) -> tuple[Any, ...]:
     else:
         entries += [slice(None)] * missing
     if ... in entries:
-        raise IndexError("an index of a mask has more than one ellipsis; one is the most")
+        raise IndexError("an index of a mask must have at most one ellipsis")
     if len(entries) > len(shape):
         raise IndexError(
-            f"an index of a mask has {len(entries)} entries; the mask has {len(shape)} axes"
+            f"an index of this mask must have at most {len(shape)} entries, one for each axis, not "
+            f"{len(entries)}"
         )
     for axis, (entry, length) in enumerate(zip(entries, shape, strict=True)):
         if not (isinstance(entry, slice) or -length <= entry < length):
@@ -168,5 +167,6 @@ def _check_entry(value: Any) -> Any:
         return operator.index(value)
     except TypeError:
         raise TypeError(
-            f"index is {value!r}; allowed are integers, slices and an ellipsis"
+            "an index of a mask must be of integers, slices and an ellipsis, not "
+            f"{described(value)}: np.asarray(mask) takes the others"
         ) from None

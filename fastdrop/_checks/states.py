@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.arrays import as_array, shown
+from fastdrop._checks.arrays import as_array
+from fastdrop._checks.display import either, kind_of, shown
 from fastdrop._checks.shapes import check_broadcast
 from fastdrop._typing import NDArray, Shape
 
@@ -28,46 +29,43 @@ __all__ = [
 def check_entries(name: str, value: Any, wanted: Collection[str]) -> None:
     """Check that what was pickled is a dict that has these entries."""
     if not isinstance(value, dict):
-        raise TypeError(f"{name} is a {type(value).__name__}; it must be a dict")
+        raise TypeError(f"{name} must be a dict, not {kind_of(value)}")
     missing = [entry for entry in wanted if entry not in value]
     if missing:
-        raise ValueError(f"{name} has no {missing[0]!r}; it must have {', '.join(wanted)}")
+        entries = ", ".join(dict.fromkeys(wanted))
+        raise ValueError(f"{name} must have {entries}; it has no {missing[0]!r}")
 
 
 def check_stream_version(value: Any, version: int) -> None:
     """Check that what was pickled has the version of the stream that this package has."""
     if value != version:
-        raise ValueError(f"the mask is of stream version {value!r}; it must be of {version}")
+        raise ValueError(f"the mask must be of stream version {version}, not {value!r}")
 
 
 def check_source_name(value: Any, names: Collection[str]) -> None:
     """Check that what was pickled names one of the package's sources."""
     if value not in names:
-        raise ValueError(f"the mask is of source {value!r}; it must be of {', '.join(names)}")
+        raise ValueError(f"the mask must be of {either(names)}, not of source {value!r}")
 
 
 def check_source_state(value: Any, name: str) -> None:
     """Check that the state of a source is one of its class, and has what tells a place."""
     if not isinstance(value, dict):
-        raise TypeError(f"state is a {type(value).__name__}; allowed are dicts")
+        raise TypeError(f"state must be a dict, not {kind_of(value)}")
     if value.get("bit_generator") != name:
-        raise ValueError(
-            f"state is for a {value.get('bit_generator')!r} bit generator; allowed is {name!r}"
-        )
+        raise ValueError(f"state must be that of a {name!r}, not of {value.get('bit_generator')!r}")
     missing = [entry for entry in ("key", "counter", "position") if entry not in value]
     if missing:
-        raise ValueError(
-            f"state has no {missing[0]!r}; allowed are key, counter and position, with or without s"
-        )
+        raise ValueError(f"state must have key, counter and position; it has no {missing[0]!r}")
 
 
 def check_numbers(name: str, value: Any, shape: Shape, most: float) -> float | NDArray[np.float64]:
     """Return a number, or a copy of an array of them for a mask of ``shape``, in [0, most]."""
     numbers = np.array(as_array(name, value), order="C")
     if numbers.dtype != np.float64:
-        raise TypeError(f"{name} has dtype {numbers.dtype}; it must be float64")
+        raise TypeError(f"{name} must have dtype float64, not {numbers.dtype}")
     if not ((numbers >= 0) & (numbers <= most)).all():  # not so NaN
-        raise ValueError(f"{name} is {shown(value)}; it must be in [0, {most:g}]")
+        raise ValueError(f"{name} must be in [0, {most:g}], not {shown(value)}")
     check_broadcast(f"{name} shape", numbers.shape, shape, "the mask")
     return numbers if numbers.ndim else float(numbers)
 
@@ -78,14 +76,14 @@ def check_bits(name: str, value: Any, shape: Shape) -> NDArray[np.uint8]:
     count = -(-size // 8)
     bits = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else as_array(name, value)
     if bits.dtype != np.uint8:
-        raise TypeError(f"{name} has dtype {bits.dtype}; it must be bytes or an array of uint8")
+        raise TypeError(f"{name} must be bytes or an array of uint8, not of {bits.dtype}")
     if bits.shape != (count,):
         raise ValueError(
-            f"{name} has shape {bits.shape}; a mask of shape {shape} must have {count} bytes"
+            f"{name} must have {count} bytes for a mask of shape {shape}, not shape {bits.shape}"
         )
     if size % 8 and bits[-1] >> size % 8:
         raise ValueError(
-            f"{name} ends in {bits[-1]:#04x}; the bits after the {size} of the mask must be 0"
+            f"{name} must have zeros after the {size} bits of the mask, not end in {bits[-1]:#04x}"
         )
     return bits
 
@@ -94,9 +92,9 @@ def check_factors(value: Any, shape: Shape) -> NDArray[np.float32]:
     """Return a copy of the factors of a Gaussian mask of that shape."""
     factors = np.array(as_array("factors", value), order="C")
     if factors.dtype != np.float32:
-        raise TypeError(f"factors has dtype {factors.dtype}; it must be float32")
+        raise TypeError(f"factors must have dtype float32, not {factors.dtype}")
     if factors.shape != shape:
-        raise ValueError(f"factors has shape {factors.shape}; it must be the mask's, {shape}")
+        raise ValueError(f"factors must have the mask's shape, {shape}, not {factors.shape}")
     return factors
 
 
@@ -117,7 +115,7 @@ def check_strides(value: Any, shape: Shape, position: int) -> Shape | None:
     if strides is None:
         reach = [math.prod(shape) - 1]
     elif len(strides) != len(shape):
-        raise ValueError(f"strides is {value!r}; there must be one for each axis of {shape}")
+        raise ValueError(f"strides must have one entry for each axis of {shape}, not be {value!r}")
     else:
         reach = [(length - 1) * step for length, step in zip(shape, strides, strict=True)]
     first = position + sum(min(step, 0) for step in reach)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks.arrays import shown
+from fastdrop._checks.display import described, either, shown
 
 __all__ = [
     "check_choice",
@@ -30,28 +30,26 @@ def check_switch(name: str, value: Any) -> bool:
         return value
     if isinstance(value, np.bool_):
         return bool(value)
-    raise TypeError(f"{name} is {shown(value)}; allowed are True and False")
+    raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
     """Return ``value``, one of the strings ``choices``."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} is {shown(value)}; allowed are {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name} must be {either(map(repr, choices))}, not {shown(value)}")
     return value
 
 
-def check_integer(name: str, value: Any, least: int, end: float, allowed: str) -> int:
+def check_integer(name: str, value: Any, least: int, end: float, which: str) -> int:
     """Return ``value`` as an int in [least, end)."""
     try:
         if isinstance(value, bool):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"{name} is {shown(value)}, a {type(value).__name__}; allowed are integers {allowed}"
-        ) from None
+        raise TypeError(f"{name} must be an integer {which}, not {described(value)}") from None
     if not least <= number < end:
-        raise ValueError(f"{name} is {number}; allowed are integers {allowed}")
+        raise ValueError(f"{name} must be an integer {which}, not {number}")
     return number
 
 
@@ -62,7 +60,7 @@ def check_positive(name: str, value: Any) -> int:
 
 def check_jumps(value: Any) -> int:
     """Return a number of jumps as an int that is not negative."""
-    return check_integer("jumps", value, 0, math.inf, "that are not negative")
+    return check_integer("jumps", value, 0, math.inf, "that is not negative")
 
 
 def check_position(value: Any) -> int:
@@ -80,12 +78,13 @@ def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
         return SeedSequence(value)
     except ValueError:
         raise ValueError(
-            f"{name} is {value!r}; allowed are integers that are not negative"
+            f"{name} must be an integer that is not negative, or a sequence of such integers, not "
+            f"{shown(value)}"
         ) from None
     except TypeError:
         raise TypeError(
-            f"{name} is {value!r}, a {type(value).__name__}; allowed are None, an integer, "
-            "a sequence of integers or a SeedSequence"
+            f"{name} must be None, an integer, a sequence of integers or a SeedSequence, not "
+            f"{described(value)}"
         ) from None
 
 
@@ -97,14 +96,14 @@ def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
         pass
     else:
         if not 0 <= number < 1 << 32 * count:
-            raise ValueError(f"{name} is {value!r}; allowed are integers in [0, 2**{32 * count})")
+            raise ValueError(f"{name} must be an integer in [0, 2**{32 * count}), not {value!r}")
         return tuple(number >> 32 * i & 0xFFFFFFFF for i in range(count))
     try:
         words = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(
-            f"{name} is {value!r}; allowed are an integer or a sequence of {count} integers"
+            f"{name} must be an integer or a sequence of {count} integers, not {described(value)}"
         ) from None
     if len(words) != count or not all(0 <= word < 1 << 32 for word in words):
-        raise ValueError(f"{name} is {value!r}; allowed are {count} words in [0, 2**32)")
+        raise ValueError(f"{name} must be {count} words in [0, 2**32), not {shown(value)}")
     return words

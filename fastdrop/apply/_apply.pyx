@@ -17,6 +17,7 @@ from fastdrop._checks import (
     check_noise_shape,
     refuse_changed,
     refuse_dtype,
+    refuse_other,
     refuse_out,
     refuse_unlike,
 )
@@ -85,7 +86,7 @@ cdef bint same_shape(ndarray x, ndarray y):
 cdef ndarray as_other(str name, object other, ndarray x, str of="x"):
     cdef ndarray array = other if type(other) is ndarray else as_array(name, other)
     if not (same_dtype(x, array) and same_shape(x, array)):
-        refuse_unlike(name, array, of, x)
+        refuse_other(name, other, array, of, x)
     return with_dtype_of(x, array)
 
 

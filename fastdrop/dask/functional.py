@@ -8,7 +8,14 @@ import numpy as np
 from dask.tokenize import tokenize
 
 import fastdrop as fd
-from fastdrop._checks import check_broadcast, check_p, check_shape, check_switch, takes_array
+from fastdrop._checks import (
+    check_broadcast,
+    check_p,
+    check_shape,
+    check_switch,
+    kind_of,
+    takes_array,
+)
 from fastdrop._typing import AxesLike, NDArray, RNGLike, Shape, ShapeLike
 from fastdrop._words import public, refuse
 from fastdrop.dask._chunked_mask import ChunkedMask, made_mask
@@ -202,7 +209,7 @@ def bernoulli(
 def _check_array(name: str, x: object) -> None:
     if not isinstance(x, da.Array):
         raise TypeError(
-            f"{name} is a {type(x).__name__}; must be a Dask array (fastdrop.dropout takes NumPy's)"
+            f"{name} must be a Dask array, not {kind_of(x)}: fastdrop.dropout takes NumPy's"
         )
     fd.dropout(x._meta, 0.0, rng=0)  # an empty array of the dtype of chunks, which is checked
     _check_sizes(name, x)
@@ -211,14 +218,14 @@ def _check_array(name: str, x: object) -> None:
 def _check_sizes(name: str, x: da.Array) -> None:
     if np.isnan(x.shape).any():
         raise ValueError(
-            f"{name} has shape {x.shape}, of chunks of unknown size; call its method "
-            "compute_chunk_sizes first"
+            f"{name} has shape {x.shape}, of chunks of unknown size: call "
+            f"{name}.compute_chunk_sizes() first"
         )
 
 
 def _check_mask(mask: object) -> None:
     if not isinstance(mask, (fd.Mask, ChunkedMask)):
-        raise TypeError(f"mask is a {type(mask).__name__}; must be a Mask")
+        raise TypeError(f"mask must be a Mask, not {kind_of(mask)}")
 
 
 def _probability(p: ChunkedProbability, shape: Shape) -> tuple[float, da.Array | None]:
@@ -239,8 +246,8 @@ def _addressable(rng: RNGLike) -> Source:
     source = as_source(rng)
     if isinstance(source, fd.NumPySource):
         raise TypeError(
-            f"rng is {rng!r}, which can only go forward; must be None, a seed or a source of "
-            "fastdrop, as chunks are drawn in any order"
+            "rng must be None, a seed or a source of fastdrop, as chunks are drawn in any order, "
+            f"not {rng!r}, which can only go forward"
         )
     return source
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Mask that the caller gives."""
 
+from fastdrop._checks import refuse_beside_mask
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.mask._mask import Mask, is_of_zoneout
 
@@ -11,12 +12,12 @@ def check_given_mask(mask: Mask, **beside: object) -> None:
     """Check that a Mask is one of dropout, and that nothing beside it says what it says itself."""
     for name, value in beside.items():
         if value is not None:
-            raise TypeError(f"{name} is {value!r} beside a Mask, which brings its own")
+            refuse_beside_mask(name, value)
     numbers = type(mask.p) is type(mask.scale) is float
     if numbers and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]:
         raise ValueError(
-            f"mask scales what it keeps by {mask.scale}, as those of alpha_dropout do; it must "
-            "be a mask of dropout"
+            "mask must be a mask of dropout, not one of alpha_dropout, which scales what it keeps "
+            f"by {mask.scale}"
         )
     if is_of_zoneout(mask):
-        raise ValueError(f"mask is {mask!r}; it must be a mask of dropout")
+        raise ValueError(f"mask must be a mask of dropout, not {mask!r}")

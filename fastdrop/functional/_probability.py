@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """p or keep_prob, of which one is given."""
 
+from fastdrop._checks import refuse_both
 from fastdrop._typing import ProbabilityLike
 from fastdrop._words import HALF
 from fastdrop.mask._probability import Probability, probability_of
@@ -11,5 +12,5 @@ __all__ = ["as_probability"]
 def as_probability(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
     """Return the Probability of p or keep_prob, of which one is given: a number or an array."""
     if keep_prob is not None and p is not HALF:
-        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; allowed is one of the two")
+        refuse_both(p=p, keep_prob=keep_prob)
     return probability_of(0.5 if p is HALF else p, keep_prob)

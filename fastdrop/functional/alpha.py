@@ -193,7 +193,7 @@ def feature_alpha_dropout(
         refuse(feature_alpha_dropout, late, words)
     x, shape = check_arrays(x, None, None)
     if len(shape) < 2:
-        raise ValueError(f"x has shape {shape}; allowed are shapes (N, C, ...)")
+        raise ValueError(f"feature_alpha_dropout needs x of shape (N, C, ...), not {shape}")
     return _drop(x, p, feature_shape(shape), rng, training, out)
 
 

@@ -118,7 +118,7 @@ def drop_block2d(
         refuse(drop_block2d, late, words)
     array, shape = check_arrays(x, out, None)
     if len(shape) not in (3, 4):
-        raise ValueError(f"x has shape {shape}; allowed are (N, C, H, W) and (C, H, W)")
+        raise ValueError(f"drop_block2d needs x of shape (N, C, H, W) or (C, H, W), not {shape}")
     block = check_positive("block_size", block_size)
     probability = Probability(p, None)
     source = as_source(rng)

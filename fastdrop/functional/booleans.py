@@ -107,10 +107,10 @@ def bernoulli(
     probability = probability_of(p)
     source = as_source(rng)
     packed = check_switch("packed", packed)
-    allowed = _dtypes_of_booleans(dtype, packed)
+    dtypes = _dtypes_of_booleans(dtype, packed)
     if out is not None:
-        check_booleans(out, allowed, (-(-math.prod(shape) // 8),) if packed else shape)
-    return draw_bernoulli(shape, probability, source, packed, out, allowed[0])
+        check_booleans(out, dtypes, (-(-math.prod(shape) // 8),) if packed else shape)
+    return draw_bernoulli(shape, probability, source, packed, out, dtypes[0])
 
 
 def _dtypes_of_booleans(dtype: DTypeLike | None, packed: bool) -> tuple[np.dtype[Any], ...]:
@@ -120,9 +120,9 @@ def _dtypes_of_booleans(dtype: DTypeLike | None, packed: bool) -> tuple[np.dtype
     try:
         wanted = np.dtype(dtype)
     except TypeError:
-        raise TypeError(f"dtype is {dtype!r}; allowed are bool and uint8") from None
+        raise TypeError(f"dtype must be bool or uint8, not {dtype!r}") from None
     if wanted not in (BYTES, BITS):
-        raise TypeError(f"dtype is {wanted}; allowed are bool and uint8")
+        raise TypeError(f"dtype must be bool or uint8, not {wanted}")
     if packed and wanted != BITS:
-        raise TypeError(f"dtype is {wanted} with packed=True; it must be uint8, the type of bits")
+        raise TypeError(f"dtype must be uint8 with packed=True, not {wanted}")
     return (wanted,)

@@ -290,8 +290,9 @@ def _channels(x: ArrayLike, inner: int, channel_axis: int) -> tuple[NDArray[Any]
     x, shape = check_arrays(x, None, None)
     axes = inner + 2
     if len(shape) not in (axes - 1, axes):
+        places = ("L", "H, W", "D, H, W")[inner - 1]
         raise ValueError(
-            f"x has shape {shape}; allowed are {axes} axes, or {axes - 1} without that of samples"
+            f"dropout{inner}d needs x of shape (N, C, {places}) or (C, {places}), not {shape}"
         )
     missing = axes - len(shape)
     decided = (check_channel_axis(channel_axis, axes) - missing, *(() if missing else (0,)))

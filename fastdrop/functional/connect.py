@@ -6,7 +6,7 @@ from typing import Any, Never, overload
 
 import numpy as np
 
-from fastdrop._checks import as_array
+from fastdrop._checks import as_array, kind_of, refuse_other_dtype
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -213,11 +213,9 @@ def drop_connect_backward(
     x, weight = _check_map(x, weight)
     dy = _check_beside("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
     if not isinstance(mask, Mask):
-        raise TypeError(
-            f"mask is a {type(mask).__name__}; allowed is the Mask that drop_connect returned"
-        )
+        raise TypeError(f"mask must be the Mask that drop_connect returned, not {kind_of(mask)}")
     if mask.shape != weight.shape:
-        raise ValueError(f"mask has shape {mask.shape}; allowed is weight's shape, {weight.shape}")
+        raise ValueError(f"mask must have weight's shape, {weight.shape}, not {mask.shape}")
     dropped = mask.apply(weight)  # the same map as forward
     features_out, features_in = weight.shape
     rows = math.prod(x.shape[:-1])
@@ -236,12 +234,12 @@ def _check_map(x: ArrayLike, weight: ArrayLike) -> tuple[NDArray[Any], NDArray[A
     """Return both as arrays that can be multiplied."""
     x, shape = check_arrays(x, None, None)
     if not shape:
-        raise ValueError("x has shape (); allowed are shapes (..., features_in)")
+        raise ValueError("x must have shape (..., features_in), not ()")
     weight = _of_dtype("weight", weight, x)
     if weight.ndim != 2 or weight.shape[1] != shape[-1]:
         raise ValueError(
-            f"weight has shape {weight.shape}; allowed are (features_out, {shape[-1]}), with x of "
-            f"shape {shape}"
+            f"weight must have shape (features_out, {shape[-1]}), as x has shape {shape}, not "
+            f"{weight.shape}"
         )
     return x, weight
 
@@ -250,7 +248,7 @@ def _of_dtype(name: str, value: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:
     """Return ``value`` as an array of x's dtype."""
     array = as_array(name, value)
     if array.dtype != x.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}; allowed is x's dtype, {x.dtype}")
+        refuse_other_dtype(name, array, "x", x)
     return array
 
 
@@ -258,7 +256,7 @@ def _check_beside(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) ->
     """Return ``value`` as an array of ``shape`` and of x's dtype."""
     array = _of_dtype(name, value, x)
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; allowed is {shape}")
+        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
     return array
 
 

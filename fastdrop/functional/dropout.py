@@ -13,6 +13,8 @@ from fastdrop._checks import (
     check_one_way_to_share,
     check_shape,
     check_switch,
+    kind_of,
+    refuse_beside_mask,
 )
 from fastdrop._typing import (
     ArrayLike,
@@ -233,7 +235,7 @@ def _shared(
 ) -> tuple[NDArray[Any], Shape]:
     """Return x as an array, and its noise_shape: one decision along each of ``broadcast_axes``."""
     if mask is not None:
-        raise TypeError(f"broadcast_axes is {broadcast_axes!r} beside a mask, which has a shape")
+        refuse_beside_mask("broadcast_axes", broadcast_axes)
     check_one_way_to_share(noise_shape, broadcast_axes)
     return shared("x", x, broadcast_axes)
 
@@ -275,16 +277,16 @@ def _with_mask(
         if scale != "train":
             mask = unscaled(mask)
     elif noise_shape is not None:
-        raise TypeError(f"noise_shape is {noise_shape!r} beside a mask, which has a shape")
+        refuse_beside_mask("noise_shape", noise_shape)
     else:
         as_source(rng)  # drawn from or not, it is checked
         kept = as_array("mask", mask)
         if kept.dtype != bool:
-            raise TypeError(f"mask has dtype {kept.dtype}; allowed are a Mask and arrays of bool")
+            raise TypeError(f"mask must be a Mask or an array of bool, not of {kept.dtype}")
         if p is HALF and keep_prob is None and scale != "none":
             raise TypeError(
-                f"mask is an array of bool of shape {kept.shape} without p; p or keep_prob must be "
-                "given, or scale='none'"
+                f"mask is an array of bool of shape {kept.shape}, which does not say how to scale: "
+                "give p or keep_prob, or scale='none'"
             )
         probability = as_probability(p, keep_prob)
         keep = probability.keep_prob
@@ -347,8 +349,7 @@ def dropout_backward(
     """
     if not isinstance(mask, (Mask, GaussianMask)):
         raise TypeError(
-            f"mask is a {type(mask).__name__}; allowed is the Mask that the forward function "
-            "returned"
+            f"mask must be the Mask that the forward function returned, not {kind_of(mask)}"
         )
     return mask.backward(dy, out)
 
@@ -421,9 +422,9 @@ def dropout_mask(
     probability = as_probability(p, keep_prob)
     source = as_source(rng)
     if store == "seed" and probability.is_array:
-        raise ValueError("store is 'seed' with an array as p; allowed are 'auto' and 'bits'")
+        raise ValueError("store must be 'auto' or 'bits' with an array as p, not 'seed'")
     if store == "seed" and not hasattr(source, "position"):
         raise ValueError(
-            f"store is 'seed' with {source!r}, which cannot go back; allowed are 'auto' and 'bits'"
+            f"store must be 'auto' or 'bits' with {source!r}, which cannot go back, not 'seed'"
         )
     return draw_mask(shape, probability, source, store == "bits")

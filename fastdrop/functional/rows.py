@@ -104,7 +104,7 @@ def drop_path(
         refuse(drop_path, late, words)
     x, shape = check_arrays(x, None, None)
     if not shape:
-        raise ValueError("x has shape (); allowed are shapes (N, ...), of N samples")
+        raise ValueError("drop_path needs x of shape (N, ...), of N samples, not ()")
     noise_shape = (shape[0], *(1,) * (len(shape) - 1))
     return dropout(
         x,
@@ -196,7 +196,7 @@ def embedding_dropout(
         refuse(embedding_dropout, late, words)
     array, shape = check_arrays(weight, out, None, "weight")
     if len(shape) != 2:
-        raise ValueError(f"weight has shape {shape}; allowed are two axes, (words, features)")
+        raise ValueError(f"weight must have shape (words, features), not {shape}")
     return dropout(
         array,
         p,

@@ -3,7 +3,7 @@
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import check_switch
+from fastdrop._checks import check_switch, kind_of
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -172,14 +172,12 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     array([10.,  0., 10.,  0.])
     """
     if not isinstance(mask, Mask):
-        raise TypeError(
-            f"mask is a {type(mask).__name__}; allowed is the Mask that zoneout returned"
-        )
+        raise TypeError(f"mask must be the Mask that zoneout returned, not {kind_of(mask)}")
     if not is_of_zoneout(mask):
-        raise ValueError(f"mask is {mask!r}; it must be a mask that zoneout returned")
+        raise ValueError(f"mask must be the Mask that zoneout returned, not {mask!r}")
     dy, shape = check_arrays(dy, None, None, "dy")
     if mask.ndim != len(shape):
         raise ValueError(
-            f"mask has shape {mask.shape}; it must have as many axes as dy, of shape {shape}"
+            f"mask must have as many axes as dy, of shape {shape}; it has shape {mask.shape}"
         )
     return _operations.zoneout_gradients(dy, mask)

@@ -21,8 +21,6 @@ from typing import (
     overload,
 )
 
-import numpy as np
-
 from fastdrop._checks import (
     check_entries,
     check_probabilities,
@@ -35,16 +33,30 @@ from fastdrop._checks import (
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import explained, public, refuse
 from fastdrop.functional import dropout_backward
+from fastdrop.layers._setting import Setting
 from fastdrop.mask import GaussianMask, Mask
 from fastdrop.source import NumPySource, Source
 from fastdrop.source.default import as_source
 
-__all__ = ["ArrayLayer", "Forward", "Layer", "PlainLayer"]
+__all__ = ["ArrayLayer", "Forward", "Layer", "PlainLayer", "checked_probability"]
 
 # A function of the family: arrays and p, then keywords.
 Forward: TypeAlias = Callable[..., tuple[NDArray[Any], Any]]
 
 MaskT = TypeVar("MaskT", Mask, GaussianMask)
+
+
+def checked_probability(layer: Any, name: str, value: Any) -> Any:
+    """Return a probability, or an array of them where the function takes one."""
+    if value is None and "keep_prob" in layer._options:
+        return None  # the other of the two is given
+    several = layer._arrays and takes_array(name, value)
+    return (check_probabilities if several else check_probability)(name, value)
+
+
+def _source(layer: Any, name: str, value: RNGLike) -> Any:
+    # None stays None: after a fork the process-wide source is another one.
+    return None if value is None else as_source(value)
 
 
 class Layer(Generic[MaskT]):
@@ -59,6 +71,12 @@ class Layer(Generic[MaskT]):
     }
     forward: Callable[..., NDArray[Any]]
 
+    p: Any = Setting(checked_probability)
+    rng: Source | NumPySource | None = Setting(_source)  # type: ignore[assignment]
+    training: bool = Setting(  # type: ignore[assignment]
+        lambda layer, name, value: check_switch(name, value)
+    )
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__module__.startswith(__package__):
@@ -68,16 +86,10 @@ class Layer(Generic[MaskT]):
                 public()(cls.forward)
 
     def __init__(self, p: ProbabilityLike | None, rng: RNGLike) -> None:
-        self.p: Any = None if p is None else self._checked("p", p)
-        # None stays None: after a fork the process-wide source is another one.
-        self.rng: Source | NumPySource | None = None if rng is None else as_source(rng)
-        self.training: bool = True
+        self.p = p
+        self.rng = rng  # type: ignore[assignment]
+        self.training = True
         self.mask = None  # type: ignore[assignment]
-
-    def _checked(self, name: str, value: ProbabilityLike) -> float | NDArray[np.float64]:
-        """Return a probability, or an array of them where the function takes one."""
-        several = self._arrays and takes_array(name, value)
-        return (check_probabilities if several else check_probability)(name, value)
 
     def __call__(self, *arrays: Any, **options: Any) -> NDArray[Any]:
         return self.forward(*arrays, **options)
@@ -127,11 +139,12 @@ class Layer(Generic[MaskT]):
 
     def _run(self, *arrays: ArrayLike, **given: Any) -> NDArray[Any]:
         """Call the function and keep its mask."""
-        options = {name: getattr(self, name) for name in self._options}
-        if self.p is not None:
-            arrays = (*arrays, self.p)
+        settings = self.__dict__  # at once, without the detour over descriptors
+        options = {name: settings[name] for name in self._options}
+        if settings["p"] is not None:
+            arrays = (*arrays, settings["p"])
         y, self.mask = self._function(
-            *arrays, rng=self.rng, training=self.training, **options, **given
+            *arrays, rng=settings["rng"], training=settings["training"], **options, **given
         )
         return y
 
@@ -151,14 +164,14 @@ class Layer(Generic[MaskT]):
         ]
         check_entries("the pickled layer", state, ("p", *required, "rng", "training", "mask"))
         ours.__init__(self, **{name: state[name] for name in settings if name in state})
-        self.training = check_switch("training", state["training"])
+        self.training = state["training"]
         if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
-            raise TypeError(f"mask is {shown(state['mask'])}; it must be a mask or None")
+            raise TypeError(f"mask must be a mask or None, not {shown(state['mask'])}")
         self.__dict__.update({name: state[name] for name in state if name not in settings})
 
     def _last_mask(self) -> Any:
         if self.mask is None:
-            raise RuntimeError(f"{self!r} has no mask; allowed is backward after forward")
+            raise RuntimeError(f"{self!r} has no mask yet: call forward before backward")
         return self.mask
 
     def _shown(self) -> dict[str, Any]:

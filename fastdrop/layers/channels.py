@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Layers that drop whole channels."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastdrop._checks import check_channel_axis
 from fastdrop._typing import ProbabilityLike, RNGLike
 from fastdrop.functional import dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer
+from fastdrop.layers._setting import Setting
 from fastdrop.mask import Mask
 
 __all__ = ["Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
+
+
+def _channel_axis(layer: Any, name: str, value: Any) -> Any:
+    check_channel_axis(value, layer._axes)
+    return value  # negative ones stay, for samples without a batch
 
 
 class _ChannelLayer(ArrayLayer[Mask]):
@@ -19,11 +25,12 @@ class _ChannelLayer(ArrayLayer[Mask]):
     _axes: ClassVar[int]  # of a batch
     _options = ("channel_axis",)
 
+    channel_axis: int = Setting(_channel_axis)  # type: ignore[assignment]
+
     def __init__(
         self, p: ProbabilityLike = 0.5, *, channel_axis: int = 1, rng: RNGLike = None
     ) -> None:
         super().__init__(p, rng)
-        check_channel_axis(channel_axis, self._axes)
         self.channel_axis = channel_axis
 
 

@@ -3,7 +3,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
-from fastdrop._checks import as_array
+from fastdrop._checks import as_array, described
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import drop_connect, drop_connect_backward
 from fastdrop.layers._base import Forward, Layer
@@ -57,13 +57,17 @@ class DropConnect(Layer[Mask]):
         bias: ArrayLike | None = None,
         rng: RNGLike = None,
     ) -> None:
-        super().__init__(p, rng)
         self.weight: NDArray[Any] = as_array("weight", weight)
+        if self.weight.ndim == 0:  # (features_in, features_out), say
+            raise TypeError(
+                "weight must be an array of shape (features_out, features_in), not "
+                f"{described(weight)}: DropConnect drops the weights of a matrix that exists"
+            )
         if self.weight.ndim != 2:
             raise ValueError(
-                f"weight has shape {self.weight.shape}; allowed are two axes, "
-                "(features_out, features_in)"
+                f"weight must have shape (features_out, features_in), not {self.weight.shape}"
             )
+        super().__init__(p, rng)
         self.bias: NDArray[Any] | None = None if bias is None else as_array("bias", bias)
         self.x: NDArray[Any] | None = None
         self.dweight: NDArray[Any] | None = None

@@ -3,16 +3,24 @@
 
 from typing import Any, ClassVar
 
-from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share
+from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share, refuse_both
 from fastdrop._typing import AxesLike, NoiseShapeLike, ProbabilityLike, RNGLike, Scale
 from fastdrop._words import HALF
 from fastdrop.functional import alpha_dropout, dropout, gaussian_dropout, relu_dropout
 from fastdrop.functional._probability import as_probability
 from fastdrop.functional.dropout import SCALES
-from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer
+from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer, checked_probability
+from fastdrop.layers._setting import Setting
 from fastdrop.mask import GaussianMask, Mask
 
 __all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "ReLUDropout"]
+
+
+def _one_of_two(layer: Any, name: str, value: Any, other: str) -> Any:
+    """Return p or keep_prob, of which one is None."""
+    if value is not None and layer.__dict__.get(other) is not None:
+        refuse_both(**{name: value, other: layer.__dict__[other]})
+    return checked_probability(layer, name, value)
 
 
 class Dropout(ArrayLayer[Mask]):
@@ -66,6 +74,15 @@ class Dropout(ArrayLayer[Mask]):
     _arrays = True
     _options = ("keep_prob", "scale", "noise_shape", "broadcast_axes")
 
+    p = Setting(lambda layer, name, value: _one_of_two(layer, name, value, "keep_prob"))
+    keep_prob: Any = Setting(lambda layer, name, value: _one_of_two(layer, name, value, "p"))
+    scale: Scale = Setting(  # type: ignore[assignment]
+        lambda layer, name, value: check_choice(name, value, SCALES)
+    )
+    noise_shape: tuple[int | None, ...] | None = Setting(  # type: ignore[assignment]
+        lambda layer, name, value: None if value is None else check_noise_lengths(value)
+    )
+
     def __init__(
         self,
         p: ProbabilityLike | None = HALF,
@@ -76,18 +93,15 @@ class Dropout(ArrayLayer[Mask]):
         broadcast_axes: AxesLike | None = None,
         rng: RNGLike = None,
     ) -> None:
-        check_choice("scale", scale, SCALES)
         check_one_way_to_share(noise_shape, broadcast_axes)
         if keep_prob is None:
             super().__init__(0.5 if p is None or p is HALF else p, rng)
         else:
             as_probability(HALF if p is None else p, keep_prob)  # one of the two
             super().__init__(None, rng)
-        self.keep_prob: Any = None if keep_prob is None else self._checked("keep_prob", keep_prob)
+        self.keep_prob = keep_prob
         self.scale = scale
-        self.noise_shape: tuple[int | None, ...] | None = (
-            None if noise_shape is None else check_noise_lengths(noise_shape)
-        )
+        self.noise_shape = noise_shape  # type: ignore[assignment]
         self.broadcast_axes = broadcast_axes
 
 

@@ -8,6 +8,7 @@ from fastdrop._typing import ProbabilityLike, RNGLike, Scale
 from fastdrop.functional import drop_block2d, drop_path, embedding_dropout
 from fastdrop.functional.dropout import SCALES
 from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer
+from fastdrop.layers._setting import Setting
 from fastdrop.mask import Mask
 
 __all__ = ["DropBlock2d", "DropPath", "EmbeddingDropout"]
@@ -44,8 +45,11 @@ class DropPath(ArrayLayer[Mask]):
     _arrays = True
     _options = ("scale",)
 
+    scale: Scale = Setting(  # type: ignore[assignment]
+        lambda layer, name, value: check_choice(name, value, SCALES)
+    )
+
     def __init__(self, p: ProbabilityLike, *, scale: Scale = "train", rng: RNGLike = None) -> None:
-        check_choice("scale", scale, SCALES)
         super().__init__(p, rng)
         self.scale = scale
 
@@ -103,6 +107,10 @@ class DropBlock2d(ArrayLayer[Mask]):
     _function: ClassVar[Forward] = staticmethod(drop_block2d)
     _options = ("block_size",)
 
+    block_size: int = Setting(  # type: ignore[assignment]
+        lambda layer, name, value: check_positive(name, value)
+    )
+
     def __init__(self, p: ProbabilityLike, *, block_size: int = 7, rng: RNGLike = None) -> None:
         super().__init__(p, rng)
-        self.block_size: int = check_positive("block_size", block_size)
+        self.block_size = block_size

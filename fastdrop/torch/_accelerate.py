@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 
+from fastdrop._checks import kind_of
 from fastdrop._words import public
 from fastdrop.torch import modules
 from fastdrop.torch._drawing import Drawing
@@ -102,4 +103,4 @@ def accelerated(model: torch.nn.Module) -> dict[str, str]:
 
 def _check_module(model: object) -> None:
     if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}; allowed is a torch.nn.Module")
+        raise TypeError(f"model must be a torch.nn.Module, not {kind_of(model)}")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import torch
 
-from fastdrop._checks import check_no_pair
+from fastdrop._checks import check_no_pair, described
 from fastdrop.apply._broadcast import Broadcast
 from fastdrop.apply._dtypes import NAMES
 from fastdrop.torch._tensor import TILE, TensorMask
@@ -94,14 +94,14 @@ def check_tensor(name: str, value: object) -> None:
     """Check that an argument is a tensor."""
     if not isinstance(value, torch.Tensor):
         check_no_pair(name, value)
-        raise TypeError(f"{name} is a {type(value).__name__}; allowed are tensors of PyTorch")
+        raise TypeError(f"{name} must be a tensor of PyTorch, not {described(value)}")
 
 
 def check_floats(name: str, x: torch.Tensor) -> None:
     """Check that an argument is a tensor of floats or complex numbers."""
     check_tensor(name, x)
     if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"{name} has dtype {x.dtype}; it must be of floats or complex numbers")
+        raise TypeError(f"{name} must be of floats or complex numbers, not of {x.dtype}")
 
 
 def logical_strides(shape: Sequence[int]) -> Ints:

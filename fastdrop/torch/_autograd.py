@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 BETWEEN_GRAPHS = (
-    "the mask of an eager forward pass by fastdrop is no part of a graph; allowed are compiling "
-    "the forward pass too, and the backward pass without fullgraph=True"
+    "the mask of an eager forward pass by fastdrop is no part of a graph: compile the forward pass "
+    "too, or the backward pass without fullgraph=True"
 )
 
 _transforming = torch._C._are_functorch_transforms_active

@@ -225,7 +225,7 @@ def fill_bernoulli(words, p, out, size_t threads):
     describe(p, &of_p)
     describe(out, &of_out)
     if of_p.n != of_out.n or given.n != 4:
-        raise RuntimeError(f"there are {of_p.n} probabilities; must be {of_out.n}")
+        raise RuntimeError(f"there must be {of_out.n} probabilities, not {of_p.n}")
     memset(&mask, 0, sizeof(mask))
     memset(&job, 0, sizeof(job))
     memset(&cursor, 0, sizeof(cursor))
@@ -235,7 +235,7 @@ def fill_bernoulli(words, p, out, size_t threads):
     if of_out.type != NULL and of_out.type.components == 1:
         job.dtype = of_out.type.dtype
     elif not job.as_bytes:
-        raise TypeError(f"out has dtype {out.dtype}; it must be of floats or bools")
+        raise TypeError(f"out must be of floats or bools, not of {out.dtype}")
     place_at_words(&given, &mask.seeded)
     arrays.x, arrays.other, arrays.y = of_p.data, NULL, <char *>of_out.data
     with nogil:

@@ -79,8 +79,8 @@ class Drawing(torch.nn.Module):
             missing_keys += [key] * strict
         elif words.dtype != torch.int64 or words.shape != (4,):
             error_msgs.append(
-                f"{key} has dtype {words.dtype} and shape {tuple(words.shape)}; must be int64 and "
-                "(4,), the place of a source"
+                f"{key} must have dtype int64 and shape (4,), the place of a source, not "
+                f"{words.dtype} and {tuple(words.shape)}"
             )
         else:
             place_source(self.rng, words)

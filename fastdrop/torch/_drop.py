@@ -87,7 +87,7 @@ def drop_any(
         return y
     check_tensor("input", x)
     if alpha and x.is_complex():
-        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
+        raise TypeError(f"input must be of real floats, not of {x.dtype}")
     unbatched = features and _lacks_batch(function.__name__, x)
     shared = decided_shape(tuple(as_tensor(x).shape), **options) if options else None
     p = check_p(p)
@@ -115,7 +115,7 @@ def drop_any(
 
 def _features_of(x: torch.Tensor) -> Ints:
     if x.dim() < 2:
-        raise ValueError(f"input has {x.dim()} axes; allowed are at least two, batch and channel")
+        raise ValueError(f"input must have at least two axes, batch and channel, not {x.dim()}")
     return feature_shape(x.shape)
 
 
@@ -201,9 +201,9 @@ def _dropping(
         return dropping_by_pytorch(x, p, shared, rng)
     else:
         raise TypeError(
-            f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with rng, "
-            "broadcast_dims or noise_shape, allowed are strided tensors of floats on the CPU, and "
-            "in torch.func a seed or a source"
+            "with rng, broadcast_dims or noise_shape, input must be a strided tensor of floats on "
+            "the CPU, and in torch.func rng a seed or a source; input is a "
+            f"{x.dtype} tensor of layout {x.layout} on {x.device}"
         )
 
     def dropping(x: torch.Tensor, inplace: bool, scale: float, *of_alpha: float) -> torch.Tensor:
@@ -238,8 +238,8 @@ def _lacks_batch(name: str, x: torch.Tensor) -> bool:
     if name == "dropout1d":
         if x.dim() not in (2, 3):
             raise RuntimeError(
-                f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; allowed "
-                "are (N, C, L) and (C, L)"
+                f"dropout1d: Expected 2D or 3D input, but received a {x.dim()}D input; it must be "
+                "(N, C, L) or (C, L)"
             )
         return bool(x.dim() == 2)
     if name == "dropout2d":
@@ -254,12 +254,12 @@ def _lacks_batch(name: str, x: torch.Tensor) -> bool:
         return False
     if name == "dropout3d":
         if x.dim() not in (4, 5):
-            _warn_of_axes(name, x, "(N, C, D, H, W) and (C, D, H, W)")
+            _warn_of_axes(name, x, "(N, C, D, H, W) or (C, D, H, W)")
         return bool(x.dim() == 4)
     return False
 
 
-def _warn_of_axes(name: str, x: torch.Tensor, allowed: str) -> None:
+def _warn_of_axes(name: str, x: torch.Tensor, shapes: str) -> None:
     warnings.warn(
-        f"{name}: Received a {x.dim()}-D input to {name}; allowed are {allowed}", stacklevel=5
+        f"{name}: Received a {x.dim()}-D input to {name}; it must be {shapes}", stacklevel=5
     )

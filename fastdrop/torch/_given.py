@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from fastdrop._checks import as_array, check_broadcast, check_p, check_switch
+from fastdrop._checks import as_array, check_broadcast, check_p, check_switch, refuse_beside_mask
 from fastdrop._typing import BoolArray, SeedLike
 from fastdrop._words import HALF
 from fastdrop.functional._given import check_given_mask
@@ -72,7 +72,7 @@ def drop_given(
         return y
     check_tensor("input", x)
     if not (x.is_floating_point() or x.is_complex()):
-        raise TypeError(f"input has dtype {x.dtype}; it must be of floats or complex numbers")
+        raise TypeError(f"input must be of floats or complex numbers, not of {x.dtype}")
     traced = is_traced(x) and not is_watched()
     shape = tuple(as_tensor(x).shape)
     if isinstance(mask, Mask):
@@ -114,13 +114,13 @@ def _check_takes_mask(x: torch.Tensor, traced: bool) -> None:
     """Check that a Mask can be applied to x."""
     if traced:
         raise TypeError(
-            "mask is a Mask in a traced program; it must be a tensor of bool, as "
-            "torch.as_tensor(mask) makes before, with p"
+            "mask must be a tensor of bool with p in a traced program, not a Mask: call "
+            "torch.as_tensor(mask) before"
         )
     if not (_transforming() or is_readable(x)):
         raise TypeError(
-            f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; with a Mask it must "
-            "be a strided tensor of floats on the CPU"
+            "input must be a strided tensor of floats on the CPU with a Mask, not a "
+            f"{x.dtype} tensor of layout {x.layout} on {x.device}"
         )
 
 
@@ -128,15 +128,17 @@ def _checked_bools(mask: Any, p: float, sharing: Mapping[str, Any]) -> torch.Ten
     """Return a mask that is not a Mask: a tensor or an array of bool, beside p alone."""
     for name, value in sharing.items():
         if value is not None:
-            raise TypeError(f"{name} is {value!r} beside a mask, which has a shape")
+            refuse_beside_mask(name, value)
     if isinstance(mask, torch.Tensor):
         mask, bools = as_tensor(mask), torch.bool
     else:
         mask, bools = as_array("mask", mask), BOOL
     if mask.dtype != bools:
-        raise TypeError(f"mask has dtype {mask.dtype}; it must be a Mask, or of bool")
+        raise TypeError(f"mask must be a Mask or of bool, not of {mask.dtype}")
     if p is HALF:
-        raise TypeError(f"mask is of bools, of shape {tuple(mask.shape)}; p must be given with it")
+        raise TypeError(
+            f"mask is of bools, of shape {tuple(mask.shape)}, which do not say how to scale: give p"
+        )
     return mask
 
 

@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks import check_noise_shape, check_one_way_to_share, check_seed
+from fastdrop._checks import (
+    check_noise_shape,
+    check_one_way_to_share,
+    check_seed,
+    kind_of,
+    refuse_both,
+)
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop.apply._broadcast import Broadcast
 from fastdrop.functional._sharing import feature_shape, shared_shape
@@ -55,7 +61,7 @@ def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
     """
     if seed is not None:
         if rng is not None:
-            raise TypeError(f"seed is {seed!r} beside an rng; allowed is one of the two")
+            refuse_both(seed=seed, rng=rng)
         if not torch.compiler.is_compiling():
             warnings.warn(
                 "seed is an old name of rng, and will go; it must be called rng",
@@ -72,13 +78,13 @@ def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
         return wrapped
     if wrapped is not None or hasattr(rng, "capsule"):
         raise TypeError(
-            f"rng is a {type(rng).__name__}, which only goes forward; it must be a source of "
-            "fastdrop or a Generator over one, a torch.Generator, a seed or None"
+            "rng must be a source of fastdrop or a Generator over one, a torch.Generator, a seed "
+            f"or None, not {kind_of(rng)}, which only goes forward"
         )
     raise TypeError(
-        f"rng is a {type(rng).__name__}; it must be None, a seed (an integer, a sequence of "
-        "integers or a SeedSequence), a source of fastdrop, a NumPy Generator over one, or a "
-        "torch.Generator"
+        "rng must be None, a seed (an integer, a sequence of integers or a SeedSequence), a source "
+        "of fastdrop, a NumPy Generator over one, or a torch.Generator, not "
+        f"{kind_of(rng)}"
     )
 
 

@@ -17,7 +17,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.fx.experimental.symbolic_shapes import guard_or_false
 
-from fastdrop._checks import check_seed
+from fastdrop._checks import check_seed, described
 from fastdrop.functional._sharing import feature_shape
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import DTYPES, Ints, apply, logical_strides
@@ -93,7 +93,7 @@ def is_for_onnx(rng: Settled) -> bool:
         return False
     if rng is not None:
         raise TypeError(
-            f"rng is {rng!r} in a program for ONNX, which draws its masks itself; it must be None"
+            f"rng must be None in a program for ONNX, which draws its masks itself, not {rng!r}"
         )
     return True
 
@@ -145,19 +145,19 @@ def check_operands(
     """Check what every operator reads, which programs may give it: anything."""
     if not has_operator(x):
         raise TypeError(
-            f"x is a {x.dtype} tensor of layout {x.layout} on {x.device}; must be a strided "
-            "tensor of floats on the CPU"
+            f"x must be a strided tensor of floats on the CPU, not a {x.dtype} tensor of layout "
+            f"{x.layout} on {x.device}"
         )
     if words.dtype != torch.int64 or words.device.type != "cpu":
         raise TypeError(
-            f"words is a {words.dtype} tensor on {words.device}; must be of torch.int64 on the CPU"
+            f"words must be of torch.int64 on the CPU, not a {words.dtype} tensor on {words.device}"
         )
     if words.dim() != 1 or words.shape[0] != 4:
-        raise ValueError(f"words has shape {tuple(words.shape)}; must be (4,)")
+        raise ValueError(f"words must have shape (4,), not {tuple(words.shape)}")
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"p is {p}; must be in [0, 1]")
+        raise ValueError(f"p must be in [0, 1], not {p}")
     if order is not None and sorted(order) != list(range(x.dim())):
-        raise ValueError(f"order is {list(order)}; must name each of the {x.dim()} axes once")
+        raise ValueError(f"order must name each of the {x.dim()} axes once, not be {list(order)}")
 
 
 def _check(
@@ -173,11 +173,11 @@ def _check(
     check_operands(x, words, p, order)
     for name, number in (("scale", scale), ("shift", shift), ("dropped", dropped)):
         if not math.isfinite(number):
-            raise ValueError(f"{name} is {number}; must be finite")
+            raise ValueError(f"{name} must be finite, not {number}")
     if (shift or dropped) and x.is_complex():
-        raise TypeError(f"x is a {x.dtype} tensor; must be real where shift or dropped is not 0")
+        raise TypeError(f"x must be real where shift or dropped is not 0, not a {x.dtype} tensor")
     if features and x.dim() < 2:
-        raise ValueError(f"x has {x.dim()} axes; must have at least two, batch and channel")
+        raise ValueError(f"x must have at least two axes, batch and channel, not {x.dim()}")
 
 
 @torch.library.custom_op("fastdrop::drop", mutates_args=())
@@ -309,7 +309,7 @@ def _seed_words(seed: int) -> torch.Tensor:
 @_seed_words.register_fake
 def _(seed: int) -> torch.Tensor:
     if seed < 0:
-        raise ValueError(f"seed is {seed}; allowed are integers that are not negative")
+        raise ValueError(f"seed must be an integer that is not negative, not {seed}")
     return torch.empty(4, dtype=torch.int64, device="cpu")
 
 
@@ -319,18 +319,16 @@ def check_traced_rng(rng: Settled) -> None:
         return
     if isinstance(rng, Source):
         raise TypeError(
-            "rng is a source of fastdrop in a traced program; allowed are a seed and "
-            "generators of PyTorch"
+            "rng must be a seed or a generator of PyTorch in a traced program, not a source of "
+            "fastdrop"
         )
     if not isinstance(rng, (int, np.integer, torch.SymInt)):
         check_seed(rng, "rng")
-        raise TypeError(
-            f"rng is {rng!r}, a {type(rng).__name__}, in a traced program; must be an integer"
-        )
+        raise TypeError(f"rng must be an integer in a traced program, not {described(rng)}")
     if rng < 0:
-        raise ValueError(f"rng is {rng}; allowed are integers that are not negative")
+        raise ValueError(f"rng must be an integer that is not negative, not {rng}")
     if rng >= 2**63:
-        raise ValueError(f"rng is {rng} in a traced program; must be below 2**63")
+        raise ValueError(f"rng must be below 2**63 in a traced program, not {rng}")
 
 
 def words_of(rng: Settled) -> torch.Tensor:

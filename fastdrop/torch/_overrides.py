@@ -219,7 +219,7 @@ def _bernoulli_tensor_(operator: Operator) -> Kernel:
         out = x if directly else torch.empty_strided(x.shape, strides, dtype=torch.bool)
         if not _dispatcher.are_probabilities(laid):
             wrong = laid[~((laid >= 0.0) & (laid <= 1.0))][0].item()
-            raise RuntimeError(f"p has an element of {wrong}; all must be in [0, 1]")
+            raise RuntimeError(f"p must be in [0, 1] everywhere, not {wrong}")
         _dispatcher.fill_bernoulli(draw_words(generator), laid, out, torch.get_num_threads())
         if out is not x:
             x.copy_(out)

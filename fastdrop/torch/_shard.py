@@ -22,7 +22,7 @@ class Shard:
 
     def __init__(self, given: Any) -> None:
         if not isinstance(given, tuple) or len(given) != 2:
-            raise TypeError(f"shard is {shown(given)}; it must be a tuple (window, global_shape)")
+            raise TypeError(f"shard must be a tuple (window, global_shape), not {shown(given)}")
         self.window = given[0]
         self.whole: Ints = check_shape(given[1], "global_shape")
         self.entries = check_window(self.window, self.whole)
@@ -36,7 +36,7 @@ class Shard:
         """Check that a tensor has the shape of the window."""
         if shape != self.shape:
             raise ValueError(
-                f"input has shape {shape}; it must be {self.shape}, that of the shard {self!r}"
+                f"input must have shape {self.shape}, that of the shard {self!r}, not {shape}"
             )
 
     def draw(self, p: float, source: Source, decided: Ints) -> Mask:

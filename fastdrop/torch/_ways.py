@@ -50,8 +50,8 @@ def way_of(x: torch.Tensor, rng: Settled) -> Literal["engine", "operator", "pyto
     if x.layout is torch.strided and (generated or _transforming()):
         return "pytorch" if generated else "engine"
     raise TypeError(
-        f"input is a {x.dtype} tensor of layout {x.layout} on {x.device}; it must be strided, and "
-        "with a seed or a source of floats on the CPU"
+        "input must be strided, and with a seed or a source of floats on the CPU, not a "
+        f"{x.dtype} tensor of layout {x.layout} on {x.device}"
     )
 
 

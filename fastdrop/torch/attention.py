@@ -7,7 +7,7 @@ from typing import Any, Never, NoReturn, TypeAlias
 
 import torch
 
-from fastdrop._checks import check_switch, shown
+from fastdrop._checks import check_switch, described
 from fastdrop._words import public, refuse
 from fastdrop.source import Source
 from fastdrop.torch._apply import check_tensor, logical_strides
@@ -134,8 +134,8 @@ def scaled_dot_product_attention(
     if query.device.type != "cpu" or (transforming and source is None):
         if rng is not None:
             raise TypeError(
-                f"query is a tensor on {query.device}; with a seed or rng, allowed are tensors on "
-                "the CPU, and in torch.func a seed or a source"
+                "with rng, query must be a tensor on the CPU, and in torch.func rng a seed or a "
+                f"source; query is a tensor on {query.device}"
             )
         return _stock(*arguments, **options)
     if torch.is_autocast_enabled("cpu"):
@@ -167,7 +167,7 @@ def _number(name: str, value: Any) -> float:
     if hasattr(value, "__float__") and not getattr(value, "requires_grad", False):
         with contextlib.suppress(TypeError, ValueError):  # an array of many numbers is none
             return float(value)
-    raise TypeError(f"{name} is {shown(value)}, a {type(value).__name__}; allowed are numbers")
+    raise TypeError(f"{name} must be a number, not {described(value)}")
 
 
 def _autocast(x: Any, dtype: torch.dtype) -> Any:
@@ -184,6 +184,6 @@ def _refuse(*arguments: Any, **options: Any) -> NoReturn:
         with torch.random.fork_rng(devices=[]):
             _stock(*arguments, **options)
     raise RuntimeError(
-        f"dropout_p is {arguments[4]}, query a {arguments[0].dtype} tensor; allowed are "
-        "probabilities in [0, 1] and strided tensors of floats on the CPU"
+        "dropout_p must be in [0, 1], and query a strided tensor of floats on the CPU; they are "
+        f"{arguments[4]} and a {arguments[0].dtype} tensor"
     )

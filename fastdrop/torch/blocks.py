@@ -101,7 +101,7 @@ def drop_block2d(
 
 def _check_maps(x: torch.Tensor) -> None:
     if x.dim() not in (3, 4):
-        raise ValueError(f"input has shape {tuple(x.shape)}; it must be (N, C, H, W) or (C, H, W)")
+        raise ValueError(f"input must have shape (N, C, H, W) or (C, H, W), not {tuple(x.shape)}")
 
 
 def _draw_blocks(p: float, block: int, x: torch.Tensor, rng: Settled) -> TensorMask | torch.Tensor:
@@ -151,7 +151,7 @@ def _check(x: torch.Tensor, words: torch.Tensor, p: float, block_size: int) -> N
     check_operands(x, words, p)
     check_positive("block_size", block_size)
     if x.dim() not in (3, 4):
-        raise ValueError(f"x has {x.dim()} axes; must be (N, C, H, W) or (C, H, W)")
+        raise ValueError(f"x must have shape (N, C, H, W) or (C, H, W), not {x.dim()} axes")
 
 
 @torch.library.custom_op("fastdrop::drop_blocks", mutates_args=())

@@ -89,23 +89,21 @@ def drop_connect(
     input, weight = as_tensor(input), as_tensor(weight)
     if weight.dim() != 2 or not input.dim() or weight.shape[1] != input.shape[-1]:
         raise ValueError(
-            f"weight has shape {tuple(weight.shape)}; it must be (features_out, features_in), with "
-            f"input of shape {tuple(input.shape)}"
+            "weight must have shape (features_out, features_in), with input of shape "
+            f"{tuple(input.shape)}, not {tuple(weight.shape)}"
         )
     if bias is not None:
         check_floats("bias", bias)
         bias = as_tensor(bias)
         if bias.shape != weight.shape[:1]:
             raise ValueError(
-                f"bias has shape {tuple(bias.shape)}; it must be ({weight.shape[0]},), with weight "
-                f"of shape {tuple(weight.shape)}"
+                f"bias must have shape ({weight.shape[0]},), with weight of shape "
+                f"{tuple(weight.shape)}, not {tuple(bias.shape)}"
             )
     if not torch.is_autocast_enabled(input.device.type):
         for name, other in (("weight", weight), ("bias", input if bias is None else bias)):
             if other.dtype != input.dtype:
-                raise TypeError(
-                    f"{name} has dtype {other.dtype}; it must be input's, {input.dtype}"
-                )
+                raise TypeError(f"{name} must have input's dtype, {input.dtype}, not {other.dtype}")
     training = check_switch("training", training)
     return linear(input, drop_weight(weight, p, training, rng), bias)
 

@@ -227,7 +227,7 @@ def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
     if other.dim() > x.dim() or any(own not in (1, length) for own, length in lengths):
         shape, target = (tuple(map(int, tensor.shape)) for tensor in (other, x))
         raise ValueError(
-            f"{name} has shape {shape}; allowed are shapes that broadcast to input's, {target}"
+            f"{name} must have a shape that broadcasts to input's, {target}, not {shape}"
         )
 
 

@@ -111,8 +111,8 @@ class Dropout(Drawing, torch.nn.Dropout):
             decided_shape(mask.whole, broadcast_dims, noise_shape)  # a check
             if not isinstance(self.rng, Source):
                 raise TypeError(
-                    f"rng is {rng!r} beside a shard; it must be a seed or a source, the same in "
-                    "each process"
+                    "rng must be a seed or a source with a shard, the same in each process, not "
+                    f"{rng!r}"
                 )
         self._share(broadcast_dims=broadcast_dims, noise_shape=noise_shape, mask=mask)
 

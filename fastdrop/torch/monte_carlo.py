@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from fastdrop._checks import check_positive, check_seed, shown
+from fastdrop._checks import check_positive, check_seed, kind_of, shown
 from fastdrop._words import public
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._drawing import Drawing
@@ -105,7 +105,7 @@ def mc_predict(
     (True, False)
     """
     if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model is {shown(model)}; it must be a torch.nn.Module")
+        raise TypeError(f"model must be a torch.nn.Module, not {kind_of(model)}")
     n = check_positive("n", n)
     rng = settled(rng, depth=2)
     dropping = DROPPING + _check_classes(classes)
@@ -122,7 +122,7 @@ def mc_predict(
 
 def _check_classes(classes: Any) -> tuple[type, ...]:
     if not isinstance(classes, tuple) or not all(isinstance(cls, type) for cls in classes):
-        raise TypeError(f"classes is {shown(classes)}; it must be a tuple of classes")
+        raise TypeError(f"classes must be a tuple of classes, not {shown(classes)}")
     return classes
 
 
@@ -134,8 +134,8 @@ def _sampled(model: torch.nn.Module, input: Any, n: int) -> torch.Tensor:
         result = _result(model(input))
         if (result.shape, result.dtype) != (first.shape, first.dtype):
             raise ValueError(
-                f"model returned shape {tuple(result.shape)} and dtype {result.dtype}; they must "
-                f"be those of its first result, {tuple(first.shape)} and {first.dtype}"
+                f"model must always return shape {tuple(first.shape)} and dtype {first.dtype}, as "
+                f"its first result; it returned {tuple(result.shape)} and {result.dtype}"
             )
         samples[index] = result
     return samples
@@ -143,7 +143,7 @@ def _sampled(model: torch.nn.Module, input: Any, n: int) -> torch.Tensor:
 
 def _result(value: Any) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"model returned a {type(value).__name__}; it must return one tensor")
+        raise TypeError(f"model must return one tensor, not {kind_of(value)}")
     return value
 
 

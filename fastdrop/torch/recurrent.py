@@ -85,8 +85,8 @@ def locked_dropout(
     x = as_tensor(input)
     if x.dim() not in (2, 3):
         raise ValueError(
-            f"input has shape {tuple(x.shape)}; it must be (T, N, C) or (T, C), or with "
-            "batch_first (N, T, C)"
+            "input must have shape (T, N, C) or (T, C), or with batch_first (N, T, C), not "
+            f"{tuple(x.shape)}"
         )
     in_time = int(check_switch("batch_first", batch_first) and x.dim() == 3)
     y = dropout(x, p, training, inplace, rng=rng, broadcast_dims=in_time)

@@ -97,7 +97,7 @@ def drop_path(
     check_floats("input", input)
     x = as_tensor(input)
     if not x.dim():
-        raise ValueError("input has shape (); it must be (N, ...), of N samples")
+        raise ValueError("input must have shape (N, ...), of N samples, not ()")
     if scale == "train":
         noise_shape = (None, *(1,) * (x.dim() - 1))
         y = dropout(x, p, training, inplace, rng=rng, noise_shape=noise_shape)
@@ -213,7 +213,7 @@ def embedding_dropout(
     check_floats("weight", weight)
     table = as_tensor(weight)
     if table.dim() != 2:
-        raise ValueError(f"weight has shape {tuple(table.shape)}; it must be (words, features)")
+        raise ValueError(f"weight must have shape (words, features), not {tuple(table.shape)}")
     y = dropout(table, p, training, rng=rng, noise_shape=(None, 1))
     return weight if y is table else y
 

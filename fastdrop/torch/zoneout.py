@@ -115,9 +115,7 @@ def zoneout(
     check_floats("old", old)
     new, old = as_tensor(new), as_tensor(old)
     if old.shape != new.shape:
-        raise ValueError(
-            f"old has shape {tuple(old.shape)}; it must have new's shape, {tuple(new.shape)}"
-        )
+        raise ValueError(f"old must have new's shape, {tuple(new.shape)}, not {tuple(old.shape)}")
     shared = None
     if broadcast_dims is not None:
         shared = decided_shape(tuple(new.shape), broadcast_dims)
@@ -234,8 +232,8 @@ def _check(
     check_operands(other, words, p)
     if (other.shape, other.dtype) != (x.shape, x.dtype):
         raise ValueError(
-            f"other is a {other.dtype} tensor of shape {tuple(other.shape)}; must be of x's, "
-            f"{x.dtype} and {tuple(x.shape)}"
+            f"other must have x's dtype and shape, {x.dtype} and {tuple(x.shape)}, not "
+            f"{other.dtype} and {tuple(other.shape)}"
         )
 
 

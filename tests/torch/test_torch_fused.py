@@ -124,9 +124,9 @@ def test_only_shapes_that_broadcast_to_that_of_x(training):
     x, source = made((4, 6), torch.float32), fd.Xoshiro256PlusPlus(1)
     for shape in [(2, 4, 6), (4, 3), (5, 6)]:
         other = made(shape, torch.float32)
-        with pytest.raises(ValueError, match=r"residual has shape \(.*allowed are .* \(4, 6\)"):
+        with pytest.raises(ValueError, match=r"residual must have .* \(4, 6\), not \("):
             ft.dropout_add(x, other, 0.5, training, rng=source)
-        with pytest.raises(ValueError, match=r"bias has shape \(.*allowed are .* \(4, 6\)"):
+        with pytest.raises(ValueError, match=r"bias must have .* \(4, 6\), not \("):
             ft.dropout_add(x, x, 0.5, training, bias=other, rng=source)
     assert source.position == 0
 
@@ -134,9 +134,9 @@ def test_only_shapes_that_broadcast_to_that_of_x(training):
 def test_seeds_are_checked_in_evaluation_too():
     x = made((4, 6), torch.float32)
     for call in (lambda **o: ft.dropout_add(x, x, 0.5, **o), lambda **o: ft.relu_dropout(x, **o)):
-        with pytest.raises(TypeError, match="seed is 1 beside an rng"):
+        with pytest.raises(TypeError, match="seed=1 and rng="):
             call(training=False, seed=1, rng=torch.Generator())
-        with pytest.raises(TypeError, match="rng is a str; it must be"):
+        with pytest.raises(TypeError, match=r"rng must be .*, not a str"):
             call(training=False, rng="3")
 
 
@@ -223,9 +223,9 @@ def test_evaluation_and_nothing_dropped():
 
 def test_bad_arguments():
     x = made((4, 6), torch.float32)
-    with pytest.raises(ValueError, match=r"p is 1.5; allowed are numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"p must be .*, not 1.5"):
         ft.dropout_add(x, x, 1.5)
-    with pytest.raises(TypeError, match="seed is 1 beside an rng"):
+    with pytest.raises(TypeError, match="seed=1 and rng="):
         ft.relu_dropout(x, 0.5, seed=1, rng=torch.Generator())
 
 
@@ -242,7 +242,7 @@ def test_modules(name):
     torch.manual_seed(1)
     assert torch.equal(pickle.loads(pickle.dumps(module))(*arrays), y)
     assert not torch.equal(module.eval()(*arrays), y)
-    with pytest.raises(ValueError, match="p is 2"):
+    with pytest.raises(ValueError, match=r"p must .*, not 2"):
         getattr(ft, name)(2)
 
 

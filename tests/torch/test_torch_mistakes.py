@@ -37,7 +37,8 @@ def source():
 def test_what_is_no_tensor(function, wrong, source):
     for options in ({"rng": source}, {}):
         with pytest.raises(
-            TypeError, match=f"input is a {type(wrong).__name__}; allowed are tensors"
+            TypeError,
+            match=rf"^input must be a tensor of PyTorch, not .*({type(wrong).__name__}|None)",
         ):
             function(wrong, 0.5, True, **options)
 
@@ -49,9 +50,9 @@ def test_integers(function, dtype, source):
     """Dropped they would be other numbers; where nothing is dropped, PyTorch takes them too."""
     given = torch.ones(2, 3, 4, dtype=dtype)
     for rng in (None, 1, source, torch.Generator()):
-        with pytest.raises(TypeError, match=f"input has dtype {dtype}; it must be of floats"):
+        with pytest.raises(TypeError, match=f"input must .* {dtype}"):
             function(given, 0.5, True, rng=rng)
-        with pytest.raises(TypeError, match=f"input has dtype {dtype}; it must be of floats"):
+        with pytest.raises(TypeError, match=f"input must .* {dtype}"):
             torch.func.vmap(lambda x: function(x, 0.5, True, rng=rng), randomness="same")(  # noqa: B023
                 torch.ones(5, 2, 3, 4, dtype=dtype)
             )
@@ -64,12 +65,12 @@ def test_integers(function, dtype, source):
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("training", ["no", None, 0, []])
 def test_training_is_true_or_false(function, training, source):
-    with pytest.raises(TypeError, match=r"training is .*; allowed are True and False"):
+    with pytest.raises(TypeError, match=r"training must be .*, not .*"):
         function(x, 0.5, training, rng=source)
 
 
 def test_inplace_is_true_or_false(source):
-    with pytest.raises(TypeError, match="inplace is 'no'; allowed are True and False"):
+    with pytest.raises(TypeError, match=r"inplace must be .*, not 'no'"):
         fastdrop.torch.dropout(x, 0.5, True, "no", rng=source)
 
 
@@ -106,9 +107,9 @@ def test_a_leaf_in_place_where_nothing_is_recorded():
 
 def test_seeds_are_checked_where_nothing_is_drawn(source):
     for options in ({"training": False}, {"p": 0.0}):
-        with pytest.raises(TypeError, match="seed is 1 beside an rng"):
+        with pytest.raises(TypeError, match="seed=1 and rng="):
             fastdrop.torch.dropout(x, seed=1, rng=torch.Generator(), **options)
-        with pytest.raises(ValueError, match="rng is -1; allowed"):
+        with pytest.raises(ValueError, match=r"rng must be .*, not -1"):
             fastdrop.torch.dropout(x, rng=-1, **options)
 
 
@@ -158,12 +159,12 @@ def test_an_inference_tensor_in_place_in_its_mode(name, installed):
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "words"),
     [
-        ((x, np.ones((2, 3, 4))), {}, TypeError, "residual is a ndarray; allowed are tensors"),
-        ((x, 0.5), {}, TypeError, "residual is a float; allowed are tensors"),
-        ((None, x), {}, TypeError, "input is a NoneType; allowed are tensors"),
-        ((x, x), {"bias": np.ones(4)}, TypeError, "bias is a ndarray; allowed are tensors"),
-        ((x, x), {"training": "no"}, TypeError, "training is 'no'; allowed"),
-        ((x, torch.ones(5, 4)), {}, ValueError, r"residual has shape \(5, 4\); allowed are shapes"),
+        ((x, np.ones((2, 3, 4))), {}, TypeError, "residual must be .*, not an ndarray"),
+        ((x, 0.5), {}, TypeError, r"residual must be .*, not 0.5 \(a float\)"),
+        ((None, x), {}, TypeError, "input must be .*, not None"),
+        ((x, x), {"bias": np.ones(4)}, TypeError, "bias must be .*, not an ndarray"),
+        ((x, x), {"training": "no"}, TypeError, "training must be .*, not 'no'"),
+        ((x, torch.ones(5, 4)), {}, ValueError, r"residual must .* \(5, 4\)"),
     ],
 )
 def test_dropout_add(arguments, options, error, words, source):
@@ -174,15 +175,15 @@ def test_dropout_add(arguments, options, error, words, source):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"query": q.numpy()}, "query is a ndarray; allowed are tensors"),
-        ({"key": None}, "key is a NoneType; allowed are tensors"),
-        ({"value": 1.0}, "value is a float; allowed are tensors"),
-        ({"attn_mask": np.ones((4, 4), bool)}, "attn_mask is a ndarray; allowed are tensors"),
-        ({"dropout_p": "0.5"}, "dropout_p is '0.5', a str; allowed are numbers"),
-        ({"dropout_p": None}, "dropout_p is None, a NoneType; allowed are numbers"),
-        ({"scale": "0.5"}, "scale is '0.5', a str; allowed are numbers"),
-        ({"is_causal": "no"}, "is_causal is 'no'; allowed are True and False"),
-        ({"enable_gqa": "no"}, "enable_gqa is 'no'; allowed are True and False"),
+        ({"query": q.numpy()}, "query must be .*, not an ndarray"),
+        ({"key": None}, "key must be .*, not None"),
+        ({"value": 1.0}, r"value must be .*, not 1.0 \(a float\)"),
+        ({"attn_mask": np.ones((4, 4), bool)}, "attn_mask must be .*, not an ndarray"),
+        ({"dropout_p": "0.5"}, "dropout_p must be .*, not '0.5'"),
+        ({"dropout_p": None}, "dropout_p must be .*, not None"),
+        ({"scale": "0.5"}, "scale must be .*, not '0.5'"),
+        ({"is_causal": "no"}, "is_causal must be .*, not 'no'"),
+        ({"enable_gqa": "no"}, "enable_gqa must be .*, not 'no'"),
     ],
 )
 def test_attention(changes, words, source):

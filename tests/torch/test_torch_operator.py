@@ -104,31 +104,39 @@ def test_the_order_of_memory_is_that_of_a_dense_copy(seed):
 
 X = torch.ones(2, 3, 4)
 REFUSED = {
-    "integers": ({"x": X.long()}, TypeError, "x is a torch.int64 tensor"),
-    "narrow floats": ({"x": X.to(torch.float8_e5m2)}, TypeError, "x is a torch.float8_e5m2"),
+    "integers": ({"x": X.long()}, TypeError, "x must .* not a torch.int64 tensor"),
+    "narrow floats": (
+        {"x": X.to(torch.float8_e5m2)},
+        TypeError,
+        "x must .* not a torch.float8_e5m2",
+    ),
     "sparse": ({"x": X.to_sparse()}, TypeError, "of layout torch.sparse_coo"),
-    "elsewhere": ({"x": X.to("meta")}, TypeError, "on meta; must be"),
-    "no words": ({"words": WORDS[:0].clone()}, ValueError, r"words has shape \(0,\); must be"),
-    "few words": ({"words": WORDS[:3].clone()}, ValueError, r"words has shape \(3,\); must be"),
-    "many words": ({"words": torch.cat([WORDS, WORDS])}, ValueError, r"words has shape \(8,\)"),
-    "rows of words": ({"words": WORDS.view(2, 2)}, ValueError, r"words has shape \(2, 2\)"),
-    "short words": ({"words": WORDS.int()}, TypeError, "words is a torch.int32 tensor"),
-    "words as floats": ({"words": WORDS.double()}, TypeError, "words is a torch.float64 tensor"),
-    "words elsewhere": ({"words": WORDS.to("meta")}, TypeError, "tensor on meta; must be"),
-    "p above 1": ({"p": 7.0}, ValueError, "p is 7.0; must be in"),
-    "p below 0": ({"p": -0.1}, ValueError, "p is -0.1; must be in"),
-    "p is NaN": ({"p": float("nan")}, ValueError, "p is nan; must be in"),
-    "scale is NaN": ({"scale": float("nan")}, ValueError, "scale is nan; must be finite"),
-    "scale is infinite": ({"scale": float("inf")}, ValueError, "scale is inf; must be finite"),
-    "shift is NaN": ({"shift": float("nan")}, ValueError, "shift is nan; must be finite"),
-    "dropped is infinite": ({"dropped": float("inf")}, ValueError, "dropped is inf; must be"),
+    "elsewhere": ({"x": X.to("meta")}, TypeError, "not a .* on meta"),
+    "no words": ({"words": WORDS[:0].clone()}, ValueError, r"words must .* \(0,\)"),
+    "few words": ({"words": WORDS[:3].clone()}, ValueError, r"words must .* \(3,\)"),
+    "many words": ({"words": torch.cat([WORDS, WORDS])}, ValueError, r"words must .* \(8,\)"),
+    "rows of words": ({"words": WORDS.view(2, 2)}, ValueError, r"words must .* \(2, 2\)"),
+    "short words": ({"words": WORDS.int()}, TypeError, "words must .* not a torch.int32 tensor"),
+    "words as floats": (
+        {"words": WORDS.double()},
+        TypeError,
+        "words must .* not a torch.float64 tensor",
+    ),
+    "words elsewhere": ({"words": WORDS.to("meta")}, TypeError, "not a .* on meta"),
+    "p above 1": ({"p": 7.0}, ValueError, "p must be .*, not 7.0"),
+    "p below 0": ({"p": -0.1}, ValueError, "p must be .*, not -0.1"),
+    "p is NaN": ({"p": float("nan")}, ValueError, "p must be .*, not nan"),
+    "scale is NaN": ({"scale": float("nan")}, ValueError, "scale must be .*, not nan"),
+    "scale is infinite": ({"scale": float("inf")}, ValueError, "scale must be .*, not inf"),
+    "shift is NaN": ({"shift": float("nan")}, ValueError, "shift must be .*, not nan"),
+    "dropped is infinite": ({"dropped": float("inf")}, ValueError, "dropped must be .*, not inf"),
     "complex with shift": (
         {"x": X.to(torch.complex64), "shift": 1.0},
         TypeError,
-        "x is a torch.complex64 tensor; must be real where",
+        "x must be real where .*, not a torch.complex64 tensor",
     ),
-    "no channels": ({"x": X[0, 0], "features": True}, ValueError, "x has 1 axes; must have"),
-    "few axes": ({"order": [0, 1]}, ValueError, r"order is \[0, 1\]; must name each of the 3"),
+    "no channels": ({"x": X[0, 0], "features": True}, ValueError, "x must have at least two axes"),
+    "few axes": ({"order": [0, 1]}, ValueError, r"order must .*, not be \[0, 1\]"),
     "an axis twice": ({"order": [0, 1, 1]}, ValueError, "must name each of the 3 axes once"),
     "another axis": ({"order": [0, 1, 3]}, ValueError, "must name each of the 3 axes once"),
     "an axis below": ({"order": [0, 1, -1]}, ValueError, "must name each of the 3 axes once"),
@@ -162,7 +170,7 @@ def test_drop_checks_what_it_reads_and_so_does_its_fake(name):
 
 def test_seed_words_checks_its_seed_and_so_does_its_fake():
     for context in (torch.no_grad(), torch._subclasses.FakeTensorMode()):
-        with context, pytest.raises(ValueError, match="seed is -1; allowed are integers that are"):
+        with context, pytest.raises(ValueError, match=r"seed must be .*, not -1"):
             torch.ops.fastdrop.seed_words(-1)
 
 
@@ -299,7 +307,7 @@ def test_seeds_that_a_program_cannot_hold_are_refused():
     for seed, error in ((2**63, ValueError), ([1, 2], TypeError)):
         program = functools.partial(ft.dropout, p=0.5, rng=seed)
         program(X)
-        with pytest.raises(error, match=r"rng is .* in a traced program; must be"):
+        with pytest.raises(error, match=r"rng must be .* in a traced program, not "):
             record_and_run(lambda x: program(x), X)  # noqa: B023
 
 

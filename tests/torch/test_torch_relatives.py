@@ -245,7 +245,7 @@ def test_extremes():
         assert of_tensors(name)(x, 0.0) is x
         for empty in ((0, 3, 4, 4), (3, 0, 4, 4), (2, 3, 0, 4)):
             assert of_tensors(name)(torch.ones(empty), 0.5, rng=1).shape == empty
-    with pytest.raises(ValueError, match=r"p is 1.0; allowed are numbers in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"p must be .*, not 1.0"):
         ft.gaussian_dropout(x, 1.0)
     assert ft.gaussian_dropout(torch.ones(()), 0.5, rng=1).shape == ()
 
@@ -410,9 +410,9 @@ def test_operators(operator):
     }[operator]
     function = getattr(torch.ops.fastdrop, operator)
     torch.library.opcheck(function, arguments)
-    with pytest.raises(ValueError, match=r"words has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"words must .* \(3,\)"):
         function(*(words[:3] if argument is words else argument for argument in arguments))
-    with pytest.raises(TypeError, match=r"x is a torch\.int64 tensor"):
+    with pytest.raises(TypeError, match=r"x must .* not a torch\.int64 tensor"):
         function(*(x.long() if argument is x else argument for argument in arguments))
 
 
@@ -422,7 +422,7 @@ def test_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
         assert ft.zoneout(x.bfloat16(), x, 0.5, rng=1).dtype == torch.float32
-    with pytest.raises(TypeError, match=r"weight has dtype torch.float32; it must be input's"):
+    with pytest.raises(TypeError, match=r"weight must .* torch.float32"):
         layer(x.double())
 
 
@@ -432,33 +432,37 @@ def test_autocast():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda x, rng: ft.drop_path(x[0, 0, 0, 0], 0.5, rng=rng), ValueError, r"input has shape"),
-        (lambda x, rng: ft.drop_path(x, 0.5, scale="keep", rng=rng), ValueError, "scale is 'keep'"),
-        (lambda x, rng: ft.drop_path(x, 2, rng=rng), ValueError, "p is 2; allowed"),
+        (lambda x, rng: ft.drop_path(x[0, 0, 0, 0], 0.5, rng=rng), ValueError, r"input must .*"),
+        (
+            lambda x, rng: ft.drop_path(x, 0.5, scale="keep", rng=rng),
+            ValueError,
+            "scale must .*, not 'keep'",
+        ),
+        (lambda x, rng: ft.drop_path(x, 2, rng=rng), ValueError, "p must be .*, not 2"),
         (
             lambda x, rng: ft.drop_path(x.int(), 0.5, rng=rng),
             TypeError,
-            "input has dtype torch.int",
+            "input must be of floats .*, not of torch.int",
         ),
-        (lambda x, rng: ft.drop_path(x, 0.5, 1, rng=rng), TypeError, "training is 1"),
+        (lambda x, rng: ft.drop_path(x, 0.5, 1, rng=rng), TypeError, "training must .*, not 1"),
         (lambda x, rng: ft.drop_path(x, drop_prob=0.5, rng=rng), TypeError, "p"),
-        (lambda x, rng: ft.drop_block2d(x[0, 0], 0.5, rng=rng), ValueError, "input has shape"),
+        (lambda x, rng: ft.drop_block2d(x[0, 0], 0.5, rng=rng), ValueError, "input must .*"),
         (lambda x, rng: ft.drop_block2d(x, 0.5, block_size=0, rng=rng), ValueError, "block_size"),
         (lambda x, rng: ft.gaussian_dropout(x, 0.5, broadcast_dims=4, rng=rng), ValueError, "dims"),
-        (lambda x, rng: ft.embedding_dropout(x, 0.5, rng=rng), ValueError, "weight has shape"),
-        (lambda x, rng: ft.locked_dropout(x, 0.5, rng=rng), ValueError, "input has shape"),
-        (lambda x, rng: ft.zoneout(x, x[0], 0.5, rng=rng), ValueError, "old has shape"),
-        (lambda x, rng: ft.zoneout(x, 1.0, 0.5, rng=rng), TypeError, "old is a float"),
-        (lambda x, rng: ft.drop_connect(x, x, 0.5, rng=rng), ValueError, "weight has shape"),
+        (lambda x, rng: ft.embedding_dropout(x, 0.5, rng=rng), ValueError, "weight must .*"),
+        (lambda x, rng: ft.locked_dropout(x, 0.5, rng=rng), ValueError, "input must .*"),
+        (lambda x, rng: ft.zoneout(x, x[0], 0.5, rng=rng), ValueError, "old must .*"),
+        (lambda x, rng: ft.zoneout(x, 1.0, 0.5, rng=rng), TypeError, "old must .*, not 1.0"),
+        (lambda x, rng: ft.drop_connect(x, x, 0.5, rng=rng), ValueError, "weight must .*"),
         (
             lambda x, rng: ft.drop_connect(x, x[0, 0], 0.5, bias=x, rng=rng),
             ValueError,
-            "bias has shape",
+            "bias must have shape",
         ),
         (
             lambda x, rng: ft.drop_connect(x, x[0, 0].double(), 0.5, rng=rng),
             TypeError,
-            "weight has dtype torch.float64; it must be input's",
+            "weight must .* torch.float64",
         ),
     ],
 )
@@ -474,7 +478,9 @@ def test_seeds_on_other_devices():
     for name in FUNCTIONS:
         if name != "drop_connect":
             assert of_tensors(name)(x).device.type == "meta"
-            with pytest.raises(TypeError, match=r"input is a torch.float32 tensor of .* on meta"):
+            with pytest.raises(
+                TypeError, match=r"input must be .* a torch.float32 tensor of .* on meta"
+            ):
                 of_tensors(name)(x, rng=1)
 
 

@@ -236,7 +236,7 @@ def test_compiled_autograd_of_an_eager_forward_pass(installed, name, shape):
         y, gradient = backward(True)
         assert torch.equal(gradient, torch.where(y == 0, 0.0, 8.0))
     else:
-        with pytest.raises(torch._dynamo.exc.Unsupported, match="no part of a graph; allowed are"):
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="no part of a graph: compile"):
             backward(True)
 
 
@@ -300,7 +300,7 @@ def test_sources_are_refused_in_traced_programs():
     source = fastdrop.Philox4x32(1)
     with (
         torch._subclasses.FakeTensorMode(),
-        pytest.raises(TypeError, match="in a traced program; allowed are a seed"),
+        pytest.raises(TypeError, match=r"rng must be a seed .* in a traced program"),
     ):
         ft.dropout(torch.ones(3), rng=source)
 
@@ -308,8 +308,8 @@ def test_sources_are_refused_in_traced_programs():
 def test_seeds_are_checked_in_traced_programs():
     x = torch.ones(4)
     for options, words in (
-        ({"seed": 1, "rng": torch.Generator()}, "seed is 1 beside an rng"),
-        ({"rng": "3"}, "rng is a str; it must be None, a seed"),
+        ({"seed": 1, "rng": torch.Generator()}, "seed=1 and rng="),
+        ({"rng": "3"}, "rng must be .*, not a str"),
     ):
         for call in (
             lambda x: ft.dropout(x, 0.5, **options),  # noqa: B023

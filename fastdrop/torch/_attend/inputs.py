@@ -76,7 +76,7 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> Ints:
         if shape[axis] == 1:
             shape[axis] = b[axis]
         elif b[axis] != 1 and b[axis] != shape[axis]:
-            raise RuntimeError(f"shapes {tuple(a)} and {tuple(b)}; allowed are such as broadcast")
+            raise RuntimeError(f"shapes {tuple(a)} and {tuple(b)} must broadcast")
     return tuple(shape)
 
 

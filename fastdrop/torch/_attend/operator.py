@@ -63,7 +63,7 @@ def _check(
         )
     _check_is("words", words, (4,), torch.int64)
     if not 0.0 <= p <= 1.0:
-        raise RuntimeError(f"p is {p}; it must be in [0, 1]")
+        raise RuntimeError(f"p must be in [0, 1], not {p}")
     return blocks
 
 
@@ -97,7 +97,7 @@ def _check_places(devices: tuple[str, ...], tensors: dict[str, Optional]) -> Non
 
 def _check_is(name: str, x: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     if x.shape != shape or x.dtype is not dtype:
-        raise RuntimeError(f"{name} is {_shown(x)}; it must be a {shape} tensor of {dtype}")
+        raise RuntimeError(f"{name} must be a {shape} tensor of {dtype}, not {_shown(x)}")
 
 
 def _shown(x: torch.Tensor) -> str:
