@@ -24,6 +24,11 @@ from setuptools.errors import CompileError
 
 KERNELS = "fastdrop/kernels"
 DISPATCHER = "fastdrop.torch._dispatcher"
+# Modules with C sources of their own, and where these are.
+FOLDERS = {
+    DISPATCHER: "fastdrop/torch/dispatcher",
+    "fastdrop.jax._calls": "fastdrop/jax/calls",
+}
 AVX2 = ["-mavx2", "-mf16c", "-mbmi", "-mbmi2", "-mpopcnt"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 
@@ -173,14 +178,14 @@ def extension(name):
     sources = [str(path)]
     if name.endswith("._kernels"):
         sources += [str(source) for source in sorted(Path(KERNELS, "engine").glob("*.c"))]
-    if name == DISPATCHER:
-        folder = Path("fastdrop/torch/dispatcher")
+    if name in FOLDERS:
+        folder = Path(FOLDERS[name])
         sources += [str(source) for source in sorted(folder.glob("*.c"))]
         headers += [str(header) for header in folder.glob("*.h")]
     return Extension(
         name,
         sources,
-        include_dirs=[KERNELS, "fastdrop/torch", numpy.get_include()],
+        include_dirs=[KERNELS, "fastdrop/torch", "fastdrop/jax", numpy.get_include()],
         depends=sorted(headers),
     )
 
@@ -227,6 +232,7 @@ def main():
     names = (
         "kernels._kernels",
         "kernels._testing",
+        "jax._calls",
         "apply._apply",
         "apply._broadcast",
         "apply._dtypes",

@@ -47,6 +47,7 @@ ROOMS = {
 
 # Rooms for one framework each, which nothing but themselves imports.
 INTEGRATIONS = {"torch", "jax", "dask", "thinc"}
+COMPANIONS = {"jax": {"flax"}}  # packages that belong to a framework
 ROOMS |= dict.fromkeys(
     INTEGRATIONS,
     {"__init__", "functional", "mask", "source", "apply", "kernels", "config", "_words"}
@@ -200,7 +201,7 @@ def test_numpy_is_the_only_package_but_for_frameworks_and_the_command_line(path)
     if room_of(path) == "_reference":
         allowed -= {"fastdrop"}
     if room_of(path) in INTEGRATIONS:
-        allowed |= {room_of(path)}
+        allowed |= {room_of(path)} | COMPANIONS.get(room_of(path), set())
     if room_of(path) != "cli":
         assert {name.partition(".")[0] for name in imports(path)} <= allowed
 
@@ -249,10 +250,12 @@ def test_registers_h_lists_what_a_register_must_do():
 
 @needs_tree
 def test_only_kernels_are_written_in_c():
-    """The engine's, and those that PyTorch's dispatcher is given."""
+    """The engine's, and those that PyTorch's dispatcher and JAX's compiler are given."""
+    given = {"torch": "dispatcher", "jax": "calls"}
     written = files(".c", ".h")
-    assert {room_of(path) for path in written} == {"kernels", "torch"}
-    assert {path.parent.name for path in written if room_of(path) == "torch"} == {"dispatcher"}
+    assert {room_of(path) for path in written} == {"kernels", *given}
+    for room, folder in given.items():
+        assert {path.parent.name for path in written if room_of(path) == room} == {folder}
 
 
 @needs_tree

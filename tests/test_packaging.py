@@ -92,6 +92,7 @@ def test_extras(project):
     assert {"pytest", "hypothesis", "ml-dtypes"} <= names["test"]
     assert names["torch"] == {"torch"}
     assert names["dask"] == {"dask"}
+    assert names["jax"] == {"jax"}
     assert {"bench", "docs", "lint"} <= set(names)
 
 

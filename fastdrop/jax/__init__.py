@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dropout, masks and random bits in compiled JAX programs, on CPUs at the price of a memory copy.
+
+A mask is a function of a key. From ``key_of(fastdrop.Philox4x32(seed))`` it is the mask that
+`fastdrop.dropout_mask` draws from this source, bit for bit, however an array is sharded.
+"""
+
+from fastdrop.jax._keys import key_of, prng_impl
+from fastdrop.jax._register import register
+from fastdrop.jax.functional import bernoulli, dropout, dropout_mask
+
+__all__ = ["bernoulli", "dropout", "dropout_mask", "key_of", "prng_impl", "register"]

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Philox4x32-10 in operations of JAX on uint32, and 64-bit numbers as pairs of these.
+
+A pair is (low, high). `lax.mulhi` is new in JAX 0.10, so products are made of 16-bit halves.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["Pair", "add", "multiply", "philox", "tagged"]
+
+Pair = tuple[Any, Any]
+
+ROUNDS = 10
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+WEYL = 0x9E3779B9, 0xBB67AE85
+
+
+def multiply(number: int, word: Any) -> Pair:
+    """Return the 64-bit product of a number below 2**32 and words."""
+    low, high = jnp.uint32(number & 0xFFFF), jnp.uint32(number >> 16)
+    word_low, word_high = word & jnp.uint32(0xFFFF), word >> 16
+    first = low * word_low
+    second = high * word_low + (first >> 16)
+    third = low * word_high + (second & jnp.uint32(0xFFFF))
+    return jnp.uint32(number) * word, high * word_high + (second >> 16) + (third >> 16)
+
+
+def add(a: Pair, b: Pair) -> Pair:
+    """Return a + b modulo 2**64."""
+    low = a[0] + b[0]
+    return low, a[1] + b[1] + (low < a[0]).astype(jnp.uint32)
+
+
+def tagged(key: Sequence[Any], tag: str) -> Pair:
+    """Return the key of another stream: XOR with the eight letters of its tag."""
+    low, high = np.frombuffer(tag.encode(), "<u4")
+    return key[0] ^ jnp.uint32(low), key[1] ^ jnp.uint32(high)
+
+
+def philox(key: Sequence[Any], counter: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
+    """Return the four words of philox(key; counter); words may be arrays that broadcast."""
+    a, b, c, d = counter
+    for number in range(ROUNDS):
+        first, second = (
+            own + jnp.uint32(number * weyl % 2**32) for own, weyl in zip(key, WEYL, strict=True)
+        )
+        a_low, a_high = multiply(MULTIPLIERS[0], a)
+        c_low, c_high = multiply(MULTIPLIERS[1], c)
+        a, b, c, d = c_high ^ b ^ first, c_low, a_high ^ d ^ second, a_low
+    return a, b, c, d
