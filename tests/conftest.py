@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+import required
+import seeds
 from helpers import SOURCES
 from hypothesis import settings
 
@@ -19,6 +21,16 @@ settings.load_profile("fixed")
 # where they are started, such as that of an unpacked source distribution.
 _paths = (str(Path(fd.__file__).parents[1]), os.environ.get("PYTHONPATH"))
 os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, _paths))}
+
+
+def pytest_sessionstart():
+    """Fail where this run cannot test what it has to."""
+    required.check()
+
+
+def pytest_report_header():
+    """Say what a run with fresh seeds needs to be repeated."""
+    return seeds.header()
 
 
 def pytest_collection_modifyitems(items):
