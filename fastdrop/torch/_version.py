@@ -24,7 +24,6 @@ NAMES = (
     "_C._get_dispatch_mode",
     "_C._len_torch_dispatch_stack",
     "_debug_has_internal_overlap",
-    "_foreach_clone",
     "_neg_view",
     "compiler.config",
     "library.get_kernel",
@@ -46,8 +45,8 @@ def check_version() -> None:
     name = _missing()
     if name is not None:
         raise ImportError(
-            f"PyTorch {torch.__version__} has no torch.{name}; fastdrop.torch needs PyTorch 2.13 "
-            "or newer, and was run with 2.13.0 and 2.14.1"
+            f"PyTorch {torch.__version__} has no torch.{name}; fastdrop.torch needs PyTorch 2.10 "
+            "or newer, and was run with 2.10.0, 2.12.1, 2.13.0 and 2.14.1"
         )
 
 
