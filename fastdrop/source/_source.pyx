@@ -153,8 +153,10 @@ cdef class Source(BitGenerator):
         source = index_of(self)
         if key is None and counter is None:
             seed_seq = check_seed(seed)
-            state = np.asarray(seed_seq.generate_state(4)).tolist()
-            words = check_words("the state of seed", state, 4)
+            state = seed_seq.generate_state(4)
+            if type(state) is np.ndarray:
+                state = state.tolist()  # of ints, which are checked sooner than NumPy's
+            words = check_words("the state of seed", list(state), 4)
             key_words, counter_words = words[:2], [0, 0, words[2], words[3]]
         else:
             if seed is not None:
