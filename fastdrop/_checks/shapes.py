@@ -159,7 +159,7 @@ def check_window(value: Any, shape: Shape) -> tuple[Any, ...]:
 
 def _check_entry(value: Any) -> Any:
     """Return one entry of a mask's index: an int, a slice or an ellipsis."""
-    if value is ... or isinstance(value, slice):
+    if type(value) is slice or type(value) is int or value is ...:
         return value
     try:
         if isinstance(value, (bool, np.bool_)):

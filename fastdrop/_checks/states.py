@@ -120,9 +120,9 @@ def check_strides(value: Any, shape: Shape, position: int) -> Shape | None:
         reach = [(length - 1) * step for length, step in zip(shape, strides, strict=True)]
     first = position + sum(min(step, 0) for step in reach)
     last = position + sum(max(step, 0) for step in reach)
-    if 0 not in shape and not 0 <= first <= last < 2**64:
+    if 0 not in shape and not (0 <= first <= last < 2**64 and last - first < 2**63):
         raise ValueError(
             f"the mask goes from position {first} to {last} of its source; they must be in "
-            "[0, 2**64)"
+            "[0, 2**64), and less than 2**63 apart"
         )
     return strides

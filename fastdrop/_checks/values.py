@@ -70,7 +70,7 @@ def check_position(value: Any) -> int:
 
 def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
     """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself."""
-    if isinstance(value, ISeedSequence):
+    if type(value) is not int and isinstance(value, ISeedSequence):
         return value
     try:
         if isinstance(value, bool):
@@ -90,20 +90,26 @@ def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
 
 def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
     """Return ``count`` 32-bit words from a sequence of them, or from one int, low word first."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        pass
-    else:
-        if not 0 <= number < 1 << 32 * count:
-            raise ValueError(f"{name} must be an integer in [0, 2**{32 * count}), not {value!r}")
-        return tuple(number >> 32 * i & 0xFFFFFFFF for i in range(count))
+    if not isinstance(value, (tuple, list)):
+        try:
+            number = operator.index(value)
+        except TypeError:
+            pass
+        else:
+            return _words_of(name, value, number, count)
     try:
         words = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(
             f"{name} must be an integer or a sequence of {count} integers, not {described(value)}"
         ) from None
-    if len(words) != count or not all(0 <= word < 1 << 32 for word in words):
+    if len(words) != count or min(words) < 0 or max(words) >= 1 << 32:
         raise ValueError(f"{name} must be {count} words in [0, 2**32), not {shown(value)}")
     return words
+
+
+def _words_of(name: str, value: Any, number: int, count: int) -> tuple[int, ...]:
+    """Return the words of one int."""
+    if not 0 <= number < 1 << 32 * count:
+        raise ValueError(f"{name} must be an integer in [0, 2**{32 * count}), not {value!r}")
+    return tuple([number >> 32 * i & 0xFFFFFFFF for i in range(count)])

@@ -8,7 +8,7 @@ from fastdrop.kernels._kernels cimport fd_view
 cdef ndarray padded_bits(size_t n)
 cdef ndarray padded_copy(ndarray bits)
 cdef ndarray pack(object kept, ndarray padded=*)
-cdef int unpack(ndarray padded, size_t n, ndarray out) except -1
+cdef int unpack(ndarray padded, size_t n, uint8_t *to) except -1
 cdef int gather(ndarray padded, fd_view view, uint8_t *to) except -1
 cdef tuple room_for(tuple shape, bint seeded, ndarray x, ndarray y, bint changes=*)
 

@@ -85,12 +85,11 @@ cdef int gather(ndarray padded, fd_view view, uint8_t *to) except -1:
     return 0
 
 
-cdef int unpack(ndarray padded, size_t n, ndarray out) except -1:
+cdef int unpack(ndarray padded, size_t n, uint8_t *to) except -1:
     """Write packed bits as bytes of 0 and 1."""
     cdef const fd_kernels *kernels = engine.kernels()
     with nogil:
-        kernels.unpack(<const uint8_t *>cnp.PyArray_DATA(padded), n,
-                       <uint8_t *>cnp.PyArray_DATA(out))
+        kernels.unpack(<const uint8_t *>cnp.PyArray_DATA(padded), n, to)
     return 0
 
 

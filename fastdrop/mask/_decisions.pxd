@@ -38,8 +38,8 @@ cdef class Decisions(AnyMask):
     cdef ndarray all_bits(self)
     cdef int draw(self, void *to, bint bytes_, size_t n, fd_cursor *cursor,
                   const fd_executor *executor) except -1
-    cdef bint has_runs(self) except -1
-    cdef int draw_window(self, object out, int64_t offset, object strides) except -1
+    cdef int draw_window(self, void *to, bint bytes_, fd_cursor *cursor,
+                         const fd_executor *executor) except -1
     cdef dict entries(self)
     cdef int take(self, dict state) except -1
     cdef fd_seeded later(self, int64_t offset)

@@ -3,7 +3,6 @@
 # they are needed, or bits. `strides` (in decisions) is None unless a window skipped some: whatever
 # is not one contiguous range of decisions is packed before it is applied.
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
@@ -38,7 +37,6 @@ from fastdrop.mask._any_mask cimport AnyMask
 from fastdrop.mask._bits cimport (
     gather,
     lent,
-    pack,
     padded_bits,
     padded_copy,
     permuted,
@@ -46,19 +44,12 @@ from fastdrop.mask._bits cimport (
     unpack,
 )
 from fastdrop.mask._state cimport check_version, place_of, seeded_at
-from fastdrop.mask._window import is_contiguous
+from fastdrop.mask._window import ascending, is_contiguous
 from fastdrop.source._source cimport Source
 
 cnp.import_array()
 
 cdef object BOOL = np.dtype(bool)
-
-# A window is drawn run by run where a run has so many elements, or where so many are skipped:
-# lanes are stepped over these faster than they are drawn.
-cdef int64_t LONG = 64, MUCH = 512
-
-# Elements of the span of any other window that are drawn at once.
-cdef int64_t SPAN = 1 << 22
 
 
 @cython.no_gc
@@ -180,8 +171,6 @@ cdef class Decisions(AnyMask):
 
         Those of a window are all of them.
         """
-        if self.strides is not None and not self.has_runs():
-            return pack(np.asarray(self), room)
         if room is None:
             room = padded_bits(n)
         self.draw(cnp.PyArray_DATA(room), False, n, cursor, executor)
@@ -195,35 +184,49 @@ cdef class Decisions(AnyMask):
             return self.padded
         return self.draw_bits(self.size, &cursor, None, &pool)
 
-    cdef bint has_runs(self) except -1:
-        """Tell whether a window has long runs of the stream, or skips much between them."""
-        cdef int64_t length, stride, run = 1, skip = MUCH
-        reach = [(length - 1) * stride for length, stride in zip(self.shape, self.strides)]
-        if sum(map(abs, reach)) >= 1 << 62:
-            return False
-        for length, stride in zip(self.shape[::-1], self.strides[::-1]):
-            if length > 1 and stride == run:
-                run *= length
-            elif length > 1:
-                skip = min(skip, abs(stride))
-        return run >= LONG or skip >= MUCH
-
     cdef int draw(self, void *to, bint bytes_, size_t n, fd_cursor *cursor,
                   const fd_executor *executor) except -1:
         """Write the first ``n`` of a place, as bytes or as bits; ``cursor`` moves to their end.
 
-        Those of a window, which has runs, are all of them.
+        Those of a window are all of them.
         """
-        cdef fd_view window
         cdef fd_job job
         cdef fd_any_mask mask
+        if self.strides is not None and n:
+            return self.draw_window(to, bytes_, cursor, executor)
         set_drawing(&job, &mask, &self.seeded, NULL, False, bytes_)
-        if self.strides is not None:
-            set_view(&window, 0, self.shape, self.strides)
-            job.window = &window
         with nogil:
             draw(&job, to, cursor, n, executor)
         return 0
+
+    cdef int draw_window(self, void *to, bint bytes_, fd_cursor *cursor,
+                         const fd_executor *executor) except -1:
+        """Write those of a window, which are drawn as their places ascend."""
+        cdef fd_view window, back
+        cdef fd_job job
+        cdef fd_any_mask mask
+        cdef fd_seeded seeded
+        cdef ndarray drawn = None, bits = None
+        cdef void *room = to
+        first, shape, strides, offset, pitches = ascending(self.shape, self.strides)
+        set_view(&window, 0, shape, strides)
+        in_order = offset == 0 and is_contiguous(self.shape, pitches)
+        if not in_order:
+            drawn = padded_bits(self.size)
+            room = cnp.PyArray_DATA(drawn)
+        seeded = self.later(first)
+        set_drawing(&job, &mask, &seeded, NULL, False, bytes_ and in_order)
+        job.window = &window
+        with nogil:
+            draw(&job, room, cursor, self.size, executor)
+        if in_order:
+            return 0
+        set_view(&back, offset, self.shape, pitches)
+        if not bytes_:
+            return gather(drawn, back, <uint8_t *>to)
+        bits = padded_bits(self.size)
+        gather(drawn, back, <uint8_t *>cnp.PyArray_DATA(bits))
+        return unpack(bits, self.size, <uint8_t *>to)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
@@ -232,32 +235,10 @@ cdef class Decisions(AnyMask):
         cdef fd_executor pool = engine.pool()
         cdef ndarray kept = np.empty(self.shape, bool)
         if self.padded is not None:
-            unpack(self.padded, self.size, kept)
-        elif self.strides is None or self.has_runs():
+            unpack(self.padded, self.size, <uint8_t *>cnp.PyArray_DATA(kept))
+        else:
             self.draw(cnp.PyArray_DATA(kept), True, self.size, &cursor, &pool)
-        else:
-            self.draw_window(kept, 0, self.strides)
         return kept if dtype is None else kept.astype(dtype, copy=False)
-
-    cdef int draw_window(self, out, int64_t offset, strides) except -1:
-        """Write the decisions at offset + index * strides: spans are drawn, and picked from."""
-        cdef int64_t low, span, rows
-        reach = [(length - 1) * stride for length, stride in zip(out.shape, strides, strict=True)]
-        if out.size == 0:
-            return 0
-        PyErr_CheckSignals()
-        low = offset + sum(min(step, 0) for step in reach)
-        span = 1 + sum(abs(step) for step in reach)
-        if span <= SPAN:
-            drawn = np.asarray(decisions_at((span,), self.later(low)))
-            out[...] = np.lib.stride_tricks.as_strided(drawn[offset - low :], out.shape, strides)
-        else:
-            axis = max(range(out.ndim), key=lambda axis: abs(reach[axis]))
-            rows = max(1, min(SPAN // abs(strides[axis]), out.shape[axis] // 2))
-            for row in range(0, out.shape[axis], rows):
-                part = (slice(None),) * axis + (slice(row, row + rows),)
-                self.draw_window(out[part], offset + row * strides[axis], strides)
-        return 0
 
     cdef dict entries(self):
         """Return what the state of a mask says of them: the bits, or where they were drawn."""

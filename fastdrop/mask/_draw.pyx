@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: all checks, and all memory, come before a source advances. Then a mask is a range of an
 # addressable source, or the bits of a sequential one, and what is done with it follows.
+from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
 import numpy as np
@@ -206,7 +207,7 @@ def draw_bernoulli(tuple shape, Probability probability, source, bint packed, ou
             if n % 8:
                 target[n // 8] &= (1 << n % 8) - 1
         else:
-            unpack(bits, n, target)
+            unpack(bits, n, <uint8_t *>cnp.PyArray_DATA(target))
     else:
         draw_decisions(source, shape, probability, True, not packed, target)
     if not direct:

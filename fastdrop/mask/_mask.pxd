@@ -14,6 +14,8 @@ cdef class Mask(Decisions):
     cdef Numbers numbers  # of arrays; else None
     cdef bint of_zoneout  # kept elements are those of one array, the others those of another
 
+    cdef object own_p(self)
+    cdef object own_scale(self)
     cdef object handed_out(self, object numbers)
     cdef Mask with_numbers(self, object p, object scale)
     cdef Mask with_probability(self, Probability probability, object scale)

@@ -109,12 +109,18 @@ cdef class Mask(Decisions):
     @property
     def p(self):
         """Probability of dropping: a float, or a read-only array that broadcasts to the mask."""
-        return self.drop if self.numbers is None else self.handed_out(self.numbers.p())
+        return self.handed_out(self.own_p())
 
     @property
     def scale(self):
         """Factor of the kept elements: a float, or a read-only array that broadcasts likewise."""
-        return self.factor if self.numbers is None else self.handed_out(self.numbers.scale())
+        return self.handed_out(self.own_scale())
+
+    cdef object own_p(self):
+        return self.drop if self.numbers is None else self.numbers.p()
+
+    cdef object own_scale(self):
+        return self.factor if self.numbers is None else self.numbers.scale()
 
     cdef object handed_out(self, numbers):
         return numbers if type(numbers) is float else lent(numbers, self)
@@ -150,8 +156,8 @@ cdef class Mask(Decisions):
         axes = range(self.ndim)[::-1]
         strides = permuted(self.strides or contiguous_strides(self.shape), axes)
         return self.part(
-            0, self.shape[::-1], strides, numbers_in_reverse(self.p, self.ndim),
-            numbers_in_reverse(self.scale, self.ndim),
+            0, self.shape[::-1], strides, numbers_in_reverse(self.own_p(), self.ndim),
+            numbers_in_reverse(self.own_scale(), self.ndim),
         )
 
     cdef object applied(self, object x, object out, str name):
@@ -196,8 +202,8 @@ cdef class Mask(Decisions):
         entries = check_window(window, self.shape)
         strides = self.strides or contiguous_strides(self.shape)
         offset, shape, strides = window_of(self.shape, strides, entries)
-        p = numbers_of_window(self.p, self.shape, entries)
-        scale = numbers_of_window(self.scale, self.shape, entries)
+        p = numbers_of_window(self.own_p(), self.shape, entries)
+        scale = numbers_of_window(self.own_scale(), self.shape, entries)
         return self.part(offset, shape, strides, p, scale)
 
     cdef Mask part(self, int64_t offset, tuple shape, tuple strides, p, scale):

@@ -231,13 +231,22 @@ cdef object numbers_of_window(values, shape, entries):
     """Return the numbers of a window of a mask: an array no larger than it must be, or a float."""
     if type(values) is float:
         return values
-    part = np.broadcast_to(values, shape)[(*entries, ...)]
-    part = part[tuple(slice(None) if stride else slice(1) for stride in part.strides)]
+    whole = with_axes(values, len(shape))
+    part = whole[(*[
+        entry if length > 1 else slice(None) if isinstance(entry, slice) else 0
+        for entry, length in zip(entries, whole.shape, strict=True)
+    ], ...)]
     return float(part) if part.ndim == 0 else part.copy()
+
+
+cdef object with_axes(values, ndim):
+    """Return an array with as many axes as a mask, to which it broadcasts."""
+    missing = ndim - values.ndim
+    return values.reshape((1,) * missing + values.shape) if missing else values
 
 
 cdef object numbers_in_reverse(values, ndim):
     """Return the numbers of a mask whose axes are in reverse order."""
     if type(values) is float:
         return values
-    return values.reshape((1,) * (ndim - values.ndim) + values.shape).T.copy()
+    return with_axes(values, ndim).T.copy()

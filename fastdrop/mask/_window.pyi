@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from collections.abc import Sequence
 from types import EllipsisType
 from typing import SupportsIndex, TypeAlias
 
@@ -12,5 +11,6 @@ __test__: dict[str, str]
 def contiguous_strides(shape: Shape) -> Shape: ...
 def is_contiguous(shape: Shape, strides: Shape) -> bool: ...
 def window_of(
-    shape: Shape, strides: Shape, entries: Sequence[SupportsIndex | slice]
+    shape: Shape, strides: Shape, entries: tuple[SupportsIndex | slice, ...]
 ) -> tuple[int, Shape, Shape]: ...
+def ascending(shape: Shape, strides: Shape) -> tuple[int, Shape, Shape, int, Shape]: ...

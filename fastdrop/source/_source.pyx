@@ -153,13 +153,16 @@ cdef class Source(BitGenerator):
         source = index_of(self)
         if key is None and counter is None:
             seed_seq = check_seed(seed)
-            words = check_words("the state of seed", list(seed_seq.generate_state(4)), 4)
+            state = seed_seq.generate_state(4)
+            if type(state) is np.ndarray:
+                state = state.tolist()  # of ints, which are checked sooner than NumPy's
+            words = check_words("the state of seed", list(state), 4)
             key_words, counter_words = words[:2], [0, 0, words[2], words[3]]
         else:
             if seed is not None:
                 refuse_seed(seed)
-            key_words = check_words("key", 0 if key is None else key, 2)
-            counter_words = check_words("counter", 0 if counter is None else counter, 4)
+            key_words = (0,) * 2 if key is None else check_words("key", key, 2)
+            counter_words = (0,) * 4 if counter is None else check_words("counter", counter, 4)
             seed_seq = np.random.SeedSequence([*key_words, *counter_words])
         BitGenerator.__init__(self, seed_seq)  # it has a capsule from here on
         self._bitgen.state = &self.stream

@@ -11,7 +11,7 @@ from fastdrop.mask._window import contiguous_strides, window_of
 from fastdrop.source import Source
 from fastdrop.torch._apply import Ints
 
-__all__ = ["Shard", "ShardLike"]
+__all__ = ["Shard", "ShardLike", "window_of_mask"]
 
 # (window, global_shape)
 ShardLike: TypeAlias = tuple[Any, ShapeLike]
@@ -41,10 +41,17 @@ class Shard:
 
     def draw(self, p: float, source: Source, decided: Ints) -> Mask:
         """Draw a mask of the whole, of the decisions of that shape, and return the window."""
-        mask = dropout_mask(decided, p, rng=source)
-        entries = []
-        for entry, length, full in zip(self.entries, decided, self.whole, strict=True):
-            if length != full:  # shared, and so the same in each window
-                entry = slice(None) if isinstance(entry, slice) else 0
-            entries.append(entry)
-        return mask[tuple(entries)]
+        return window_of_mask(dropout_mask(decided, p, rng=source), self.entries, self.whole)
+
+
+def window_of_mask(mask: Mask, entries: tuple[Any, ...], whole: Ints) -> Mask:
+    """Return what a mask that broadcasts to a whole shape says of a window of that."""
+    missing = len(whole) - mask.ndim
+    return mask[
+        tuple(
+            entry if length == full else slice(None) if isinstance(entry, slice) else 0
+            for entry, length, full in zip(
+                entries[missing:], mask.shape, whole[missing:], strict=True
+            )
+        )
+    ]

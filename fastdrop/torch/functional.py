@@ -12,6 +12,7 @@ import torch
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
 from fastdrop._words import HALF, public, refuse
 from fastdrop.torch._drop import drop_any, drop_as_operator
+from fastdrop.torch._dtensor import drop_dtensor, takes_dtensor
 from fastdrop.torch._given import Given, drop_given
 from fastdrop.torch._mask import RNG
 
@@ -105,6 +106,10 @@ def dropout(
     Tensors of other devices are PyTorch's business: they go to ``torch.nn.functional.dropout``,
     without a seed or rng. Traced programs take masks that are tensors of bool.
 
+    Of a DTensor, with a seed, a source or a Mask, each process drops the part that it has, by its
+    window of the mask of the whole. Of rng that is a source, each must have its like. The DTensor
+    must be sharded or replicated. Without rng it is PyTorch's business.
+
     Examples
     --------
     >>> import torch, fastdrop.torch
@@ -124,9 +129,11 @@ def dropout(
         refuse(dropout, late, words)
     if mask is None and p is HALF:
         p = 0.5
+    options = {"broadcast_dims": broadcast_dims, "noise_shape": noise_shape}
+    if type(input) is not torch.Tensor and takes_dtensor(input, rng, seed, mask):
+        return drop_dtensor(dropout, input, p, training, inplace, rng, seed, mask, options)
     if broadcast_dims is None and noise_shape is None and mask is None:
         return drop_any(dropout, input, p, training, inplace, rng, seed)
-    options = {"broadcast_dims": broadcast_dims, "noise_shape": noise_shape}
     if mask is not None:
         return drop_given(dropout, input, p, training, inplace, rng, seed, mask, options)
     return drop_any(dropout, input, p, training, inplace, rng, seed, options=options)

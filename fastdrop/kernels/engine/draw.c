@@ -1,5 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "job.h"
+#include "window.h"
+
+static void
+clear_pad(fd_tile_bits *tile, size_t n)
+{
+    if (n % 8) {
+        tile->bits[n / 8] &= (uint8_t)fd_low_bits(n % 8);
+    }
+}
+
+static void
+swap(fd_tile_bits **one, fd_tile_bits **other)
+{
+    fd_tile_bits *const first = *one;
+    *one = *other;
+    *other = first;
+}
 
 /* Elements [at, at + n) of the mask, n <= FD_TILE, in `tile`; pad bits are 0. */
 static void
@@ -10,9 +27,7 @@ draw_tile(const fd_job *job, fd_cursor *cursor, uint64_t at, size_t n, fd_tile_b
     for (size_t i = 0; job->as_dropped && i < bytes; i++) {
         tile->bits[i] = (uint8_t)~tile->bits[i];
     }
-    if (n % 8) {
-        tile->bits[bytes - 1] &= (uint8_t)fd_low_bits(n % 8);
-    }
+    clear_pad(tile, n);
 }
 
 /* `first` is a multiple of 8. */
@@ -33,33 +48,42 @@ draw_part(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arr
     }
 }
 
-/* The same of a window: its runs are drawn, and what lies between them is skipped. */
+/* The same of a window, piece by piece: the bits of a piece's elements are picked from its span. */
 static void
 draw_window(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
             fd_watch watch)
 {
     uint8_t *out = (uint8_t *)arrays.y;
-    fd_tile_bits tile;
-    fd_view_walk walk;
-    size_t skipped = fd_runs_at(&walk, job->window, first);
+    fd_tile_bits tiles[2], *drawn = &tiles[0], *room = &tiles[1];
+    fd_pieces walk;
+    if (n == 0) {
+        return;
+    }
     if (!job->as_bytes) {
         memset(out + first / 8, 0, (n + 7) / 8);
     }
-    for (const uint64_t end = first + n; first < end && !fd_stops(watch);) {
-        const size_t left = (size_t)walk.view.shape[walk.last] - skipped;
-        const size_t count = fd_min(FD_TILE, fd_min(left, (size_t)(end - first)));
-        draw_tile(job, cursor, (uint64_t)walk.at + skipped, count, &tile);
-        if (job->as_bytes) {
-            job->kernels->unpack(tile.bits, count, out + first);
-        } else {
-            fd_bits_place(out, first, tile.bits, count);
+    size_t skipped = fd_pieces_at(&walk, job->window, first), count;
+    for (const uint64_t end = first + n; first < end && !fd_stops(watch); first += count) {
+        const fd_piece piece = fd_pieces_piece(&walk);
+        count = fd_min(piece.elements - skipped, (size_t)(end - first));
+        draw_tile(job, cursor, piece.at, piece.span, drawn);
+        if (!piece.is_run) {
+            const fd_view view = fd_pieces_view(&walk);
+            fd_gather_bits(&view, drawn->bits, room->bits);
+            swap(&drawn, &room);
         }
-        first += count;
-        skipped += count;
-        if (count == left) {
-            fd_runs_next(&walk);
+        if (skipped) {
+            fd_bits_shift(drawn->bits, skipped, count, room->bits);
+            swap(&drawn, &room);
             skipped = 0;
         }
+        if (job->as_bytes) {
+            job->kernels->unpack(drawn->bits, count, out + first);
+        } else {
+            clear_pad(drawn, count);
+            fd_bits_place(out, first, drawn->bits, count);
+        }
+        fd_pieces_next(&walk);
     }
 }
 

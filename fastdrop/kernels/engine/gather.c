@@ -12,7 +12,8 @@ fd_view_merged(const fd_view *view)
         if (view->shape[axis] == 1) {
             continue;
         }
-        if (few.ndim && few.stride[last] == view->shape[axis] * view->stride[axis]) {
+        if (few.ndim && (uint64_t)few.stride[last] ==
+                            (uint64_t)view->shape[axis] * (uint64_t)view->stride[axis]) {
             few.shape[last] *= view->shape[axis];
             few.stride[last] = view->stride[axis];
             continue;
@@ -71,19 +72,6 @@ fd_runs_next(fd_view_walk *walk)
         walk->index[axis] = 0;
     }
     return 0;
-}
-
-size_t
-fd_runs_at(fd_view_walk *walk, const fd_view *view, uint64_t first)
-{
-    walk_start(walk, view, 1);
-    for (int axis = 0; axis < walk->last; axis++) {
-        walk->index[axis] = (int64_t)(first / walk->pitch[axis]);
-        walk->at += walk->index[axis] * walk->view.stride[axis];
-        walk->to_at += (uint64_t)walk->index[axis] * walk->pitch[axis];
-        first %= walk->pitch[axis];
-    }
-    return (size_t)first;
 }
 
 /* The same over matrices: along the last axis, and along the dense one too, where that is another:
@@ -160,16 +148,37 @@ copy_run(const uint8_t *FD_RESTRICT from, uint64_t at, size_t n, uint8_t *FD_RES
 
 /* Bits that follow each other in the result alone. */
 static void
-gather_run(const uint8_t *FD_RESTRICT from, int64_t at, int64_t stride, size_t n,
+gather_run(const uint8_t *FD_RESTRICT from, uint64_t at, uint64_t stride, size_t n,
            uint8_t *FD_RESTRICT to, uint64_t to_at)
 {
     for (size_t i = 0; i < n; i += 64) {
         const size_t count = fd_min(64, n - i);
         uint64_t word = 0;
-        for (size_t j = 0; j < count; j++, at += stride) {
-            word |= (uint64_t)(from[at / 8] >> at % 8 & 1) << j;
+        for (size_t j = 0; j < count; j++, at += stride) { /* the last bit is the highest */
+            word = word >> 1 | (uint64_t)(from[at / 8] >> at % 8) << 63;
         }
-        write_word(to, to_at + i, word, count);
+        write_word(to, to_at + i, word >> (64 - count), count);
+    }
+}
+
+static uint64_t
+reversed(uint64_t word)
+{
+    word = (word >> 1 & 0x5555555555555555u) | (word & 0x5555555555555555u) << 1;
+    word = (word >> 2 & 0x3333333333333333u) | (word & 0x3333333333333333u) << 2;
+    word = (word >> 4 & 0x0F0F0F0F0F0F0F0Fu) | (word & 0x0F0F0F0F0F0F0F0Fu) << 4;
+    return FD_BSWAP64(word);
+}
+
+/* Bits that follow each other backwards: the first one is at `at`. */
+static void
+reverse_run(const uint8_t *FD_RESTRICT from, uint64_t at, size_t n, uint8_t *FD_RESTRICT to,
+            uint64_t to_at)
+{
+    for (size_t i = 0; i < n; i += 64) {
+        const size_t count = fd_min(64, n - i);
+        const uint64_t word = read_word(from, at + 1 - i - count);
+        write_word(to, to_at + i, reversed(word) >> (64 - count), count);
     }
 }
 
@@ -235,8 +244,11 @@ fd_gather_bits(const fd_view *view, const uint8_t *FD_RESTRICT from, uint8_t *FD
         } else if (dense >= 0) {
             transpose_matrix(from, (uint64_t)walk.at, n, walk.view.stride[last],
                              (size_t)walk.view.shape[dense], to, walk.to_at, walk.pitch[dense]);
+        } else if (walk.view.stride[last] == -1) {
+            reverse_run(from, (uint64_t)walk.at, n, to, walk.to_at);
         } else {
-            gather_run(from, walk.at, walk.view.stride[last], n, to, walk.to_at);
+            gather_run(from, (uint64_t)walk.at, (uint64_t)walk.view.stride[last], n, to,
+                       walk.to_at);
         }
     } while (fd_runs_next(&walk));
 }

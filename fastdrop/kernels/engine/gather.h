@@ -38,10 +38,6 @@ int fd_runs_first(fd_view_walk *walk, const fd_view *view);
 /* Goes on to the next run, and returns whether there is one. */
 int fd_runs_next(fd_view_walk *walk);
 
-/* Starts such a walk, of a view that has elements, at the run with element `first` of the result, and
- * returns how many elements of the run come before that. */
-size_t fd_runs_at(fd_view_walk *walk, const fd_view *view, uint64_t first);
-
 /* Bits, lowest first; pad bits become 0. Both arrays have FD_PADDING bytes to spare, and do not
  * overlap. A view without elements writes nothing. */
 void fd_gather_bits(const fd_view *view, const uint8_t *FD_RESTRICT from, uint8_t *FD_RESTRICT to);

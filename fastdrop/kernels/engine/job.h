@@ -40,10 +40,9 @@ typedef struct {
     const float *factors;
 
     /* fd_draw: y = the mask, as bits or as bytes. */
-    int as_dropped; /* ones are the dropped elements, and not the kept ones */
-    int as_bytes;   /* one byte an element */
-    const fd_view
-        *window; /* not NULL: these elements of a larger mask, of which `mask` has the first */
+    int as_dropped;        /* ones are the dropped elements, and not the kept ones */
+    int as_bytes;          /* one byte an element */
+    const fd_view *window; /* not NULL: these elements of a larger mask, as window.h takes them */
 
     /* fd_bernoulli: y = 1 where an element is kept and else 0, of `dtype`, or `as_bytes`. Its
      * probability of being kept is at x, of this dtype: FD_FLOAT32 or FD_FLOAT64. */

@@ -73,7 +73,7 @@ decide_end(const deciding *by, size_t steps, size_t n, uint64_t limit, const fd_
     uint8_t *const end = by->kept + 8 * (words - 1);
     const uint64_t bits = steps > words ? fd_load_le64(end) : by->last >> by->skipped;
     fd_store_le64(end, bits & fd_low_bits(n - 64 * (words - 1)));
-    if (limit) {
+    if (limit && by->ties) {
         ties_settle(by->made, by->ties, limit, identity, position, by->skipped, n, by->kept);
     }
 }
