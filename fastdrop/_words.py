@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar, cast
 
-from fastdrop._checks import shown
+from fastdrop._checks import MISSING, shown
 
 __all__ = ["HALF", "explained", "public", "refuse"]
 
@@ -76,11 +76,26 @@ def _show(function: Callable[..., Any], shown: Callable[..., Any]) -> None:
     )
 
 
+def _expect(function: Any) -> None:
+    """Let a call without a required argument reach the function, if that explains words.
+
+    So `dropout_mask(size=3)` hears of shape, and not that it is missing.
+    """
+    code = function.__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        names = code.co_varnames[: code.co_argcount]
+        given = function.__defaults__ or ()
+        required = len(names) - len(given) - (names[:1] == ("self",))
+        function.__defaults__ = (*[MISSING] * required, *given)
+
+
 def public(module: str = "fastdrop") -> Callable[[FunctionT], FunctionT]:
     """Return a decorator for functions that people import from ``module``."""
 
     def publish(function: FunctionT) -> FunctionT:
         _show(function, function)
+        if module != "fastdrop.torch":  # whose functions are traced, with their defaults
+            _expect(function)
         function.__module__ = module
         return function
 

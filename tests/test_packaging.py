@@ -268,6 +268,19 @@ def test_what_is_not_missing_is_not_blamed(copied):
     assert "is missing" not in said
 
 
+@pytest.mark.parametrize(
+    ("face", "lost", "cure"),
+    [
+        ("torch", "torch", "fastdrop.torch needs PyTorch 2.13 or newer: pip install torch"),
+        ("dask", "dask", 'fastdrop.dask needs Dask: pip install "dask[array]"'),
+    ],
+)
+def test_a_face_without_its_framework_says_what_to_install(face, lost, cure):
+    code = f"import sys; sys.modules[{lost!r}] = None; import fastdrop.{face}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stderr.splitlines()[-1] == f"ModuleNotFoundError: {cure}"
+
+
 # ---- the tests -----------------------------------------------------------------------------------
 
 

@@ -245,6 +245,20 @@ def test_a_seed_beside_words_is_refused(source_class):
         source_class(1, 2)
 
 
+def test_methods_of_generators_are_named(source_class):
+    source = source_class(1)
+    for name in ("random", "integers", "normal"):
+        with pytest.raises(
+            AttributeError, match=rf"'{name}'.*: numpy\.random\.Generator\(source\)"
+        ):
+            getattr(source, name)
+        assert not hasattr(source, name)
+    with pytest.raises(AttributeError, match=r"object has no attribute 'nothing'$") as caught:
+        source.nothing  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("nothing", source)
+    assert source.position == 0
+
+
 def test_the_base_class_is_not_a_source():
     with pytest.raises(TypeError, match="base class"):
         Source()

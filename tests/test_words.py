@@ -107,8 +107,26 @@ def test_p_is_required(name, use):
     if name not in WITH_P:
         return
     arrays = [SQUARE] if name == "DropConnect" else []
-    with pytest.raises(TypeError, match="'p'"):
+    with pytest.raises(TypeError, match=r"^p must be .*, not missing$|'p'"):
         getattr(fd, name)(*(arrays if use is made else ARRAYS.get(name, (X,))), rng=1)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_is_missing(name):
+    """The word of a peer is explained first, also where it leaves an argument without a value."""
+    source, function = fd.Philox4x32(1), getattr(fd, name)
+    parameters = inspect.signature(function).parameters
+    required = [own for own, each in parameters.items() if each.default is each.empty]
+    with pytest.raises(TypeError, match=rf"^rate is 0\.5; .* {name} must be called p$"):
+        function(rate=0.5, rng=source)
+    if "x" in parameters:
+        with pytest.raises(TypeError, match=rf"^input is 1; .* {name} must be called x$"):
+            function(input=1, rng=source)
+    arrays = ARRAYS.get(name, (X,))
+    for index in range(len(required)):
+        with pytest.raises(TypeError, match=r"missing$"):
+            function(*arrays[:index], rng=source)
+    assert source.position == 0
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -133,8 +151,9 @@ def test_words_of_other_places():
         TypeError, match=r"^size is 3; this argument of bernoulli must be .* shape$"
     ):
         fd.bernoulli(3, 0.5, size=3)
-    with pytest.raises(TypeError, match="'shape'"):
-        fd.dropout_mask(size=3)
+    for call in (lambda: fd.dropout_mask(size=3), lambda: fd.bernoulli(size=3, p=0.5)):
+        with pytest.raises(TypeError, match=r"^size is 3; this argument of \w+ must be .* shape$"):
+            call()
     with pytest.raises(TypeError, match="must be called out, and takes the array itself"):
         fd.dropout(X, inplace=True)
     with pytest.raises(TypeError, match="bias=bias"):

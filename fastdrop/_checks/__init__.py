@@ -12,7 +12,7 @@ from fastdrop._checks.arrays import (
     check_no_pair,
     takes_array,
 )
-from fastdrop._checks.display import described, either, is_array, kind_of, shown
+from fastdrop._checks.display import MISSING, described, either, is_array, kind_of, shown
 from fastdrop._checks.probabilities import (
     check_gaussian_p,
     check_keep_prob,
@@ -21,6 +21,7 @@ from fastdrop._checks.probabilities import (
     check_probability,
 )
 from fastdrop._checks.refusals import (
+    refuse_attribute,
     refuse_base,
     refuse_beside_mask,
     refuse_both,
@@ -77,6 +78,7 @@ from fastdrop._checks.values import (
 )
 
 __all__ = [
+    "MISSING",
     "as_array",
     "check_axes",
     "check_bias",
@@ -116,6 +118,7 @@ __all__ = [
     "either",
     "is_array",
     "kind_of",
+    "refuse_attribute",
     "refuse_base",
     "refuse_beside_mask",
     "refuse_both",

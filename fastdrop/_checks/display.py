@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["described", "either", "is_array", "kind_of", "shown"]
+__all__ = ["MISSING", "described", "either", "is_array", "kind_of", "shown"]
+
+
+class _Missing:
+    """What stands for an argument that has to be given and was not."""
+
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING = _Missing()
 
 
 def is_array(value: Any) -> bool:
@@ -37,7 +47,7 @@ def shown(value: Any) -> str:
 def described(value: Any) -> str:
     """Return what an error shows of a value of a wrong type: itself and its class."""
     text, kind = shown(value), kind_of(value)
-    if text == kind:  # None
+    if text == kind or value is MISSING:  # None is its own class
         return text
     if not text.startswith(f"{kind} of shape"):
         return f"{text} ({kind})"

@@ -12,6 +12,7 @@ from fastdrop._checks.display import described, kind_of, shown
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
+    "refuse_attribute",
     "refuse_base",
     "refuse_beside_mask",
     "refuse_both",
@@ -155,6 +156,16 @@ def refuse_without_init(source: object, base: str) -> NoReturn:
     """Raise the error of a source of a class whose ``__init__`` did not call that of ``base``."""
     raise TypeError(
         f"{type(source).__name__}.__init__ was not called, or does not call {base}.__init__"
+    )
+
+
+def refuse_attribute(source: object, name: str) -> NoReturn:
+    """Raise the error of an attribute that a source has not; of a Generator's, say where it is."""
+    hint = ""
+    if hasattr(np.random.Generator, name) and not name.startswith("_"):
+        hint = ": numpy.random.Generator(source) has it"
+    raise AttributeError(
+        f"{type(source).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=source
     )
 
 

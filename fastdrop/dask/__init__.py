@@ -5,6 +5,15 @@ A mask is a place in a stream and has no bits. Every chunk draws its own window 
 whole array, on whatever worker and in whatever order. So the result is that of NumPy, bit for bit.
 """
 
+try:
+    import dask.array as _  # noqa: F401
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "dask":
+        raise
+    raise ModuleNotFoundError(
+        'fastdrop.dask needs Dask: pip install "dask[array]"', name="dask"
+    ) from None
+
 from fastdrop.dask._chunked_mask import ChunkedMask
 from fastdrop.dask.functional import bernoulli, dropout, dropout_backward
 

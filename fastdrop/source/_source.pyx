@@ -24,6 +24,7 @@ from fastdrop._checks import (
     check_seed,
     check_source_state,
     check_words,
+    refuse_attribute,
     refuse_base,
     refuse_init_again,
     refuse_lanes,
@@ -370,6 +371,9 @@ cdef class Source(BitGenerator):
         )
         source.stream.position = here.position
         return source
+
+    def __getattr__(self, name):
+        refuse_attribute(self, name)  # none of those above
 
     def __reduce__(self):
         cdef fd_seeded here = self.here()

@@ -7,7 +7,14 @@ Most of these names are PyTorch's own business, so another version may lack one.
 
 from operator import attrgetter
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ModuleNotFoundError(
+        "fastdrop.torch needs PyTorch 2.13 or newer: pip install torch", name="torch"
+    ) from None
 
 __all__ = ["NAMES"]
 
