@@ -26,6 +26,21 @@ RATIOS = "|".join(
     ]
 )
 TORCH = "torch==2.13.0"  # by its version, or pip takes the build for GPUs
+PARALLEL = "pytest-run-parallel"
+# Tests of values alone, which any number of threads may run at the same time: of masks, sources and
+# kernels. Others change settings of the process, fork, or say what a whole process does.
+AT_ONCE = [
+    f"tests/test_{name}.py"
+    for name in (
+        "stream",
+        "mask",
+        "probabilities",
+        "shaped",
+        "alpha",
+        "zoneout",
+        "fused",
+    )
+]
 BUILD_REQUIREMENTS = ["setuptools>=77", "Cython>=3.1", "numpy>=2"]
 
 EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
@@ -37,6 +52,15 @@ def install(session: nox.Session, *requirements: str, **options: Any) -> None:
         session.run("python", "-m", "pip", "install", "--quiet", *requirements, **options)
     else:
         session.install(*requirements, **options)
+
+
+def requiring(*names: str) -> dict[str, str]:
+    """Return the environment of a run that fails where one of these is missing: see tests/support.
+
+    Names are those of modules and of instruction sets.
+    """
+    given = os.environ.get("FASTDROP_TEST_REQUIRES", "")
+    return {"FASTDROP_TEST_REQUIRES": ",".join(filter(None, (*names, given)))}
 
 
 def install_package(session: nox.Session, *extras: str) -> None:
@@ -67,8 +91,8 @@ def torch(session: nox.Session) -> None:
     install(session, TORCH)
     install_package(session, "test")
     install(session, "expecttest")
-    session.run("python", "-P", "-c", "import torch, ml_dtypes, expecttest")
-    session.run("pytest", "tests/torch", *session.posargs)
+    wanted = requiring("torch", "ml_dtypes", "expecttest")
+    session.run("pytest", "tests/torch", *session.posargs, env=wanted)
 
 
 @nox.session
@@ -76,8 +100,20 @@ def dask(session: nox.Session) -> None:
     """Run the tests of fastdrop.dask, none of which may be skipped for want of a package."""
     install_package(session, "test", "dask")
     install(session, "distributed", "xarray", "zarr")
-    session.run("python", "-P", "-c", "import dask, distributed, xarray, zarr")
-    session.run("pytest", "tests/dask", *session.posargs)
+    wanted = requiring("dask", "distributed", "xarray", "zarr", "ml_dtypes")
+    session.run("pytest", "tests/dask", *session.posargs, env=wanted)
+
+
+@nox.session
+def extras(session: nox.Session) -> None:
+    """Run the tests that need an extra or a package of others, all of which are there."""
+    install(session, TORCH, "pandas", "xarray", "setuptools>=77", "Cython>=3.1", "build")
+    install_package(session, "test", "demo", "bench", "dask", "types")
+    names = ("test_demo", "test_bench", "test_terminal", "test_benchmarks", "test_as_array")
+    files = [f"tests/{name}.py" for name in (*names, "test_types", "test_packaging", "test_build")]
+    packages = ("rich", "matplotlib", "sklearn", "threadpoolctl", "torch", "dask.array", "pandas")
+    wanted = requiring(*packages, "xarray", "setuptools", "Cython", "build", "mypy", "ml_dtypes")
+    session.run("pytest", *(session.posargs or files), env=wanted)
 
 
 @nox.session
@@ -88,9 +124,9 @@ def simd(session: nox.Session, level: str) -> None:
     listing = session.run(
         "python", "-P", "-c", "import fastdrop; print(*fastdrop.simd_levels())", silent=True
     )
-    if level not in str(listing).split():
+    if level not in str(listing).split() and "FASTDROP_TEST_REQUIRES" not in os.environ:
         session.skip(f"this machine cannot run {level}")
-    session.run("pytest", *session.posargs, env={"FASTDROP_SIMD": level})
+    session.run("pytest", *session.posargs, env=requiring(level) | {"FASTDROP_SIMD": level})
 
 
 @nox.session
@@ -98,6 +134,76 @@ def oldest(session: nox.Session) -> None:
     """Run the tests with the oldest NumPy that is supported."""
     install(session, ".[test]", "numpy==2.0.*")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """Run the tests with what NumPy and Cython are about to release."""
+    install(session, "--pre", "--upgrade", "setuptools>=77", "Cython", "numpy")
+    install(session, "--no-build-isolation", ".[test]")
+    session.run("pytest", *session.posargs, env=requiring("ml_dtypes"))
+
+
+@nox.session
+def newest_torch(session: nox.Session) -> None:
+    """Run the tests of fastdrop.torch with what PyTorch is about to release."""
+    nightly = "https://download.pytorch.org/whl/nightly/cpu"
+    install(session, "--pre", "torch", "--index-url", nightly)
+    install_package(session, "test")
+    install(session, "expecttest")
+    wanted = requiring("torch", "ml_dtypes", "expecttest")
+    session.run("pytest", "tests/torch", *session.posargs, env=wanted)
+
+
+@nox.session
+def statistics(session: nox.Session) -> None:
+    """Run all statistical tests, with seeds that nobody has seen; FASTDROP_TEST_SEED repeats a run.
+
+    The first lines say which seeds they were.
+    """
+    install_package(session, "test")
+    session.run(
+        *("pytest", "-m", ""),
+        *(session.posargs or ["tests/test_statistics.py", "tests/test_gaussian.py"]),
+        env={"FASTDROP_TEST_SEED": os.environ.get("FASTDROP_TEST_SEED", "random")},
+    )
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Make random calls of all that is public and hold them against the twin.
+
+    FASTDROP_TEST_EXAMPLES is their number for each function and layer. What fails is kept in
+    .hypothesis, and tried first by the next run.
+    """
+    install(session, "pytest-xdist")
+    install_package(session, "test")
+    session.run(
+        *("pytest", "-n", "auto", "--hypothesis-profile=random", "tests/test_face.py"),
+        *("-k", "random_calls", *session.posargs),
+        env={"FASTDROP_TEST_EXAMPLES": os.environ.get("FASTDROP_TEST_EXAMPLES", "20000")},
+    )
+
+
+@nox.session
+def free_threading(session: nox.Session) -> None:
+    """Run the tests on a Python without the GIL, in turns and then in several threads at once.
+
+    The Python is that of FASTDROP_FREE_THREADED, else python3.14t.
+    """
+    python = os.environ.get("FASTDROP_FREE_THREADED", "python3.14t")
+    folder = Path(session.create_tmp()) / "environment"
+    session.run(python, "-m", "venv", "--clear", str(folder), external=True)
+    run = str(folder / "bin" / "python")
+    session.run(run, "-m", "pip", "install", "--quiet", ".[test]", PARALLEL, external=True)
+    wanted = requiring("nogil")
+    session.run(run, "-P", "-m", "pytest", *session.posargs, external=True, env=wanted)
+    session.run(
+        *(run, "-P", "-m", "pytest", "--parallel-threads=4", "--iterations=2"),
+        *("-p", "no:randomly", *AT_ONCE),
+        external=True,
+        env=wanted,
+    )
 
 
 @nox.session
@@ -181,6 +287,41 @@ def thread_sanitizer(session: nox.Session) -> None:
             "TSAN_OPTIONS": "halt_on_error=1",
             "OPENBLAS_NUM_THREADS": "1",
         },
+    )
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Count which lines of Python, Cython and C the tests run (GCC); arguments go to pytest.
+
+    Both tables are printed. The reports for reading, and for services, are in build/coverage.
+    """
+    install(session, *BUILD_REQUIREMENTS, *EXTRAS["test"], "coverage", "gcovr")
+    reports = Path("build/coverage").absolute()
+    reports.mkdir(parents=True, exist_ok=True)
+    listed = session.run("git", "ls-files", external=True, silent=True)
+    tree = Path(session.create_tmp()) / "tree"  # in which the counters lie beside the sources
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in str(listed).splitlines():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, tree / name)
+    session.chdir(tree)
+    session.run(
+        *("python", "setup.py", "build_ext", "--inplace"),
+        env={"FASTDROP_BUILD_COVERAGE": "1"},
+        silent=True,
+    )
+    session.run(
+        *("coverage", "run", "--branch", "--source=fastdrop", "-m", "pytest", "-q"),
+        *session.posargs,
+    )
+    session.run("coverage", "xml", "-o", str(reports / "python.xml"))
+    session.run("coverage", "html", "-d", str(reports / "python"))
+    session.run("coverage", "report", "--skip-covered")
+    session.run(
+        *("gcovr", "--root", ".", "--filter", "fastdrop/", "--print-summary", "--txt"),
+        *("--merge-mode-functions=merge-use-line-min", "--gcov-ignore-parse-errors=all"),
+        *("--xml", str(reports / "compiled.xml"), "--html-details", f"{reports}/compiled.html"),
     )
 
 

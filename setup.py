@@ -7,7 +7,8 @@ setuptools has no flags per file, so ``build_ext`` compiles these files itself.
 
 Environment: ``FASTDROP_BUILD_LEVELS`` (for example ``sse2,avx2``) limits the instruction sets;
 ``FASTDROP_BUILD_DEBUG=1`` turns on Cython's bounds and None checks, and optimizes little enough for
-debuggers and sanitizers to tell where something happens.
+debuggers and sanitizers to tell where something happens. ``FASTDROP_BUILD_COVERAGE=1`` has GCC
+count what runs, of C and of Cython, by the lines of the sources.
 """
 
 import os
@@ -47,13 +48,18 @@ LEVELS = {
 SPELLINGS = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch64")}
 
 DEBUG = os.environ.get("FASTDROP_BUILD_DEBUG") == "1"
+COVERAGE = os.environ.get("FASTDROP_BUILD_COVERAGE") == "1"
+COUNTING = ["--coverage", "-fprofile-update=prefer-atomic"] if COVERAGE else []
 # They come after those of CFLAGS, and so the -O here is the one that counts.
-OPTIMIZATION = ["-O1", "-fno-omit-frame-pointer"] if DEBUG else ["-O3"]
+OPTIMIZATION = ["-O1", "-fno-omit-frame-pointer"] if DEBUG else ["-O1"] if COVERAGE else ["-O3"]
 # These cancel the user's -ffast-math, as the -O cancels -Ofast, when linking too: a library that is
 # linked with one of them turns subnormal numbers off for the whole process that loads it.
 PRECISE = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]
 # -ffp-contract=off: a fused multiply-add would give other floats than a product and a sum.
-GCC_FLAGS = ["-std=c11", *OPTIMIZATION, *PRECISE, "-fvisibility=hidden", "-ffp-contract=off"]
+GCC_FLAGS = [
+    *("-std=c11", *OPTIMIZATION, *COUNTING, *PRECISE),
+    *("-fvisibility=hidden", "-ffp-contract=off"),
+]
 # What debuggers need is a third of the time that a table takes to compile, and under sanitizers
 # ten times the rest; -g1 tells lines, and no variables.
 TABLE_FLAGS = ["-g1"] if DEBUG else ["-g0"]
@@ -122,7 +128,7 @@ class BuildKernels(build_ext):
     def build_extension(self, ext):
         msvc = self.compiler.compiler_type == "msvc"
         ext.extra_compile_args = MSVC_FLAGS if msvc else GCC_FLAGS
-        ext.extra_link_args = [] if msvc else [*OPTIMIZATION, *PRECISE]
+        ext.extra_link_args = [] if msvc else [*OPTIMIZATION, *COUNTING, *PRECISE]
         if ext.name == DISPATCHER and not msvc:
             ext.extra_compile_args = [*GCC_FLAGS, "-fexceptions"]  # PyTorch's pass through it
         ext.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"))
@@ -263,6 +269,7 @@ def main():
             [extension(f"fastdrop.{name}") for name in names],
             build_dir="build/cython",
             compiler_directives=directives(),
+            emit_linenums=COVERAGE,
         ),
         cmdclass={"build_ext": BuildKernels},
     )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Random calls of every public function and layer give what the twin says; none is left out."""
 
+import os
 from random import Random
 
 import pytest
@@ -11,6 +12,8 @@ from layouts import unaligned
 
 import fastdrop as fd
 
+EXAMPLES = int(os.environ.get("FASTDROP_TEST_EXAMPLES", "40"))  # of each function and layer
+
 
 def test_every_public_name_is_in_the_table():
     assert sorted([*MEMBERS, *ELSEWHERE]) == sorted(fd.__all__)
@@ -18,7 +21,7 @@ def test_every_public_name_is_in_the_table():
 
 @pytest.mark.parametrize("name", MEMBERS)
 @given(seed=st.integers(0, 2**64))
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES)
 def test_random_calls(name, seed):
     random = Random(seed)
     fd.set_num_threads(random.choice((1, 2, 3)))
