@@ -19,7 +19,7 @@ def add(x, other, rng, **words):
     return fd.dropout_add(x, other, P, rng=rng, **words)
 
 
-def eachs(shape):
+def uneven(shape):
     return np.random.default_rng(1).uniform(0.1, 0.9, shape)
 
 
@@ -34,8 +34,8 @@ FORWARD = {
     "dropout_add, bias": lambda x, other, rng: add(
         x, other, rng, bias=np.arange(x.shape[-1]).astype(x.dtype)
     ),
-    "dropout, p array": lambda x, other, rng: fd.dropout(x, eachs(x.shape), rng=rng),
-    "dropout, some p": lambda x, other, rng: fd.dropout(x, eachs(x.shape)[..., :1], rng=rng),
+    "dropout, p array": lambda x, other, rng: fd.dropout(x, uneven(x.shape), rng=rng),
+    "dropout, some p": lambda x, other, rng: fd.dropout(x, uneven(x.shape)[..., :1], rng=rng),
     "gaussian_dropout": lambda x, other, rng: fd.gaussian_dropout(x, P, rng=rng),
     "gaussian_dropout, shared": lambda x, other, rng: fd.gaussian_dropout(
         x, P, rng=rng, broadcast_axes=0
@@ -118,7 +118,7 @@ INTO = {
     "dropout, shared": lambda x, other, rng, out: fd.dropout(
         x, P, rng=rng, broadcast_axes=0, out=out
     ),
-    "dropout, p array": lambda x, other, rng, out: fd.dropout(x, eachs(x.shape), rng=rng, out=out),
+    "dropout, p array": lambda x, other, rng, out: fd.dropout(x, uneven(x.shape), rng=rng, out=out),
     "relu_dropout": lambda x, other, rng, out: fd.relu_dropout(x, P, rng=rng, out=out),
     "zoneout": lambda x, other, rng, out: fd.zoneout(x, other, P, rng=rng, out=out),
     "dropout_add, bias": lambda x, other, rng, out: add(
@@ -165,7 +165,7 @@ def test_no_copy_into_another_order(function):
     size = math.prod(shape)
     x = np.ones(shape, np.float32)
     other, out = in_order(x, (1, 0, 2)), in_order(x, (2, 1, 0))
-    p = fd.dropout_mask(shape, eachs(shape), rng=1)
+    p = fd.dropout_mask(shape, uneven(shape), rng=1)
     tracemalloc.start()
     try:
         if function == "dropout, p array":  # whose mask has the numbers of the caller
@@ -225,7 +225,7 @@ def test_no_copy(function, axes):
 def test_no_copy_of_probabilities(axes):
     shape = (64, 128, 512)
     x = in_order(np.ones(shape, np.float32), axes)
-    masks = [fd.dropout_mask(shape, p, rng=1) for p in (eachs(shape), eachs(shape)[:, :, :1])]
+    masks = [fd.dropout_mask(shape, p, rng=1) for p in (uneven(shape), uneven(shape)[:, :, :1])]
     for mask in masks:
         tracemalloc.start()
         try:

@@ -83,7 +83,7 @@ def _any_layout(x: torch.Tensor) -> bool:
 
 def _feature_layout(x: torch.Tensor) -> bool:
     """Return whether x has features."""
-    return x.dim() >= 2
+    return bool(x.dim() >= 2)
 
 
 def _may_keep_bools(x: torch.Tensor, in_place: bool) -> bool:

@@ -16,7 +16,7 @@ SEED = 5
 P = 0.3
 
 
-def eachs(shape):
+def uneven(shape):
     return np.random.default_rng(1).random(shape)
 
 
@@ -37,7 +37,7 @@ FUNCTIONS = {
         x, mask=fd.dropout_mask(tuple(x.shape), P, rng=SEED, store="bits")
     ),
     "p of the elements": lambda x, other: ft.dropout(
-        x, mask=fd.dropout_mask(tuple(x.shape), eachs(tuple(x.shape)), rng=SEED)
+        x, mask=fd.dropout_mask(tuple(x.shape), uneven(tuple(x.shape)), rng=SEED)
     ),
 }
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -180,7 +180,7 @@ def test_no_copy(name):
     size = math.prod(shape)
     x = in_order(torch.ones(shape), (2, 0, 1))
     other = in_order(torch.ones(shape), (2, 0, 1))
-    mask = fd.dropout_mask(shape, eachs(shape), rng=SEED)
+    mask = fd.dropout_mask(shape, uneven(shape), rng=SEED)
     if name == "p of the elements":
         run = lambda: ft.dropout(x, mask=mask)  # noqa: E731
     elif name == "a mask":
