@@ -251,6 +251,7 @@ def main():
         "mask._draw",
         "mask._gaussian_mask",
         "mask._mask",
+        "mask._multiply",
         "mask._operations",
         "mask._probability",
         "mask._state",

@@ -47,28 +47,27 @@ def test_one_table_has_all_dtypes():
 
 
 @pytest.mark.parametrize(
-    ("lengths", "steps", "elements", "shared", "has_kernel"),
+    ("lengths", "steps", "elements", "shared", "gathers"),
     [
-        ((), (), 1, 1, True),
-        ((3, 4), (4, 1), 12, 12, True),  # one to one
-        ((3, 4), (0, 1), 12, 4, True),
-        ((3, 4), (1, 0), 12, 3, True),
-        ((3, 4), (1, 3), 12, 12, False),  # transposed
-        ((2, 1, 4), (4, 7, 1), 8, 8, True),  # a step that nobody takes
-        ((3, 0), (1, 1), 0, 0, True),
+        ((), (), 1, 1, False),
+        ((3, 4), (4, 1), 12, 12, False),  # one to one
+        ((3, 4), (0, 1), 12, 4, False),
+        ((3, 4), (1, 0), 12, 3, False),
+        ((3, 4), (1, 3), 12, 12, True),  # transposed
+        ((3, 2, 4), (1, 0, 3), 24, 12, True),
+        ((2, 1, 4), (4, 7, 1), 8, 8, False),  # a step that nobody takes
+        ((3, 0), (1, 1), 0, 0, False),
     ],
 )
-def test_how_elements_share_decisions(lengths, steps, elements, shared, has_kernel):
+def test_how_elements_share_decisions(lengths, steps, elements, shared, gathers):
     broadcast = Broadcast(lengths, steps)
     assert (broadcast.elements, broadcast.shared) == (elements, shared)
-    assert broadcast.has_kernel == has_kernel
-    many = broadcast.repeated(5)
-    assert (many.elements, many.shared) == (5 * elements, shared)
+    assert broadcast.gathers == gathers
 
 
 def test_decisions_are_shared_along_64_axes_at_most():
     with pytest.raises(RuntimeError, match="along more than 64 axes"):
-        Broadcast((0, *(2,) * 64), (3,) * 65)
+        Broadcast((2,) * 66, (0, 3) * 33)
 
 
 # ---- forward and backward ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from fastdrop.kernels._kernels cimport (
     fd_job,
     fd_cursor,
     fd_operation,
+    fd_orders,
     fd_view,
 )
 
@@ -20,9 +21,18 @@ cdef ndarray as_output(ndarray x, object out, str of=*)
 # x, or a copy of it where writing y would overwrite what is still to be read of x.
 cdef ndarray apart(ndarray x, ndarray y)
 
-# The axes of an array by their strides, largest first; None where they are in that order, or the
-# array is small. To read a large one in C order would fetch a line of the cache for every element.
+# The axes of an array by their strides, largest first; or None where they are in that order,
+# or the array is small. To read a large one in C order would fetch a line of the cache for
+# every element.
+cdef tuple axes_of(ndarray y)
 cdef tuple order_of_memory(ndarray y)
+
+# Are all of them in C order, aligned, and of the machine's byte order? If not: are they large, and
+# so taken in the order of y's memory; can the engine take them in boxes; where do they lie?
+cdef bint all_plain(ndarray x, ndarray other, ndarray y)
+cdef bint needs_order(ndarray x, ndarray other, ndarray y)
+cdef bint fit_boxes(ndarray x, ndarray other, ndarray y)
+cdef int set_orders(fd_orders *orders, tuple axes, ndarray x, ndarray other, ndarray y) except -1
 
 # The elements of a C-contiguous array of that shape in another order of its axes; such an array,
 # written to another; and copies of any array to C order and back.
@@ -39,3 +49,8 @@ cdef fd_job job_of(fd_operation operation, double scale) noexcept nogil
 # None where it is not read.
 cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1
+
+# Does it to arrays that fit into boxes. The mask has bits, in the order of those axes, and so has
+# `mask_shape`.
+cdef int apply_boxes(fd_job *job, fd_any_mask *mask, tuple mask_shape, tuple axes,
+                     ndarray x, ndarray other, ndarray y) except -1

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Design: contiguous arrays go to the engine as they are, on all threads. So do large arrays whose
-# axes lie in another order: as they are in memory, with the bits of their mask brought into that
-# order. Everything else (gaps, byte orders, alignment) is NumPy's business: np.nditer hands out
-# contiguous pieces, and the engine takes those one by one.
+# Design: contiguous arrays go to the engine as they are, on all threads. Others are taken in the
+# order of y's memory, to which the bits of their mask were brought: as they are, if they all lie in
+# that order, and else in boxes. What the engine cannot read or write (byte orders, alignment, gaps
+# between all elements of y) is NumPy's business: np.nditer hands out contiguous pieces, and the
+# engine takes those one by one.
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
@@ -35,6 +36,7 @@ from fastdrop.kernels._kernels cimport (
     fd_executor,
     fd_job,
     fd_operation,
+    fd_orders,
     fd_view,
 )
 
@@ -152,6 +154,21 @@ cdef ndarray apart(ndarray x, ndarray y):
     return x.copy() if x is not y and overlap_partly(x, y) else x
 
 
+cdef bint all_plain(ndarray x, ndarray other, ndarray y):
+    return is_plain(x) and is_plain(y) and (other is None or is_plain(other))
+
+
+cdef int set_arrays(fd_arrays *arrays, ndarray x, ndarray other, ndarray y) except -1:
+    if not (same_shape(x, y) and (other is None or same_shape(x, other))):
+        refuse_changed("the arrays have different shapes now")
+    arrays.x = <const char *>cnp.PyArray_DATA(x)
+    arrays.other = NULL
+    if other is not None:
+        arrays.other = <const char *>cnp.PyArray_DATA(other)
+    arrays.y = <char *>cnp.PyArray_DATA(y)
+    return 0
+
+
 cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
                     fd_cursor *cursor, ndarray x, ndarray other, ndarray y) except -1:
     cdef fd_arrays arrays
@@ -165,15 +182,9 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
     set_type(job, x)
     set_broadcast(&broadcast, mask_shape, (<object>x).shape)
     mask.broadcast = &broadcast if broadcast.ndim else NULL
-    if not (same_shape(x, y) and (other is None or same_shape(x, other))):
-        refuse_changed("the arrays have different shapes now")
-    if not (is_plain(x) and is_plain(y) and (other is None or is_plain(other))):
+    set_arrays(&arrays, x, other, y)
+    if not all_plain(x, other, y):
         return apply_pieces(job, cursor, x, other, y)
-    arrays.x = <const char *>cnp.PyArray_DATA(x)
-    arrays.other = NULL
-    if other is not None:
-        arrays.other = <const char *>cnp.PyArray_DATA(other)
-    arrays.y = <char *>cnp.PyArray_DATA(y)
     job.past_caches = engine.are_past_caches(&arrays, <size_t>cnp.PyArray_NBYTES(y))
     pool = engine.pool()
     if n <= FD_TILE:  # sooner done than the GIL is given and taken
@@ -184,17 +195,80 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
     return 0
 
 
-cdef tuple order_of_memory(ndarray y):
+cdef int apply_boxes(fd_job *job, fd_any_mask *mask, tuple mask_shape, tuple axes,
+                     ndarray x, ndarray other, ndarray y) except -1:
+    cdef fd_arrays arrays
+    cdef fd_broadcast broadcast
+    cdef fd_executor pool = engine.pool()
+    cdef fd_orders orders
+    set_arrays(&arrays, x, other, y)
+    set_orders(&orders, axes, x, other, y)
+    job.kernels = engine.kernels()
+    job.mask = mask
+    job.past_caches = False
+    set_type(job, x)
+    set_broadcast(&broadcast, mask_shape, tuple([orders.shape[i] for i in range(orders.ndim)]))
+    mask.broadcast = &broadcast if broadcast.ndim else NULL
+    with nogil:
+        engine.apply_boxes(job, &orders, arrays, &pool)
+    return 0
+
+
+cdef bint is_readable(ndarray x):
+    # Aligned, of the machine's byte order, and its steps are whole elements.
+    if not cnp.PyArray_ISBEHAVED_RO(x):
+        return False
+    for axis in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, axis) % cnp.PyArray_ITEMSIZE(x) and cnp.PyArray_DIM(x, axis) > 1:
+            return False
+    return True
+
+
+cdef bint fit_boxes(ndarray x, ndarray other, ndarray y):
     cdef int axis
-    cdef object steps = []
+    if not (is_readable(x) and is_readable(y) and (other is None or is_readable(other))):
+        return False
+    for axis in range(cnp.PyArray_NDIM(y)):
+        if cnp.PyArray_DIM(y, axis) > 1:
+            if cnp.PyArray_STRIDE(y, axis) == cnp.PyArray_ITEMSIZE(y):
+                return True
+    return cnp.PyArray_SIZE(y) <= 1
+
+
+cdef int set_orders(fd_orders *orders, tuple axes, ndarray x, ndarray other, ndarray y) except -1:
+    cdef fd_view view = view_of((<object>y).shape, axes)
+    cdef int i, axis
+    cdef int64_t item = cnp.PyArray_ITEMSIZE(y)
+    orders.ndim = view.ndim
+    for i, axis in enumerate(axes):
+        orders.shape[i], orders.index[i] = view.shape[i], view.stride[i]
+        orders.x[i] = cnp.PyArray_STRIDE(x, axis) // item
+        orders.other[i] = 0 if other is None else cnp.PyArray_STRIDE(other, axis) // item
+        orders.y[i] = cnp.PyArray_STRIDE(y, axis) // item
+    return 0
+
+
+cdef bint needs_order(ndarray x, ndarray other, ndarray y):
+    return not all_plain(x, other, y) and cnp.PyArray_SIZE(y) > FEW
+
+
+cdef tuple axes_of(ndarray y):
+    steps = [
+        -abs(cnp.PyArray_STRIDE(y, axis)) if cnp.PyArray_DIM(y, axis) > 1 else 0
+        for axis in range(cnp.PyArray_NDIM(y))
+    ]
+    axes = tuple(sorted(range(len(steps)), key=steps.__getitem__))
+    if [steps[axis] for axis in axes if steps[axis]] == [step for step in steps if step]:
+        return tuple(range(len(steps)))
+    return axes
+
+
+cdef tuple order_of_memory(ndarray y):
+    cdef tuple axes
     if is_plain(y) or y.size <= FEW:
         return None
-    for axis in range(cnp.PyArray_NDIM(y)):
-        steps.append(-abs(cnp.PyArray_STRIDE(y, axis)) if cnp.PyArray_DIM(y, axis) > 1 else 0)
-    axes = tuple(sorted(range(len(steps)), key=steps.__getitem__))
-    return None if [steps[axis] for axis in axes if steps[axis]] == [
-        step for step in steps if step
-    ] else axes
+    axes = axes_of(y)
+    return None if axes == tuple(range(len(axes))) else axes
 
 
 cdef fd_view view_of(tuple shape, object axes):

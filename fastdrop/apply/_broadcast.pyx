@@ -11,6 +11,10 @@ from fastdrop._checks import refuse_changed
 from fastdrop.kernels._kernels cimport FD_MAX_DIMS, fd_broadcast
 
 
+cdef int refuse_axes() except -1:
+    raise RuntimeError(f"decisions are shared along more than {FD_MAX_DIMS} axes")
+
+
 cdef int add_axis(fd_broadcast *broadcast, int64_t length, int64_t step) except -1:
     """Add the next axis outwards, or let the last one go on."""
     cdef int last = broadcast.ndim - 1
@@ -20,7 +24,7 @@ cdef int add_axis(fd_broadcast *broadcast, int64_t length, int64_t step) except 
         broadcast.shape[last] *= length
         return 0
     if broadcast.ndim == FD_MAX_DIMS:
-        raise RuntimeError(f"decisions are shared along more than {FD_MAX_DIMS} axes")
+        refuse_axes()
     broadcast.shape[broadcast.ndim], broadcast.stride[broadcast.ndim] = length, step
     broadcast.ndim += 1
     return 0
@@ -70,27 +74,29 @@ cdef class Broadcast:
     ----------
     elements, shared : int
         How many there are, and how many of the smaller array they need.
+    gathers : bool
+        Whether those needed do not follow each other in the order of the elements: then they are
+        gathered first.
     """
 
     def __init__(self, lengths, steps):
+        cdef int64_t length, step, follows = 1
         self.laid.ndim = 0
         self.elements = math.prod(lengths)
         self.shared = 0
         if self.elements:
             self.shared = 1 + sum(map(math.prod, zip([n - 1 for n in lengths], steps, strict=True)))
-        for length, step in zip(reversed(lengths), reversed(steps), strict=True):
-            add_axis(&self.laid, length, step)
+        taken = [(length, step) for length, step in zip(lengths, steps) if length > 1 and step]
+        if len(taken) > FD_MAX_DIMS:
+            refuse_axes()
+        for length, step in zip(reversed(lengths), reversed(steps)):
+            if length > 1 and step:
+                self.gathers |= step != follows
+                add_axis(&self.laid, length, follows)
+                follows *= length
+            else:
+                add_axis(&self.laid, length, 0)
         turn(&self.laid)
-
-    @property
-    def has_kernel(self):
-        """Whether the elements of the last axis follow each other in the smaller array."""
-        return self.laid.ndim == 0 or self.laid.stride[self.laid.ndim - 1] <= 1
-
-    def repeated(self, count):
-        """Return the same for ``count`` arrays in a row, which share all."""
-        lengths = [self.laid.shape[axis] for axis in range(self.laid.ndim)]
-        steps = [self.laid.stride[axis] for axis in range(self.laid.ndim)]
-        if not lengths:
-            lengths, steps = [self.elements], [1]
-        return Broadcast([count, *lengths], [0, *steps])
+        self.view.offset, self.view.ndim = 0, len(taken)
+        for axis, (length, step) in enumerate(taken):
+            self.view.shape[axis], self.view.stride[axis] = length, step

@@ -197,6 +197,14 @@ cdef extern from "engine/job.h" nogil:
         const char *other
         char *y
 
+    ctypedef struct fd_orders:
+        int ndim
+        int64_t shape[FD_MAX_DIMS]
+        int64_t x[FD_MAX_DIMS]
+        int64_t other[FD_MAX_DIMS]
+        int64_t y[FD_MAX_DIMS]
+        int64_t index[FD_MAX_DIMS]
+
     ctypedef struct fd_job:
         const fd_kernels *kernels
         const fd_any_mask *mask
@@ -206,6 +214,7 @@ cdef extern from "engine/job.h" nogil:
         int past_caches
         double scale, shift, dropped
         const fd_numbers *each
+        bint each_by_index
         const char *bias
         uint64_t bias_period, bias_repeats
         uint8_t *changed
@@ -314,10 +323,10 @@ cdef extern from "engine/api.h" nogil:
         fd_job_function multiply
         fd_job_function draw
         fd_job_function bernoulli
-        int (*multiply_boxes)(const fd_job *job, fd_cursor *cursor, const fd_view *memory,
-                              float *room, size_t floats, fd_arrays arrays,
-                              const fd_executor *executor) except -1 nogil
-        size_t (*boxes_room)(const fd_view *memory, const fd_executor *executor) noexcept nogil
+        int (*apply_boxes)(const fd_job *job, const fd_orders *orders, fd_arrays arrays,
+                           const fd_executor *executor) except -1 nogil
+        int (*multiply_boxes)(const fd_job *job, fd_cursor *cursor, const fd_orders *orders,
+                              fd_arrays arrays, const fd_executor *executor) except -1 nogil
         void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
                            fd_arrays arrays) noexcept nogil
         bint (*are_probabilities)(const void *numbers, fd_dtype dtype, size_t n) noexcept nogil

@@ -10,7 +10,8 @@ cdef ndarray padded_copy(ndarray bits)
 cdef ndarray pack(object kept, ndarray padded=*)
 cdef int unpack(ndarray padded, size_t n, uint8_t *to) except -1
 cdef int gather(ndarray padded, fd_view view, uint8_t *to) except -1
-cdef tuple room_for(tuple shape, bint seeded, ndarray x, ndarray y, bint changes=*)
+cdef tuple room_for(tuple shape, bint seeded, ndarray x, ndarray other, ndarray y,
+                    bint changes=*)
 
 # Shapes, and arrays in another order of their axes.
 cdef int64_t size_of(tuple shape)

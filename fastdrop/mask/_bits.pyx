@@ -8,7 +8,7 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop.apply._apply cimport order_of_memory, transpose_into
+from fastdrop.apply._apply cimport needs_order, order_of_memory, transpose_into
 from fastdrop.kernels._kernels cimport (
     FD_PADDING,
     engine,
@@ -93,18 +93,21 @@ cdef int unpack(ndarray padded, size_t n, uint8_t *to) except -1:
     return 0
 
 
-cdef tuple room_for(tuple shape, bint seeded, ndarray x, ndarray y, bint changes=False):
+cdef tuple room_for(tuple shape, bint seeded, ndarray x, ndarray other, ndarray y,
+                    bint changes=False):
     """Return what a mask needs to be applied, apart from the arrays, or None.
 
     It is made before a source advances, so that nothing is lost where memory is short.
     """
     cdef size_t size
-    if order_of_memory(y) is not None:
+    cdef bint turned
+    if needs_order(x, other, y):
         size = size_of(shape)
+        turned = order_of_memory(y) is not None
         return (
             padded_bits(size) if seeded else None,
-            padded_bits(size),
-            padded_bits(size) if changes else None,
+            padded_bits(size) if turned else None,
+            padded_bits(size) if turned and changes else None,
         )
     if seeded and size_of(shape) != cnp.PyArray_SIZE(x):
         return (padded_bits(size_of(shape)),)

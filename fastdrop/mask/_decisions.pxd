@@ -31,8 +31,8 @@ cdef class Decisions(AnyMask):
                       const fd_executor *executor)
     cdef int run(self, fd_job *job, ndarray x, ndarray other, ndarray y,
                  fd_cursor *cursor, tuple room) except -1
-    cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
-                           ndarray y, ndarray padded, tuple room) except -1
+    cdef int run_reordered(self, fd_job *job, ndarray x, ndarray other, ndarray y, ndarray padded,
+                           tuple room) except -1
     cdef ndarray draw_bits(self, int64_t n, fd_cursor *cursor, ndarray room,
                            const fd_executor *executor)
     cdef ndarray all_bits(self)

@@ -20,7 +20,16 @@ from fastdrop._checks import (
     refuse_copy,
 )
 
-from fastdrop.apply._apply cimport apply_mask, order_of_memory, view_of
+from fastdrop.apply._apply cimport (
+    all_plain,
+    apply_boxes,
+    apply_mask,
+    axes_of,
+    fit_boxes,
+    needs_order,
+    order_of_memory,
+    view_of,
+)
 from fastdrop.kernels._kernels cimport (
     engine,
     fd_any_mask,
@@ -130,37 +139,47 @@ cdef class Decisions(AnyMask):
         """
         cdef fd_any_mask mask
         cdef fd_executor pool = engine.pool()
-        cdef tuple axes = order_of_memory(y)
+        cdef bint reordered = needs_order(x, other, y)
         cdef int64_t bits = 0
-        if axes is not None or self.size != cnp.PyArray_SIZE(x):
+        if reordered or self.size != cnp.PyArray_SIZE(x):
             bits = self.size
         cdef ndarray padded = self.tell(
             &mask, bits, cursor, None if room is None else room[0], &pool
         )
-        if axes is not None:
-            return self.run_reordered(job, axes, x, other, y, padded, room)
+        if reordered:
+            return self.run_reordered(job, x, other, y, padded, room)
         return apply_mask(job, &mask, self.shape, cursor, x, other, y)
 
-    cdef int run_reordered(self, fd_job *job, tuple axes, ndarray x, ndarray other,
-                           ndarray y, ndarray padded, tuple room) except -1:
+    cdef int run_reordered(self, fd_job *job, ndarray x, ndarray other, ndarray y, ndarray padded,
+                           tuple room) except -1:
         """Do it in the order of y's memory, to which the bits are brought."""
         cdef fd_any_mask mask
         cdef fd_cursor unused = self.start
         cdef uint8_t *changed = job.changed
         cdef ndarray changed_there
-        cdef ndarray reordered = padded_bits(self.size) if room is None else room[1]
+        cdef ndarray reordered = padded
+        cdef bint turned = order_of_memory(y) is not None
+        cdef tuple axes = axes_of(y)
         cdef tuple shape = (1,) * (y.ndim - len(self.shape)) + self.shape
-        gather(padded, view_of(shape, axes), <uint8_t *>cnp.PyArray_DATA(reordered))
+        if turned:
+            reordered = padded_bits(self.size) if room is None else room[1]
+            gather(padded, view_of(shape, axes), <uint8_t *>cnp.PyArray_DATA(reordered))
         mask.each, mask.packed = NULL, <uint8_t *>cnp.PyArray_DATA(reordered)
-        if changed != NULL:  # relu: as many bits, to be brought back
+        if turned and changed != NULL:  # relu: as many bits, to be brought back
             changed_there = padded_bits(self.size) if room is None else room[2]
             changed_there[:] = 0
             job.changed = <uint8_t *>cnp.PyArray_DATA(changed_there)
-        apply_mask(
-            job, &mask, permuted(shape, axes), &unused, x.transpose(axes),
-            None if other is None else other.transpose(axes), y.transpose(axes),
-        )
-        if changed != NULL:
+        cdef ndarray x_there = x.transpose(axes), y_there = y.transpose(axes)
+        cdef ndarray other_there = None if other is None else other.transpose(axes)
+        if job.each_by_index or (
+            not all_plain(x_there, other_there, y_there) and fit_boxes(x, other, y)
+        ):
+            apply_boxes(job, &mask, permuted(shape, axes), axes, x, other, y)
+        else:
+            apply_mask(
+                job, &mask, permuted(shape, axes), &unused, x_there, other_there, y_there
+            )
+        if turned and changed != NULL:
             back = np.argsort(axes).tolist()
             gather(changed_there, view_of(permuted(shape, axes), back), changed)
         return 0

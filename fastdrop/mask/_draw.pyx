@@ -11,7 +11,14 @@ from numpy cimport ndarray
 
 from fastdrop._checks import check_noise_shape
 
-from fastdrop.apply._apply cimport apart, as_input, as_output, job_of, order_of_memory
+from fastdrop.apply._apply cimport (
+    apart,
+    as_input,
+    as_output,
+    fit_boxes,
+    job_of,
+    order_of_memory,
+)
 from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SCALE_EACH,
@@ -153,15 +160,17 @@ cdef Mask forward_each(ndarray x, ndarray y, Probability probability, source, tu
     """Write x to y under a newly drawn mask of several probabilities, and return that."""
     cdef fd_job job = job_of(FD_SCALE, 1.0)
     cdef Mask mask = packed_mask(shape, padded_bits(size_of(shape)))
-    cdef tuple room = room_for(shape, False, x, y)
+    cdef tuple room = room_for(shape, False, x, None, y)
     cdef fd_numbers laid
     cdef fd_cursor cursor = mask.start
     cdef ndarray _held
     probability.lay(shape, &laid)
     mask.with_probability(probability, None if scaled else 1.0)
     if scaled:
-        _held = mask.numbers.lay_factors((<object>y).shape, order_of_memory(y), &laid)
-        job.operation, job.each = FD_SCALE_EACH, &laid
+        job.operation = FD_SCALE_EACH
+        _held = mask.numbers.lay_factors(
+            &job, &laid, (<object>y).shape, order_of_memory(y), fit_boxes(x, None, y)
+        )
     x = apart(x, y)
     draw_decisions(source, shape, probability, False, False, mask.padded)
     mask.run(&job, x, None, y, &cursor, room)
@@ -175,7 +184,7 @@ cdef Mask run_first(fd_job *job, ndarray x, ndarray other, ndarray y, source,
     All memory is taken before the source advances.
     """
     cdef bint addressable = isinstance(source, Source)
-    cdef tuple room = room_for(shape, addressable, x, y, job.changed != NULL)
+    cdef tuple room = room_for(shape, addressable, x, other, y, job.changed != NULL)
     cdef Mask mask
     cdef fd_cursor cursor
     job.scale = multiplier(job.scale, probability.drop)

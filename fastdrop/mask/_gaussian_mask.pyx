@@ -21,36 +21,15 @@ from fastdrop._checks import (
     check_shape,
     check_window,
     refuse_call,
-    refuse_changed,
     refuse_copy,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
-from fastdrop.apply._apply cimport (
-    as_input,
-    as_output,
-    copy_from_c_order,
-    in_c_order,
-    order_of_memory,
-    transpose_into,
-    view_of,
-)
-from fastdrop.apply._broadcast cimport set_broadcast
-from fastdrop.apply._dtypes cimport set_type
-from fastdrop.kernels._kernels cimport (
-    FD_TILE,
-    engine,
-    fd_any_mask,
-    fd_arrays,
-    fd_broadcast,
-    fd_cursor,
-    fd_executor,
-    fd_job,
-    fd_seeded,
-    fd_view,
-)
+from fastdrop.apply._apply cimport as_input, as_output
+from fastdrop.kernels._kernels cimport engine, fd_any_mask, fd_cursor, fd_job, fd_seeded
 from fastdrop.mask._any_mask cimport AnyMask
-from fastdrop.mask._bits cimport permuted, size_of
+from fastdrop.mask._bits cimport size_of
+from fastdrop.mask._multiply cimport Room, multiply, multiply_any, multiply_shared, room_for
 from fastdrop.mask._state cimport check_version, place_of, seeded_at, state_of
 from fastdrop.mask._window import contiguous_strides, is_contiguous, window_of
 from fastdrop.source._numpy_source cimport NumPySource
@@ -140,100 +119,32 @@ cdef class GaussianMask(AnyMask):
 
     cdef int run(self, ndarray x, ndarray y, Room room, fd_cursor *cursor) except -1:
         """Apply to checked arrays; ``cursor`` moves to the mask's end."""
-        cdef ndarray from_ = x, to = y
-        if room is None:
-            return self.multiply(x, y, cursor)
-        if room.copy is not None:
-            from_ = to = room.copy
-        if room.factors is not None:
-            self.multiply(None, room.factors, cursor)
-            self.multiply_shared(from_, to, room)
-        elif room.axes is not None:
-            self.multiply_boxes(from_, to, room, cursor)
-        else:
-            self.multiply(from_, to, cursor)
-        return 0 if room.copy is None else copy_from_c_order(to, y)
+        cdef fd_job job
+        cdef fd_any_mask mask
+        self.set_job(&job, &mask)
+        if room is not None and room.factors is not None:
+            multiply(&job, self.size, None, room.factors, cursor)
+            return multiply_shared(&job, &mask, x, y, room)
+        return multiply_any(&job, self.size, x, y, room, cursor)
 
-    cdef int check_size(self, ndarray array) except -1:
-        if <size_t>cnp.PyArray_SIZE(array) != <size_t>self.size:
-            refuse_changed(f"the arrays do not have {self.size} elements any more")
-        return 0
-
-    cdef int set_job(self, fd_job *job, fd_any_mask *mask, ndarray y) except -1:
+    cdef void set_job(self, fd_job *job, fd_any_mask *mask):
         memset(job, 0, sizeof(fd_job))
         mask.seeded, mask.each, mask.packed, mask.broadcast = self.seeded, NULL, NULL, NULL
         job.kernels, job.mask = engine.kernels(), mask
         if self.factors is not None:
             job.factors = <const float *>cnp.PyArray_DATA(self.factors)
         job.deviation = <float>self.deviation
-        return set_type(job, y)
-
-    cdef int multiply(self, ndarray x, ndarray y, fd_cursor *cursor) except -1:
-        """Do it to C-contiguous arrays; where x is None, y becomes the float32 factors."""
-        cdef fd_job job
-        cdef fd_any_mask mask
-        cdef fd_executor pool = engine.pool()
-        cdef fd_arrays arrays = arrays_of(x, y)
-        cdef size_t n = self.size
-        self.check_size(y)
-        if x is not None:
-            self.check_size(x)
-        self.set_job(&job, &mask, y)
-        if n <= FD_TILE // 4:
-            engine.multiply(&job, cursor, n, arrays, &pool)
-        else:
-            with nogil:
-                engine.multiply(&job, cursor, n, arrays, &pool)
-        return 0
-
-    cdef int multiply_boxes(self, ndarray x, ndarray y, Room room, fd_cursor *cursor) except -1:
-        """Do it to arrays in another order."""
-        cdef fd_job job
-        cdef fd_any_mask mask
-        cdef fd_executor pool = engine.pool()
-        cdef fd_arrays arrays = arrays_of(x, y)
-        cdef float *boxes = <float *>cnp.PyArray_DATA(room.boxes)
-        cdef size_t floats = cnp.PyArray_SIZE(room.boxes)
-        self.check_size(x)
-        self.check_size(y)
-        self.set_job(&job, &mask, y)
-        with nogil:
-            engine.multiply_boxes(&job, cursor, &room.memory, boxes, floats, arrays, &pool)
-        return 0
-
-    cdef int multiply_shared(self, ndarray x, ndarray y, Room room) except -1:
-        """Do it to larger arrays, in any order: the room has the factors."""
-        cdef fd_job job
-        cdef fd_any_mask mask
-        cdef fd_broadcast broadcast
-        cdef fd_executor pool = engine.pool()
-        cdef fd_arrays arrays = arrays_of(x, y)
-        cdef fd_cursor unused
-        cdef ndarray factors = room.factors
-        cdef tuple shape = (<object>y).shape
-        cdef size_t n = cnp.PyArray_SIZE(y)
-        if <size_t>cnp.PyArray_SIZE(x) != n:
-            refuse_changed(f"the arrays do not have {n} elements any more")
-        if room.axes is not None:
-            factors = room.turned
-            transpose_into(all_axes(room.factors, y.ndim), room.axes, factors)
-            shape = permuted(shape, room.axes)
-        self.set_job(&job, &mask, y)
-        set_broadcast(&broadcast, (<object>factors).shape, shape)
-        mask.broadcast = &broadcast if broadcast.ndim else NULL
-        job.factors = <const float *>cnp.PyArray_DATA(factors)
-        memset(&unused, 0, sizeof(unused))
-        with nogil:
-            engine.multiply(&job, &unused, n, arrays, &pool)
-        return 0
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             refuse_copy("the factors are made when asked for")
         cdef fd_cursor cursor
+        cdef fd_job job
+        cdef fd_any_mask mask
         cdef ndarray factors = np.empty(self.shape, np.float32)
         memset(&cursor, 0, sizeof(cursor))
-        self.multiply(None, factors, &cursor)
+        self.set_job(&job, &mask)
+        multiply(&job, self.size, None, factors, &cursor)
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
@@ -370,67 +281,6 @@ def without_noise(shape):
     cdef fd_seeded anywhere
     memset(&anywhere, 0, sizeof(anywhere))
     return gaussian_mask(shape, 0.0, &anywhere, None)
-
-
-cdef fd_arrays arrays_of(ndarray x, ndarray y):
-    cdef fd_arrays arrays
-    arrays.x, arrays.other = NULL, NULL
-    if x is not None:
-        arrays.x = <const char *>cnp.PyArray_DATA(x)
-    arrays.y = <char *>cnp.PyArray_DATA(y)
-    return arrays
-
-
-cdef ndarray all_axes(ndarray factors, Py_ssize_t ndim):
-    # The same with the axes of length 1 that they lack.
-    cdef tuple shape = (<object>factors).shape
-    return factors.reshape((1,) * (ndim - len(shape)) + shape)
-
-
-cdef class Room:
-    """Memory that a mask needs to be applied, made before a source advances."""
-
-    cdef ndarray copy  # x in C order, where the kernels cannot take x and y themselves
-    cdef tuple axes  # in the order of memory, where the kernels take that; else None
-    cdef fd_view memory  # what that makes of the indices
-    cdef ndarray boxes  # for the factors of boxes
-    cdef ndarray factors, turned  # of a mask of another shape, and in the order of memory
-
-
-cdef bint are_plain(ndarray x, ndarray y):
-    return cnp.PyArray_ISCARRAY_RO(x) and cnp.PyArray_ISCARRAY_RO(y)
-
-
-cdef Room room_for(tuple shape, ndarray x, ndarray y):
-    """Return what a mask of that shape needs; None of plain arrays of that shape."""
-    cdef Room room
-    cdef fd_executor pool
-    cdef tuple whole = (<object>y).shape
-    cdef bint apart = x is y or not np.may_share_memory(x, y)
-    cdef bint plain = apart and are_plain(x, y)
-    if plain and shape == whole:
-        return None
-    room = Room.__new__(Room)
-    if not plain:
-        if cnp.PyArray_SIZE(y) > FD_TILE:  # of fewer elements a copy is cheaper
-            room.axes = order_of_memory(y)
-        if room.axes is not None and not (
-            apart and are_plain(x.transpose(room.axes), y.transpose(room.axes))
-        ):
-            room.axes = None
-        if room.axes is None:
-            room.copy = in_c_order(x)
-    if shape != whole:
-        room.factors = np.empty(shape, np.float32)
-        if room.axes is not None:
-            missing = (1,) * (len(whole) - len(shape))
-            room.turned = np.empty(permuted(missing + shape, room.axes), np.float32)
-    elif room.axes is not None:
-        back = np.argsort(room.axes).tolist()
-        room.memory = view_of(permuted(whole, room.axes), back)
-        pool = engine.pool()
-        room.boxes = np.empty(engine.boxes_room(&room.memory, &pool), np.float32)
-    return room
 
 
 def gaussian(x, out, double p, source, tuple shape=None):

@@ -28,7 +28,14 @@ from fastdrop._checks import (
 )
 from fastdrop._pickle import add_reader, in_words, load
 
-from fastdrop.apply._apply cimport apart, as_input, as_output, job_of, order_of_memory
+from fastdrop.apply._apply cimport (
+    apart,
+    as_input,
+    as_output,
+    fit_boxes,
+    job_of,
+    order_of_memory,
+)
 from fastdrop.kernels._kernels cimport (
     FD_SCALE,
     FD_SCALE_EACH,
@@ -171,8 +178,10 @@ cdef class Mask(Decisions):
             check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
         to = as_output(from_, out, name)
         if self.numbers is not None and self.numbers.scales_each():
-            _held = self.numbers.lay_factors((<object>to).shape, order_of_memory(to), &laid)
-            job.operation, job.scale, job.each = FD_SCALE_EACH, 1.0, &laid
+            job.operation, job.scale = FD_SCALE_EACH, 1.0
+            _held = self.numbers.lay_factors(
+                &job, &laid, (<object>to).shape, order_of_memory(to), fit_boxes(from_, None, to)
+            )
         self.run(&job, apart(from_, to), None, to, &cursor, None)
         return to if out is None else out
 

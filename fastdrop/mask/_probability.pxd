@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from numpy cimport ndarray
 
-from fastdrop.kernels._kernels cimport fd_meaning, fd_numbers, fd_threshold
+from fastdrop.kernels._kernels cimport fd_job, fd_meaning, fd_numbers, fd_threshold
 
 
 cdef class Probability:
@@ -21,7 +21,8 @@ cdef class Numbers:
     cdef object p(self)
     cdef object scale(self)
     cdef bint scales_each(self) noexcept
-    cdef ndarray lay_factors(self, tuple shape, tuple axes, fd_numbers *laid)
+    cdef ndarray lay_factors(self, fd_job *job, fd_numbers *laid, tuple shape, tuple axes,
+                             bint boxes)
     cdef ndarray finite_factors(self)
 
 

@@ -28,6 +28,7 @@ from fastdrop.kernels._kernels cimport (
     engine,
     fd_drop_threshold,
     fd_keep_threshold,
+    fd_job,
     fd_kernels,
     fd_meaning,
     fd_numbers,
@@ -161,6 +162,10 @@ cdef double multiplier(double factor, double drop) noexcept:
 
 # ---- numbers of masks ------------------------------------------------------------------------
 
+# One number for so many elements takes no more memory than their bits.
+cdef size_t FEW = 64
+
+
 cdef class Numbers:
     """p and scale of a mask, of which one is an array at least, or both. Made when asked for."""
 
@@ -180,11 +185,13 @@ cdef class Numbers:
         """Tell whether elements have factors of their own."""
         return type(self.factors) is not float
 
-    cdef ndarray lay_factors(self, tuple shape, tuple axes, fd_numbers *laid):
+    cdef ndarray lay_factors(self, fd_job *job, fd_numbers *laid, tuple shape, tuple axes,
+                             bint boxes):
         """Lay factors of their own over the elements of an array of that shape.
 
-        ``axes`` is the order in which it is read; None: that of its indices. The factors are those
-        of the array that is returned.
+        ``axes`` is the order in which it is written; None: that of its indices. If it is written in
+        ``boxes``, many factors follow the indices nevertheless. The factors are those of the array
+        that is returned.
         """
         cdef ndarray values
         cdef fd_meaning meaning
@@ -192,7 +199,9 @@ cdef class Numbers:
             values, meaning = self.source.values, self.source.meaning()
         else:  # shared by so many elements that to make them first pays
             values, meaning = self.finite_factors(), FD_FACTOR
-        if axes is not None:
+        job.each = laid
+        job.each_by_index = boxes and axes is not None and FEW * values.size > size_of(shape)
+        if axes is not None and not job.each_by_index:
             values = transposed(values, axes)
             shape = permuted(shape, axes)
         lay_numbers(values, meaning, shape, laid)

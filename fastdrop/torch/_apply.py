@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Applies masks to tensors, whatever their layout; knows nothing of autograd.
 
-A mask is drawn for a dense layout, in whose memory order its decisions follow each other. A
-tensor in that layout is read where it lies; any other is copied into it.
+Tensors are read where they lie. A result has the layout that PyTorch's own functions give.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
 import torch
 
 from fastdrop._checks import check_no_pair, described
-from fastdrop.apply._broadcast import Broadcast
 from fastdrop.apply._dtypes import NAMES
 from fastdrop.torch._tensor import TILE, TensorMask
 
@@ -32,7 +29,6 @@ __all__ = [
     "is_readable",
     "is_strided",
     "logical_strides",
-    "shared_broadcast",
 ]
 
 Ints: TypeAlias = tuple[int, ...]
@@ -121,34 +117,19 @@ def dense_strides(x: torch.Tensor) -> Ints:
     return strides
 
 
-@lru_cache(maxsize=256)
-def shared_broadcast(shape: Ints, strides: Ints, shared: Ints) -> Broadcast | None:
-    """Return how elements in the order of their memory share decisions of the shape ``shared``.
-
-    None: the layout has an order of axes for which there is no kernel (of features, innermost is
-    the batch).
-    """
-    places = zip(shared, logical_strides(shared), strict=True)
-    steps = tuple(0 if length == 1 else step for length, step in places)
-    axes = sorted(range(len(shape)), key=lambda axis: -strides[axis])
-    broadcast = Broadcast([shape[axis] for axis in axes], [steps[axis] for axis in axes])
-    return broadcast if broadcast.has_kernel else None
-
-
 def _run(mask: TensorMask, x: torch.Tensor, y: torch.Tensor) -> None:
     mask.apply(x, y, _get_num_threads())
 
 
 def _of_number(mask: TensorMask, x: torch.Tensor, number: float) -> torch.Tensor:
     """Return a tensor of one number under the mask, of x's dtype: x has no address."""
-    numbers = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
-    numbers.fill_(number)
+    numbers = torch.full(x.shape, number, dtype=x.dtype, device="cpu")
     _run(mask, numbers, numbers)
     return numbers
 
 
 def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
-    """Return x under the mask: a new tensor, in the mask's layout."""
+    """Return x under the mask: a new tensor, in the layout of ``torch.empty_like(x)``."""
     if type(x) not in CLASSES:
         x = as_tensor(x)
     if not is_plain(x):
@@ -156,13 +137,8 @@ def apply(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
             y = x * _of_number(mask.derivative, x, 1.0)
             return y if mask.derivative is mask else y + _of_number(mask, x, 0.0)
         x = x.resolve_conj().resolve_neg()
-    if x.stride() == mask.strides:
-        y = _empty_like(x)
-        _run(mask, x, y)
-        return y
-    y = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
-    y.copy_(x)
-    _run(mask, y, y)
+    y = _empty_like(x)
+    _run(mask, x, y)
     return y
 
 
@@ -170,7 +146,7 @@ def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
     """Put x under the mask, and return it."""
     if type(x) not in CLASSES:
         x = as_tensor(x)
-    if is_plain(x) and x.stride() == mask.strides:
+    if is_plain(x) and x.stride() == dense_strides(x):
         _run(mask, x, x)
         if not x.is_inference():
             torch.autograd.graph.increment_version(x)
@@ -184,7 +160,7 @@ def apply_in_place(mask: TensorMask, x: torch.Tensor) -> torch.Tensor:
 def apply_add(
     mask: TensorMask, x: torch.Tensor, residual: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
-    """Return residual + (x + bias under the mask); all are contiguous, as the mask is."""
+    """Return residual + (x + bias under the mask)."""
     y = _empty_like(x)
     rows = None
     if bias is not None and bias.numel():
@@ -194,6 +170,6 @@ def apply_add(
 
 
 def apply_relu(mask: TensorMask, x: torch.Tensor) -> tuple[torch.Tensor, TensorMask]:
-    """Return relu(x) under the mask, and the mask of both; x has the mask's layout."""
+    """Return relu(x) under the mask, and the mask of both."""
     y = _empty_like(x)
     return y, mask.relu(x, y, _get_num_threads())

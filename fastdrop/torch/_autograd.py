@@ -87,7 +87,7 @@ class _DropTransformed(Function):
         info: Any, in_dims: tuple[int, None], x: torch.Tensor, mask: TensorMask
     ) -> tuple[torch.Tensor, int]:
         x = x.movedim(in_dims[0], 0)
-        return _DropTransformed.apply(x, mask.repeated(len(x), x.shape[1:].numel())), 0
+        return _DropTransformed.apply(x, mask.repeated(len(x))), 0
 
 
 class _DropAdd(Function):

@@ -17,7 +17,6 @@ from fastdrop.torch._apply import (
     CLASSES,
     as_tensor,
     check_tensor,
-    dense_strides,
     is_readable,
     is_strided,
 )
@@ -38,12 +37,7 @@ _transforming = torch._C._are_functorch_transforms_active
 
 def drop_under(x: torch.Tensor, mask: TensorMask, inplace: bool) -> torch.Tensor:
     """Put x under a mask, in x's layout."""
-    if inplace:
-        return drop_in_place(x, mask)
-    y = drop(x, mask)
-    if _transforming() or y.stride() == x.stride() or y.stride() == dense_strides(x):
-        return y
-    return torch.empty_like(x).copy_(y)
+    return drop_in_place(x, mask) if inplace else drop(x, mask)
 
 
 def drop_given(

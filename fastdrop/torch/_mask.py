@@ -18,11 +18,10 @@ from fastdrop._checks import (
     refuse_both,
 )
 from fastdrop._typing import AxesLike, NoiseShapeLike, SeedLike
-from fastdrop.apply._broadcast import Broadcast
 from fastdrop.functional._sharing import feature_shape, shared_shape
 from fastdrop.mask import Mask
 from fastdrop.source import Source, Xoshiro256PlusPlus
-from fastdrop.torch._apply import Ints, dense_strides, logical_strides, shared_broadcast
+from fastdrop.torch._apply import Ints, dense_strides, logical_strides
 from fastdrop.torch._seed import draw_mask
 from fastdrop.torch._tensor import TensorMask, mask_from_source, mask_of_arrays
 
@@ -39,7 +38,7 @@ __all__ = [
     "drops",
     "given_mask",
     "settled",
-    "shared_layout",
+    "shared_strides",
     "source_mask",
 ]
 
@@ -113,21 +112,17 @@ def decided_shape(
     return (1,) * (len(shape) - len(lengths)) + lengths
 
 
-def shared_layout(x: torch.Tensor, shared: Ints) -> tuple[Ints, Broadcast | None]:
-    """Return (strides, broadcast) of decisions that are shared."""
-    shape, strides = tuple(x.shape), dense_strides(x)
-    broadcast = shared_broadcast(shape, strides, shared)
-    if broadcast is None:
-        strides = logical_strides(shape)
-        broadcast = shared_broadcast(shape, strides, shared)
-    return strides, broadcast
+def shared_strides(shared: Ints) -> Ints:
+    """Return the strides of decisions of that shape over a tensor: 0 where they are shared."""
+    places = zip(shared, logical_strides(shared), strict=True)
+    return tuple(0 if length == 1 else step for length, step in places)
 
 
 def draw_shared_mask(
     x: torch.Tensor, p: float, shared: Ints, generator: torch.Generator | None = None
 ) -> TensorMask:
     """Return a mask of decisions that are shared, from a generator of PyTorch."""
-    return draw_mask(p, *shared_layout(x, shared), generator=generator)
+    return draw_mask(p, shared_strides(shared), generator=generator)
 
 
 def draw_feature_mask(
@@ -148,7 +143,7 @@ def source_mask(x: torch.Tensor, p: float, source: Source, shared: SharedShape) 
     """Return the mask that NumPy arrays have: in the order of x's indices, whatever its layout."""
     if shared is None:
         return mask_from_source(source, x.numel(), p, logical_strides(x.shape))
-    return mask_from_source(source, math.prod(shared), p, *shared_layout(x, shared))
+    return mask_from_source(source, math.prod(shared), p, shared_strides(shared))
 
 
 def given_mask(x: torch.Tensor, mask: Mask) -> TensorMask:
@@ -157,7 +152,4 @@ def given_mask(x: torch.Tensor, mask: Mask) -> TensorMask:
     shared = (1,) * (len(shape) - mask.ndim) + mask.shape
     if shared == shape:
         return mask_of_arrays(mask, shape, logical_strides(shape))
-    if type(mask.scale) is float:
-        return mask_of_arrays(mask, shape, *shared_layout(x, shared))
-    strides = logical_strides(shape)  # in which the factors are laid
-    return mask_of_arrays(mask, shape, strides, shared_broadcast(shape, strides, shared))
+    return mask_of_arrays(mask, shape, shared_strides(shared))

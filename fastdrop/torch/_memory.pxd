@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 from fastdrop.apply._dtypes cimport element_type
 
@@ -15,3 +15,19 @@ cdef struct dense:
 
 # Describes a tensor of PyTorch; any other object and any other tensor is an error.
 cdef int describe(object x, dense *out) except -1
+
+
+# Any tensor: its axes too, which are the tensor's own memory.
+cdef struct strided:
+    dense all
+    bint is_dense
+    int ndim
+    const int64_t *shape
+    const int64_t *stride
+
+
+cdef int describe_strided(object x, strided *out) except -1
+
+# Do the elements of two tensors of one shape lie alike; or as strides say?
+cdef bint lie_alike(const strided *x, const strided *y) noexcept
+cdef bint lies_as(const strided *x, tuple strides) except -1

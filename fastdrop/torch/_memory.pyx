@@ -41,8 +41,8 @@ cdef enum:
     DL_CPU = 1
 
 
-cdef int describe(object x, dense *out) except -1:
-    """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""
+cdef int describe_strided(object x, strided *out) except -1:
+    """Describe any tensor of the CPU."""
     cdef dl_tensor t
     cdef size_t n = 1, span = 1
     if not PyObject_TypeCheck(x, <PyTypeObject *>TENSOR):
@@ -51,12 +51,46 @@ cdef int describe(object x, dense *out) except -1:
     for axis in range(t.ndim):
         n *= <size_t>t.shape[axis]
         span += <size_t>((t.shape[axis] - 1) * t.strides[axis])
-    if n and (t.device_type != DL_CPU or t.lanes != 1 or span != n or t.data == NULL):
-        raise RuntimeError(
-            f"a tensor of shape {tuple(t.shape[axis] for axis in range(t.ndim))} is not dense in "
-            "memory of the CPU, or its storage was freed"
-        )
-    out.data, out.n, out.code, out.bits = t.data + t.byte_offset, n, t.type_code, t.bits
-    out.type = type_of_dlpack(t.type_code, t.bits)
-    out.row = <size_t>t.shape[t.ndim - 1] if t.ndim else 1
+    out.is_dense = n == 0 or span == n
+    out.ndim, out.shape, out.stride = t.ndim, t.shape, t.strides
+    if n and (t.device_type != DL_CPU or t.lanes != 1 or t.data == NULL):
+        refuse_memory(out)
+    out.all.data, out.all.n, out.all.code, out.all.bits = (
+        t.data + t.byte_offset, n, t.type_code, t.bits
+    )
+    out.all.type = type_of_dlpack(t.type_code, t.bits)
+    out.all.row = <size_t>t.shape[t.ndim - 1] if t.ndim else 1
     return 0
+
+
+cdef int refuse_memory(const strided *x) except -1:
+    shape = tuple([x.shape[axis] for axis in range(x.ndim)])
+    raise RuntimeError(
+        f"a tensor of shape {shape} is not dense in memory of the CPU, or its storage was freed"
+    )
+
+
+cdef int describe(object x, dense *out) except -1:
+    """Describe a tensor whose elements follow each other in memory, in whatever order of axes."""
+    cdef strided described
+    describe_strided(x, &described)
+    if not described.is_dense:
+        refuse_memory(&described)
+    out[0] = described.all
+    return 0
+
+
+cdef bint lie_alike(const strided *x, const strided *y) noexcept:
+    for axis in range(x.ndim):
+        if x.stride[axis] != y.stride[axis] and x.shape[axis] != 1:
+            return False
+    return True
+
+
+cdef bint lies_as(const strided *x, tuple strides) except -1:
+    if len(strides) != x.ndim:
+        raise RuntimeError(f"a tensor of {x.ndim} axes is under a mask of {len(strides)}")
+    for axis in range(x.ndim):
+        if x.shape[axis] != 1 and x.stride[axis] != <int64_t>strides[axis]:
+            return False
+    return True

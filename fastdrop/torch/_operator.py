@@ -21,7 +21,7 @@ from fastdrop._checks import check_seed, described
 from fastdrop.functional._sharing import feature_shape
 from fastdrop.source import Source, Xoshiro256PlusPlus
 from fastdrop.torch._apply import DTYPES, Ints, apply, logical_strides
-from fastdrop.torch._mask import SEEDS, Settled, SharedShape, shared_layout
+from fastdrop.torch._mask import SEEDS, Settled, SharedShape, shared_strides
 from fastdrop.torch._seed import draw_words, words_of_source
 from fastdrop.torch._tensor import mask_from_words
 
@@ -198,10 +198,10 @@ def _drop(
     """
     _check(x, words, p, scale, features, order, shift, dropped)
     if features:
-        strides, broadcast = shared_layout(x, feature_shape(x.shape))
+        strides = shared_strides(feature_shape(x.shape))
     else:
-        strides, broadcast = strides_in_order(x.shape, order), None
-    mask = mask_from_words(words.contiguous(), p, strides, broadcast)
+        strides = strides_in_order(x.shape, order)
+    mask = mask_from_words(words.contiguous(), p, strides)
     return laid_like(x, apply(mask.with_scale(scale, shift, dropped), x))
 
 

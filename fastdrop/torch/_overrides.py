@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import torch
 
 from fastdrop.functional._scales import alpha_numbers
-from fastdrop.functional._sharing import feature_shape
 from fastdrop.torch import _dispatcher
 from fastdrop.torch._apply import (
     CLASSES,
@@ -23,7 +22,6 @@ from fastdrop.torch._apply import (
     dense_strides,
     is_plain,
     is_readable,
-    shared_broadcast,
 )
 from fastdrop.torch._attend.autograd import attend_blocks
 from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, inputs_of
@@ -84,11 +82,8 @@ def _any_layout(x: torch.Tensor) -> bool:
 
 
 def _feature_layout(x: torch.Tensor) -> bool:
-    """Return whether x has features, in a layout whose broadcast there is a kernel for."""
-    if x.dim() < 2:
-        return False
-    shape = tuple(x.shape)
-    return shared_broadcast(shape, dense_strides(x), feature_shape(shape)) is not None
+    """Return whether x has features."""
+    return bool(x.dim() >= 2)
 
 
 def _may_keep_bools(x: torch.Tensor, in_place: bool) -> bool:

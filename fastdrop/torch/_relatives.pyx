@@ -16,12 +16,14 @@ from fastdrop.kernels._kernels cimport (
     fd_cursor,
     fd_executor,
     fd_job,
-    fd_number_size,
+    fd_orders,
 )
 from fastdrop.apply._apply cimport job_of
+from fastdrop.apply._broadcast cimport Broadcast
 from fastdrop.mask._decisions cimport Decisions
-from fastdrop.torch._memory cimport dense, describe
-from fastdrop.torch._tensor cimport TensorMask
+from fastdrop.torch._memory cimport describe_strided, lie_alike, lies_as, strided
+from fastdrop.torch._tensor cimport TensorMask, check_alike, set_orders, set_tensors
+from fastdrop.torch._tensor import laid_over
 
 cnp.import_array()
 
@@ -33,54 +35,55 @@ cdef class NormalMask(TensorMask):
     """
 
     cdef float deviation
-    cdef size_t count  # of tensors in a row that have the same factors
 
-    def repeated(self, Py_ssize_t count, Py_ssize_t size):
-        """Return the mask of ``count`` tensors in a row, each of which has this mask."""
+    def repeated(self, Py_ssize_t count):
+        """Return the mask of ``count`` tensors, along a first axis: each of them has this mask."""
         cdef NormalMask mask = normal_mask(self, self.deviation)
-        mask.strides = (size, *self.strides)
-        mask.count = self.count * count
+        mask.strides = (0, *self.strides)
         return mask
 
     def apply(self, x, y, size_t threads):
-        """Write ``x * factor`` to ``y``: dense tensors with `strides`, which may be the same."""
-        cdef dense of_x, of_y
+        """Write ``x * factor`` to ``y``: as `TensorMask.apply`."""
+        cdef strided of_x, of_y
         cdef fd_job job
         cdef fd_any_mask mask
         cdef fd_arrays arrays
+        cdef fd_orders orders
         cdef fd_cursor cursor
         cdef fd_executor executor = engine.lent(threads)
-        cdef size_t n, bytes_, _tensor
-        describe(x, &of_x)
-        describe(y, &of_y)
-        n = of_x.n
-        if of_x.type == NULL:
-            raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
-        if of_y.n != n or of_y.type != of_x.type or self.count == 0 or n % self.count:
-            raise RuntimeError(f"a tensor of {n} elements is not of the mask's size and dtype")
-        if n == 0:
+        cdef Broadcast laid
+        cdef tuple axes, shape
+        describe_strided(x, &of_x)
+        describe_strided(y, &of_y)
+        check_alike(x, &of_x, &of_x, &of_y)
+        if of_y.all.n == 0:
             return
-        n //= self.count
         memset(&job, 0, sizeof(job))
+        memset(&cursor, 0, sizeof(cursor))
         mask.seeded, mask.each = self.decisions.seeded, NULL
         mask.packed, mask.broadcast = NULL, NULL
-        job.kernels, job.mask = engine.kernels(), &mask
+        set_tensors(&job, &arrays, &of_x, &of_y)
+        job.mask = &mask
         job.deviation = self.deviation
-        job.dtype, job.components = of_x.type.dtype, of_x.type.components
-        bytes_ = n * fd_number_size(job.dtype) * <size_t>job.components
-        arrays.x, arrays.other, arrays.y = of_x.data, NULL, <char *>of_y.data
+        if lie_alike(&of_x, &of_y) and lies_as(&of_y, self.strides):
+            self.check_decisions(4 * of_y.all.n)
+            with nogil:
+                engine.multiply(&job, &cursor, of_y.all.n, arrays, &executor)
+            return
+        shape = tuple([of_y.shape[axis] for axis in range(of_y.ndim)])
+        axes, laid = laid_over(
+            shape, tuple([of_y.stride[axis] for axis in range(of_y.ndim)]), self.strides
+        )
+        self.check_decisions(4 * laid.shared)
+        set_orders(&orders, axes, self.strides, &of_x, &of_x, &of_y)
         with nogil:
-            for _tensor in range(self.count):
-                memset(&cursor, 0, sizeof(cursor))
-                engine.multiply(&job, &cursor, n, arrays, &executor)
-                arrays.x += bytes_
-                arrays.y += bytes_
+            engine.multiply_boxes(&job, &cursor, &orders, arrays, &executor)
 
 
 cdef Decisions place_of(TensorMask mask):
     """Return the decisions of a mask that is a place in a stream, and nothing else."""
-    if mask.decisions.padded is not None or mask.broadcast is not None:
-        raise RuntimeError("a mask with bits or shared decisions is no place in a stream")
+    if mask.decisions.padded is not None:
+        raise RuntimeError("a mask with bits is no place in a stream")
     return mask.decisions
 
 
@@ -102,7 +105,6 @@ def normal_mask(TensorMask place, double deviation):
     mask.decisions, mask.strides = place_of(place), place.strides
     mask.scale, mask.shift, mask.dropped = 1.0, 0.0, 0.0
     mask.deviation = <float>deviation
-    mask.count = 1
     return mask
 
 

@@ -7,7 +7,6 @@ are the same operation of PyTorch on its generator, so both have the same masks.
 
 import torch
 
-from fastdrop.apply._broadcast import Broadcast
 from fastdrop.source import Source
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
@@ -31,7 +30,6 @@ def _new_words() -> tuple[torch.Tensor, torch.Tensor]:
 def draw_mask(
     p: float,
     strides: tuple[int, ...],
-    broadcast: Broadcast | None = None,
     *,
     generator: torch.Generator | None = None,
     keeps: bool = False,
@@ -40,7 +38,7 @@ def draw_mask(
 
     Parameters
     ----------
-    p, strides, broadcast, keeps
+    p, strides, keeps
         As of `fastdrop.torch._tensor.mask_from_words`.
     generator : torch.Generator, optional
         None is PyTorch's default generator of the CPU: so ``torch.manual_seed``, ``fork_rng``,
@@ -59,7 +57,7 @@ def draw_mask(
         drawn.random_()
     else:
         drawn.random_(generator=generator)
-    mask = mask_from_words(words, p, strides, broadcast, keeps)
+    mask = mask_from_words(words, p, strides, keeps)
     _free.append(taken)
     return mask
 

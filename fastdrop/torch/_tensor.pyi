@@ -14,12 +14,14 @@ __test__: dict[str, str]
 TILE: int
 
 def lend_threads(parallel_for: int) -> None: ...
+def laid_over(
+    shape: tuple[int, ...], order: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[tuple[int, ...], Broadcast]: ...
 
 @disjoint_base
 class TensorMask:
     def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     strides: Final[tuple[int, ...]]
-    broadcast: Final[Broadcast | None]
     scale: Final[float]
     shift: Final[float]
     dropped: Final[float]
@@ -27,7 +29,7 @@ class TensorMask:
     def derivative(self) -> TensorMask: ...
     def with_scale(self, scale: float, shift: float = 0.0, dropped: float = 0.0) -> TensorMask: ...
     def from_decision(self, first: int) -> TensorMask: ...
-    def repeated(self, count: int, size: int) -> TensorMask: ...
+    def repeated(self, count: int) -> TensorMask: ...
     def apply(self, x: torch.Tensor, y: torch.Tensor, threads: int) -> None: ...
     def add(
         self,
@@ -44,7 +46,6 @@ def mask_from_words(
     words: torch.Tensor,
     p: float,
     strides: tuple[int, ...],
-    broadcast: Broadcast | None = None,
     keeps: bool = False,
 ) -> TensorMask: ...
 def mask_from_source(
@@ -52,11 +53,9 @@ def mask_from_source(
     decisions: int,
     p: float,
     strides: tuple[int, ...],
-    broadcast: Broadcast | None = None,
 ) -> TensorMask: ...
 def mask_of_arrays(
     given: Mask,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
-    broadcast: Broadcast | None = None,
 ) -> TensorMask: ...

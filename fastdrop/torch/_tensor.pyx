@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # cython: auto_pickle=False
 # Design: what tensors need of the engine. A TensorMask is all that the backward pass keeps:
-# decisions, the factor, and the memory layout whose order the decisions follow. The decisions are a
-# place in a stream. They are bits only where there is no such place: of relu, and of a caller's
-# mask that was stored as bits or skips some of its stream.
+# decisions, the factor, and which decision each element has. The decisions are a place in a stream.
+# They are bits only where there is no such place: of relu, and of a caller's mask that was stored
+# as bits or skips some of its stream. Where the memory of a tensor has another order, the bits are
+# brought into that order; tensors that do not lie alike are taken in boxes. None is copied.
 #
 # Threads are those of PyTorch, which lends them (see `lend_threads`). The pool of this package
 # would fight them for the cores: they go on spinning for a while after each operation. Without
@@ -11,17 +12,19 @@
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
+from functools import lru_cache
+
 cimport numpy as cnp
 from numpy cimport ndarray
 
 from fastdrop.apply._apply cimport job_of
 from fastdrop.apply._broadcast cimport Broadcast
-from fastdrop.apply._broadcast import Broadcast
 from fastdrop.apply._dtypes cimport DL_BOOL, DL_INT
 from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
     FD_AFFINE,
+    FD_MAX_DIMS,
     FD_RELU,
     FD_SCALE,
     FD_SCALE_EACH,
@@ -38,17 +41,26 @@ from fastdrop.kernels._kernels cimport (
     fd_keep_threshold,
     fd_number_size,
     fd_numbers,
+    fd_orders,
     fd_parallel_for,
     fd_seeded,
     fd_tagged,
     fd_threshold,
 )
-from fastdrop.mask._bits cimport padded_bits
+from fastdrop.mask._bits cimport gather, padded_bits
 from fastdrop.mask._decisions cimport Decisions, decisions_at, decisions_of
 from fastdrop.mask._mask cimport Mask
 from fastdrop.mask._probability cimport multiplier
 from fastdrop.source._source cimport Source
-from fastdrop.torch._memory cimport dense, describe
+from fastdrop.mask._window import contiguous_strides
+from fastdrop.torch._memory cimport (
+    dense,
+    describe,
+    describe_strided,
+    lie_alike,
+    lies_as,
+    strided,
+)
 
 cnp.import_array()
 
@@ -81,10 +93,8 @@ cdef class TensorMask:
     Attributes
     ----------
     strides : tuple of int
-        Strides, in elements, of the dense layout in whose memory order the decisions are taken:
-        tensors must have it, or be copied to it.
-    broadcast : Broadcast or None
-        How the elements of that layout share the decisions. None: each has its own.
+        How many decisions further that of the next element is, along each axis: 0 where they share
+        it. A dense tensor with these strides is taken as it is.
     scale, shift, dropped : float
         A kept element becomes ``x * scale + shift``, any other ``dropped``.
     """
@@ -99,7 +109,6 @@ cdef class TensorMask:
         mask.decisions = self.decisions
         mask.numbers, mask.shape = self.numbers, self.shape
         mask.strides = self.strides
-        mask.broadcast = self.broadcast
         mask.scale, mask.shift, mask.dropped = self.scale, self.shift, self.dropped
         return mask
 
@@ -122,14 +131,10 @@ cdef class TensorMask:
         mask.decisions = decisions_at(ENDLESS, self.decisions.later(first))
         return mask
 
-    def repeated(self, Py_ssize_t count, Py_ssize_t size):
-        """Return the mask of ``count`` tensors in a row, each of ``size`` elements.
-
-        Each of them has this mask.
-        """
+    def repeated(self, Py_ssize_t count):
+        """Return the mask of ``count`` tensors, along a first axis: each of them has this mask."""
         cdef TensorMask mask = self.copy()
-        mask.strides = (size, *self.strides)
-        mask.broadcast = (self.broadcast or Broadcast((size,), (1,))).repeated(count)
+        mask.strides = (0, *self.strides)
         if self.shape is not None:
             mask.shape = (count, *self.shape)
         return mask
@@ -140,11 +145,12 @@ cdef class TensorMask:
         Parameters
         ----------
         x, y : torch.Tensor
-            Dense tensors with `strides` and one dtype; may be the same.
+            Of one shape and dtype; may be the same. y is dense.
         threads : int
             The most threads to use.
         """
         cdef bint affine = self.derivative is not self
+        cdef strided of_y
         cdef fd_job job = job_of(FD_AFFINE if affine else FD_SCALE, self.scale)
         cdef fd_numbers laid
         cdef ndarray _held
@@ -153,26 +159,33 @@ cdef class TensorMask:
             raise TypeError(f"a complex tensor, of {x.dtype}, has no shift; it must be real")
         if self.numbers is not None:
             job = job_of(FD_SCALE_EACH, 1.0)
-            _held = self.numbers.lay_factors(self.shape, None, &laid)
-            job.each = &laid
+            _held = self.numbers.lay_factors(&job, &laid, self.shape, None, False)
+            describe_strided(y, &of_y)
+            if tuple(y.shape) != self.shape:
+                refuse_tensor(&of_y)
+            job.each_by_index = not lies_as(&of_y, contiguous_strides(self.shape))
         self.run(&job, x, None, y, threads)
 
     def add(self, x, residual, bias, y, size_t threads):
         """Write ``residual + (kept ? (x + bias) * scale : 0)`` to ``y``; otherwise as `apply`.
 
-        ``bias`` is None, or has numbers that follow the memory order in each row, and enough rows
-        for a `TILE` from any of the numbers.
+        ``bias`` is None, or a number for each index of the last axis, again and again: enough for a
+        `TILE` from any of them.
         """
         cdef fd_job job = job_of(
             FD_ADD if bias is None else FD_ADD_BIAS, self.scale
         )
-        cdef dense rows, of_x
+        cdef dense rows
+        cdef strided of_y
         if bias is not None:
             describe(bias, &rows)
-            describe(x, &of_x)
-            if rows.n < rows.row + FD_TILE or rows.type != of_x.type:
+            describe_strided(y, &of_y)
+            if rows.n < rows.row + FD_TILE or rows.type != of_y.all.type:
                 raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
-            job.bias, job.bias_period = rows.data, rows.row
+            job.bias, job.bias_period, job.bias_repeats = rows.data, rows.row, 1
+            for axis in range(of_y.ndim - 1):  # that lie between neighbours of the last axis
+                if of_y.stride[axis] < of_y.stride[of_y.ndim - 1]:
+                    job.bias_repeats *= <uint64_t>of_y.shape[axis]
         self.run(&job, x, residual, y, threads)
 
     def relu(self, x, y, size_t threads):
@@ -185,13 +198,13 @@ cdef class TensorMask:
         """
         cdef fd_job job = job_of(FD_RELU, self.scale)
         cdef TensorMask mask = self.copy()
-        cdef dense of_x
+        cdef strided of_y
         cdef ndarray bits
-        describe(x, &of_x)
-        bits = padded_bits(of_x.n)
+        describe_strided(y, &of_y)
+        bits = padded_bits(of_y.all.n)
         bits[:] = 0
-        mask.decisions = decisions_of((of_x.n,), bits)
-        mask.broadcast = None
+        mask.decisions = decisions_of((of_y.all.n,), bits)
+        mask.strides = y.stride()
         job.changed = <uint8_t *>cnp.PyArray_DATA(bits)
         self.run(&job, x, None, y, threads)
         return mask
@@ -200,54 +213,79 @@ cdef class TensorMask:
         cdef fd_any_mask mask
         cdef fd_arrays arrays
         cdef fd_executor executor = engine.lent(threads)
-        cdef dense of_x, of_y, of_other
-        cdef bint shares = self.broadcast is not None and self.broadcast.laid.ndim > 0
-        describe(x, &of_x)
-        describe(y, &of_y)
-        of_other = of_x
-        if other is not None:
-            describe(other, &of_other)
-        if of_x.type == NULL:
-            raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
-        if (
-            of_y.n != of_x.n or of_y.type != of_x.type
-            or of_other.n != of_x.n or of_other.type != of_x.type
-            or self.needed(of_x.n) > <size_t>self.decisions.size
-        ):
-            raise RuntimeError(f"a tensor of {of_x.n} elements is not of the mask's size and dtype")
-        if of_x.n == 0:
-            return 0
-        cdef fd_cursor cursor = self.decisions.start
         # Bits are drawn on this thread: the package's pool would fight PyTorch's for the cores.
         cdef fd_executor alone = engine.lent(1)
-        cdef ndarray _held = self.decisions.tell(
-            &mask, self.broadcast.shared if shares else 0, &cursor, None, &alone
-        )
-        if shares:
-            mask.broadcast = &self.broadcast.laid
-        job.kernels = engine.kernels()
-        job.mask = &mask
-        job.dtype, job.components = of_x.type.dtype, of_x.type.components
-        arrays.x, arrays.y = of_x.data, <char *>of_y.data
-        arrays.other = NULL
+        cdef strided of_x, of_y, of_other
+        cdef bint alike
+        cdef size_t n
+        cdef fd_cursor cursor = self.decisions.start
+        cdef ndarray _held
+        describe_strided(x, &of_x)
+        describe_strided(y, &of_y)
+        of_other = of_x
         if other is not None:
-            arrays.other = of_other.data
+            describe_strided(other, &of_other)
+        check_alike(x, &of_x, &of_other, &of_y)
+        n = of_y.all.n
+        if n == 0:
+            return 0
+        set_tensors(job, &arrays, &of_x, &of_y)
+        if other is not None:
+            arrays.other = of_other.all.data
+        alike = lie_alike(&of_x, &of_y) and lie_alike(&of_other, &of_y)
+        if not (alike and lies_as(&of_y, self.strides)) or job.each_by_index:
+            return self.run_laid(job, arrays, &of_x, &of_other, &of_y, alike, &executor)
+        self.check_decisions(n)
+        _held = self.decisions.tell(&mask, 0, &cursor, None, &alone)
+        job.mask = &mask
         job.past_caches = engine.are_past_caches(
-            &arrays, of_x.n * fd_number_size(job.dtype) * <size_t>job.components
+            &arrays, n * fd_number_size(job.dtype) * <size_t>job.components
         )
         with nogil:
-            engine.apply(job, &cursor, of_x.n, arrays, &executor)
+            engine.apply(job, &cursor, n, arrays, &executor)
         return 0
 
-    cdef size_t needed(self, size_t n) except? 0:
-        """Return how many decisions a tensor of ``n`` elements needs."""
-        if self.broadcast is None or n == 0:
-            return n
-        if self.broadcast.elements != n:
+    cdef int run_laid(self, fd_job *job, fd_arrays arrays, const strided *x, const strided *other,
+                      const strided *y, bint alike, const fd_executor *executor) except -1:
+        """Do it in the order of y's memory, to which the bits are brought."""
+        cdef fd_any_mask mask
+        cdef fd_orders orders
+        cdef fd_executor alone = engine.lent(1)
+        cdef fd_cursor cursor = self.decisions.start
+        cdef Broadcast laid
+        cdef bint in_boxes = not alike or job.each_by_index
+        cdef ndarray padded, _gathered
+        cdef size_t bits
+        cdef tuple shape, axes
+        shape = tuple([y.shape[axis] for axis in range(y.ndim)])
+        axes, laid = laid_over(
+            shape, tuple([y.stride[axis] for axis in range(y.ndim)]), self.strides
+        )
+        self.check_decisions(laid.shared)
+        bits = laid.shared if in_boxes or laid.gathers or laid.laid.ndim else 0
+        padded = self.decisions.tell(&mask, bits, &cursor, None, &alone)
+        if laid.gathers:
+            _gathered = padded_bits(laid.shared)
+            gather(padded, laid.view, <uint8_t *>cnp.PyArray_DATA(_gathered))
+            mask.packed = <uint8_t *>cnp.PyArray_DATA(_gathered)
+        if laid.laid.ndim:
+            mask.broadcast = &laid.laid
+        job.mask = &mask
+        if in_boxes:
+            set_orders(&orders, axes, contiguous_strides(shape), x, other, y)
+            with nogil:
+                engine.apply_boxes(job, &orders, arrays, executor)
+        else:
+            with nogil:
+                engine.apply(job, &cursor, y.all.n, arrays, executor)
+        return 0
+
+    cdef int check_decisions(self, size_t n) except -1:
+        if n > <size_t>self.decisions.size:
             raise RuntimeError(
-                f"a tensor has {n} elements; must be {self.broadcast.elements}, as of the mask"
+                f"a tensor needs {n} decisions; the mask has {self.decisions.size}"
             )
-        return self.broadcast.shared
+        return 0
 
     def write_kept(self, out):
         """Write the decisions of a place to ``out``, a dense tensor of bools: True where kept."""
@@ -260,10 +298,70 @@ cdef class TensorMask:
         self.decisions.draw(<void *>kept.data, True, kept.n, &cursor, &alone)
 
 
-cdef TensorMask laid_mask(Decisions decisions, double scale, tuple strides, Broadcast broadcast):
+# ---- tensors ---------------------------------------------------------------------------------
+
+@lru_cache(maxsize=256)
+def laid_over(tuple shape, tuple order, tuple strides):
+    """Return the axes in the order of memory, and how decisions are laid over the elements.
+
+    Parameters
+    ----------
+    shape, order : tuple of int
+        Shape and strides of a dense tensor.
+    strides : tuple of int
+        As of TensorMask.
+    """
+    axes = sorted(range(len(shape)), key=lambda axis: -order[axis] if shape[axis] != 1 else 0)
+    lengths = [shape[axis] for axis in axes]
+    return tuple(axes), Broadcast(lengths, [strides[axis] for axis in axes])
+
+
+cdef int set_orders(fd_orders *orders, tuple axes, tuple index, const strided *x,
+                    const strided *other, const strided *y) except -1:
+    """Tell the engine where three tensors lie; ``index`` are the steps of what is numbered."""
+    cdef int i, axis
+    orders.ndim = y.ndim
+    for i, axis in enumerate(axes):
+        orders.shape[i], orders.index[i] = y.shape[axis], index[axis]
+        orders.x[i], orders.other[i] = x.stride[axis], other.stride[axis]
+        orders.y[i] = y.stride[axis]
+    return 0
+
+
+cdef int check_alike(x, const strided *of_x, const strided *of_other,
+                     const strided *of_y) except -1:
+    """Check tensors of one call: one shape, a dtype that there are kernels for, y dense."""
+    if of_x.all.type == NULL:
+        raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
+    for other in range(2):
+        that = of_other if other else of_y
+        if that.all.type != of_x.all.type or that.ndim != of_x.ndim or not of_y.is_dense:
+            refuse_tensor(of_x)
+        for axis in range(that.ndim):
+            if that.shape[axis] != of_x.shape[axis]:
+                refuse_tensor(of_x)
+    if of_x.ndim > FD_MAX_DIMS:
+        refuse_tensor(of_x)
+    return 0
+
+
+cdef int refuse_tensor(const strided *x) except -1:
+    raise RuntimeError(
+        f"a tensor of {x.all.n} elements is not of the shape and dtype of another, or not dense"
+    )
+
+
+cdef void set_tensors(fd_job *job, fd_arrays *arrays, const strided *x, const strided *y) noexcept:
+    job.kernels = engine.kernels()
+    job.dtype, job.components = x.all.type.dtype, x.all.type.components
+    arrays.x, arrays.other, arrays.y = x.all.data, NULL, <char *>y.all.data
+
+
+# ---- masks -----------------------------------------------------------------------------------
+
+cdef TensorMask laid_mask(Decisions decisions, double scale, tuple strides):
     cdef TensorMask mask = TensorMask.__new__(TensorMask)
-    mask.decisions, mask.scale = decisions, scale
-    mask.strides, mask.broadcast = strides, broadcast
+    mask.decisions, mask.scale, mask.strides = decisions, scale, strides
     mask.shift = mask.dropped = 0.0
     return mask
 
@@ -290,7 +388,7 @@ cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept:
     )
 
 
-def mask_from_words(words, double p, tuple strides, Broadcast broadcast=None, bint keeps=False):
+def mask_from_words(words, double p, tuple strides, bint keeps=False):
     """Return the mask of four 64-bit words: key, counter (low, high) and position.
 
     Parameters
@@ -299,8 +397,8 @@ def mask_from_words(words, double p, tuple strides, Broadcast broadcast=None, bi
         Four int64 numbers in a row; read before the call returns.
     p : float
         Probability of dropping, in [0, 1]; of keeping, if ``keeps``.
-    strides, broadcast
-        The attributes of TensorMask.
+    strides : tuple of int
+        As of TensorMask.
     keeps : bool, default False
         What p means; the factor of kept elements is the inverse of the probability of keeping.
 
@@ -315,11 +413,10 @@ def mask_from_words(words, double p, tuple strides, Broadcast broadcast=None, bi
         raise ValueError(f"words has {given.n} numbers; must be 4 of int64 in a row")
     place_at_words(&given, &seeded)
     seeded.threshold = threshold_of(p, keeps)
-    return laid_mask(decisions_at(ENDLESS, seeded), scale_of(p, keeps), strides, broadcast)
+    return laid_mask(decisions_at(ENDLESS, seeded), scale_of(p, keeps), strides)
 
 
-def mask_from_source(Source source, uint64_t decisions, double p, tuple strides,
-                     Broadcast broadcast=None):
+def mask_from_source(Source source, uint64_t decisions, double p, tuple strides):
     """Return the mask of the next ``decisions`` positions of ``source``, which advances.
 
     Parameters
@@ -330,8 +427,8 @@ def mask_from_source(Source source, uint64_t decisions, double p, tuple strides,
         How far it advances.
     p : float
         Probability of dropping, in [0, 1].
-    strides, broadcast
-        The attributes of TensorMask.
+    strides : tuple of int
+        As of TensorMask.
 
     Returns
     -------
@@ -339,10 +436,10 @@ def mask_from_source(Source source, uint64_t decisions, double p, tuple strides,
     """
     cdef Decisions drawn = Decisions.__new__(Decisions)
     drawn.reserve(source, (decisions,), threshold_of(p, False))
-    return laid_mask(drawn, scale_of(p, False), strides, broadcast)
+    return laid_mask(drawn, scale_of(p, False), strides)
 
 
-def mask_of_arrays(Mask given, tuple shape, tuple strides, Broadcast broadcast=None):
+def mask_of_arrays(Mask given, tuple shape, tuple strides):
     """Return a mask of arrays as one of tensors.
 
     Parameters
@@ -350,17 +447,15 @@ def mask_of_arrays(Mask given, tuple shape, tuple strides, Broadcast broadcast=N
     given : Mask
         Seeded or packed; what is one range of a stream needs no bits here either.
     shape : tuple of int
-        Shape of the tensors. Where factors are the elements' own, the layout is in C order.
-    strides, broadcast
-        The attributes of TensorMask.
+        Shape of the tensors.
+    strides : tuple of int
+        As of TensorMask.
 
     Returns
     -------
     mask : TensorMask
     """
-    cdef TensorMask mask = laid_mask(
-        given, multiplier(given.factor, given.drop), strides, broadcast
-    )
+    cdef TensorMask mask = laid_mask(given, multiplier(given.factor, given.drop), strides)
     if given.strides is not None:
         mask.decisions = decisions_of(given.shape, given.all_bits())
     if given.numbers is not None and given.numbers.scales_each():

@@ -199,21 +199,11 @@ def relu_dropout(
 
 def _is_one_run(x: torch.Tensor) -> bool:
     """Return whether one pass of a kernel is all that there is to do."""
-    return (
-        is_plain(x)
-        and x.is_contiguous()
-        and not _transforming()
-        and bool(forward_ad._current_level < 0)
-    )
+    return is_plain(x) and not _transforming() and bool(forward_ad._current_level < 0)
 
 
 def _is_alike(x: torch.Tensor, other: torch.Tensor) -> bool:
-    return (
-        is_plain(other)
-        and other.is_contiguous()
-        and other.dtype == x.dtype
-        and other.shape == x.shape
-    )
+    return is_plain(other) and other.dtype == x.dtype and other.shape == x.shape
 
 
 def _is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
@@ -232,7 +222,7 @@ def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
 
 
 def _draw(x: torch.Tensor, p: float, rng: Settled) -> TensorMask:
-    """Return the mask of a contiguous tensor."""
+    """Return the mask of a tensor's elements."""
     source = addressable_source(rng)
     if source is not None:
         return source_mask(x, p, source, None)

@@ -181,16 +181,11 @@ def _select(x: torch.Tensor, other: torch.Tensor, mask: TensorMask) -> torch.Ten
 
 
 def _run(x: torch.Tensor, other: torch.Tensor, mask: TensorMask) -> torch.Tensor:
-    """Write to a new tensor in the mask's layout, into which the others are copied."""
-    y = torch.empty_strided(x.shape, mask.strides, dtype=x.dtype, device="cpu")
-    parts = [
-        part
-        if part.stride() == mask.strides and is_plain(part)
-        else torch.empty_like(y).copy_(part)
-        for part in (x, other)
-    ]
+    """Return the choice as a new tensor in x's layout."""
+    y = torch.empty_like(x)
+    parts = [part if is_plain(part) else torch.empty_like(y).copy_(part) for part in (x, other)]
     select(mask, parts[0], parts[1], y, _get_num_threads())
-    return laid_like(x, y)
+    return y
 
 
 class _Select(Function):

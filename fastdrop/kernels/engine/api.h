@@ -7,7 +7,7 @@
 #define FD_API_H
 
 #include "attention.h"
-#include "gaussian.h"
+#include "job.h"
 #include "lent.h"
 #include "sources.h"
 #include "stream.h"
@@ -31,11 +31,12 @@ typedef struct {
      * of the others. */
     int (*are_past_caches)(const fd_arrays *arrays, size_t size);
 
-    /* Jobs: see job.h, and gaussian.h. */
+    /* Jobs: see job.h. */
     fd_job_function apply, multiply, draw, bernoulli;
-    int (*multiply_boxes)(const fd_job *job, fd_cursor *cursor, const fd_view *memory, float *room,
-                          size_t floats, fd_arrays arrays, const fd_executor *executor);
-    size_t (*boxes_room)(const fd_view *memory, const fd_executor *executor);
+    int (*apply_boxes)(const fd_job *job, const fd_orders *orders, fd_arrays arrays,
+                       const fd_executor *executor);
+    int (*multiply_boxes)(const fd_job *job, fd_cursor *cursor, const fd_orders *orders,
+                          fd_arrays arrays, const fd_executor *executor);
     void (*apply_part)(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n,
                        fd_arrays arrays);
 

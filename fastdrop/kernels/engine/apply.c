@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "job.h"
+#include "boxes.h"
 #include "sources.h"
 
 /* Elements of a tile: few enough for what is prefetched of x to stay in L1 until it is applied;
@@ -10,6 +10,9 @@ enum { TILE = 4096, TILE_OF_NUMBERS = 2048, BYTES_OF_NUMBERS = 16384 };
  * together the first three quarters of a tile. The rest comes while these are applied: to ask for
  * all costs up to a third of the whole time. Past the caches each source has a number of its own. */
 enum { PREFETCHED = 48 };
+
+/* Elements of y that are finished at once, of arrays in other orders: as many as repay a call. */
+enum { ROW = 128 };
 
 /* Elements that are taken in ascending order, in one sweep: four blocks of the stream. */
 enum { SWEEP = 4 * FD_BLOCK_STEPS * FD_STEP };
@@ -85,9 +88,26 @@ apply_numbers(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operan
     apply(kept, arrays.x, operands, n * components, arrays.y);
 }
 
-/* The elements [first, first + n) of one tile, n <= tile_of(job). */
+/* The same of an array of factors, one for each element. */
+FD_APART void
+apply_factors(const fd_job *job, fd_apply_kernel apply, uint8_t *kept, fd_operands *operands,
+              size_t n, fd_arrays arrays, const void *factors)
+{
+    const size_t components = (size_t)job->components;
+    FD_ALIGN64 char doubled[BYTES_OF_NUMBERS];
+    operands->factors = factors;
+    if (components == 2) { /* one for both parts */
+        fd_double(factors, job->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float), n, doubled);
+        operands->factors = doubled;
+    }
+    apply(kept, arrays.x, operands, n * components, arrays.y);
+}
+
+/* The elements [first, first + n) of one tile, n <= tile_of(job). Their factors are `factors`, where
+ * that is not NULL. */
 static void
-apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays)
+apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays,
+           const void *factors)
 {
     const size_t components = (size_t)job->components;
     const size_t size = fd_element_size(job);
@@ -103,6 +123,10 @@ apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_ar
     if (components == 2) {
         fd_bits_double(kept, n, doubled);
         kept = doubled;
+    }
+    if (factors != NULL) {
+        apply_factors(job, apply, kept, &operands, n, arrays, factors);
+        return;
     }
     if (makes_numbers(job)) {
         apply_numbers(job, apply, kept, &operands, first, n, arrays);
@@ -130,7 +154,7 @@ apply_sweep(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_a
     size_t count;
     for (size_t done = 0; done < n && !fd_stops(watch); done += count) {
         count = done == 0 && unaligned ? unaligned : fd_min(most, n - done);
-        apply_tile(job, cursor, first + done, count, fd_arrays_at(arrays, done * size));
+        apply_tile(job, cursor, first + done, count, fd_arrays_at(arrays, done * size), NULL);
     }
 }
 
@@ -196,4 +220,32 @@ fd_apply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
          const fd_executor *executor)
 {
     return fd_run_parts(apply_share, job, cursor, n, arrays, executor);
+}
+
+/* ---- boxes ------------------------------------------------------------------------------ */
+
+static void
+make_factors(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, void *made)
+{
+    (void)cursor;
+    fd_factors(job->kernels, job->each, job->dtype, 1, first, n, made);
+}
+
+static void
+finish_tile(const fd_job *job, uint64_t first, size_t n, fd_arrays arrays, const void *factors)
+{
+    fd_cursor unused = {.has_last = 0};
+    apply_tile(job, &unused, first, n, arrays, factors);
+}
+
+int
+fd_apply_boxes(const fd_job *job, const fd_orders *orders, fd_arrays arrays,
+               const fd_executor *executor)
+{
+    fd_cursor unused = {.has_last = 0};
+    fd_box_work work = {job, ROW, tile_of(job), 0, 0, make_factors, finish_tile};
+    if (job->each_by_index) {
+        work.number = job->dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
+    }
+    return fd_run_boxes(&work, &unused, orders, arrays, executor);
 }

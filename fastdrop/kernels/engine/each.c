@@ -128,16 +128,25 @@ make_factors(const making *how, int64_t at, size_t n, void *factors)
 }
 
 void
+fd_double(const void *factors, size_t size, size_t n, void *doubled)
+{
+    const uint8_t *from = (const uint8_t *)factors;
+    uint8_t *to = (uint8_t *)doubled;
+    for (size_t i = n; i-- > 0;) {
+        memmove(to + (2 * i + 1) * size, from + i * size, size);
+        memmove(to + 2 * i * size, from + i * size, size);
+    }
+}
+
+void
 fd_factors(const fd_kernels *kernels, const fd_numbers *each, fd_dtype dtype, size_t components,
            uint64_t first, size_t n, void *factors)
 {
     const making how = {kernels, each, dtype, NULL};
     const size_t size = dtype == FD_FLOAT64 ? sizeof(double) : sizeof(float);
-    uint8_t *to = (uint8_t *)factors;
-    make_tile(make_factors, &how, &each->broadcast, size, first, n, to);
-    for (size_t i = components == 2 ? n : 0; i-- > 0;) { /* one factor for both parts */
-        memmove(to + (2 * i + 1) * size, to + i * size, size);
-        memmove(to + 2 * i * size, to + i * size, size);
+    make_tile(make_factors, &how, &each->broadcast, size, first, n, factors);
+    if (components == 2) {
+        fd_double(factors, size, n, factors);
     }
 }
 

@@ -64,4 +64,7 @@ void fd_drop_probabilities(const fd_numbers *each, uint64_t first, size_t n, dou
 void fd_factors(const fd_kernels *kernels, const fd_numbers *each, fd_dtype dtype,
                 size_t components, uint64_t first, size_t n, void *factors);
 
+/* n factors of so many bytes, each of them twice, for both parts of a complex number; maybe in place. */
+void fd_double(const void *factors, size_t size, size_t n, void *doubled);
+
 #endif

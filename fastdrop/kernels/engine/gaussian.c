@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "gaussian.h"
+#include "boxes.h"
+
+/* The words of a tile take a small part of L1: more were slower. In other orders, elements of y that
+ * are finished at once. */
+enum { TILE = FD_READ_BYTES / 4, ROW = 64 };
 
 /* The words of elements [first, first + n). */
 static const uint8_t *
@@ -9,8 +13,10 @@ words_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd
     return fd_read(job->kernels, seeded, cursor, seeded->position + 4 * first, 4 * n, room);
 }
 
-const float *
-fd_factors_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, float *made)
+/* The factors of elements [first, first + n), n <= TILE: in `made`, which is written in whole groups
+ * of FD_NORMALS, or the stored ones. */
+static const float *
+factors_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, float *made)
 {
     fd_read_bytes room;
     if (job->factors != NULL && job->mask->broadcast != NULL) {
@@ -25,11 +31,12 @@ fd_factors_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t 
     return made;
 }
 
-void
-fd_multiply_tile(const fd_job *job, const float *factors, size_t n, fd_arrays arrays)
+/* y = x * factor, n <= TILE. */
+static void
+multiply_tile(const fd_job *job, const float *factors, size_t n, fd_arrays arrays)
 {
     const size_t components = (size_t)job->components;
-    FD_ALIGN64 float doubled[2 * FD_GAUSSIAN_TILE];
+    FD_ALIGN64 float doubled[2 * TILE];
     if (components == 2) { /* one factor for both parts */
         for (size_t i = 0; i < n; i++) {
             doubled[2 * i] = doubled[2 * i + 1] = factors[i];
@@ -39,16 +46,16 @@ fd_multiply_tile(const fd_job *job, const float *factors, size_t n, fd_arrays ar
     job->kernels->multiply[job->dtype](factors, arrays.x, n * components, arrays.y);
 }
 
-/* The elements [first, first + n) of one tile, n <= FD_GAUSSIAN_TILE, from factors. */
+/* The elements [first, first + n) of one tile, n <= TILE, from factors. */
 static void
 multiply_factors(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arrays arrays)
 {
-    FD_ALIGN64 float made[FD_GAUSSIAN_TILE];
-    const float *factors = fd_factors_of_tile(job, cursor, first, n, made);
+    FD_ALIGN64 float made[TILE];
+    const float *factors = factors_of_tile(job, cursor, first, n, made);
     if (arrays.x == NULL) {
         memcpy(arrays.y, factors, n * sizeof *factors);
     } else {
-        fd_multiply_tile(job, factors, n, arrays);
+        multiply_tile(job, factors, n, arrays);
     }
 }
 
@@ -58,9 +65,8 @@ multiply_part(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd
 {
     const size_t size = fd_element_size(job);
     const int from_words = job->factors == NULL && arrays.x != NULL && job->components == 1;
-    for (const uint64_t end = first + n; first < end && !fd_stops(watch);
-         first += FD_GAUSSIAN_TILE) {
-        const size_t count = fd_min(FD_GAUSSIAN_TILE, (size_t)(end - first));
+    for (const uint64_t end = first + n; first < end && !fd_stops(watch); first += TILE) {
+        const size_t count = fd_min(TILE, (size_t)(end - first));
         const fd_arrays at = fd_arrays_at(arrays, first * size);
         if (from_words) {
             fd_read_bytes room;
@@ -77,4 +83,31 @@ fd_multiply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
             const fd_executor *executor)
 {
     return fd_run_parts(multiply_part, job, cursor, n, arrays, executor);
+}
+
+/* ---- boxes ------------------------------------------------------------------------------ */
+
+static void
+make_factors(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, void *made)
+{
+    const float *factors = factors_of_tile(job, cursor, first, n, (float *)made);
+    if (factors != made) {
+        memcpy(made, factors, n * sizeof *factors);
+    }
+}
+
+static void
+finish_tile(const fd_job *job, uint64_t first, size_t n, fd_arrays arrays, const void *factors)
+{
+    (void)first;
+    multiply_tile(job, (const float *)factors, n, arrays);
+}
+
+int
+fd_multiply_boxes(const fd_job *job, fd_cursor *cursor, const fd_orders *orders, fd_arrays arrays,
+                  const fd_executor *executor)
+{
+    const fd_box_work work = {job,          ROW,        TILE, sizeof(float), job->factors == NULL,
+                              make_factors, finish_tile};
+    return fd_run_boxes(&work, cursor, orders, arrays, executor);
 }

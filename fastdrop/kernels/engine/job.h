@@ -15,6 +15,15 @@ typedef struct {
     char *y;
 } fd_arrays;
 
+/* Where the elements of these lie: of each axis the length and, in elements, the strides. Axes are in
+ * y's order, largest strides first, and y's elements follow each other along the last one. `index` is
+ * in C order of the indices, which numbers and Gaussian factors follow. */
+typedef struct {
+    int ndim;
+    int64_t shape[FD_MAX_DIMS];
+    int64_t x[FD_MAX_DIMS], other[FD_MAX_DIMS], y[FD_MAX_DIMS], index[FD_MAX_DIMS];
+} fd_orders;
+
 /* What is done to n elements of `components` numbers each (complex: 2). From the operation on, each
  * function reads its own fields. */
 typedef struct {
@@ -28,6 +37,7 @@ typedef struct {
     int past_caches; /* the arrays do not fit into the caches together; y is none of the others */
     double scale, shift, dropped;
     const fd_numbers *each; /* of FD_SCALE_EACH, to make the factors of */
+    int each_by_index;      /* of fd_apply_boxes: they follow the indices in C order, and not y */
     const char *bias;       /* element i meets bias[i % bias_period], ... */
     uint64_t bias_period;  /* ... which is followed by another FD_TILE elements of its repetition */
     uint64_t bias_repeats; /* above 1: element i meets bias[i / bias_repeats % bias_period] */
@@ -59,6 +69,13 @@ int fd_apply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
              const fd_executor *executor);
 int fd_multiply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
                 const fd_executor *executor);
+
+/* The first two, of arrays that do not lie in memory as y does: see boxes.h. The mask of fd_apply_boxes
+ * has bits, in y's order. */
+int fd_apply_boxes(const fd_job *job, const fd_orders *orders, fd_arrays arrays,
+                   const fd_executor *executor);
+int fd_multiply_boxes(const fd_job *job, fd_cursor *cursor, const fd_orders *orders,
+                      fd_arrays arrays, const fd_executor *executor);
 
 /* Bits are written up to the last whole byte, pad bits 0. */
 int fd_draw(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
