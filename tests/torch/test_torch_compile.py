@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """After `install()`, compiled programs have the masks of eager ones, with every backend."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -8,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from functorch.compile import make_boxed_func
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
 import fastdrop.torch as ft
+from fastdrop.torch._compile.settings import tell
+from fastdrop.torch._switch import switch
 
 pytestmark = [
     pytest.mark.usefixtures("installed"),
@@ -265,6 +271,92 @@ def test_inference_mode(backend):
         assert_same(torch.compile(program, backend=backend, fullgraph=True), program, x)
 
 
+# ---- what inductor makes of it -------------------------------------------------------------------
+
+
+def steps_of(graph):
+    """Return the names of the steps of a graph."""
+    return [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
+
+
+def recorded(program, *tensors):
+    """Return a program as a graph in which all shapes are known, and the passes over such."""
+    from fastdrop.torch._compile.passes import PASSES
+
+    return make_fx(program, tracing_mode="symbolic")(*tensors), PASSES
+
+
+drop = torch.ops.fastdrop.drop
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_dropout_is_written_as_arithmetic(dtype):
+    words = torch.tensor([1, 2, 3, 0])
+
+    def program(x, words):
+        return (
+            drop(x, words, 0.3, 1 / 0.7, False),
+            drop(x.permute(1, 2, 0, 3), words, 0.3, 1.0, False, [2, 0, 1, 3]),
+            drop(x, words, 0.3, 2.0, True),
+            drop(x, words, 0.3, 1.5, False, None, 0.5, -1.0),
+            drop(x, words, 1.0, 1.0, False),
+        )
+
+    x = torch.randn(4, 6, 5, 3, dtype=dtype)
+    x[0, 0, 0] = torch.tensor([float("nan"), float("inf"), -0.0])
+    graph, passes = recorded(program, x, words)
+    expected = graph(x, words)
+    passes["post_grad_custom_pre_pass"](graph.graph)
+    graph.recompile()
+    assert not any("drop" in step.split(".")[1] for step in steps_of(graph))
+    for y, z in zip(graph(x, words), expected, strict=True):
+        torch.testing.assert_close(y, z, equal_nan=True)
+        assert y.stride() == z.stride()
+
+
+def test_complex_dropout_stays_an_operator():
+    words, x = torch.tensor([1, 2, 3, 0]), torch.randn(4, 6, dtype=torch.complex64)
+    graph, passes = recorded(lambda x, words: drop(x, words, 0.3, 2.0, False), x, words)
+    passes["post_grad_custom_pre_pass"](graph.graph)
+    assert steps_of(graph) == ["fastdrop.drop.default"]
+
+
+def test_the_derivative_of_relu_asks_the_result_of_dropout():
+    aten = torch.ops.aten
+    words, others = torch.tensor([1, 2, 3, 0]), torch.tensor([4, 2, 3, 0])
+
+    def program(x, dy, words, others, again):
+        y = torch.relu(x)
+        zero = aten.scalar_tensor(0.0)
+        gradient = drop(dy, others if again else words, 0.5, 2.0, False)
+        return drop(y, words, 0.5, 2.0, False), aten.where.self(aten.le(y, 0), zero, gradient)
+
+    x, dy = torch.randn(2, 20, 30)
+    x[0, :3] = float("nan")
+    for again in (False, True):
+        graph, passes = recorded(
+            lambda *tensors, again=again: program(*tensors, again), x, dy, words, others
+        )
+        expected = graph(x, dy, words, others)
+        passes["joint_custom_pre_pass"](graph.graph)
+        graph.recompile()
+        for y, z in zip(graph(x, dy, words, others), expected, strict=True):
+            torch.testing.assert_close(y, z, equal_nan=True)
+        assert steps_of(graph).count("fastdrop.drop.default") == 1 + again
+
+
+def test_steps_that_draw_are_in_order():
+    def program(x):
+        words = [torch.ops.aten.random(torch.empty(3)) for _ in range(3)]
+        return x + words[2], x + words[0], x.bernoulli(0.5), x * words[1]
+
+    graph, passes = recorded(program, torch.ones(3))
+    passes["post_grad_custom_pre_pass"](graph.graph)
+    ordered = [node for node in graph.graph.nodes if node.name in ("random_2", "random_3")]
+    assert steps_of(graph).count("control_deps") == 3
+    assert all(node.args[0] for node in ordered)
+
+
 # ---- what is told to the compiler ----------------------------------------------------------------
 
 
@@ -273,13 +365,11 @@ def passes():
 
 
 def test_uninstall_takes_the_passes_away():
-    with ft.installed():
-        torch.compile(lambda x: F.dropout(x), backend="aot_eager")(torch.ones(3))
-        assert isinstance(passes(), torch._inductor.custom_graph_pass.CustomGraphPass)
-        assert "stream 1" in str(passes().uuid())
-    ft.uninstall()
-    # The fixture's block is still open.
-    assert passes() is not None
+    torch.compile(lambda x: F.dropout(x), backend="aot_eager")(torch.ones(3))
+    assert "stream 1" in str(passes().uuid())
+    tell(switch.leave())  # the fixture's block
+    assert passes() is None
+    switch.enter()
 
 
 def test_passes_of_the_program_stay():
@@ -310,3 +400,73 @@ def test_compiling_in_another_thread():
     thread.start()
     thread.join()
     assert len(tags) == 1 and "fastdrop" in tags[0]
+
+
+def test_what_is_exported_is_pytorchs():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
+    torch.compile(model, backend="aot_eager")(torch.ones(2, 4))
+    for strict in (False, True):
+        exported = torch.export.export(model, (torch.ones(2, 4),), strict=strict)
+        assert "fastdrop" not in exported.graph_module.code
+        assert "fastdrop" not in exported.run_decompositions().graph_module.code
+
+
+def test_what_was_compiled_before_stays_as_it_was():
+    x = torch.rand(50, 40)
+
+    def program(x):
+        return F.dropout(x, 0.5)
+
+    def drawn(function):
+        torch.manual_seed(1)
+        return function(x)
+
+    compiled = torch.compile(program, backend="aot_eager")
+    inside = drawn(program)
+    assert torch.equal(drawn(compiled), inside)
+    switch.leave()  # the fixture's block
+    try:
+        assert not ft.is_installed()
+        assert torch.equal(drawn(compiled), inside)
+        assert not torch.equal(drawn(program), inside)
+        torch.compiler.reset()
+        assert torch.equal(drawn(compiled), drawn(program))
+    finally:
+        switch.enter()
+    assert not torch.equal(drawn(compiled), inside)
+    torch.compiler.reset()
+    assert torch.equal(drawn(compiled), inside)
+
+
+@pytest.mark.slow
+def test_graphs_on_disk(tmp_path):
+    program = """
+import sys, torch, torch.nn.functional as F
+from torch._dynamo.utils import counters
+if len(sys.argv) > 1:
+    import fastdrop.torch
+if "install" in sys.argv:
+    fastdrop.torch.install()
+def run(x):
+    return F.dropout(F.dropout(x.relu() + 1, 0.5) + 1, 0.5)
+def drawn(function):
+    torch.manual_seed(1)
+    x = torch.ones(4000, requires_grad=True)
+    y = function(x)
+    y.sum().backward()
+    return y, x.grad
+same = all(map(torch.equal, drawn(run), drawn(torch.compile(run))))
+print(same, counters["aot_autograd"]["autograd_cache_hit"] > 0, "fastdrop" in sys.modules)
+"""
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+
+    def run(*arguments):
+        command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    assert run("install") == ["True", "False", "True"]
+    assert run("install") == ["True", "True", "True"]
+    assert run() == ["False", "False", "False"]
+    assert run("import") == ["False", "True", "True"]

@@ -26,6 +26,7 @@ ROOM = Path(__file__).parents[1]
 FILES = ("_compile/passes.py", "_compile/graph.py", "_overrides.py", "_operator.py", "_seed.py")
 UUID = TAG.encode() + get_hash_for_files(tuple(str(ROOM / name) for name in FILES))
 
+CONVERT = torch.ops.prims.convert_element_type.default
 SAVING = torch._prims.rng_prims.run_and_save_rng_state
 
 _aten = torch.ops.aten
@@ -101,16 +102,20 @@ def _write_out(graph: torch.fx.Graph, node: Node) -> None:
     decided = 2 if given["features"] else value.dim()
     shape = [write.length(x, i) if i < decided else 1 for i in range(value.dim())]
     kept = write(KEPT, given["words"], given["p"], shape, given["order"])
-    y = x
+    # Comparing floats gives inductor a mask in the registers that it needs; bytes do not.
+    kept = write(_aten.gt.Scalar, write(CONVERT, kept, torch.float32), 0.0)
+    # As the kernels: half-width numbers are rounded at the end alone.
+    wide = torch.float32 if value.dtype.itemsize == 2 else value.dtype
+    y = x if wide is value.dtype else write(CONVERT, x, wide)
     if given["scale"] != 1.0:
         y = write(_aten.mul.Tensor, y, given["scale"])
     if given["shift"]:
         y = write(_aten.add.Tensor, y, given["shift"])
-    options = {"dtype": value.dtype, "layout": torch.strided, "device": value.device}
+    options = {"dtype": wide, "layout": torch.strided, "device": value.device}
     dropped = write(_aten.full.default, [], given["dropped"], **options, pin_memory=False)
-    # Comparing floats gives inductor a mask in the registers that it needs; bytes do not.
-    floats = write(torch.ops.prims.convert_element_type.default, kept, torch.float32)
-    y = write(_aten.where.self, write(_aten.gt.Scalar, floats, 0.0), y, dropped)
+    y = write(_aten.where.self, kept, y, dropped)
+    if wide is not value.dtype:
+        y = write(CONVERT, y, value.dtype)
     y.meta = {**node.meta, "val": y.meta["val"]}
     node.replace_all_uses_with(y)
     graph.erase_node(node)
@@ -126,5 +131,66 @@ class _AfterPartition(_Pass):
                 _write_out(graph, node)
 
 
+# ---- relu before dropout -------------------------------------------------------------------------
+
+
+def _source(node: Node) -> Node:
+    """Return what a step is another name of."""
+    while node.target is _aten.alias.default:
+        node = node.args[0]
+    return node
+
+
+def _is_same_mask(node: Node, other: Node) -> bool:
+    """Return whether two steps are dropout to 0 under one mask."""
+    if not node.target is other.target is _DROP:
+        return False
+    mine, others = _arguments(node), _arguments(other)
+    del mine["x"], others["x"]
+    return mine == others and not mine["shift"] and not mine["dropped"]
+
+
+def _dropped_relu(chosen: Node) -> Node | None:
+    """Return dropout of relu, if a step is the derivative of both: its elements are 0 together."""
+    negative, zero, gradient = chosen.args
+    if (
+        negative.target is not _aten.le.Scalar
+        or negative.args[1] != 0
+        or zero.target not in (_aten.scalar_tensor.default, _aten.full.default)
+        or gradient.target is not _DROP
+    ):
+        return None
+    relu = _source(negative.args[0])
+    if relu.target is not _aten.relu.default:
+        return None
+    return next((y for y in relu.users if y.args[0] is relu and _is_same_mask(y, gradient)), None)
+
+
+class _BeforePartition(_Pass):
+    """Of a graph that is still forward and backward.
+
+    The derivative of relu asks where its result is 0, and keeps bools for that if nothing else
+    needs the result. Inductor is slow to store bools. The result of dropout is 0 there too, and
+    where elements were dropped. A layer that multiplies it by weights keeps it for its own
+    derivative. So backward needs neither bools nor the mask.
+    """
+
+    def __call__(self, graph: torch.fx.Graph) -> None:
+        for chosen in graph.find_nodes(op="call_function", target=_aten.where.self):
+            y = _dropped_relu(chosen)
+            if y is None:
+                continue
+            negative, zero, gradient = chosen.args
+            given, write = _arguments(gradient), _Writer(graph, chosen)
+            dy = write(_aten.mul.Tensor, given["x"], given["scale"])
+            chosen.args = (write(_aten.le.Scalar, y, 0), zero, dy)
+            for step in (negative, gradient):
+                if not step.users:
+                    graph.erase_node(step)
+
+
 # The setting of inductor -> the pass that is added to it.
-PASSES = {"post_grad_custom_pre_pass": _AfterPartition()}
+PASSES = {
+    "joint_custom_pre_pass": _BeforePartition(),
+    "post_grad_custom_pre_pass": _AfterPartition(),
+}
