@@ -15,14 +15,14 @@ from typing import Any, Self
 import torch
 
 from fastdrop._words import public
+from fastdrop.torch._compile.graph import register_for_graphs
+from fastdrop.torch._compile.settings import tell
 from fastdrop.torch._dispatcher import serve
 from fastdrop.torch._overrides import kernels
 from fastdrop.torch._small_calls import IN_PYTHON, register_small_calls
 from fastdrop.torch._switch import switch
 
 __all__ = ["install", "installed", "is_installed", "uninstall"]
-
-TAG = "fastdrop.torch"
 
 _lock = threading.Lock()
 _library: Any = None
@@ -42,24 +42,10 @@ def _register_once() -> None:
                 library.impl(operator, kernel, key)
                 library.impl(operator, kernel, IN_PYTHON[key])
         register_small_calls()
+        register_for_graphs()
         # At exit PyTorch takes the kernels in Python back, which those in C hand calls on to.
         atexit.register(serve, False)
         _library = library
-
-
-def _tag(on: bool) -> None:
-    """Put the tag on the compiler's cache key, or take it off.
-
-    Compiled programs are cached on disk: those of a process with our kernels and those of a stock
-    process must not be taken for each other. PyTorch keeps its settings for each thread. What the
-    program itself has written there meanwhile stays.
-    """
-    config = torch.compiler.config
-    present = config.cache_key_tag
-    if on and TAG not in present:
-        config.cache_key_tag = present + TAG
-    elif not on and TAG in present:
-        config.cache_key_tag = present.replace(TAG, "")
 
 
 @public("fastdrop.torch")
@@ -94,7 +80,7 @@ def install() -> None:
     """
     _register_once()
     switch.turn(True)
-    _tag(True)
+    tell(True)
 
 
 @public("fastdrop.torch")
@@ -108,7 +94,7 @@ def uninstall() -> None:
     >>> import fastdrop.torch
     >>> fastdrop.torch.uninstall()
     """
-    _tag(switch.turn(False))
+    tell(switch.turn(False))
 
 
 @public("fastdrop.torch")
@@ -135,11 +121,11 @@ class _Block(contextlib.ContextDecorator):
     def __enter__(self) -> Self:
         _register_once()
         switch.enter()
-        _tag(True)
+        tell(True)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        _tag(switch.leave())
+        tell(switch.leave())
 
     def __bool__(self) -> bool:
         return switch.on

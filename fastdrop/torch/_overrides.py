@@ -3,13 +3,15 @@
 
 Each takes the calls that it is made for: CPU tensors with memory, in training. Every other call
 (CUDA, sparse, nested, fake and functional tensors, recording, and all while the switch is off)
-goes on to PyTorch's own code, so that nothing of fastdrop enters a recorded program.
+goes on to PyTorch's own code, so that nothing of fastdrop enters a recorded program. The exception
+is ``torch.compile``, see `_compile`.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import torch
+from torch.fx.experimental.symbolic_shapes import guard_or_false
 
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.torch import _dispatcher
@@ -24,8 +26,11 @@ from fastdrop.torch._apply import (
     is_readable,
 )
 from fastdrop.torch._attend.autograd import attend_blocks
-from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, inputs_of
+from fastdrop.torch._attend.inputs import blocks_of, draw_weights_mask, fitting, inputs_of
+from fastdrop.torch._attend.operator import attend_traced
 from fastdrop.torch._autograd import check_in_place, check_writable, drop, drop_in_place
+from fastdrop.torch._compile.graph import is_compiled
+from fastdrop.torch._compile.settings import settle
 from fastdrop.torch._mask import draw_element_mask, draw_feature_mask
 from fastdrop.torch._operator import is_watched
 from fastdrop.torch._seed import draw_mask, draw_words
@@ -62,6 +67,7 @@ def _stock(operator: Operator) -> Kernel:
 
     def call(*arguments: Any, **options: Any) -> Any:
         if _key_is_included(_PYTHON_DISPATCHER):
+            settle()
             return operator.decompose(*arguments, **options)
         return operator._op_dk(_COMPOSITE, *arguments, **options)
 
@@ -101,6 +107,14 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
     draw = draw_feature_mask if features else draw_element_mask
     takes = _feature_layout if features else _any_layout
 
+    def takes_compiled(x: torch.Tensor, p: float) -> bool:
+        return (
+            is_compiled(x)
+            and 0.0 < p <= 1.0
+            and (not features or x.dim() >= 2)
+            and not (alpha and x.is_complex())
+        )
+
     def kernel(x: torch.Tensor, p: float, train: bool) -> torch.Tensor:
         if not switch.on:
             return stock(x, p, train)
@@ -112,6 +126,11 @@ def _dropping(operator: Operator, run: Any, features: bool, alpha: bool) -> Kern
         if not (is_readable(x) and 0.0 < p <= 1.0 and x.numel() and takes(x)) or (
             alpha and x.is_complex()
         ):
+            if takes_compiled(x, p):
+                if guard_or_false(x.numel() == 0):  # nothing is drawn
+                    return given
+                y = drop_as_operator(x, p, in_place, features, alpha, False)
+                return given if in_place else y
             return stock(given, p, train)
         if in_place:
             check_in_place(given)
@@ -246,7 +265,11 @@ def _attention(
     0.74 in blocks and 1.6 by the formula for one head of 8 numbers and one key, 0.75 and 1.3 for
     8 heads of 64 and 16 keys, 0.65 and 0.96 for 64 keys.
     """
-    if 0.0 < dropout_p <= 1.0 and _dispatch_modes() == 0:
+    if 0.0 < dropout_p <= 1.0 and is_compiled(query):
+        inputs = fitting(query, key, value, attn_mask, is_causal, scale, enable_gqa)
+        if inputs is not None:
+            return attend_traced(inputs, draw_words(), dropout_p)
+    elif 0.0 < dropout_p <= 1.0 and _dispatch_modes() == 0:
         inputs = inputs_of(query, key, value, attn_mask, is_causal, scale, enable_gqa)
         blocks = None if inputs is None else blocks_of(inputs)
         if blocks is not None:
