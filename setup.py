@@ -233,12 +233,14 @@ def main():
         "source._source",
         "source._generators",
         "source._numpy_source",
+        "mask._activate",
         "mask._any_mask",
         "mask._bits",
         "mask._decisions",
         "mask._draw",
         "mask._gaussian_mask",
         "mask._mask",
+        "mask._norm",
         "mask._operations",
         "mask._probability",
         "mask._state",
@@ -247,6 +249,7 @@ def main():
         "torch._tensor",
         "torch._attention",
         "torch._dispatcher",
+        "torch._passes",
         "torch._relatives",
     )
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -17,12 +17,14 @@ __all__ = [
     "refuse_complex",
     "refuse_copy",
     "refuse_dtype",
+    "refuse_each_p",
     "refuse_generator",
     "refuse_init_again",
     "refuse_lanes",
     "refuse_out",
     "refuse_positions",
     "refuse_rng",
+    "refuse_scalar",
     "refuse_seed",
     "refuse_truth",
     "refuse_unlike",
@@ -47,6 +49,16 @@ def refuse_dtype(name: str, value: Any, array: NDArray[Any]) -> NoReturn:
 def refuse_complex(name: str, array: NDArray[Any]) -> NoReturn:
     """Raise the error of complex numbers where there is no sense in them."""
     raise TypeError(f"{name} has dtype {array.dtype}; allowed are {REAL}")
+
+
+def refuse_scalar(name: str) -> NoReturn:
+    """Raise the error of an array without axes where rows are needed."""
+    raise ValueError(f"{name} has shape (); must have a last axis")
+
+
+def refuse_each_p() -> NoReturn:
+    """Raise the error of a mask whose elements have a p each where one number is needed."""
+    raise ValueError("mask has a p for each element; must have one p")
 
 
 def refuse_unlike(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:

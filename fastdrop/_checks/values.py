@@ -10,10 +10,11 @@ import numpy as np
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks.arrays import shown
+from fastdrop._checks.arrays import is_array, shown
 
 __all__ = [
     "check_choice",
+    "check_eps",
     "check_integer",
     "check_jumps",
     "check_position",
@@ -53,6 +54,17 @@ def check_integer(name: str, value: Any, least: int, end: float, allowed: str) -
     if not least <= number < end:
         raise ValueError(f"{name} is {number}; allowed are integers {allowed}")
     return number
+
+
+def check_eps(value: Any) -> float:
+    """Return the ``eps`` of a norm as a float that is finite and not negative."""
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or is_array(value):
+        raise TypeError(
+            f"eps is {shown(value)}, a {type(value).__name__}; must be a number of at least 0"
+        )
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"eps is {value!r}; must be a finite number that is not negative")
+    return float(value)
 
 
 def check_positive(name: str, value: Any) -> int:

@@ -11,6 +11,10 @@ from fastdrop.torch._memory cimport dense
 cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept
 
 
+# Has the job add a bias to x: None, or numbers as of TensorMask.add.
+cdef int set_bias(fd_job *job, bias, x) except -1
+
+
 cdef class TensorMask:
     cdef Decisions decisions
     cdef Numbers numbers  # of the elements' own; None: scale is that of all

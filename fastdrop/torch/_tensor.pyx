@@ -23,6 +23,7 @@ from fastdrop.kernels._kernels cimport (
     FD_ADD_BIAS,
     FD_AFFINE,
     FD_RELU,
+    FD_RELU_BIAS,
     FD_SCALE,
     FD_SCALE_EACH,
     FD_TILE,
@@ -166,24 +167,20 @@ cdef class TensorMask:
         cdef fd_job job = job_of(
             FD_ADD if bias is None else FD_ADD_BIAS, self.scale
         )
-        cdef dense rows, of_x
-        if bias is not None:
-            describe(bias, &rows)
-            describe(x, &of_x)
-            if rows.n < rows.row + FD_TILE or rows.type != of_x.type:
-                raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
-            job.bias, job.bias_period = rows.data, rows.row
+        set_bias(&job, bias, x)
         self.run(&job, x, residual, y, threads)
 
-    def relu(self, x, y, size_t threads):
+    def relu(self, x, bias, y, size_t threads):
         """Write ``kept and not x <= 0 ? x * scale : 0`` to ``y``; otherwise as `apply`.
+
+        ``bias`` is as of `add`; with it, x is ``x + bias``.
 
         Returns
         -------
         mask : TensorMask
             Of those elements, with bits.
         """
-        cdef fd_job job = job_of(FD_RELU, self.scale)
+        cdef fd_job job = job_of(FD_RELU if bias is None else FD_RELU_BIAS, self.scale)
         cdef TensorMask mask = self.copy()
         cdef dense of_x
         cdef ndarray bits
@@ -193,6 +190,7 @@ cdef class TensorMask:
         mask.decisions = decisions_of((of_x.n,), bits)
         mask.broadcast = None
         job.changed = <uint8_t *>cnp.PyArray_DATA(bits)
+        set_bias(&job, bias, x)
         self.run(&job, x, None, y, threads)
         return mask
 
@@ -258,6 +256,18 @@ cdef class TensorMask:
         if kept.code != DL_BOOL:
             raise TypeError(f"out has dtype {out.dtype}; must be torch.bool")
         self.decisions.draw(<void *>kept.data, True, kept.n, &cursor, &alone)
+
+
+cdef int set_bias(fd_job *job, bias, x) except -1:
+    cdef dense rows, of_x
+    if bias is None:
+        return 0
+    describe(bias, &rows)
+    describe(x, &of_x)
+    if rows.n < rows.row + FD_TILE or rows.type != of_x.type:
+        raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
+    job.bias, job.bias_period = rows.data, rows.row
+    return 0
 
 
 cdef TensorMask laid_mask(Decisions decisions, double scale, tuple strides, Broadcast broadcast):
