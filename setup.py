@@ -245,6 +245,7 @@ def main():
         "source._source",
         "source._generators",
         "source._numpy_source",
+        "mask._activate",
         "mask._any_mask",
         "mask._bits",
         "mask._decisions",
@@ -252,6 +253,7 @@ def main():
         "mask._gaussian_mask",
         "mask._mask",
         "mask._multiply",
+        "mask._norm",
         "mask._operations",
         "mask._probability",
         "mask._state",
@@ -260,6 +262,7 @@ def main():
         "torch._tensor",
         "torch._attention",
         "torch._dispatcher",
+        "torch._passes",
         "torch._relatives",
     )
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -504,14 +504,17 @@ def select(x: NDArray[Any], kept: Decisions, other: NDArray[Any]) -> NDArray[Any
     return np.where(kept, x, other)
 
 
-@np.errstate(invalid="ignore")
-def relu(x: NDArray[Any], kept: Decisions, factor: float) -> tuple[NDArray[Any], Decisions]:
-    """Return ``apply(relu(x), kept, factor)``, and where x was kept and not cut off.
+@np.errstate(all="ignore")
+def relu(
+    x: NDArray[Any], kept: Decisions, factor: float, bias: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], Decisions]:
+    """Return ``apply(relu(x + bias), kept, factor)``, and where that was kept and not cut off.
 
-    NaN is not cut off: it passes, as through NumPy's maximum.
+    NaN is not cut off: it passes, as through NumPy's maximum. The sum is not rounded to 16 bits.
     """
-    passed = kept & ~(x <= 0)
-    return apply(x, passed, factor), passed
+    z = x if bias is None else x.astype(_wide(x)) + bias.astype(_wide(x))
+    passed = kept & ~(z <= 0)
+    return apply(z, passed, factor).astype(x.dtype), passed
 
 
 @np.errstate(all="ignore")
@@ -639,3 +642,218 @@ def softmax_backward(
     number = weights.dtype.type
     dropped = np.where(kept, weights * number(factor), number(0))
     return dropped, weights * (of_weights - number(delta)) * number(scale)
+
+
+# --- norms ---------------------------------------------------------------------------------------
+
+NORM_PLACES = {"float32": 32, "float64": 16}  # numbers of a row whose sums are kept apart
+NORM_CHUNKS = 64  # the most parts of all rows, whose sums over rows are kept apart
+NORM_ELEMENTS = 1 << 15  # what a part has at least
+
+
+@np.errstate(all="ignore")
+def joined(
+    x: NDArray[Any],
+    kept: Decisions,
+    factor: float,
+    residual: NDArray[Any],
+    linear_bias: NDArray[Any] | None,
+) -> NDArray[Any]:
+    """Return ``residual + (kept ? (x + linear_bias) * factor : 0)``, not rounded to x's dtype."""
+    wide = _wide(x)
+    branch = x.astype(wide)
+    if linear_bias is not None:
+        branch = branch + linear_bias.astype(wide)
+    zero = wide.type(0)
+    result: NDArray[Any] = residual.astype(wide) + np.where(kept, branch * wide.type(factor), zero)
+    return result
+
+
+def _means(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean of each row: sums of places first, which are folded at the end."""
+    places = NORM_PLACES[numbers.dtype.name]
+    rows, width = numbers.shape
+    padded = np.zeros((rows, -(-width // places), places), numbers.dtype)
+    padded.reshape(rows, -1)[:, :width] = numbers
+    total = np.zeros((rows, places), numbers.dtype)
+    for group in range(padded.shape[1]):
+        total = total + padded[:, group]
+    while total.shape[1] > 1:
+        half = total.shape[1] // 2
+        total = total[:, :half] + total[:, half:]
+    result: NDArray[Any] = total / numbers.dtype.type(width)
+    return result
+
+
+@np.errstate(all="ignore")
+def normalized(sums: NDArray[Any], eps: float, centered: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the normalized rows, and one over the deviation of each.
+
+    The mean of what is left after the mean was subtracted says what rounding had left out of it.
+    """
+    mean = shift = np.zeros((len(sums), 1), sums.dtype)
+    if centered:
+        mean = _means(sums)
+    away = sums - mean
+    variance = _means(away * away)
+    if centered:
+        shift = _means(away)
+        variance = variance - shift * shift
+        variance = np.where(variance < 0, sums.dtype.type(0), variance)
+    inverse = (1.0 / np.sqrt(variance.astype(np.float64) + eps)).astype(sums.dtype)
+    return (away - shift) * inverse, inverse
+
+
+@np.errstate(all="ignore")
+def norm(
+    sums: NDArray[Any],
+    weight: NDArray[Any] | None,
+    bias: NDArray[Any] | None,
+    eps: float,
+    centered: bool,
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
+    """Return the norm of sums over the last axis, rounded to ``dtype``."""
+    rows, _ = normalized(sums.reshape(-1, sums.shape[-1]), eps, centered)
+    if weight is not None:
+        rows = rows * weight.astype(sums.dtype)
+    if bias is not None:
+        rows = rows + bias.astype(sums.dtype)
+    return rows.astype(dtype).reshape(sums.shape)
+
+
+def _sum_of_rows(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum over rows: those of a chunk one by one, then chunks and their neighbours."""
+    count, width = rows.shape
+    step = max(-(-count // NORM_CHUNKS), NORM_ELEMENTS // width + 1)
+    sums = []
+    for first in range(0, count, step):
+        total = np.zeros(width, rows.dtype)
+        for row in rows[first : first + step]:
+            total = total + row
+        sums.append(total)
+    while len(sums) > 1:
+        pairs = [sums[i : i + 2] for i in range(0, len(sums), 2)]
+        sums = [pair[0] + pair[1] if len(pair) > 1 else pair[0] for pair in pairs]
+    return sums[0]
+
+
+@np.errstate(all="ignore")
+def norm_backward(
+    dy: NDArray[Any],
+    sums: NDArray[Any],
+    kept: Decisions,
+    factor: float,
+    weight: NDArray[Any] | None,
+    dtotal: NDArray[Any] | None,
+    eps: float,
+    centered: bool,
+) -> tuple[NDArray[Any], ...]:
+    """Return (dx, dresidual, dweight, dbias, dlinear_bias); the last three are not rounded."""
+    wide, width = sums.dtype, sums.shape[-1]
+    rows, inverse = normalized(sums.reshape(-1, width), eps, centered)
+    of_y = dy.astype(wide).reshape(-1, width)
+    gradient = of_y if weight is None else of_y * weight.astype(wide)
+    mean = _means(gradient) if centered else np.zeros_like(inverse)
+    of_sum = ((gradient - mean) - rows * _means(gradient * rows)) * inverse
+    if dtotal is not None:
+        of_sum = of_sum + dtotal.astype(wide).reshape(-1, width)
+    all_kept = np.broadcast_to(kept, dy.shape).reshape(-1, width)
+    dx = np.where(all_kept, of_sum * wide.type(factor), wide.type(0))
+    return (
+        dx.astype(dy.dtype).reshape(dy.shape),
+        of_sum.astype(dy.dtype).reshape(dy.shape),
+        _sum_of_rows(of_y * rows),
+        _sum_of_rows(of_y),
+        _sum_of_rows(dx),
+    )
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+# The share of the normal distribution below -a is e**(-a * a / 2) times t times a polynomial in t,
+# with t = 1 / (1 + a / 4): its coefficients, from t**0 on, made by tools/make_gelu_table.py.
+GELU = {
+    "float32": [
+        0.09975179, 0.09941662, 0.09615087, 0.069011636, 0.09537557, -0.0036779593, 0.048318084,
+        0.036615256, -0.056345463, 0.015383603,
+    ],
+    "float64": [
+        0.09973557010387663, 0.09973556983946887, 0.09350210585723466, 0.0810349656839141,
+        0.06350614776899742, 0.04321725613067316, 0.023616019479006024, 0.005864963379556649,
+        0.0032696963836554745, -0.03072241832130962, 0.0680096565489385, -0.17592946165709222,
+        0.3317856140129587, -0.4670310516161868, 0.4778805031969773, -0.27548256352588485,
+        -0.04922290379091282, 0.2670277219048097, -0.26991779697144513, 0.1544424516474848,
+        -0.054406282913560956, 0.011096471880184597, -0.0010122350213441524,
+    ],
+}  # fmt: skip
+
+
+def _magnitude(z: NDArray[Any]) -> NDArray[Any]:
+    other = z.dtype.type(0) - z
+    return np.where(z > other, z, other)
+
+
+def _logistic(z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the share of the logistic distribution below z, and its density."""
+    one = z.dtype.type(1)
+    power = exponential(z.dtype.type(0) - _magnitude(z))
+    near = one / (one + power)
+    far = power * near
+    return np.where(~(z <= 0), near, far), near * far
+
+
+def _normal_share(z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the same of the normal distribution."""
+    number = z.dtype.type
+    a, one = _magnitude(z), number(1)
+    power = exponential(a * a * number(-0.5))
+    t = one / (one + a * number(0.25))
+    far = np.full_like(z, number(GELU[z.dtype.name][-1]))
+    for coefficient in GELU[z.dtype.name][-2::-1]:
+        far = far * t + number(coefficient)
+    far = far * t * power
+    return np.where(~(z <= 0), one - far, far), power * number(0.3989422804014327)
+
+
+def _activation(z: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return an activation of z and its derivative."""
+    number = z.dtype.type
+    if name == "gelu":
+        share, density = _normal_share(z)
+    elif name == "silu":
+        share, density = _logistic(z)
+    else:  # gelu_tanh: 2 sqrt(2 / pi) (z + 0.044715 z**3)
+        square, linear = z * z, number(1.5957691216057308)
+        share, density = _logistic(z * (square * number(0.07135482945147379) + linear))
+        density = density * (square * number(0.21406448835442137) + linear)
+    return z * share, share + z * density
+
+
+@np.errstate(all="ignore")
+def activate(
+    x: NDArray[Any], kept: Decisions, factor: float, name: str, bias: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Return ``kept ? activation(x + bias) * factor : 0``, rounded once."""
+    wide = _wide(x)
+    z = x.astype(wide) if bias is None else x.astype(wide) + bias.astype(wide)
+    y = _activation(z, name)[0] * wide.type(factor)
+    result: NDArray[Any] = np.where(kept, y, wide.type(0)).astype(x.dtype)
+    return result
+
+
+@np.errstate(all="ignore")
+def activate_backward(
+    dy: NDArray[Any],
+    x: NDArray[Any],
+    kept: Decisions,
+    factor: float,
+    name: str,
+    bias: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Return ``kept ? dy * factor * derivative(x + bias) : 0``, rounded once."""
+    wide = _wide(x)
+    z = x.astype(wide) if bias is None else x.astype(wide) + bias.astype(wide)
+    dx = dy.astype(wide) * wide.type(factor) * _activation(z, name)[1]
+    result: NDArray[Any] = np.where(kept, dx, wide.type(0)).astype(x.dtype)
+    return result

@@ -63,9 +63,11 @@ KERNEL_ROOMS = {
     "simd": {"common.h"},
     "source": {"kernels.h"},
     "mask": {"apply", "kernels.h", "listed_ties.h", "source"},
-    "apply": {"kernels.h"},
-    "attention": {"kernels.h"},
-    "targets": {"common.h", "simd", "source", "mask", "apply", "attention"},
+    "exp.h": {"kernels.h"},
+    "apply": {"exp.h", "kernels.h"},
+    "attention": {"exp.h"},
+    "norm": {"apply", "kernels.h"},
+    "targets": {"common.h", "simd", "source", "mask", "apply", "attention", "norm"},
     "engine": {"common.h", "kernels.h", "listed_ties.h", "numpy/random/bitgen.h"},
 }
 SYSTEM_HEADERS = {

@@ -71,8 +71,9 @@ def test_everything_public_has_a_benchmark():
 def test_every_function_of_the_family_has_a_benchmark_of_its_backward_pass():
     (backward,) = MODULES["bench_family"].FamilyBackward.params
     family = {case.removesuffix(" with bias") for case in MODULES["bench_family"].FAMILY}
-    assert family - set(backward) == {"dropout", "zoneout", "drop_connect"}
-    for name in ("Backward", "ZoneoutBackward", "DropConnectBackward"):
+    fused = set(MODULES["bench_fused"].BACKWARD)
+    assert family - set(backward) == {"dropout", "zoneout", "drop_connect", *fused}
+    for name in ("Backward", "ZoneoutBackward", "DropConnectBackward", "FusedBackward"):
         assert any(cls.__name__ == name for cls in CLASSES)
 
 

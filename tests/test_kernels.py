@@ -443,6 +443,17 @@ OPERATIONS = {
     "add_bias": lambda x, kept, other, bias: reference.add(x, kept, 1 / 0.9, other, bias),
     "select": lambda x, kept, other, bias: reference.select(x, kept, other),
     "relu": lambda x, kept, other, bias: reference.relu(x, kept, 1 / 0.9)[0],
+    "relu_bias": lambda x, kept, other, bias: reference.relu(x, kept, 1 / 0.9, bias)[0],
+}
+OPERATIONS |= {
+    name: lambda x, kept, other, bias, name=name: reference.activate(x, kept, 1 / 0.9, name, bias)
+    for name in ("gelu", "gelu_tanh", "silu")
+}
+OPERATIONS |= {
+    f"{name}_backward": lambda x, kept, other, bias, name=name: reference.activate_backward(
+        other, x, kept, 1 / 0.9, name, bias
+    )
+    for name in ("gelu", "gelu_tanh", "silu")
 }
 
 
@@ -451,7 +462,9 @@ def factors_like(other):
     return other.astype(np.float64 if other.dtype == np.float64 else np.float32)
 
 
-READS_OTHER = ("add", "add_bias", "select")
+BACKWARD = ("gelu_backward", "gelu_tanh_backward", "silu_backward")
+READS_OTHER = ("add", "add_bias", "select", *BACKWARD)
+READS_BIAS = ("add_bias", "relu_bias", "gelu", "gelu_tanh", "silu", *BACKWARD)
 operations = pytest.mark.parametrize("operation", OPERATIONS)
 
 
@@ -461,7 +474,7 @@ def test_every_operation_is_tested():
 
 def operands_of(operation, other, bias):
     operands = {"other": other} if operation in READS_OTHER else {}
-    operands |= {"bias": bias} if operation == "add_bias" else {}
+    operands |= {"bias": bias} if operation in READS_BIAS else {}
     operands |= {"factors": factors_like(other)} if operation == "scale_each" else {}
     return operands | (AFFINE if operation == "affine" else {})
 
@@ -493,9 +506,10 @@ def test_operation_at_any_length_and_offset(level, operation, dtype, past_caches
             changed = bits.copy()
             y = applied(changed, x[part], 1 / 0.9, past_caches, operation=operation, **operands)
             assert_same_floats(y, OPERATIONS[operation](x[part], kept, other[part], bias[part]))
-            if operation == "relu":
+            if operation in ("relu", "relu_bias"):
                 left = np.unpackbits(changed, count=n, bitorder="little").view(bool)
-                assert np.array_equal(left, reference.relu(x[part], kept, 1.0)[1])
+                added = bias[part] if operation == "relu_bias" else None
+                assert np.array_equal(left, reference.relu(x[part], kept, 1.0, added)[1])
             else:
                 assert np.array_equal(changed, bits)
 

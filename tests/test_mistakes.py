@@ -29,7 +29,17 @@ FUNCTIONS = {
     "alpha_dropout": (fd.alpha_dropout, {"x": x}),
     "feature_alpha_dropout": (fd.feature_alpha_dropout, {"x": x}),
     "gaussian_dropout": (fd.gaussian_dropout, {"x": x}),
-    "relu_dropout": (fd.relu_dropout, {"x": x}),
+    "relu_dropout": (fd.relu_dropout, {"x": x, "bias": x[0]}),
+    "gelu_dropout": (fd.gelu_dropout, {"x": x, "bias": x[0]}),
+    "silu_dropout": (fd.silu_dropout, {"x": x, "bias": x[0]}),
+    "dropout_add_layer_norm": (
+        fd.dropout_add_layer_norm,
+        {"x": x, "residual": x, "weight": x[0], "bias": x[0], "linear_bias": x[0]},
+    ),
+    "dropout_add_rms_norm": (
+        fd.dropout_add_rms_norm,
+        {"x": x, "residual": x, "weight": x[0], "linear_bias": x[0]},
+    ),
     "dropout_add": (fd.dropout_add, {"x": x, "residual": x, "bias": x[0]}),
     "drop_connect": (fd.drop_connect, {"x": x, "weight": x, "bias": x[0, :3]}),
     "zoneout": (fd.zoneout, {"new": x, "old": x}),

@@ -24,6 +24,8 @@ ARRAYS = {
     "embedding_dropout": (SQUARE,),
     "drop_connect": (SQUARE, SQUARE),
     "dropout_add": (X, X),
+    "dropout_add_layer_norm": (X, X, None, None),
+    "dropout_add_rms_norm": (X, X, None),
     "zoneout": (X, X),
     "dropout_mask": ((2, 3),),
     "bernoulli": ((2, 3),),
@@ -31,8 +33,8 @@ ARRAYS = {
 FUNCTIONS = [
     name for name in functional.__all__ if "rng" in inspect.signature(getattr(fd, name)).parameters
 ]
-WITH_KEEP_PROB = {"dropout", "dropout_mask", "Dropout"}
-WITH_NOISE_SHAPE = WITH_KEEP_PROB
+WITH_NOISE_SHAPE = {"dropout", "dropout_mask", "Dropout"}
+WITH_KEEP_PROB = WITH_NOISE_SHAPE | {"dropout_add_layer_norm", "dropout_add_rms_norm"}
 SHARING = {
     "gaussian_dropout",
     "GaussianDropout",

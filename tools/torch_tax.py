@@ -9,8 +9,14 @@ Each model is stepped (forward, backward, gradients cleared) in four ways, inter
     stock     PyTorch's dropout
     fastdrop  the same program after `fastdrop.torch.install()`
 
-The tax of a way is the median, over the rounds, of its time over that of "none" in the same
-round, less one. The exit status does not judge.
+With ``--fuse`` there is a fifth way:
+
+    fused     the model after `fastdrop.torch.accelerate(model, fuse=True)`, and installed
+
+and times are those of the thread's CPU where there is one thread.
+
+The tax of a way is the median, over the rounds, of its time over that of "none" in the same round,
+less one. The exit status does not judge.
 
 glibc gives the top of its heap back to the system whenever it is free, and clears it again page
 by page when it is needed: thousands of times in a step, at any place and by chance, so that the
@@ -18,11 +24,12 @@ same way measured twice may differ by more than all that dropout costs. Here the
 therefore keeps its memory, unless ``--allocator stock`` says otherwise. The last two columns are
 the page faults of a step without dropout and with ours: zeros say that this worked.
 
-    python tools/torch_tax.py [--threads 1 2] [--rounds 30] [--models mlp conv ...]
+    python tools/torch_tax.py [--threads 1 2] [--rounds 30] [--models mlp conv ...] [--fuse]
 """
 
 import argparse
 import contextlib
+import copy
 import ctypes
 import resource
 import statistics
@@ -168,7 +175,7 @@ def way(name):
         return dispatched(lambda x, p, train: x)
     if name == "floor":
         return dispatched(lambda x, p, train: Clone.apply(x))
-    if name == "fastdrop":
+    if name in ("fastdrop", "fused"):
         return fastdrop.torch.installed()
     return contextlib.nullcontext()
 
@@ -189,32 +196,40 @@ def page_faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
+def clock():
+    """Return seconds: of this thread's CPU, where it does all the work."""
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
 def step(model, batch):
     """Take one training step and return its seconds."""
-    start = time.perf_counter()
+    start = clock()
     model(batch).square().mean().backward()
     for parameter in model.parameters():
         parameter.grad = None
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def taxes(model, batch, rounds, warm=3, steps=3):
+def taxes(model, batch, rounds, warm=3, steps=3, ways=WAYS):
     """Return way -> tax, and way -> page faults a step; the base's tax is its seconds a step."""
     # Here, for asv measures commits without it by this file's models.
     from fastdrop.cli._bench_turns import in_turn, median_ratio
 
+    fused = fastdrop.torch.accelerate(copy.deepcopy(model), fuse=True) if "fused" in ways else None
+
     def measure(name):
         with way(name):
             before = page_faults()
-            best = min(step(model, batch) for _ in range(steps))
+            mine = fused if name == "fused" else model
+            best = min(step(mine, batch) for _ in range(steps))
             return best, page_faults() - before
 
-    in_turn(WAYS, measure, warm)
-    measured = in_turn(WAYS, measure, rounds)
+    in_turn(ways, measure, warm)
+    measured = in_turn(ways, measure, rounds)
     seconds = {name: [best for best, _ in pairs] for name, pairs in measured.items()}
     faults = {name: sum(count for _, count in pairs) for name, pairs in measured.items()}
     tax = {"none": statistics.median(seconds["none"])}
-    for name in WAYS[1:]:
+    for name in ways[1:]:
         tax[name] = median_ratio(seconds, name, "none") - 1.0
     return tax, {name: total / (rounds * steps) for name, total in faults.items()}
 
@@ -226,20 +241,24 @@ def main():
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--allocator", choices=("keeps", "stock"), default="keeps")
+    parser.add_argument("--fuse", action="store_true", help="measure accelerate(fuse=True) too")
     arguments = parser.parse_args()
     if arguments.allocator == "keeps":
         keep_memory()
-    print("threads  model    step ms    floor    stock  fastdrop  over the floor    page faults")
+    ways = (*WAYS, "fused") if arguments.fuse else WAYS
+    title = "threads  model    step ms    floor    stock  fastdrop  over the floor    page faults"
+    print(title + "    fused" * arguments.fuse)
     for threads in arguments.threads:
         torch.set_num_threads(threads)
         for name in arguments.models:
             torch.manual_seed(0)
-            tax, faults = taxes(*MODELS[name](), arguments.rounds)
+            tax, faults = taxes(*MODELS[name](), arguments.rounds, ways=ways)
             over = 100 * (tax["fastdrop"] - tax["floor"])
             print(
                 f"{threads:7}  {name:8}{1e3 * tax['none']:8.1f}{tax['floor']:9.1%}"
                 f"{tax['stock']:9.1%}{tax['fastdrop']:10.1%}{over:+9.1f} points"
-                f"{faults['none']:8.0f}{faults['fastdrop']:7.0f}",
+                f"{faults['none']:8.0f}{faults['fastdrop']:7.0f}"
+                + (f"{tax['fused']:9.1%}" if arguments.fuse else ""),
                 flush=True,
             )
 

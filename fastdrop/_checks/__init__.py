@@ -10,6 +10,7 @@ from fastdrop._checks.arrays import (
     check_booleans,
     check_bools,
     check_no_pair,
+    check_row,
     takes_array,
 )
 from fastdrop._checks.display import MISSING, described, either, is_array, kind_of, shown
@@ -30,6 +31,7 @@ from fastdrop._checks.refusals import (
     refuse_complex,
     refuse_copy,
     refuse_dtype,
+    refuse_each_p,
     refuse_generator,
     refuse_init_again,
     refuse_lanes,
@@ -38,6 +40,7 @@ from fastdrop._checks.refusals import (
     refuse_out,
     refuse_positions,
     refuse_rng,
+    refuse_scalar,
     refuse_seed,
     refuse_truth,
     refuse_unlike,
@@ -68,6 +71,7 @@ from fastdrop._checks.states import (
 )
 from fastdrop._checks.values import (
     check_choice,
+    check_eps,
     check_integer,
     check_jumps,
     check_position,
@@ -90,6 +94,7 @@ __all__ = [
     "check_choice",
     "check_end",
     "check_entries",
+    "check_eps",
     "check_factors",
     "check_gaussian_p",
     "check_integer",
@@ -105,6 +110,7 @@ __all__ = [
     "check_positive",
     "check_probabilities",
     "check_probability",
+    "check_row",
     "check_seed",
     "check_shape",
     "check_source_name",
@@ -127,6 +133,7 @@ __all__ = [
     "refuse_complex",
     "refuse_copy",
     "refuse_dtype",
+    "refuse_each_p",
     "refuse_generator",
     "refuse_init_again",
     "refuse_lanes",
@@ -135,6 +142,7 @@ __all__ = [
     "refuse_out",
     "refuse_positions",
     "refuse_rng",
+    "refuse_scalar",
     "refuse_seed",
     "refuse_truth",
     "refuse_unlike",

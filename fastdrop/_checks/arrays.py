@@ -16,6 +16,7 @@ __all__ = [
     "check_booleans",
     "check_bools",
     "check_no_pair",
+    "check_row",
     "takes_array",
 ]
 
@@ -110,6 +111,20 @@ def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
             f"{bias.shape}"
         )
     return bias
+
+
+def check_row(name: str, value: Any, x: NDArray[Any]) -> NDArray[Any]:
+    """Return what one row of x meets as an array: of x's dtype, or float32 beside 16 bits."""
+    row = as_array(name, value)
+    wide = x.dtype.itemsize == 2 and row.dtype == np.float32
+    if row.dtype != x.dtype and not wide:
+        more = " or float32" if x.dtype.itemsize == 2 else ""
+        raise TypeError(f"{name} has dtype {row.dtype}; allowed is x's dtype, {x.dtype}{more}")
+    if row.shape != x.shape[-1:]:
+        raise ValueError(
+            f"{name} has shape {row.shape}; must be {x.shape[-1:]}, the last axis of x"
+        )
+    return row
 
 
 def check_bools(name: str, value: Any) -> NDArray[np.bool_]:

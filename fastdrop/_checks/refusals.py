@@ -21,6 +21,7 @@ __all__ = [
     "refuse_complex",
     "refuse_copy",
     "refuse_dtype",
+    "refuse_each_p",
     "refuse_generator",
     "refuse_init_again",
     "refuse_lanes",
@@ -29,6 +30,7 @@ __all__ = [
     "refuse_out",
     "refuse_positions",
     "refuse_rng",
+    "refuse_scalar",
     "refuse_seed",
     "refuse_truth",
     "refuse_unlike",
@@ -57,6 +59,16 @@ def refuse_complex(name: str, array: NDArray[Any]) -> NoReturn:
 def refuse_other_dtype(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:
     """Raise the error of an array that has not the dtype of x, called ``of``."""
     raise TypeError(f"{name} must have {of}'s dtype, {x.dtype}, not {array.dtype}")
+
+
+def refuse_scalar(name: str) -> NoReturn:
+    """Raise the error of an array without axes where rows are needed."""
+    raise ValueError(f"{name} has shape (); must have a last axis")
+
+
+def refuse_each_p() -> NoReturn:
+    """Raise the error of a mask whose elements have a p each where one number is needed."""
+    raise ValueError("mask has a p for each element; must have one p")
 
 
 def refuse_unlike(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:

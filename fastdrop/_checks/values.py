@@ -14,6 +14,7 @@ from fastdrop._checks.display import described, either, shown
 
 __all__ = [
     "check_choice",
+    "check_eps",
     "check_integer",
     "check_jumps",
     "check_position",
@@ -51,6 +52,17 @@ def check_integer(name: str, value: Any, least: int, end: float, which: str) -> 
     if not least <= number < end:
         raise ValueError(f"{name} must be an integer {which}, not {number}")
     return number
+
+
+def check_eps(value: Any) -> float:
+    """Return the ``eps`` of a norm as a float that is finite and not negative."""
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or is_array(value):
+        raise TypeError(
+            f"eps is {shown(value)}, a {type(value).__name__}; must be a number of at least 0"
+        )
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"eps is {value!r}; must be a finite number that is not negative")
+    return float(value)
 
 
 def check_positive(name: str, value: Any) -> int:

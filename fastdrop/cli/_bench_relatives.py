@@ -118,6 +118,8 @@ def _relative(name: str, shape: str, peer: str, peer_name: str = "", **fields: A
 
 OTHER = "other = buffer.to_read(np.roll(x, 1))\n"
 OTHER_TENSOR = "t_other = torch.from_numpy(other)\n"
+WEIGHTS = "weight = buffer.to_read(np.ones(256, np.float32))\nshift = buffer.to_read(weight)\n"
+WEIGHT_TENSORS = "t_weight, t_shift = torch.from_numpy(weight), torch.from_numpy(shift)\n"
 
 FAMILY = (
     _relative("dropout", FLAT, "F.dropout(t, p)"),
@@ -219,6 +221,30 @@ FAMILY = (
         arrays=3,
         fused=True,
         bare="np.add(x, bias, out=part)\nnp.add(part, other, out=y)",
+    ),
+    _relative("gelu_dropout", FLAT, "F.dropout(F.gelu(t), p)", fused=True),
+    _relative("silu_dropout", FLAT, "F.dropout(F.silu(t), p)", fused=True),
+    Relative(
+        "dropout_add_layer_norm",
+        "fd.dropout_add_layer_norm(x, other, weight, shift, p, rng=src, out=y)",
+        TABLE,
+        "F.layer_norm(t_other + F.dropout(t, p), (256,), t_weight, t_shift)",
+        "layer_norm(residual + F.dropout(t, p))",
+        setup=OTHER + WEIGHTS,
+        peer_setup=OTHER_TENSOR + WEIGHT_TENSORS,
+        arrays=3,
+        fused=True,
+    ),
+    Relative(
+        "dropout_add_rms_norm",
+        "fd.dropout_add_rms_norm(x, other, weight, p, rng=src, out=y)",
+        TABLE,
+        "F.rms_norm(t_other + F.dropout(t, p), (256,), t_weight, 1e-5)",
+        "rms_norm(residual + F.dropout(t, p))",
+        setup=OTHER + WEIGHTS,
+        peer_setup=OTHER_TENSOR + WEIGHT_TENSORS,
+        arrays=3,
+        fused=True,
     ),
 )
 

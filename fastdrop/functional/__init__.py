@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions that most programs call: check, choose, and call one compiled function."""
 
+from fastdrop.functional.activations import (
+    gelu_dropout,
+    gelu_dropout_backward,
+    silu_dropout,
+    silu_dropout_backward,
+)
 from fastdrop.functional.alpha import alpha_dropout, feature_alpha_dropout
 from fastdrop.functional.blocks import drop_block2d
 from fastdrop.functional.booleans import bernoulli
@@ -9,6 +15,12 @@ from fastdrop.functional.connect import drop_connect, drop_connect_backward
 from fastdrop.functional.dropout import dropout, dropout_backward, dropout_mask
 from fastdrop.functional.fused import dropout_add, relu_dropout
 from fastdrop.functional.gaussian import gaussian_dropout
+from fastdrop.functional.norms import (
+    dropout_add_layer_norm,
+    dropout_add_layer_norm_backward,
+    dropout_add_rms_norm,
+    dropout_add_rms_norm_backward,
+)
 from fastdrop.functional.rows import drop_path, embedding_dropout
 from fastdrop.functional.schedules import drop_path_rates
 from fastdrop.functional.zoneout import zoneout, zoneout_backward
@@ -26,12 +38,20 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "dropout_add",
+    "dropout_add_layer_norm",
+    "dropout_add_layer_norm_backward",
+    "dropout_add_rms_norm",
+    "dropout_add_rms_norm_backward",
     "dropout_backward",
     "dropout_mask",
     "embedding_dropout",
     "feature_alpha_dropout",
     "gaussian_dropout",
+    "gelu_dropout",
+    "gelu_dropout_backward",
     "relu_dropout",
+    "silu_dropout",
+    "silu_dropout_backward",
     "zoneout",
     "zoneout_backward",
 ]

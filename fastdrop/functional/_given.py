@@ -14,7 +14,9 @@ def check_given_mask(mask: Mask, **beside: object) -> None:
         if value is not None:
             refuse_beside_mask(name, value)
     numbers = type(mask.p) is type(mask.scale) is float
-    if numbers and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]:
+    # Of a tiny p, the two scales are the same number.
+    of_alpha = numbers and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]
+    if of_alpha and mask.scale != 1.0 / (1.0 - mask.p):
         raise ValueError(
             "mask must be a mask of dropout, not one of alpha_dropout, which scales what it keeps "
             f"by {mask.scale}"

@@ -129,6 +129,7 @@ def relu_dropout(
     x: NDArray[ScalarT],
     p: ProbabilityLike = ...,
     *,
+    bias: ArrayLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[ScalarT] | None = ...,
@@ -140,6 +141,7 @@ def relu_dropout(
     x: ArrayLike,
     p: ProbabilityLike = ...,
     *,
+    bias: ArrayLike | None = ...,
     rng: RNGLike = ...,
     training: bool = ...,
     out: NDArray[Any] | None = ...,
@@ -151,12 +153,13 @@ def relu_dropout(
     x: ArrayLike,
     p: ProbabilityLike = 0.5,
     *late: Never,
+    bias: ArrayLike | None = None,
     rng: RNGLike = None,
     training: bool = True,
     out: NDArray[Any] | None = None,
     **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
-    """Return ``dropout(relu(x))`` in one pass.
+    """Return ``dropout(relu(x + bias))`` in one pass.
 
     Parameters
     ----------
@@ -164,6 +167,8 @@ def relu_dropout(
         Any shape, strides and order; float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
+    bias : array_like of float, optional
+        Added to x before all else: of the length of x's last axis, and of its dtype.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
@@ -177,8 +182,8 @@ def relu_dropout(
         Of x's shape and dtype; ``out`` where that is given.
     mask : Mask
         ``dropout_backward(dy, mask)`` is the gradient with respect to x, through both: an element
-        counts as kept where it is, and x is greater than 0 (or NaN, which relu lets pass). So it
-        is packed, one bit an element, in evaluation too.
+        counts as kept where it is, and x + bias is greater than 0 (or NaN, which relu lets pass).
+        So it is packed, one bit an element, in evaluation too.
 
     Raises
     ------
@@ -205,4 +210,4 @@ def relu_dropout(
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
-    return _operations.relu(x, out, probability, drawn_from)
+    return _operations.relu(x, bias, out, probability, drawn_from)

@@ -39,6 +39,13 @@ cdef extern from "kernels.h" nogil:
         FD_ADD_BIAS
         FD_SELECT
         FD_RELU
+        FD_RELU_BIAS
+        FD_GELU
+        FD_GELU_TANH
+        FD_SILU
+        FD_GELU_BACKWARD
+        FD_GELU_TANH_BACKWARD
+        FD_SILU_BACKWARD
 
     ctypedef struct fd_operands:
         double scale, shift, dropped
@@ -75,6 +82,17 @@ cdef extern from "kernels.h" nogil:
         double scale
         double delta
 
+    ctypedef struct fd_norm_row:
+        double mean
+        double shift
+        double variance
+        double inverse
+        double sum
+        double product
+
+    enum:
+        FD_NORM_GROUP
+
     ctypedef struct fd_kernels:
         const char *name
         void (*fill[FD_SOURCES])(const fd_identity *identity, fd_lanes *lanes, uint64_t step,
@@ -109,6 +127,21 @@ cdef extern from "kernels.h" nogil:
         void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n,
                                             const uint8_t *kept, size_t at,
                                             const fd_softmax *row) noexcept
+        void (*norm_join[FD_DTYPES])(const uint8_t *kept, size_t at, const void *x,
+                                     const void *other, const void *bias, double scale, size_t n,
+                                     void *sums) noexcept
+        void (*norm_round[FD_DTYPES])(const void *numbers, size_t n, void *y) noexcept
+        void (*norm_moments[FD_DTYPES])(const void *numbers, size_t n, int centered,
+                                        fd_norm_row *row) noexcept
+        void (*norm_scale[FD_DTYPES])(const void *numbers, size_t n, const fd_norm_row *row,
+                                      const void *weight, const void *bias, void *y) noexcept
+        void (*norm_products[FD_DTYPES])(void *numbers, const void *dy, size_t n,
+                                         const void *weight, void *gradients, void *dweight,
+                                         void *dbias, fd_norm_row *row) noexcept
+        void (*norm_backward[FD_DTYPES])(const uint8_t *kept, size_t at, const void *numbers,
+                                         const void *gradients, const void *dsum, double scale,
+                                         size_t n, const fd_norm_row *row, void *dresidual,
+                                         void *dx, void *dlinear_bias) noexcept
 
     size_t fd_number_size(fd_dtype dtype)
     fd_identity fd_tagged(const fd_identity *identity, const char *tag)
@@ -273,6 +306,32 @@ cdef extern from "engine/attention.h" nogil:
         size_t columns
 
 
+cdef extern from "engine/norm.h" nogil:
+    ctypedef struct fd_norm:
+        const fd_kernels *kernels
+        const fd_any_mask *mask
+        fd_dtype dtype
+        int centered
+        double scale
+        double eps
+        size_t rows
+        size_t width
+        const char *x
+        const char *residual
+        const void *weight
+        const void *bias
+        const void *linear_bias
+        char *y
+        char *sum
+        const char *dy
+        const char *dsum
+        char *dx
+        char *dresidual
+        void *dweight
+        void *dbias
+        void *dlinear_bias
+
+
 cdef extern from "engine/shared.h" nogil:
     size_t fd_shared_read(const size_t *number)
     void fd_shared_write(size_t *number, size_t value)
@@ -332,6 +391,10 @@ cdef extern from "engine/api.h" nogil:
         bint (*are_probabilities)(const void *numbers, fd_dtype dtype, size_t n) noexcept nogil
         int (*attend)(const fd_attention *attention, int backward,
                       const fd_executor *executor) noexcept nogil
+        size_t (*norm_room)(const fd_norm *norm, int backward,
+                            const fd_executor *executor) noexcept nogil
+        int (*norm_rows)(const fd_norm *norm, int backward, fd_cursor *cursor, char *room,
+                         const fd_executor *executor) except -1 nogil
         void (*gather_bits)(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil
         void (*gather_items)(const fd_view *view, size_t item, const char *items,
                              char *to) noexcept nogil

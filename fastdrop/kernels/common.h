@@ -94,6 +94,22 @@ fd_low_bits(size_t n)
     return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1;
 }
 
+/* Bits [at, at + 16) and [at, at + 8) of a string of bits; reads up to 2 bytes past them. */
+FD_INLINE uint16_t
+fd_kept_16(const uint8_t *kept, size_t at)
+{
+    const uint8_t *byte = kept + at / 8;
+    return (uint16_t)(((uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16) >>
+                      at % 8);
+}
+
+FD_INLINE uint8_t
+fd_kept_8(const uint8_t *kept, size_t at)
+{
+    const uint8_t *byte = kept + at / 8;
+    return (uint8_t)(((uint32_t)byte[0] | (uint32_t)byte[1] << 8) >> at % 8);
+}
+
 FD_INLINE size_t
 fd_min(size_t a, size_t b)
 {

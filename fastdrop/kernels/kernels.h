@@ -14,7 +14,7 @@
  *             factors    probabilities        -> factors of kept elements, one for each
  *             multiply   factors, x           -> y = x * factor
  *
- * and, for attention, softmax and dropout of a row of scores in one.
+ * and, for attention, softmax and dropout of a row of scores in one; and norms of a row.
  */
 #ifndef FD_KERNELS_H
 #define FD_KERNELS_H
@@ -52,6 +52,13 @@ typedef enum {
     FD_ADD_BIAS,   /* y = other + (kept ? (x + bias) * scale : +0) */
     FD_SELECT,     /* y = kept ? x : other */
     FD_RELU,       /* kept &= !(x <= 0); y = kept ? x * scale : +0 */
+    FD_RELU_BIAS,  /* the same of x + bias */
+    FD_GELU,       /* y = kept ? gelu(x + bias) * scale : +0; bias: or NULL, as in those that follow */
+    FD_GELU_TANH,  /* likewise, by the approximation with a tanh */
+    FD_SILU,
+    FD_GELU_BACKWARD, /* y = kept ? other * scale * gelu'(x + bias) : +0 */
+    FD_GELU_TANH_BACKWARD,
+    FD_SILU_BACKWARD,
     FD_OPERATIONS
 } fd_operation;
 
@@ -98,6 +105,16 @@ typedef struct {
     double delta;  /* the sum over the row of weights times their gradients */
 } fd_softmax;
 
+/* A row that is normalized: (number - mean - shift) * inverse. The shift is what rounding has left
+ * out of the mean. `inverse` is 1 / sqrt(variance + eps), which the engine computes. Backward has
+ * the means over the row of the gradients of what was normalized, and of their products with it. */
+typedef struct {
+    double mean, shift, variance, inverse;
+    double sum, product;
+} fd_norm_row;
+
+enum { FD_NORM_GROUP = 32 }; /* numbers of a row are read and written in whole groups of these */
+
 typedef struct {
     const char *name;
 
@@ -141,7 +158,7 @@ typedef struct {
     void (*factors[FD_DTYPES])(const double *values, size_t n, fd_meaning meaning, void *factors);
 
     /* Elements 0 ... n - 1 of an operation; y is x or `other`, or does not overlap them. Only
-     * FD_RELU writes `kept`. */
+     * FD_RELU and FD_RELU_BIAS write `kept`. */
     fd_apply_kernel apply[FD_OPERATIONS][FD_DTYPES];
 
     /* The same with stores that leave the caches alone; y is 64-byte aligned, and none of the
@@ -178,6 +195,38 @@ typedef struct {
      * that of the product of query and key. */
     void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n,
                                         const uint8_t *kept, size_t at, const fd_softmax *row);
+
+    /* One row of a norm, of n elements at x, `other`, y, dy, dsum, dresidual and dx. All other arrays
+     * are of the numbers that it is computed in, with room for whole groups and 0 behind n. Any of
+     * the pointers that are said to may be NULL.
+     *
+     * sums[i] = other[i] + (kept bit (at + i) ? (x[i] + bias[i]) * scale : +0), likewise; x, bias: or
+     * NULL. */
+    void (*norm_join[FD_DTYPES])(const uint8_t *kept, size_t at, const void *x, const void *other,
+                                 const void *bias, double scale, size_t n, void *sums);
+
+    /* y[i] = numbers[i], rounded. */
+    void (*norm_round[FD_DTYPES])(const void *numbers, size_t n, void *y);
+
+    /* Writes mean, shift and variance; not `centered`, both are 0, and the variance is the mean of
+     * the squares. */
+    void (*norm_moments[FD_DTYPES])(const void *numbers, size_t n, int centered, fd_norm_row *row);
+
+    /* y[i] = normalized number * weight[i] + bias[i]; weight, bias: or NULL. */
+    void (*norm_scale[FD_DTYPES])(const void *numbers, size_t n, const fd_norm_row *row,
+                                  const void *weight, const void *bias, void *y);
+
+    /* Backward. numbers[i] becomes the normalized number, gradients[i] its gradient. Adds to dweight and
+     * dbias; weight, dweight, dbias: or NULL. Writes row->sum and row->product. */
+    void (*norm_products[FD_DTYPES])(void *numbers, const void *dy, size_t n, const void *weight,
+                                     void *gradients, void *dweight, void *dbias, fd_norm_row *row);
+
+    /* Then: dresidual[i] = dsum[i] + the gradient of the sum, dx[i] = kept ? that * scale : +0, which
+     * is added to dlinear_bias; all four: or NULL. */
+    void (*norm_backward[FD_DTYPES])(const uint8_t *kept, size_t at, const void *numbers,
+                                     const void *gradients, const void *dsum, double scale,
+                                     size_t n, const fd_norm_row *row, void *dresidual, void *dx,
+                                     void *dlinear_bias);
 } fd_kernels;
 
 /* Domain separation: the streams of lanes and of tie digits have keys of their own. */

@@ -37,6 +37,7 @@ def zoneout(
 ) -> tuple[NDArray[Any], Mask]: ...
 def relu(
     x: ArrayLike,
+    bias: ArrayLike | None,
     out: NDArray[Any] | None,
     probability: Probability,
     source: Source | NumPySource | None,

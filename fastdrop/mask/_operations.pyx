@@ -23,6 +23,7 @@ from fastdrop.kernels._kernels cimport (
     FD_ADD_BIAS,
     FD_AFFINE,
     FD_RELU,
+    FD_RELU_BIAS,
     FD_SCALE,
     FD_SELECT,
     FD_TILE,
@@ -65,9 +66,19 @@ cdef uint64_t steps_of_last_axis(ndarray y) except 0:
     return steps
 
 
+cdef ndarray set_bias(fd_job *job, object bias, ndarray x, ndarray y):
+    cdef ndarray rows
+    if bias is None:
+        return None
+    rows = repeated_bias(bias, x)
+    job.bias = <const char *>cnp.PyArray_DATA(rows)
+    job.bias_period = cnp.PyArray_DIM(rows, 1)
+    job.bias_repeats = steps_of_last_axis(y)
+    return rows
+
+
 cdef Mask run_all(fd_job *job, ndarray x, ndarray other, ndarray y, object source,
                   tuple shape, Probability probability, double scale):
-    # As `run_first`; without a source nothing is drawn, and everything kept.
     cdef Mask mask
     cdef fd_cursor cursor
     if source is not None:
@@ -106,17 +117,14 @@ def add(x, residual, bias, out, Probability probability, source, noise_shape):
     cdef fd_job job
     cdef ndarray from_ = as_input(x)
     cdef ndarray beside = as_other("residual", residual, from_)
-    cdef ndarray rows = None if bias is None else repeated_bias(bias, from_)
+    cdef ndarray _rows
     cdef ndarray to = as_output(from_, out)
     cdef double scale = 1.0 if source is None else probability.factor
     cdef tuple shape = (<object>from_).shape
     if noise_shape is not None:
         shape = check_noise_shape(noise_shape, shape)
-    job = job_of(FD_ADD if rows is None else FD_ADD_BIAS, scale)
-    if rows is not None:
-        job.bias = <const char *>cnp.PyArray_DATA(rows)
-        job.bias_period = cnp.PyArray_DIM(rows, 1)
-        job.bias_repeats = steps_of_last_axis(to)
+    job = job_of(FD_ADD if bias is None else FD_ADD_BIAS, scale)
+    _rows = set_bias(&job, bias, from_, to)
     mask = run_all(&job, from_, beside, to, source, shape, probability, scale)
     return to if out is None else out, mask
 
@@ -160,9 +168,13 @@ cdef ndarray rest_of(ndarray dy, Mask mask):
     return to
 
 
-def relu(x, out, Probability probability, source):
-    """Return (y, mask) with ``y = kept and not x <= 0 ? x * scale : 0``; that is what mask says."""
+def relu(x, bias, out, Probability probability, source):
+    """Return (y, mask) with ``y = kept and not x <= 0 ? x * scale : 0``; that is what mask says.
+
+    With a bias, x is ``x + bias``.
+    """
     cdef fd_job job
+    cdef ndarray _rows
     cdef ndarray from_ = as_real(x)
     cdef ndarray to = as_output(from_, out)
     cdef tuple shape = (<object>from_).shape
@@ -170,7 +182,8 @@ def relu(x, out, Probability probability, source):
     cdef Mask mask
     cdef ndarray bits = padded_bits(from_.size)
     bits[:] = 0
-    job = job_of(FD_RELU, scale)
+    job = job_of(FD_RELU if bias is None else FD_RELU_BIAS, scale)
+    _rows = set_bias(&job, bias, from_, to)
     job.changed = <cnp.uint8_t *>cnp.PyArray_DATA(bits)
     mask = run_all(&job, from_, None, to, source, shape, probability, scale)
     return to if out is None else out, mask.with_bits(bits)

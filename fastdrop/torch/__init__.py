@@ -8,7 +8,7 @@ Either one line makes every CPU dropout of an unmodified program ours,
 or the explicit functions and modules are called. Both go through the same rooms:
 
     _seed, _mask         where the mask of a call comes from
-    _memory, _tensor, _relatives
+    _memory, _tensor, _relatives, _passes
                          where a tensor's elements lie, and masks over them (compiled)
     _apply               masks over tensors of any layout
     _autograd            its derivatives
@@ -17,19 +17,22 @@ or the explicit functions and modules are called. Both go through the same rooms
     _overrides, _install PyTorch's operators, and the switch
     dispatcher           the same operators in C, for small tensors; _small_calls registers them
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
-    functional, modules, fused, attention
+    functional, modules, fused, activations, norms, attention
                          the explicit forms of what PyTorch has; _drop does the work of the
                          functions, and _operator is what they are in traced programs
     shaped, blocks, gaussian, zoneout, connect, recurrent
                          what it does not have, function and module; _ways says how each is done
+    _add_norm, _fuse     the norm of a sum in one pass; blocks of PyTorch's modules that are fused
     _drawing, monte_carlo
                          what modules have in common; predictions with dropout left on
 """
 
 from fastdrop.torch import _version  # noqa: F401  # it comes before all others
 from fastdrop.torch._accelerate import accelerate, accelerated
+from fastdrop.torch._fuse import fuse_output
 from fastdrop.torch._install import install, installed, is_installed, uninstall
 from fastdrop.torch._threads import borrow_threads
+from fastdrop.torch.activations import GELUDropout, SiLUDropout, gelu_dropout, silu_dropout
 from fastdrop.torch.attention import scaled_dot_product_attention
 from fastdrop.torch.blocks import DropBlock2d, drop_block2d
 from fastdrop.torch.connect import DropConnect, drop_connect
@@ -54,6 +57,12 @@ from fastdrop.torch.modules import (
     ReLUDropout,
 )
 from fastdrop.torch.monte_carlo import mc_predict
+from fastdrop.torch.norms import (
+    DropoutAddLayerNorm,
+    DropoutAddRMSNorm,
+    dropout_add_layer_norm,
+    dropout_add_rms_norm,
+)
 from fastdrop.torch.recurrent import LockedDropout, WeightDropLSTM, locked_dropout
 from fastdrop.torch.shaped import (
     DropPath,
@@ -75,11 +84,15 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "DropoutAdd",
+    "DropoutAddLayerNorm",
+    "DropoutAddRMSNorm",
     "EmbeddingDropout",
     "FeatureAlphaDropout",
+    "GELUDropout",
     "GaussianDropout",
     "LockedDropout",
     "ReLUDropout",
+    "SiLUDropout",
     "WeightDropLSTM",
     "Zoneout",
     "accelerate",
@@ -93,9 +106,13 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "dropout_add",
+    "dropout_add_layer_norm",
+    "dropout_add_rms_norm",
     "embedding_dropout",
     "feature_alpha_dropout",
+    "fuse_output",
     "gaussian_dropout",
+    "gelu_dropout",
     "install",
     "installed",
     "is_installed",
@@ -103,6 +120,7 @@ __all__ = [
     "mc_predict",
     "relu_dropout",
     "scaled_dot_product_attention",
+    "silu_dropout",
     "uninstall",
     "zoneout",
 ]

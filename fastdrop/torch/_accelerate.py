@@ -5,10 +5,12 @@ from typing import TypeVar
 
 import torch
 
-from fastdrop._checks import kind_of
+from fastdrop._checks import check_switch, kind_of
 from fastdrop._words import public
 from fastdrop.torch import modules
 from fastdrop.torch._drawing import Drawing
+from fastdrop.torch._fuse import Fused
+from fastdrop.torch._fuse import fuse as fuse_model
 
 __all__ = ["accelerate", "accelerated"]
 
@@ -22,7 +24,7 @@ OURS = {
 
 
 @public("fastdrop.torch")
-def accelerate(model: ModuleT) -> ModuleT:
+def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
     """Make each dropout module of ``model`` the one of this package, in place, and return it.
 
     The modules stay the objects that they are (only their class changes), so hooks, names and
@@ -34,6 +36,13 @@ def accelerate(model: ModuleT) -> ModuleT:
     ----------
     model : torch.nn.Module
         Any module; may be a dropout module itself.
+    fuse : bool, default False
+        Fuse dropout with its neighbours too, forward and backward: in each ``nn.Sequential`` with
+        ReLU, GELU or SiLU before Dropout, and in ``nn.TransformerEncoderLayer`` and
+        ``nn.TransformerDecoderLayer``, attention included. Masks, parameters, ``state_dict`` and
+        names stay as they are; results differ by rounding. Calls that cannot be fused for sure are
+        PyTorch's own: in evaluation, with autocast, and where a part is of another class or has
+        hooks.
 
     Returns
     -------
@@ -43,11 +52,12 @@ def accelerate(model: ModuleT) -> ModuleT:
     Raises
     ------
     TypeError
-        If ``model`` is not a module.
+        If ``model`` is not a module, or fuse not a bool.
 
     See Also
     --------
     accelerated : What was exchanged.
+    fuse_output : Fuse a class of modules, such as those of transformers' BERT.
 
     Examples
     --------
@@ -58,6 +68,8 @@ def accelerate(model: ModuleT) -> ModuleT:
     {'1': 'Dropout'}
     """
     _check_module(model)
+    if check_switch("fuse", fuse):
+        fuse_model(model)
     for module in model.modules():
         ours = OURS.get(type(module))
         if ours is not None:
@@ -97,7 +109,8 @@ def accelerated(model: torch.nn.Module) -> dict[str, str]:
     return {
         name: type(module).__name__
         for name, module in model.named_modules()
-        if isinstance(module, Drawing) and type(module).__module__ == "fastdrop.torch"
+        if (isinstance(module, Drawing) and type(module).__module__ == "fastdrop.torch")
+        or isinstance(module, Fused)
     }
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "apply_in_place",
     "apply_relu",
     "as_tensor",
+    "bias_rows",
     "check_floats",
     "check_tensor",
     "dense_strides",
@@ -162,14 +163,20 @@ def apply_add(
 ) -> torch.Tensor:
     """Return residual + (x + bias under the mask)."""
     y = _empty_like(x)
-    rows = None
-    if bias is not None and bias.numel():
-        rows = bias.expand(TILE // bias.numel() + 2, bias.numel()).contiguous()
-    mask.add(x, residual, rows, y, _get_num_threads())
+    mask.add(x, residual, bias_rows(bias), y, _get_num_threads())
     return y
 
 
-def apply_relu(mask: TensorMask, x: torch.Tensor) -> tuple[torch.Tensor, TensorMask]:
-    """Return relu(x) under the mask, and the mask of both."""
+def apply_relu(
+    mask: TensorMask, x: torch.Tensor, bias: torch.Tensor | None = None
+) -> tuple[torch.Tensor, TensorMask]:
+    """Return relu(x + bias) under the mask, and the mask of both."""
     y = _empty_like(x)
-    return y, mask.relu(x, y, _get_num_threads())
+    return y, mask.relu(x, bias_rows(bias), y, _get_num_threads())
+
+
+def bias_rows(bias: torch.Tensor | None) -> torch.Tensor | None:
+    """Return a bias repeated as the engine reads it; None, if there is nothing to add."""
+    if bias is None or not bias.numel():
+        return None
+    return bias.expand(TILE // bias.numel() + 2, bias.numel()).contiguous()

@@ -21,6 +21,7 @@ __all__ = [
     "drop_in_place",
     "drop_relu",
     "relu_unsaved",
+    "sum_for_bias",
 ]
 
 BETWEEN_GRAPHS = (
@@ -108,18 +109,27 @@ class _DropAdd(Function):
     ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None, None]:
         needs_x, _, needs_bias, _ = ctx.needs_input_grad
         dx = drop(dy, ctx.mask) if needs_x or needs_bias else None
-        dbias = None
-        if needs_bias and dx is not None:
-            axes = tuple(range(dx.dim() - 1))
-            dbias = dx.sum(axes) if axes else dx
-        return dx, dy, dbias, None
+        return dx, dy, sum_for_bias(dx) if needs_bias and dx is not None else None, None
 
 
-class _DropRelu(_Drop):
+class _DropRelu(Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
-        y, ctx.mask = apply_relu(mask, x)
+    def forward(
+        ctx: Any, x: torch.Tensor, bias: torch.Tensor | None, mask: TensorMask
+    ) -> torch.Tensor:
+        y, ctx.mask = apply_relu(mask, x, bias)
         return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        dx = drop(dy, ctx.mask)
+        return dx, sum_for_bias(dx) if ctx.needs_input_grad[1] else None, None
+
+
+def sum_for_bias(dx: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of a bias that was added to each row of x."""
+    axes = tuple(range(dx.dim() - 1))
+    return dx.sum(axes) if axes else dx
 
 
 class _Relu(Function):
@@ -203,9 +213,9 @@ def drop_add(
     return _record_add(x, residual, bias, mask)
 
 
-def drop_relu(x: torch.Tensor, mask: TensorMask) -> torch.Tensor:
-    """Return relu(x) under the mask, with derivatives for backward."""
-    return _record_relu(x, mask)
+def drop_relu(x: torch.Tensor, bias: torch.Tensor | None, mask: TensorMask) -> torch.Tensor:
+    """Return relu(x + bias) under the mask, with derivatives for backward."""
+    return _record_relu(x, bias, mask)
 
 
 def relu_unsaved(x: torch.Tensor) -> torch.Tensor:

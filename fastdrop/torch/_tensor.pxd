@@ -10,6 +10,10 @@ from fastdrop.torch._memory cimport dense, strided
 cdef void place_at_words(const dense *words, fd_seeded *seeded) noexcept
 
 
+# Has the job add a bias, None or numbers as of TensorMask.add, to what it writes to y.
+cdef int set_bias(fd_job *job, bias, y) except -1
+
+
 cdef class TensorMask:
     cdef Decisions decisions
     cdef Numbers numbers  # of the elements' own; None: scale is that of all

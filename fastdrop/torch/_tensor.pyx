@@ -26,6 +26,7 @@ from fastdrop.kernels._kernels cimport (
     FD_AFFINE,
     FD_MAX_DIMS,
     FD_RELU,
+    FD_RELU_BIAS,
     FD_SCALE,
     FD_SCALE_EACH,
     FD_TILE,
@@ -175,28 +176,20 @@ cdef class TensorMask:
         cdef fd_job job = job_of(
             FD_ADD if bias is None else FD_ADD_BIAS, self.scale
         )
-        cdef dense rows
-        cdef strided of_y
-        if bias is not None:
-            describe(bias, &rows)
-            describe_strided(y, &of_y)
-            if rows.n < rows.row + FD_TILE or rows.type != of_y.all.type:
-                raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
-            job.bias, job.bias_period, job.bias_repeats = rows.data, rows.row, 1
-            for axis in range(of_y.ndim - 1):  # that lie between neighbours of the last axis
-                if of_y.stride[axis] < of_y.stride[of_y.ndim - 1]:
-                    job.bias_repeats *= <uint64_t>of_y.shape[axis]
+        set_bias(&job, bias, y)
         self.run(&job, x, residual, y, threads)
 
-    def relu(self, x, y, size_t threads):
+    def relu(self, x, bias, y, size_t threads):
         """Write ``kept and not x <= 0 ? x * scale : 0`` to ``y``; otherwise as `apply`.
+
+        ``bias`` is as of `add`; with it, x is ``x + bias``.
 
         Returns
         -------
         mask : TensorMask
             Of those elements, with bits.
         """
-        cdef fd_job job = job_of(FD_RELU, self.scale)
+        cdef fd_job job = job_of(FD_RELU if bias is None else FD_RELU_BIAS, self.scale)
         cdef TensorMask mask = self.copy()
         cdef strided of_y
         cdef ndarray bits
@@ -206,6 +199,7 @@ cdef class TensorMask:
         mask.decisions = decisions_of((of_y.all.n,), bits)
         mask.strides = y.stride()
         job.changed = <uint8_t *>cnp.PyArray_DATA(bits)
+        set_bias(&job, bias, y)
         self.run(&job, x, None, y, threads)
         return mask
 
@@ -355,6 +349,22 @@ cdef void set_tensors(fd_job *job, fd_arrays *arrays, const strided *x, const st
     job.kernels = engine.kernels()
     job.dtype, job.components = x.all.type.dtype, x.all.type.components
     arrays.x, arrays.other, arrays.y = x.all.data, NULL, <char *>y.all.data
+
+
+cdef int set_bias(fd_job *job, bias, y) except -1:
+    cdef dense rows
+    cdef strided of_y
+    if bias is None:
+        return 0
+    describe(bias, &rows)
+    describe_strided(y, &of_y)
+    if rows.n < rows.row + FD_TILE or rows.type != of_y.all.type:
+        raise RuntimeError(f"bias has {rows.n} numbers, in rows of {rows.row}")
+    job.bias, job.bias_period, job.bias_repeats = rows.data, rows.row, 1
+    for axis in range(of_y.ndim - 1):  # that lie between neighbours of the last axis
+        if of_y.stride[axis] < of_y.stride[of_y.ndim - 1]:
+            job.bias_repeats *= <uint64_t>of_y.shape[axis]
+    return 0
 
 
 # ---- masks -----------------------------------------------------------------------------------

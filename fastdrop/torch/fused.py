@@ -11,7 +11,6 @@ import torch
 from torch.autograd import forward_ad
 from torch.overrides import (
     handle_torch_function,
-    has_torch_function_unary,
     has_torch_function_variadic,
 )
 
@@ -33,7 +32,14 @@ from fastdrop.torch._operator import is_traced, is_watched
 from fastdrop.torch._tensor import TensorMask
 from fastdrop.torch.functional import Seed, dropout
 
-__all__ = ["dropout_add", "relu_dropout"]
+__all__ = [
+    "check_broadcasts",
+    "draw_elements",
+    "dropout_add",
+    "is_bias_of",
+    "is_one_run",
+    "relu_dropout",
+]
 
 _transforming = torch._C._are_functorch_transforms_active
 
@@ -115,12 +121,12 @@ def dropout_add(
         bias = as_tensor(bias)
     x, residual = as_tensor(x), as_tensor(residual)
     training = check_switch("training", training)
-    fuses = not sharing and drops(p, training, rng) and not is_traced(x) and _is_one_run(x)
-    if fuses and _is_alike(x, residual) and _is_bias_of(x, bias):
-        return drop_add(x, residual, bias, _draw(x, p, rng))
-    _check_broadcasts("residual", residual, x)
+    fuses = not sharing and drops(p, training, rng) and not is_traced(x) and is_one_run(x)
+    if fuses and _is_alike(x, residual) and is_bias_of(x, bias):
+        return drop_add(x, residual, bias, draw_elements(x, p, rng))
+    check_broadcasts("residual", residual, x)
     if bias is not None:
-        _check_broadcasts("bias", bias, x)
+        check_broadcasts("bias", bias, x)
     # As in one pass: half-width numbers are rounded at the end alone.
     dtypes = {residual.dtype, x.dtype, x.dtype if bias is None else bias.dtype}
     if halves := dtypes <= {torch.float16, torch.bfloat16}:
@@ -136,11 +142,12 @@ def relu_dropout(
     p: float = 0.5,
     training: bool = True,
     *late: Never,
+    bias: torch.Tensor | None = None,
     rng: RNG = None,
     seed: Seed = None,
     **words: Never,
 ) -> torch.Tensor:
-    """Return ``dropout(relu(input))`` in one pass.
+    """Return ``dropout(relu(input + bias))`` in one pass.
 
     Parameters
     ----------
@@ -150,6 +157,8 @@ def relu_dropout(
         As of `dropout`.
     training : bool, default True
         As of `dropout`; False is relu alone.
+    bias : torch.Tensor, optional
+        As of `dropout_add`: the bias of a linear map that was left out there.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`.
     seed : int, sequence of int or SeedSequence, optional
@@ -181,23 +190,33 @@ def relu_dropout(
     if rng is not None or seed is not None:
         rng = settled(rng, seed)
     x = input
-    if has_torch_function_unary(x):  # a subclass or a mode
-        y: torch.Tensor = handle_torch_function(relu_dropout, (x,), x, p, training, rng=rng)
+    if has_torch_function_variadic(x, bias):  # a subclass or a mode
+        options: dict[str, Any] = {"rng": rng} if bias is None else {"bias": bias, "rng": rng}
+        y: torch.Tensor = handle_torch_function(relu_dropout, (x, bias), x, p, training, **options)
         return y
     p = check_p(p)
     check_tensor("input", x)
+    if bias is not None:
+        check_tensor("bias", bias)
+        bias = as_tensor(bias)
     x = as_tensor(x)
     training = check_switch("training", training)
     fuses = drops(p, training, rng) and not x.is_complex()
-    if fuses and not is_traced(x) and _is_one_run(x):
-        return drop_relu(x, _draw(x, p, rng))
+    if fuses and not is_traced(x) and is_one_run(x) and is_bias_of(x, bias):
+        return drop_relu(x, bias, draw_elements(x, p, rng))
     if fuses:
         check_floats("input", x)
-    relu = relu_unsaved if fuses and is_watched() and _is_one_run(x) else torch.relu
-    return dropout(relu(x), p, training, rng=rng)
+    dtype = x.dtype
+    if bias is not None:
+        check_broadcasts("bias", bias, x)
+        # As in one pass: half-width numbers are rounded at the end alone.
+        x = x.float() + bias if dtype.itemsize == 2 and bias.dtype == dtype else x + bias
+    relu = relu_unsaved if fuses and is_watched() and is_one_run(x) else torch.relu
+    y = dropout(relu(x), p, training, rng=rng)
+    return y.to(dtype) if bias is not None and bias.dtype == dtype else y
 
 
-def _is_one_run(x: torch.Tensor) -> bool:
+def is_one_run(x: torch.Tensor) -> bool:
     """Return whether one pass of a kernel is all that there is to do."""
     return is_plain(x) and not _transforming() and bool(forward_ad._current_level < 0)
 
@@ -206,13 +225,15 @@ def _is_alike(x: torch.Tensor, other: torch.Tensor) -> bool:
     return is_plain(other) and other.dtype == x.dtype and other.shape == x.shape
 
 
-def _is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
+def is_bias_of(x: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    """Return whether the kernels can add a bias to x."""
     return bias is None or (
         is_plain(bias) and x.dim() > 0 and bias.dtype == x.dtype and bias.shape == x.shape[-1:]
     )
 
 
-def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
+def check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
+    """Check that another tensor broadcasts to x without enlarging it."""
     lengths = zip(reversed(other.shape), reversed(x.shape), strict=False)
     if other.dim() > x.dim() or any(own not in (1, length) for own, length in lengths):
         shape, target = (tuple(map(int, tensor.shape)) for tensor in (other, x))
@@ -221,7 +242,7 @@ def _check_broadcasts(name: str, other: torch.Tensor, x: torch.Tensor) -> None:
         )
 
 
-def _draw(x: torch.Tensor, p: float, rng: Settled) -> TensorMask:
+def draw_elements(x: torch.Tensor, p: float, rng: Settled) -> TensorMask:
     """Return the mask of a tensor's elements."""
     source = addressable_source(rng)
     if source is not None:

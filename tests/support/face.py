@@ -201,7 +201,12 @@ class Call:
             assert np.array_equal(np.asarray(mask), kept)
         if isinstance(mask, fd.GaussianMask):
             assert_same(mask.backward(dy), reference.multiply(dy, kept))
-        elif mask is not None and dy is not None and not self.member.sums:
+        elif (
+            mask is not None
+            and dy is not None
+            and self.member.backward is not None
+            and not self.member.sums
+        ):
             assert_same(
                 self.member.backward(mask, dy), reference.apply(dy, kept, factor_of_mask(mask))
             )
@@ -507,10 +512,100 @@ def twin_of_gaussian(values, options, drawn):
 
 
 def twin_of_relu(values, options, drawn):
-    x, p = values["x"], options["p"]
+    x, p, bias = values["x"], options["p"], values.get("bias")
     if not options.get("training", True):
-        return reference.relu(x, np.ones(x.shape, bool), 1.0)
-    return reference.relu(x, drawn.kept(x.shape, p), reference.scale_factor(p))
+        return reference.relu(x, np.ones(x.shape, bool), 1.0, bias)
+    return reference.relu(x, drawn.kept(x.shape, p), reference.scale_factor(p), bias)
+
+
+def twin_of_activation(name):
+    def twin(values, options, drawn):
+        x, p, bias = values["x"], options["p"], values.get("bias")
+        kept, factor = np.ones(x.shape, bool), 1.0
+        if options.get("training", True):
+            kept, factor = drawn.kept(x.shape, p), reference.scale_factor(p)
+        return reference.activate(x, kept, factor, name, bias), kept
+
+    return twin
+
+
+def running_activation(function, backward):
+    """Forward, and backward from what forward drew."""
+
+    def run(arrays, options, source, out):
+        arrays = dict(arrays)
+        dy = arrays.pop("dy")
+        mask = function(arrays["x"], options["p"], rng=source)[1]
+        given = {} if out is None else {"out": out}
+        return backward(dy, arrays["x"], mask, bias=arrays.get("bias"), **given), None
+
+    return run
+
+
+def twin_of_activation_backward(name):
+    def twin(values, options, drawn):
+        x, p = values["x"], options["p"]
+        kept, factor = drawn.kept(x.shape, p), reference.scale_factor(p)
+        dx = reference.activate_backward(values["dy"], x, kept, factor, name, values.get("bias"))
+        return dx, None
+
+    return twin
+
+
+def twin_of_norm(centered):
+    def twin(values, options, drawn):
+        x, p = values["x"], options["p"]
+        kept, factor = np.ones(x.shape, bool), 1.0
+        if options.get("training", True):
+            kept, factor = drawn.kept(x.shape, p), reference.scale_factor(p)
+        if not x.size:
+            return x, kept
+        sums = reference.joined(x, kept, factor, values["residual"], values.get("linear_bias"))
+        weight, bias = values["weight"], values.get("bias")
+        return reference.norm(sums, weight, bias, 1e-5, centered, x.dtype), kept
+
+    return twin
+
+
+def run_norm_backward(function, backward):
+    """Backward from what forward drew; it returns no None here."""
+
+    def run(arrays, options, source, out):
+        arrays = dict(arrays)
+        dy = arrays.pop("dy")
+        bias = () if "rms" in function.__name__ else (None,)
+        before = arrays["x"], arrays["residual"], arrays["weight"]
+        mask = function(*before, *bias, options["p"], rng=source)[1]
+        gradients = backward(dy, *before, mask, linear_bias=arrays["linear_bias"])
+        return tuple(gradients), None
+
+    return run
+
+
+def twin_of_norm_backward(centered):
+    def twin(values, options, drawn):
+        x, p = values["x"], options["p"]
+        kept, factor = drawn.kept(x.shape, p), reference.scale_factor(p)
+        number = np.float64 if x.dtype.itemsize == 8 else np.float32
+        if not x.size:
+            zeros = np.zeros(x.shape[-1:], number)
+            return (x, x, zeros, zeros, zeros) if centered else (x, x, zeros, zeros), None
+        sums = reference.joined(x, kept, factor, values["residual"], values["linear_bias"])
+        gradients = reference.norm_backward(
+            values["dy"], sums, kept, factor, values["weight"], None, 1e-5, centered
+        )
+        return gradients if centered else (*gradients[:3], gradients[4]), None
+
+    return twin
+
+
+def choose_norm(*names, rows, backward=False):
+    def choose(random, shape):
+        shapes = dict.fromkeys(names, shape) | dict.fromkeys(rows, shape[-1:])
+        options = {"p": random.choice(NUMBERS)}
+        return shapes, {}, options if backward else options | training(random)
+
+    return choose
 
 
 def twin_of_add(values, options, drawn):
@@ -741,7 +836,65 @@ MEMBERS = {
         calling(fd.gaussian_dropout), twin_of_gaussian, choose_plain("x", most=0.95)
     ),
     "relu_dropout": Member(
-        calling(fd.relu_dropout), twin_of_relu, choose_plain("x"), dtypes=DTYPES
+        calling(fd.relu_dropout), twin_of_relu, choose_plain("x", bias=True), dtypes=DTYPES
+    ),
+    "gelu_dropout": Member(
+        calling(fd.gelu_dropout),
+        twin_of_activation("gelu"),
+        choose_plain("x", bias=True),
+        dtypes=DTYPES,
+        backward=None,
+    ),
+    "silu_dropout": Member(
+        calling(fd.silu_dropout),
+        twin_of_activation("silu"),
+        choose_plain("x", bias=True),
+        dtypes=DTYPES,
+        backward=None,
+    ),
+    "gelu_dropout_backward": Member(
+        running_activation(fd.gelu_dropout, fd.gelu_dropout_backward),
+        twin_of_activation_backward("gelu"),
+        choose_norm("x", "dy", rows=(), backward=True),
+        dtypes=DTYPES,
+    ),
+    "silu_dropout_backward": Member(
+        running_activation(fd.silu_dropout, fd.silu_dropout_backward),
+        twin_of_activation_backward("silu"),
+        choose_norm("x", "dy", rows=(), backward=True),
+        dtypes=DTYPES,
+    ),
+    "dropout_add_layer_norm": Member(
+        calling(fd.dropout_add_layer_norm),
+        twin_of_norm(True),
+        choose_norm("x", "residual", rows=("weight", "bias", "linear_bias")),
+        (1, 4),
+        dtypes=DTYPES,
+        backward=None,
+    ),
+    "dropout_add_rms_norm": Member(
+        calling(fd.dropout_add_rms_norm),
+        twin_of_norm(False),
+        choose_norm("x", "residual", rows=("weight", "linear_bias")),
+        (1, 4),
+        dtypes=DTYPES,
+        backward=None,
+    ),
+    "dropout_add_layer_norm_backward": Member(
+        run_norm_backward(fd.dropout_add_layer_norm, fd.dropout_add_layer_norm_backward),
+        twin_of_norm_backward(True),
+        choose_norm("x", "residual", "dy", rows=("weight", "linear_bias"), backward=True),
+        (1, 4),
+        dtypes=DTYPES,
+        has_out=False,
+    ),
+    "dropout_add_rms_norm_backward": Member(
+        run_norm_backward(fd.dropout_add_rms_norm, fd.dropout_add_rms_norm_backward),
+        twin_of_norm_backward(False),
+        choose_norm("x", "residual", "dy", rows=("weight", "linear_bias"), backward=True),
+        (1, 4),
+        dtypes=DTYPES,
+        has_out=False,
     ),
     "dropout_add": Member(
         calling(fd.dropout_add), twin_of_add, choose_plain("x", "residual", bias=True)
@@ -792,3 +945,5 @@ MEMBERS |= {
         "Zoneout": "zoneout",
     }.items()
 }
+# The layer takes no bias.
+MEMBERS["ReLUDropout"] = replace(MEMBERS["ReLUDropout"], choose=choose_plain("x"))

@@ -177,6 +177,13 @@ FD_DEFINE_APPLY(float64, double, double, f64, f64, 8)
      [FD_ADD] = FD_ALL_DTYPES(add##SUFFIX),                                                        \
      [FD_ADD_BIAS] = FD_ALL_DTYPES(add_bias##SUFFIX),                                              \
      [FD_SELECT] = FD_ALL_DTYPES(select##SUFFIX),                                                  \
-     [FD_RELU] = FD_ALL_DTYPES(relu##SUFFIX)}
+     [FD_RELU] = FD_ALL_DTYPES(relu##SUFFIX),                                                      \
+     [FD_RELU_BIAS] = FD_ALL_DTYPES(relu_bias),                                                    \
+     [FD_GELU] = FD_ALL_DTYPES(gelu),                                                              \
+     [FD_GELU_TANH] = FD_ALL_DTYPES(gelu_tanh),                                                    \
+     [FD_SILU] = FD_ALL_DTYPES(silu),                                                              \
+     [FD_GELU_BACKWARD] = FD_ALL_DTYPES(gelu_backward),                                            \
+     [FD_GELU_TANH_BACKWARD] = FD_ALL_DTYPES(gelu_tanh_backward),                                  \
+     [FD_SILU_BACKWARD] = FD_ALL_DTYPES(silu_backward)}
 
 #endif

@@ -9,6 +9,7 @@
 #include "attention.h"
 #include "job.h"
 #include "lent.h"
+#include "norm.h"
 #include "sources.h"
 #include "stream.h"
 
@@ -43,6 +44,11 @@ typedef struct {
     int (*are_probabilities)(const void *numbers, fd_dtype dtype, size_t n);
 
     int (*attend)(const fd_attention *attention, int backward, const fd_executor *executor);
+
+    /* See norm.h. */
+    size_t (*norm_room)(const fd_norm *norm, int backward, const fd_executor *executor);
+    int (*norm_rows)(const fd_norm *norm, int backward, fd_cursor *cursor, char *room,
+                     const fd_executor *executor);
 
     void (*gather_bits)(const fd_view *view, const uint8_t *from, uint8_t *to);
     void (*gather_items)(const fd_view *view, size_t item, const char *from, char *to);

@@ -44,6 +44,12 @@ makes_numbers(const fd_job *job)
     return job->operation == FD_SCALE_EACH || job->bias_repeats > 1;
 }
 
+static int
+writes_bits(const fd_job *job)
+{
+    return job->operation == FD_RELU || job->operation == FD_RELU_BIAS;
+}
+
 /* Elements of a tile of this job. */
 static size_t
 tile_of(const fd_job *job)
@@ -124,21 +130,19 @@ apply_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_ar
         fd_bits_double(kept, n, doubled);
         kept = doubled;
     }
-    if (factors != NULL) {
-        apply_factors(job, apply, kept, &operands, n, arrays, factors);
-        return;
-    }
-    if (makes_numbers(job)) {
-        apply_numbers(job, apply, kept, &operands, first, n, arrays);
-        return;
-    }
-    if (job->bias != NULL) {
-        operands.bias = job->bias + first % job->bias_period * size;
-    }
-    if (job->operation == FD_RELU && kept != tile.bits) { /* a caller's bits stay */
+    if (writes_bits(job) && kept != tile.bits) { /* a caller's bits stay */
         kept = (uint8_t *)memcpy(tile.bits, kept, (n + 7) / 8);
     }
-    apply(kept, arrays.x, &operands, n * components, arrays.y);
+    if (factors != NULL) {
+        apply_factors(job, apply, kept, &operands, n, arrays, factors);
+    } else if (makes_numbers(job)) {
+        apply_numbers(job, apply, kept, &operands, first, n, arrays);
+    } else {
+        if (job->bias != NULL) {
+            operands.bias = job->bias + first % job->bias_period * size;
+        }
+        apply(kept, arrays.x, &operands, n * components, arrays.y);
+    }
     if (job->changed != NULL) {
         fd_bits_place(job->changed, first, kept, n);
     }

@@ -56,6 +56,7 @@ typedef __m256d r_f64;
 #define r_f32_mul(a, b) _mm256_mul_ps(a, b)
 #define r_f32_add(a, b) _mm256_add_ps(a, b)
 #define r_f32_sub(a, b) _mm256_sub_ps(a, b)
+#define r_f32_div(a, b) _mm256_div_ps(a, b)
 #define r_f32_max(a, b) _mm256_max_ps(a, b)
 #define r_f32_power(a)                                                                             \
     _mm256_castsi256_ps(                                                                           \

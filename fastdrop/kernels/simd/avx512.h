@@ -46,6 +46,8 @@ enum { FD_CHAINS = 2 };
     _mm512_storeu_si512((void *)(to), _mm512_maskz_set1_epi8((__mmask64)(bits), 1))
 #define v_prefetch(line) _mm_prefetch((const char *)(line), _MM_HINT_T0)
 
+#define FD_LONG FD_INLINE
+
 #define f32_set1(x) _mm512_set1_ps(x)
 #define f32_load(from) _mm512_loadu_ps(from)
 #define f32_lookup(table, at) _mm512_permutexvar_ps(at, _mm512_loadu_ps(table))
@@ -53,6 +55,7 @@ enum { FD_CHAINS = 2 };
 #define f32_mul(a, b) _mm512_mul_ps(a, b)
 #define f32_add(a, b) _mm512_add_ps(a, b)
 #define f32_sub(a, b) _mm512_sub_ps(a, b)
+#define f32_div(a, b) _mm512_div_ps(a, b)
 #define f32_max(a, b) _mm512_max_ps(a, b)
 #define f32_power(a)                                                                               \
     _mm512_castsi512_ps(                                                                           \

@@ -90,6 +90,7 @@ r_signs64(uint64x2_t lanes)
 #define r_f32_mul(a, b) vmulq_f32(a, b)
 #define r_f32_add(a, b) vaddq_f32(a, b)
 #define r_f32_sub(a, b) vsubq_f32(a, b)
+#define r_f32_div(a, b) vdivq_f32(a, b)
 #define r_f32_max(a, b) vbslq_f32(vcgtq_f32(a, b), a, b) /* its own maximum prefers NaN */
 #define r_f32_power(a)                                                                             \
     vreinterpretq_f32_u32(vshlq_n_u32(vaddq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(127)), 23))

@@ -86,6 +86,7 @@ fd_registers_do(r_u64 a, r_u64 b, r_f32 x, r_f32 y, r_f64 u, r_f64 v, uint32_t b
     GIVES(r_f32, r_f32_mul, (x, y))
     GIVES(r_f32, r_f32_add, (x, y))
     GIVES(r_f32, r_f32_sub, (x, y))
+    GIVES(r_f32, r_f32_div, (x, y))
     GIVES(r_f32, r_f32_max, (x, y))
 
     /* Bits of floats, as the f32_... of scalar.h; a set of 32-bit lanes. */

@@ -217,6 +217,9 @@ v_bit32(v_u64 a, int n)
 
 #define FD_EACH_FLOAT(EXPRESSION) FD_EACH_ELEMENT(v_f32, 16, EXPRESSION)
 
+/* What is many operations long, and may be used often: inlined, it would take minutes to compile. */
+#define FD_LONG FD_APART
+
 FD_INLINE v_f32
 f32_set1(float x)
 {
@@ -264,6 +267,12 @@ FD_INLINE v_f32
 f32_sub(v_f32 a, v_f32 b)
 {
     FD_EACH_FLOAT(a.element[i] - b.element[i]);
+}
+
+FD_INLINE v_f32
+f32_div(v_f32 a, v_f32 b)
+{
+    FD_EACH_FLOAT(a.element[i] / b.element[i]);
 }
 
 /* The greater; b where one of the two is NaN. */

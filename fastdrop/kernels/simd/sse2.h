@@ -57,6 +57,7 @@ typedef __m128d r_f64;
 #define r_f32_mul(a, b) _mm_mul_ps(a, b)
 #define r_f32_add(a, b) _mm_add_ps(a, b)
 #define r_f32_sub(a, b) _mm_sub_ps(a, b)
+#define r_f32_div(a, b) _mm_div_ps(a, b)
 #define r_f32_max(a, b) _mm_max_ps(a, b)
 #define r_f32_power(a)                                                                             \
     _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(_mm_castps_si128(a), _mm_set1_epi32(127)), 23))

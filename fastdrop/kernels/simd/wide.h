@@ -41,6 +41,8 @@ enum {
     FD_EACH(result.r[i] = (EXPRESSION))                                                            \
     return result
 
+#define FD_LONG FD_INLINE
+
 FD_INLINE v_u64
 v_load_words(const uint64_t *from)
 {
@@ -255,6 +257,12 @@ FD_INLINE v_f32
 f32_sub(v_f32 a, v_f32 b)
 {
     FD_RESULT(v_f32, r_f32_sub(a.r[i], b.r[i]));
+}
+
+FD_INLINE v_f32
+f32_div(v_f32 a, v_f32 b)
+{
+    FD_RESULT(v_f32, r_f32_div(a.r[i], b.r[i]));
 }
 
 FD_INLINE v_f32

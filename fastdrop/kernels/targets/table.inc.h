@@ -3,11 +3,13 @@
  * The stages, compiled for the instruction set whose simd/ header was included before, and
  * their table. FD_TARGET is the level's name, FD_TABLE its symbol.
  */
+#include "../apply/activate.h"
 #include "../apply/apply.h"
 #include "../attention/softmax.h"
 #include "../mask/each.h"
 #include "../mask/multiply_normal.h"
 #include "../mask/threshold.h"
+#include "../norm/norm.h"
 #include "../source/fill.h"
 
 #define FD_STRING_(x) #x
@@ -40,4 +42,13 @@ const fd_kernels FD_TABLE = {
                         [FD_FLOAT64] = softmax_weights_float64},
     .softmax_backward = {[FD_FLOAT32] = softmax_backward_float32,
                          [FD_FLOAT64] = softmax_backward_float64},
+    .norm_join = FD_ALL_DTYPES(norm_join),
+    .norm_round = FD_ALL_DTYPES(norm_round),
+    .norm_moments = {[FD_FLOAT16] = norm_moments_float32,
+                     [FD_BFLOAT16] = norm_moments_float32,
+                     [FD_FLOAT32] = norm_moments_float32,
+                     [FD_FLOAT64] = norm_moments_float64},
+    .norm_scale = FD_ALL_DTYPES(norm_scale),
+    .norm_products = FD_ALL_DTYPES(norm_products),
+    .norm_backward = FD_ALL_DTYPES(norm_backward),
 };

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The ends of the blocks of transformers: dropout, the sum with a residual and a norm in one."""
+
+from typing import Any, Literal, Never, overload
+
+from fastdrop._checks import as_array, check_eps, check_switch
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
+from fastdrop._words import HALF, public, refuse
+from fastdrop.functional._given import check_given_mask
+from fastdrop.mask._draw import mask_from_array
+from fastdrop.mask._mask import Mask
+from fastdrop.mask._norm import norm, norm_gradients
+from fastdrop.mask._probability import Probability
+from fastdrop.source.default import as_source
+
+__all__ = [
+    "dropout_add_layer_norm",
+    "dropout_add_layer_norm_backward",
+    "dropout_add_rms_norm",
+    "dropout_add_rms_norm_backward",
+]
+
+# What functions return: arrays of numbers.
+Array = NDArray[Any]
+
+
+@overload
+def dropout_add_layer_norm(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    p: ProbabilityLike = ...,
+    *,
+    keep_prob: ProbabilityLike | None = ...,
+    eps: float = ...,
+    linear_bias: ArrayLike | None = ...,
+    prenorm: Literal[False] = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    mask: Mask | ArrayLike | None = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[Array, Mask]: ...
+
+
+@overload
+def dropout_add_layer_norm(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    p: ProbabilityLike = ...,
+    *,
+    keep_prob: ProbabilityLike | None = ...,
+    eps: float = ...,
+    linear_bias: ArrayLike | None = ...,
+    prenorm: Literal[True],
+    rng: RNGLike = ...,
+    training: bool = ...,
+    mask: Mask | ArrayLike | None = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[Array, Array, Mask]: ...
+
+
+@public()
+def dropout_add_layer_norm(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    p: ProbabilityLike = HALF,
+    *late: Never,
+    keep_prob: ProbabilityLike | None = None,
+    eps: float = 1e-5,
+    linear_bias: ArrayLike | None = None,
+    prenorm: bool = False,
+    rng: RNGLike = None,
+    training: bool = True,
+    mask: Mask | ArrayLike | None = None,
+    out: NDArray[Any] | None = None,
+    **words: Never,
+) -> tuple[Array, Mask] | tuple[Array, Array, Mask]:
+    """Return ``layer_norm(residual + dropout(x + linear_bias))`` in one pass.
+
+    This is the end of a block of a transformer. The norm is over the last axis.
+
+    Parameters
+    ----------
+    x : array_like of float
+        Output of the block's last linear map: any shape with a last axis, any strides and order;
+        float16, bfloat16, float32 or float64.
+    residual : array_like of float
+        What the branch is added to, of x's shape and dtype.
+    weight, bias : array_like of float or None
+        Of the norm: of the length of x's last axis and of x's dtype, or float32 beside 16 bits.
+        None leaves it out.
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+    keep_prob : float, optional
+        As of `dropout`; instead of p.
+    eps : float, default 1e-5
+        Added to the variance of a row.
+    linear_bias : array_like of float, optional
+        Added to x before anything is dropped, as weight and bias are given.
+    prenorm : bool, default False
+        Return the sum, which the norm is of, too: the residual of the next block.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `dropout`.
+    training : bool, default True
+        False drops nothing and scales nothing.
+    mask : Mask or array_like of bool, optional
+        As of `dropout`.
+    out : ndarray, optional
+        Where to write y, of x's shape and dtype; may be x or residual.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    total : ndarray
+        The sum, with ``prenorm`` only.
+    mask : Mask
+        The mask that `dropout_add` would have drawn. `dropout_add_layer_norm_backward` takes it.
+
+    Raises
+    ------
+    TypeError
+        If x is not of real floats, or another array of another dtype.
+    ValueError
+        If p is outside [0, 1] or NaN, eps is negative, a shape does not fit, or out is read-only.
+    OverflowError
+        If the source would pass position 2**64.
+
+    Notes
+    -----
+    A row is computed in float32 (float64 for float64), its mean before its variance, and rounded
+    once. The numbers are the same on any number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, residual = np.ones((2, 4)), np.arange(8.0).reshape(2, 4)
+    >>> weight, bias = np.ones(4), np.zeros(4)
+    >>> y, mask = fd.dropout_add_layer_norm(x, residual, weight, bias, p=0.5, rng=1)
+    >>> y.round(3)
+    array([[-1.342,  0.447, -0.447,  1.342],
+           [-0.801, -0.267, -0.267,  1.336]])
+    """
+    if late or words:
+        refuse(dropout_add_layer_norm, late, words)
+    return _forward(
+        x, residual, weight, bias, p, keep_prob, eps, linear_bias, prenorm, rng, training, mask,
+        out, True,
+    )  # fmt: skip
+
+
+@public()
+def dropout_add_layer_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    mask: Mask,
+    *late: Never,
+    eps: float = 1e-5,
+    linear_bias: ArrayLike | None = None,
+    dtotal: ArrayLike | None = None,
+    **words: Never,
+) -> tuple[Array, Array, Array | None, Array, Array | None]:
+    """Return the gradients of `dropout_add_layer_norm`, in one pass.
+
+    Parameters
+    ----------
+    dy : array_like of float
+        Gradient with respect to y, of x's shape and dtype.
+    x, residual, weight
+        What the forward function was given.
+    mask : Mask
+        What it returned.
+    eps, linear_bias
+        What it was given.
+    dtotal : array_like of float, optional
+        Gradient with respect to the sum, which ``prenorm=True`` has returned.
+
+    Returns
+    -------
+    dx, dresidual : ndarray
+        Of x's shape and dtype.
+    dweight : ndarray or None
+        Of weight's shape; None where that is None.
+    dbias : ndarray
+        Gradient with respect to the norm's bias.
+    dlinear_bias : ndarray or None
+        None where linear_bias is None. All three are in the type that rows are computed in: float64
+        for float64, else float32. They are the same on any number of threads.
+
+    Raises
+    ------
+    TypeError
+        If an array is not of real floats, or not of x's dtype, or mask is not a Mask.
+    ValueError
+        If a shape does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, residual = np.ones((2, 4)), np.arange(8.0).reshape(2, 4)
+    >>> weight, bias = np.ones(4), np.zeros(4)
+    >>> y, mask = fd.dropout_add_layer_norm(x, residual, weight, bias, p=0.5, rng=1)
+    >>> dx, dresidual, dweight, dbias, _ = fd.dropout_add_layer_norm_backward(
+    ...     np.ones((2, 4)), x, residual, weight, mask
+    ... )
+    >>> dbias
+    array([2., 2., 2., 2.])
+    """
+    if late or words:
+        refuse(dropout_add_layer_norm_backward, late, words)
+    _check_is_mask(mask, "dropout_add_layer_norm")
+    eps = check_eps(eps)
+    return norm_gradients(dy, x, residual, weight, linear_bias, dtotal, mask, True, eps)
+
+
+@overload
+def dropout_add_rms_norm(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    p: ProbabilityLike = ...,
+    *,
+    keep_prob: ProbabilityLike | None = ...,
+    eps: float = ...,
+    linear_bias: ArrayLike | None = ...,
+    prenorm: Literal[False] = ...,
+    rng: RNGLike = ...,
+    training: bool = ...,
+    mask: Mask | ArrayLike | None = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[Array, Mask]: ...
+
+
+@overload
+def dropout_add_rms_norm(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    p: ProbabilityLike = ...,
+    *,
+    keep_prob: ProbabilityLike | None = ...,
+    eps: float = ...,
+    linear_bias: ArrayLike | None = ...,
+    prenorm: Literal[True],
+    rng: RNGLike = ...,
+    training: bool = ...,
+    mask: Mask | ArrayLike | None = ...,
+    out: NDArray[Any] | None = ...,
+) -> tuple[Array, Array, Mask]: ...
+
+
+@public()
+def dropout_add_rms_norm(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    p: ProbabilityLike = HALF,
+    *late: Never,
+    keep_prob: ProbabilityLike | None = None,
+    eps: float = 1e-5,
+    linear_bias: ArrayLike | None = None,
+    prenorm: bool = False,
+    rng: RNGLike = None,
+    training: bool = True,
+    mask: Mask | ArrayLike | None = None,
+    out: NDArray[Any] | None = None,
+    **words: Never,
+) -> tuple[Array, Mask] | tuple[Array, Array, Mask]:
+    """Return ``rms_norm(residual + dropout(x + linear_bias))`` in one pass.
+
+    Parameters
+    ----------
+    x, residual : array_like of float
+        As of `dropout_add_layer_norm`.
+    weight : array_like of float or None
+        Of the norm, as there.
+    p : float, default 0.5
+        Probability of dropping an element, in [0, 1].
+    keep_prob, eps, linear_bias, prenorm, rng, training, mask, out
+        As of `dropout_add_layer_norm`; eps is added to the mean of the squares of a row.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's shape and dtype; ``out`` where that is given.
+    total : ndarray
+        The sum, with ``prenorm`` only.
+    mask : Mask
+        The mask that `dropout_add` would have drawn. `dropout_add_rms_norm_backward` takes it.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        As of `dropout_add_layer_norm`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, residual = np.ones((2, 4)), np.arange(8.0).reshape(2, 4)
+    >>> y, mask = fd.dropout_add_rms_norm(x, residual, np.ones(4), p=0.5, rng=1)
+    >>> y.round(3)
+    array([[0.   , 0.956, 0.637, 1.593],
+           [0.683, 0.854, 1.025, 1.196]])
+    """
+    if late or words:
+        refuse(dropout_add_rms_norm, late, words)
+    return _forward(
+        x, residual, weight, None, p, keep_prob, eps, linear_bias, prenorm, rng, training, mask,
+        out, False,
+    )  # fmt: skip
+
+
+@public()
+def dropout_add_rms_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    mask: Mask,
+    *late: Never,
+    eps: float = 1e-5,
+    linear_bias: ArrayLike | None = None,
+    dtotal: ArrayLike | None = None,
+    **words: Never,
+) -> tuple[Array, Array, Array | None, Array | None]:
+    """Return the gradients of `dropout_add_rms_norm`, in one pass.
+
+    Parameters
+    ----------
+    dy, x, residual, weight, mask, eps, linear_bias, dtotal
+        As of `dropout_add_layer_norm_backward`.
+
+    Returns
+    -------
+    dx, dresidual, dweight, dlinear_bias
+        As there; there is no bias of the norm.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `dropout_add_layer_norm_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> x, residual = np.ones((1, 4)), np.ones((1, 4))
+    >>> y, mask = fd.dropout_add_rms_norm(x, residual, None, p=0.5, rng=1)
+    >>> dx, dresidual, _, _ = fd.dropout_add_rms_norm_backward(
+    ...     np.ones((1, 4)), x, residual, None, mask
+    ... )
+    >>> dresidual.round(3)
+    array([[ 0.358, -0.119,  0.358, -0.119]])
+    """
+    if late or words:
+        refuse(dropout_add_rms_norm_backward, late, words)
+    _check_is_mask(mask, "dropout_add_rms_norm")
+    dx, dresidual, dweight, _, dlinear_bias = norm_gradients(
+        dy, x, residual, weight, linear_bias, dtotal, mask, False, check_eps(eps)
+    )
+    return dx, dresidual, dweight, dlinear_bias
+
+
+def _forward(
+    x: ArrayLike,
+    residual: ArrayLike,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    p: ProbabilityLike,
+    keep_prob: ProbabilityLike | None,
+    eps: float,
+    linear_bias: ArrayLike | None,
+    prenorm: bool,
+    rng: RNGLike,
+    training: bool,
+    mask: Mask | ArrayLike | None,
+    out: NDArray[Any] | None,
+    centered: bool,
+) -> tuple[Array, Mask] | tuple[Array, Array, Mask]:
+    eps, prenorm = check_eps(eps), check_switch("prenorm", prenorm)
+    training = check_switch("training", training)
+    given = _given(mask, p, keep_prob, rng)
+    probability, source = None, None
+    if given is None:
+        probability = _number(p, keep_prob)
+        source = as_source(rng)
+    if not training:
+        given, source = None, None
+    y, total, drawn = norm(
+        x, residual, weight, bias, linear_bias, out, probability, source, given, centered, eps,
+        prenorm,
+    )  # fmt: skip
+    return (y, drawn) if total is None else (y, total, drawn)
+
+
+def _given(
+    mask: Mask | ArrayLike | None,
+    p: ProbabilityLike,
+    keep_prob: ProbabilityLike | None,
+    rng: RNGLike,
+) -> Mask | None:
+    """Return a caller's mask."""
+    if mask is None:
+        return None
+    if isinstance(mask, Mask):
+        check_given_mask(mask, p=None if p is HALF else p, keep_prob=keep_prob, rng=rng)
+        return mask
+    as_source(rng)  # drawn from or not, it is checked
+    kept = as_array("mask", mask)
+    if kept.dtype != bool:
+        raise TypeError(f"mask has dtype {kept.dtype}; must be a Mask or an array of bool")
+    if p is HALF and keep_prob is None:
+        raise TypeError(
+            f"mask is an array of bool of shape {kept.shape} without p; must have p or keep_prob"
+        )
+    return mask_from_array(kept, _number(p, keep_prob), None)
+
+
+def _number(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
+    """Return the Probability of p or keep_prob, a number, of which one is given."""
+    if keep_prob is not None and p is not HALF:
+        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; must be one of the two")
+    return Probability(0.5 if p is HALF else p, keep_prob)
+
+
+def _check_is_mask(mask: object, maker: str) -> None:
+    if not isinstance(mask, Mask):
+        raise TypeError(f"mask is a {type(mask).__name__}; must be the Mask that {maker} returned")
+    check_given_mask(mask)
