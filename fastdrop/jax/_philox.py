@@ -15,18 +15,18 @@ __all__ = ["Pair", "add", "multiply", "philox", "tagged"]
 Pair = tuple[Any, Any]
 
 ROUNDS = 10
-MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+MULTIPLIERS = np.uint32(0xD2511F53), np.uint32(0xCD9E8D57)
 WEYL = 0x9E3779B9, 0xBB67AE85
 
 
-def multiply(number: int, word: Any) -> Pair:
-    """Return the 64-bit product of a number below 2**32 and words."""
-    low, high = jnp.uint32(number & 0xFFFF), jnp.uint32(number >> 16)
-    word_low, word_high = word & jnp.uint32(0xFFFF), word >> 16
-    first = low * word_low
-    second = high * word_low + (first >> 16)
-    third = low * word_high + (second & jnp.uint32(0xFFFF))
-    return jnp.uint32(number) * word, high * word_high + (second >> 16) + (third >> 16)
+def multiply(a: Any, b: Any) -> Pair:
+    """Return the 64-bit products of words."""
+    half = jnp.uint32(0xFFFF)
+    a_low, a_high, b_low, b_high = a & half, a >> 16, b & half, b >> 16
+    first = a_low * b_low
+    second = a_high * b_low + (first >> 16)
+    third = a_low * b_high + (second & half)
+    return a * b, a_high * b_high + (second >> 16) + (third >> 16)
 
 
 def add(a: Pair, b: Pair) -> Pair:

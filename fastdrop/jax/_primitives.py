@@ -4,8 +4,10 @@
 All take the words of a key, uint32 of shape (..., words), of which the axes before the last are
 batched: each has its own stream. `drop` and `decide` take p as the two words of a double, (..., 2).
 
-``drop`` is linear in x. Its derivative and its transpose are itself, with the same key. So a
-backward pass keeps the key, and no mask. ``decide`` gives bools, ``bits`` unsigned integers.
+``drop_here`` and ``decide_here`` are what these become in the part of a program that one device
+runs. They take the place of their part too, uint32 of shape (2, axes): its start, and the lengths
+of the whole. ``drop`` is linear in x. Its derivative and its transpose are itself, with the same
+key. So a backward pass keeps the key, and no mask. ``decide`` gives bools, ``bits`` unsigned integers.
 """
 
 from typing import Any
@@ -16,14 +18,28 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from fastdrop.jax._typed import abstract, alike
+from fastdrop.jax._typed import abstract, alike, let_vary
 
-__all__ = ["FOLDED", "bits_p", "decide", "decide_p", "draw_bits", "drop", "drop_p"]
+__all__ = [
+    "FOLDED",
+    "PHILOX",
+    "bits_p",
+    "decide",
+    "decide_here_p",
+    "decide_p",
+    "draw_bits",
+    "drop",
+    "drop_here_p",
+    "drop_p",
+]
 
-FOLDED = -1  # the source of words that are to be folded
+PHILOX = 0  # the index of this source in C
+FOLDED = -1  # the same, of words that are to be folded
 
 drop_p = Primitive("fastdrop_drop")
 decide_p = Primitive("fastdrop_decide")
+drop_here_p = Primitive("fastdrop_drop_here")
+decide_here_p = Primitive("fastdrop_decide_here")
 bits_p = Primitive("fastdrop_bits")
 
 
@@ -39,7 +55,7 @@ def decide(key: Any, p: Any, *, source: int, shape: tuple[int, ...], dropped: bo
 
 def draw_bits(key: Any, source: int, bit_width: int, shape: tuple[int, ...]) -> Any:
     """Return the first bytes of a stream as little-endian unsigned integers."""
-    return bits_p.bind(key, source=source, bit_width=bit_width, shape=tuple(shape))
+    return bits_p.bind(key, source=source, bit_width=bit_width, shape=shape)
 
 
 # ---- shapes --------------------------------------------------------------------------------------
@@ -60,9 +76,23 @@ def _bits_abstract(key: Any, *, source: int, bit_width: int, shape: tuple[int, .
     return abstract(key, (*key.shape[:-1], *shape), dtype)
 
 
+def _drop_here_abstract(key: Any, p: Any, x: Any, *place: Any, source: int, shared: int) -> Any:
+    return abstract(x, x.shape, x.dtype)
+
+
+def _decide_here_abstract(
+    key: Any, p: Any, *place: Any, source: int, shape: tuple[int, ...], dropped: bool
+) -> Any:
+    return abstract(key, shape, np.dtype(bool))
+
+
 drop_p.def_abstract_eval(_drop_abstract)
 decide_p.def_abstract_eval(_decide_abstract)
+drop_here_p.def_abstract_eval(_drop_here_abstract)
+decide_here_p.def_abstract_eval(_decide_here_abstract)
 bits_p.def_abstract_eval(_bits_abstract)
+
+let_vary(drop_p, decide_p, bits_p)
 
 
 # ---- calls outside of compiled programs ----------------------------------------------------------

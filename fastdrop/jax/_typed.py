@@ -9,12 +9,16 @@ from typing import Any
 
 import jax
 from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.sharding import NamedSharding, PartitionSpec
 
-__all__ = ["abstract", "alike"]
+__all__ = ["abstract", "alike", "let_vary"]
 
 
 def _varying(array: Any) -> frozenset[Any]:
-    varying: frozenset[Any] = getattr(array, "vma", frozenset())
+    """Return the axes of the mesh; they are said in one way until JAX 0.9, and then in another."""
+    kind = jax.typeof(array)
+    varying: frozenset[Any] = kind.vma if hasattr(kind, "vma") else kind.manual_axis_type.varying
     return varying
 
 
@@ -22,15 +26,17 @@ def abstract(like: Any, shape: tuple[int, ...], dtype: Any) -> ShapedArray:
     """Return the type of a result that varies as an argument does."""
     if like.shape == shape:
         return like.update(dtype=dtype, weak_type=False)
-    varying = _varying(like)
-    return ShapedArray(shape, dtype, vma=varying) if varying else ShapedArray(shape, dtype)
+    if not hasattr(jax, "typeof"):
+        return ShapedArray(shape, dtype)
+    uncut = NamedSharding(like.sharding.mesh, PartitionSpec(*[None] * len(shape)))
+    return like.update(shape=shape, dtype=dtype, weak_type=False, sharding=uncut)
 
 
 def alike(*arrays: Any) -> tuple[Any, ...]:
     """Return arrays that vary along the same axes: along those that one of them varies along."""
     if not hasattr(jax, "typeof"):
         return arrays
-    own = [_varying(jax.typeof(array)) for array in arrays]
+    own = [_varying(array) for array in arrays]
     axes: frozenset[Any] = frozenset().union(*own)
     return tuple(
         _vary(array, tuple(axes - varying)) if axes - varying else array
@@ -42,3 +48,14 @@ def _vary(array: Any, axes: tuple[Any, ...]) -> Any:
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(array, axes, to="varying")
     return jax.lax.pvary(array, axes)
+
+
+def let_vary(*primitives: Primitive) -> None:
+    """Say that the results vary where an argument does, to versions that do not ask the types."""
+    if hasattr(jax, "typeof"):
+        return
+    from jax.experimental import shard_map
+
+    for primitive in primitives:
+        shard_map.register_standard_check(primitive)
+        shard_map.register_standard_rewrite(primitive)

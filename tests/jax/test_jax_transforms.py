@@ -310,7 +310,7 @@ def test_the_persistent_cache_in_a_second_process(tmp_path):
 
 
 def test_nothing_is_registered_before_it_is_needed():
-    """JAX has no CPU where it refuses a version when its backend starts: so that is started first."""
+    """JAX has no CPU where it refuses a version when its backend starts: so this one is first."""
     code = """
         from fastdrop.jax import _register
         import jax
