@@ -16,7 +16,7 @@ slowly, in plain NumPy: the specification that every kernel is tested against.
 
 import importlib as _importlib
 import typing as _t
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
 try:
     from fastdrop.config import (
@@ -92,12 +92,12 @@ def __getattr__(name: str) -> _t.Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATE])
+    return sorted(["__version__", *__all__, *_LATE])
 
 
 try:
-    __version__ = version("fastdrop")
-except PackageNotFoundError:  # the folder alone, without its metadata
+    __version__ = _metadata.version("fastdrop")
+except _metadata.PackageNotFoundError:  # the folder alone, without its metadata
     __version__ = "unknown"
 
 __all__ = [

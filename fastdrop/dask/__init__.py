@@ -17,3 +17,7 @@ except ModuleNotFoundError as error:
 from fastdrop.dask.functional import bernoulli, dropout, dropout_backward
 
 __all__ = ["bernoulli", "dropout", "dropout_backward"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From the ``rng`` argument to a source."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
