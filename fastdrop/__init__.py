@@ -67,7 +67,7 @@ try:
     from fastdrop.mask import GaussianMask, Mask
     from fastdrop.monte_carlo import mc_predict
     from fastdrop.source import NumPySource, Philox4x32, Source, Xorshift128Plus, Xoshiro256PlusPlus
-    from fastdrop.source.default import as_source
+    from fastdrop.source.default import as_source, seed, seeded
 except ImportError as _error:
     from pathlib import Path
 
@@ -143,6 +143,8 @@ __all__ = [
     "get_num_threads",
     "mc_predict",
     "relu_dropout",
+    "seed",
+    "seeded",
     "set_num_threads",
     "show_config",
     "simd_levels",

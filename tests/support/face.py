@@ -33,6 +33,8 @@ ELSEWHERE = {
     "as_source": "test_source.py",
     "drop_path_rates": "test_shaped.py",
     "get_num_threads": "test_threads.py",
+    "seed": "test_seed.py",
+    "seeded": "test_seed.py",
     "set_num_threads": "test_threads.py",
     "show_config": "test_threads.py",
     "simd_levels": "test_threads.py",
