@@ -26,6 +26,8 @@ ARRAYS = {
     "dropout_add": (X, X),
     "zoneout": (X, X),
     "dropout_mask": ((2, 3),),
+    "exact_mask": ((2, 3),),
+    "symmetric_mask": (3,),
     "bernoulli": ((2, 3),),
 }
 FUNCTIONS = [

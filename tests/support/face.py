@@ -31,6 +31,8 @@ ELSEWHERE = {
     "Xorshift128Plus": "test_source.py",
     "Xoshiro256PlusPlus": "test_source.py",
     "as_source": "test_source.py",
+    "symmetric_mask": "test_exact.py",
+    "exact_mask": "test_exact.py",
     "drop_path_rates": "test_shaped.py",
     "get_num_threads": "test_threads.py",
     "seed": "test_seed.py",
