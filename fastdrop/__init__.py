@@ -16,7 +16,7 @@ slowly, in plain NumPy: the specification that every kernel is tested against.
 
 import importlib as _importlib
 import typing as _t
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
 try:
     from fastdrop.config import (
@@ -46,6 +46,7 @@ try:
         dropout_backward,
         dropout_mask,
         embedding_dropout,
+        exact_mask,
         feature_alpha_dropout,
         gaussian_dropout,
         gelu_dropout,
@@ -53,6 +54,7 @@ try:
         relu_dropout,
         silu_dropout,
         silu_dropout_backward,
+        symmetric_mask,
         zoneout,
         zoneout_backward,
     )
@@ -75,7 +77,7 @@ try:
     from fastdrop.mask import GaussianMask, Mask
     from fastdrop.monte_carlo import mc_predict
     from fastdrop.source import NumPySource, Philox4x32, Source, Xorshift128Plus, Xoshiro256PlusPlus
-    from fastdrop.source.default import as_source
+    from fastdrop.source.default import as_source, seed, seeded
 except ImportError as _error:
     from pathlib import Path
 
@@ -100,12 +102,12 @@ def __getattr__(name: str) -> _t.Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATE])
+    return sorted(["__version__", *__all__, *_LATE])
 
 
 try:
-    __version__ = version("fastdrop")
-except PackageNotFoundError:  # the folder alone, without its metadata
+    __version__ = _metadata.version("fastdrop")
+except _metadata.PackageNotFoundError:  # the folder alone, without its metadata
     __version__ = "unknown"
 
 __all__ = [
@@ -150,6 +152,7 @@ __all__ = [
     "dropout_backward",
     "dropout_mask",
     "embedding_dropout",
+    "exact_mask",
     "feature_alpha_dropout",
     "gaussian_dropout",
     "gelu_dropout",
@@ -157,11 +160,14 @@ __all__ = [
     "get_num_threads",
     "mc_predict",
     "relu_dropout",
+    "seed",
+    "seeded",
     "set_num_threads",
     "show_config",
     "silu_dropout",
     "silu_dropout_backward",
     "simd_levels",
+    "symmetric_mask",
     "use_simd",
     "zoneout",
     "zoneout_backward",

@@ -5,7 +5,7 @@ A public function ends its parameters with ``*late`` and ``**words``, which take
 and hands them to `refuse`; `public` leaves both out of its signature. An empty pair costs 25 ns.
 
 A default that must be told apart from the same number, where that is given, is `HALF`; signatures
-show the number.
+show the number, and types by the names that the sources give them.
 """
 
 import enum
@@ -58,6 +58,16 @@ HINTS = {
 }
 
 
+class _Written(str):
+    """An annotation as the sources write it, which `help` shows without quotes."""
+
+    __repr__ = str.__str__
+
+
+def _written(annotation: Any) -> Any:
+    return _Written(annotation) if isinstance(annotation, str) else annotation
+
+
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Return the parameters of a function that have a name of their own, as they are shown."""
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -72,7 +82,11 @@ def _show(function: Callable[..., Any], shown: Callable[..., Any]) -> None:
     """Give a function the signature that another has, without what is not shown."""
     signature = inspect.signature(shown)
     function.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*_parameters(shown).values()]
+        parameters=[
+            each.replace(annotation=_written(each.annotation))
+            for each in _parameters(shown).values()
+        ],
+        return_annotation=_written(signature.return_annotation),
     )
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Threads, instruction sets, and what this build and machine are."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import platform

@@ -42,7 +42,7 @@ ROOMS = {
     "config": {"kernels", "_checks", "_cpus", "_fork", "_typing", "_words"},
     "__init__": {"functional", "layers", "monte_carlo", "mask", "source", "config", "_incomplete"},
     "__main__": {"cli"},
-    "cli": {"__init__", "kernels", "_reference", "_typing"},
+    "cli": {"__init__", "_cpus", "kernels", "_reference", "_typing"},
 }
 
 # Rooms for one framework each, which nothing but themselves imports.

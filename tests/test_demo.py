@@ -58,7 +58,10 @@ def test_main_prints_a_table_and_writes_the_figures(tmp_path, monkeypatch, capsy
     assert demo.main(parse("--quick", "--out", str(folder), "--seed", "3")) == 0
 
     output = capsys.readouterr().out
-    assert str(folder) in output
+    assert output.startswith("Loading the digits")
+    lines = output.splitlines()
+    place = lines.index(f"Plots in {folder.resolve()}:")
+    assert {line.strip() for line in lines[place + 1 :]} == FIGURES
     assert "keep" in output
     assert "NumPy idiom" in output
     assert "nan" not in output
@@ -186,8 +189,25 @@ def test_missing_dependency_is_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "sklearn" else object())
     assert demo.main(parse("--out", str(tmp_path / "plots"))) == 2
     message = capsys.readouterr().err
-    assert message == 'The demo needs scikit-learn: pip install "fastdrop[demo]"\n'
+    assert message.startswith('The demo needs scikit-learn: pip install ".[demo]" in the clone')
     assert not (tmp_path / "plots").exists()
+
+
+def test_each_plan_has_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "run", lambda plan, folder, seed: None)
+    assert demo.main(parse()) == demo.main(parse("--quick")) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"fastdrop-demo", "fastdrop-demo-quick"}
+
+
+def test_the_digits_are_loaded_after_the_first_line(monkeypatch, tmp_path, capsys):
+    def load():
+        assert capsys.readouterr().out.startswith("Loading the digits")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn.datasets.load_digits", load)
+    with pytest.raises(KeyboardInterrupt):
+        demo.run(PLAN, tmp_path, 0)
 
 
 def test_folder_that_cannot_be_made(tmp_path, capsys):

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import pickle
+import re
 import weakref
 from fractions import Fraction
 
@@ -880,3 +881,43 @@ def test_a_mask_of_more_than_2_31_decisions_is_written_out():
         expected = kept_at(fd.Xorshift128Plus(2026), 11 + start, min(9000, n - start), 0.5)
         assert np.array_equal(kept[start : start + 9000], expected)
     assert np.array_equal(np.asarray(mask[::-1][:5000]), kept[:-5001:-1])
+
+
+# ---- what a mask says of itself ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 0, 2), (3, 500), (1, 1, 5000), (5000, 3)])
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("store", ["seed", "bits"])
+def test_count_is_exact_in_pieces_of_any_size(shape, p, store, monkeypatch):
+    mask = draw(shape, p, store=store)
+    for piece in (1 << 20, 64, 1):
+        monkeypatch.setattr("fastdrop.mask._count.PIECE", piece if mask.size < 2000 else 1000)
+        count = mask.count()
+        assert type(count) is int
+        assert count == np.asarray(mask).sum()
+        assert mask.T.count() == count
+    if mask.ndim == 2:
+        assert mask[1:, ::2].count() == np.asarray(mask)[1:, ::2].sum()
+
+
+@pytest.mark.parametrize("shape", [(), (0, 4), (5,), (3, 60), (40, 100), (2, 3, 4), (1000,)])
+@pytest.mark.parametrize("p", [0.0, 0.4, 1.0])
+def test_the_picture_in_a_notebook_shows_the_first_elements(shape, p):
+    mask = draw(shape, p)
+    text = mask._repr_html_()
+    assert "&lt;Mask of shape" in text
+    assert len(text) < 20_000
+    assert not re.search(r"#[0-9a-f]{3}|rgb|black|white", text)  # the colours of the page
+    if mask.size == 0:
+        assert "<svg" not in text
+        return
+    first = np.asarray(mask)
+    while first.ndim > 2:
+        first = first[0]
+    first = np.atleast_2d(first)[:16, :48]
+    painted = np.zeros(first.shape, bool)
+    for x, y, length in re.findall(r"M(\d+) (\d+)h(\d+)v1", text):
+        painted[int(y), int(x) : int(x) + int(length)] = True
+    assert np.array_equal(painted, first)
+    assert ("the first elements" in text) == (first.size < mask.size)

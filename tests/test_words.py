@@ -28,6 +28,8 @@ ARRAYS = {
     "dropout_add_rms_norm": (X, X, None),
     "zoneout": (X, X),
     "dropout_mask": ((2, 3),),
+    "exact_mask": ((2, 3),),
+    "symmetric_mask": (3,),
     "bernoulli": ((2, 3),),
 }
 FUNCTIONS = [
@@ -251,3 +253,26 @@ def test_signatures_are_those_of_the_table():
     values += ("Xorshift128Plus", "Xoshiro256PlusPlus")
     names = [name for name in fd.__all__ if name not in values]
     assert signatures.found(fd, names) == signatures.written("fd.")
+
+
+def test_help_shows_types_by_their_names():
+    shown = str(inspect.signature(fd.dropout))
+    assert shown.startswith("(x: ArrayLike, p: ProbabilityLike = 0.5, *, keep_prob: ")
+    assert shown.endswith(") -> tuple[NDArray[Any], Mask]")
+    assert str(inspect.signature(fd.Dropout.eval)) == "(self) -> Self"
+    for name in [*functional.__all__, *layers.__all__]:
+        public = getattr(fd, name)
+        for each in (
+            public,
+            getattr(public, "forward", public),
+            getattr(public, "backward", public),
+        ):
+            text = re.sub(r" = [^,)]+", "", str(inspect.signature(each)))
+            assert "'" not in text
+            assert "numpy." not in text
+            assert "Union[" not in text
+
+
+def test_dir_shows_public_names_only():
+    assert set(dir(fd)) == {*fd.__all__, "__version__", "torch", "typing"}
+    assert not {"version", "PackageNotFoundError"} & set(vars(fd))

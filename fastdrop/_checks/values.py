@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks.display import described, either, shown
+from fastdrop._checks.display import described, either, is_array, shown
 
 __all__ = [
     "check_choice",
@@ -89,10 +89,9 @@ def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
             raise TypeError
         return SeedSequence(value)
     except ValueError:
-        raise ValueError(
-            f"{name} must be an integer that is not negative, or a sequence of such integers, not "
-            f"{shown(value)}"
-        ) from None
+        one = hasattr(value, "__index__") and not is_array(value)
+        which = "an integer that is not negative" if one else "integers that are not negative"
+        raise ValueError(f"{name} must be {which}, not {shown(value)}") from None
     except TypeError:
         raise TypeError(
             f"{name} must be None, an integer, a sequence of integers or a SeedSequence, not "

@@ -49,8 +49,9 @@ class Table:
 
         colours = {"yes": "green", "no": "bold red"}
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name, side in zip(self.header, self.sides, strict=True):
-            table.add_column(name, justify=side)
+        for place, (name, side) in enumerate(zip(self.header, self.sides, strict=True)):
+            # Where the terminal is narrow, others wrap between words: names and numbers stay whole.
+            table.add_column(name, justify=side, no_wrap=place == 0, overflow="fold")
         for line in self.cells:
             table.add_row(*(Text(cell, style=colours.get(cell, "")) for cell in line))
         above = [Text(self.title, "bold")]

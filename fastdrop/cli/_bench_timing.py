@@ -27,7 +27,11 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 class Unavailable(Exception):
-    """A row cannot be measured here; the text says why."""
+    """A row cannot be measured here, without what the text names."""
+
+    def __init__(self, row: "Row", what: str) -> None:
+        super().__init__(what)
+        self.row = row
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +183,14 @@ class Result:
 
     row: Row
     times: Comparison
+    slow_baseline: bool = False
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None without a goal."""
-        return self.row.goal.met(self.times.ratio) if self.row.goal else None
+        """Whether the goal is reached; None without a goal, or without a baseline to judge by."""
+        if self.row.goal is None or self.slow_baseline:
+            return None
+        return self.row.goal.met(self.times.ratio)
 
 
 def compare(
@@ -271,7 +278,7 @@ def namespace(row: Row) -> dict[str, Any]:
     try:
         exec(row.setup, names)
     except ImportError as error:
-        raise Unavailable(f"{row.case}: {error}") from error
+        raise Unavailable(row, error.name or str(error)) from error
     return names
 
 
@@ -313,8 +320,8 @@ def measure(row: Row, effort: Effort, clock: Callable[[], float] = perf_counter)
         return Result(row, compare(candidate, baseline, effort, row.baseline_runs))
 
 
-def slow_baselines(results: Iterable[Result]) -> list[str]:
-    """Find baselines that took longer per byte than the same with larger arrays.
+def flag_slow_baselines(results: Iterable[Result]) -> list[Result]:
+    """Flag baselines that took longer per byte than the same with larger arrays.
 
     Parameters
     ----------
@@ -323,24 +330,33 @@ def slow_baselines(results: Iterable[Result]) -> list[str]:
 
     Returns
     -------
-    list of str
-        A sentence about each.
+    list of Result
+        The same, in this order.
     """
-    alike: dict[Row, list[Result]] = {}
-    for result in results:
+    flagged = list(results)
+    alike: dict[Row, list[int]] = {}
+    for place, result in enumerate(flagged):
         key = replace(result.row, table="", case="", goal=None, size=0)
-        alike.setdefault(key, []).append(result)
-    sentences = []
-    for group in alike.values():
-        for one, larger in pairwise(sorted(group, key=lambda result: result.row.size)):
+        alike.setdefault(key, []).append(place)
+    for places in alike.values():
+        for place, next_place in pairwise(sorted(places, key=lambda at: flagged[at].row.size)):
+            one, larger = flagged[place], flagged[next_place]
             times = larger.row.size / one.row.size
-            seconds = one.times.baseline_seconds
-            if times > 1 and is_slow(seconds, larger.times.baseline_seconds, times):
-                sentences.append(
-                    f"Slow baseline: {one.row.table}, {one.row.case}, p = {shown_p(one.row.p)}: "
-                    f"{seconds * 1e6:.3g} us, so its ratio is too small."
-                )
-    return sentences
+            if times > 1 and is_slow(
+                one.times.baseline_seconds, larger.times.baseline_seconds, times
+            ):
+                flagged[place] = replace(one, slow_baseline=True)
+    return flagged
+
+
+def notes_of_slow_baselines(results: Iterable[Result]) -> list[str]:
+    """Say a sentence about each baseline that is flagged."""
+    return [
+        f"Slow baseline: {result.row.table}, {result.row.case}, p = {shown_p(result.row.p)}: "
+        f"{result.times.baseline_seconds * 1e6:.3g} us, so its ratio is too small and not judged."
+        for result in results
+        if result.slow_baseline
+    ]
 
 
 def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[int, int]:

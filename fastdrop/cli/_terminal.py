@@ -78,6 +78,11 @@ def any_terminal() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
+def install_extra(name: str) -> str:
+    """Return the command that installs what a command needs, for those who have a clone."""
+    return f'pip install ".[{name}]" in the clone of fastdrop installs it'
+
+
 def cannot_write(file: Path) -> str | None:
     """Try to write a file, and leave it as it was.
 

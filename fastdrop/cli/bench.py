@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import fastdrop as fd
+from fastdrop._cpus import usable_cpus
 from fastdrop.cli._bench_family import family_rows
 from fastdrop.cli._bench_peers import peer_rows
 from fastdrop.cli._bench_rows import Footprint, core_rows, footprints, places
@@ -40,11 +41,12 @@ from fastdrop.cli._bench_timing import (
     Row,
     Unavailable,
     caches,
+    flag_slow_baselines,
     machine,
     measure,
-    slow_baselines,
+    notes_of_slow_baselines,
 )
-from fastdrop.cli._terminal import cannot_write, console
+from fastdrop.cli._terminal import cannot_write, console, install_extra
 
 PEER_SIZES = (1 << 20, 1 << 24)
 ROWS = ("core", "family", "peers")
@@ -99,7 +101,7 @@ def problem(args: argparse.Namespace) -> str | None:
     needed = ("rich", "matplotlib") if args.plot else ("rich",)
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        return f'The benchmark needs {" and ".join(missing)}: pip install "fastdrop[bench]"'
+        return f"The benchmark needs {' and '.join(missing)}: {install_extra('bench')}"
     if args.plot and "peers" not in args.rows:
         return f"--plot draws the peers, which --rows {' '.join(args.rows)} leaves out."
     if args.threads < 1:
@@ -126,7 +128,7 @@ def cannot_draw(file: Path) -> str | None:
     return None
 
 
-def measure_all(rows: list[Row], effort: Effort) -> tuple[list[Result], list[str]]:
+def measure_all(rows: list[Row], effort: Effort) -> tuple[list[Result], list[Unavailable]]:
     """Measure rows, with a progress bar on stderr.
 
     Parameters
@@ -140,8 +142,8 @@ def measure_all(rows: list[Row], effort: Effort) -> tuple[list[Result], list[str
     -------
     results : list of Result
         What was measured.
-    notes : list of str
-        What was left out, and why.
+    left_out : list of Unavailable
+        The rows that cannot be measured here.
     """
     from rich.progress import (
         BarColumn,
@@ -158,7 +160,7 @@ def measure_all(rows: list[Row], effort: Effort) -> tuple[list[Result], list[str
         TimeRemainingColumn(),
     )
     results: list[Result] = []
-    notes: list[str] = []
+    left_out: list[Unavailable] = []
     # Redrawn by hand between rows: a thread that does so would disturb what is timed.
     with Progress(
         *columns, console=console(stderr=True), auto_refresh=False, transient=True
@@ -169,9 +171,20 @@ def measure_all(rows: list[Row], effort: Effort) -> tuple[list[Result], list[str
             try:
                 results.append(measure(row, effort))
             except Unavailable as reason:
-                notes.append(f"Left out: {reason}.")
+                left_out.append(reason)
             progress.advance(task)
-    return results, list(dict.fromkeys(notes))
+    return results, left_out
+
+
+def notes_of_left_out(left_out: list[Unavailable]) -> list[str]:
+    """Say in one line for each package that is missing what could not be measured."""
+    tables: dict[str, list[str]] = {}
+    for reason in left_out:
+        tables.setdefault(str(reason), []).append(reason.row.table)
+    return [
+        f"Without {what}, {len(rows)} rows are left out, of: {'; '.join(dict.fromkeys(rows))}."
+        for what, rows in tables.items()
+    ]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -194,28 +207,32 @@ def main(args: argparse.Namespace) -> int:
     levels, effort = simd_levels(args.simd), QUICK if args.quick else THOROUGH
     sizes = places(caches())
     facts = machine() | {"SIMD": ", ".join(levels), "threads": str(args.threads)}
-    core: list[Result] = []
-    family: list[Result] = []
-    peers: list[Result] = []
-    kept: list[Footprint] = []
+    if args.threads > usable_cpus():
+        print(
+            f"There are {usable_cpus()} CPUs for the {args.threads} threads of --threads.",
+            file=sys.stderr,
+        )
+    rows = {
+        "core": [row for level in levels for row in core_rows(level, sizes, args.threads)],
+        "family": family_rows(levels, sizes, args.threads),
+        "peers": peer_rows(levels, PEER_SIZES if args.full else PEER_SIZES[:1], args.threads),
+    }
+    results: dict[str, list[Result]] = {name: [] for name in rows}
+    left_out: list[Unavailable] = []
+    for name in rows:
+        if name in args.rows:
+            measured, unavailable = measure_all(rows[name], effort)
+            results[name] = flag_slow_baselines(measured)
+            left_out += unavailable
+    core, family, peers = results.values()
+    kept = footprints(sizes["LLC"]) if "core" in args.rows else []
     notes: list[str] = []
-    if "core" in args.rows:
-        rows = [row for level in levels for row in core_rows(level, sizes, args.threads)]
-        core, left_out = measure_all(rows, effort)
-        kept = footprints(sizes["LLC"])
-        notes += left_out
-    if "family" in args.rows:
-        family, left_out = measure_all(family_rows(levels, sizes, args.threads), effort)
-        notes += left_out
     if {"core", "family"} & set(args.rows):
-        notes.insert(0, summary([*core, *kept, *family]))
+        notes.append(summary([*core, *kept, *family]))
         if 4 * sizes["memory"] < 2 * max(caches().values(), default=0):
             notes.append("Arrays in memory are smaller than twice the last-level cache.")
-    if "peers" in args.rows:
-        peer_sizes = PEER_SIZES if args.full else PEER_SIZES[:1]
-        peers, left_out = measure_all(peer_rows(levels, peer_sizes, args.threads), effort)
-        notes += left_out
-    notes += slow_baselines([*core, *family, *peers])
+    notes += notes_of_left_out(left_out)
+    notes += notes_of_slow_baselines([*core, *family, *peers])
 
     tables = [Table("Machine", ("machine", ""), list(facts.items()))]
     tables += tabulate(core, CORE_COLUMNS)

@@ -18,3 +18,7 @@ from fastdrop.dask._chunked_mask import ChunkedMask
 from fastdrop.dask.functional import bernoulli, dropout, dropout_backward
 
 __all__ = ["ChunkedMask", "bernoulli", "dropout", "dropout_backward"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions: each makes one mask of the whole array, and a task for each chunk."""
 
+from __future__ import annotations
+
 from typing import Any, Never, TypeAlias
 
 import dask.array as da

@@ -13,6 +13,7 @@ from fastdrop.functional.booleans import bernoulli
 from fastdrop.functional.channels import dropout1d, dropout2d, dropout3d
 from fastdrop.functional.connect import drop_connect, drop_connect_backward
 from fastdrop.functional.dropout import dropout, dropout_backward, dropout_mask
+from fastdrop.functional.exact import exact_mask
 from fastdrop.functional.fused import dropout_add, relu_dropout
 from fastdrop.functional.gaussian import gaussian_dropout
 from fastdrop.functional.norms import (
@@ -23,6 +24,7 @@ from fastdrop.functional.norms import (
 )
 from fastdrop.functional.rows import drop_path, embedding_dropout
 from fastdrop.functional.schedules import drop_path_rates
+from fastdrop.functional.symmetric import symmetric_mask
 from fastdrop.functional.zoneout import zoneout, zoneout_backward
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "dropout_backward",
     "dropout_mask",
     "embedding_dropout",
+    "exact_mask",
     "feature_alpha_dropout",
     "gaussian_dropout",
     "gelu_dropout",
@@ -52,6 +55,7 @@ __all__ = [
     "relu_dropout",
     "silu_dropout",
     "silu_dropout_backward",
+    "symmetric_mask",
     "zoneout",
     "zoneout_backward",
 ]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Random booleans, as bytes or as bits."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal, Never, overload
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A linear map whose weights are dropped, and its gradients."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Never, overload
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of elements, its gradient, and masks by themselves."""
 
+from __future__ import annotations
+
 from typing import Any, Never, overload
 
 import numpy as np

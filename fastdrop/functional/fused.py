@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout with its neighbours in a network, in one pass over memory."""
 
+from __future__ import annotations
+
 from typing import Any, Never, overload
 
 from fastdrop._checks import check_switch

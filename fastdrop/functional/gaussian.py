@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout whose mask is not of zeros and ones but of normal numbers."""
 
+from __future__ import annotations
+
 from typing import Any, Never, overload
 
 from fastdrop._checks import check_gaussian_p, check_switch

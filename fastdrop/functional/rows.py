@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of all that belongs to an index of the first axis: samples, and words of a table."""
 
+from __future__ import annotations
+
 from typing import Any, Never, overload
 
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Scale

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Probabilities that change over the layers of a network."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from fastdrop._checks import check_p, check_positive

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """States that stay as they were instead of being dropped."""
 
+from __future__ import annotations
+
 from typing import Any, Never, overload
 
 from fastdrop._checks import check_switch, kind_of

@@ -5,6 +5,8 @@
 those of its own attributes that go to it by keyword.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from types import NoneType
@@ -82,8 +84,9 @@ class Layer(Generic[MaskT]):
         if cls.__module__.startswith(__package__):
             if "__init__" in vars(cls):
                 type.__setattr__(cls, "__init__", explained(cls.__init__, cls._places))
-            if "forward" in vars(cls):
-                public()(cls.forward)
+            for name, method in vars(cls).items():
+                if inspect.isfunction(method) and not name.startswith("_"):
+                    public()(method)
 
     def __init__(self, p: ProbabilityLike | None, rng: RNGLike) -> None:
         self.p = p
@@ -94,6 +97,7 @@ class Layer(Generic[MaskT]):
     def __call__(self, *arrays: Any, **options: Any) -> NDArray[Any]:
         return self.forward(*arrays, **options)
 
+    @public()
     def train(self, mode: bool = True) -> Self:
         """Switch to training, or to evaluation.
 
@@ -121,6 +125,7 @@ class Layer(Generic[MaskT]):
         self.training = check_switch("mode", mode)
         return self
 
+    @public()
     def eval(self) -> Self:
         """Switch to evaluation: nothing is drawn and nothing dropped.
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Layers that drop whole channels."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from fastdrop._checks import check_channel_axis

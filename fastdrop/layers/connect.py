@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The layer of linear maps."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
 from fastdrop._checks import as_array, described

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Layers that drop elements, each on its own or some together."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share, refuse_both

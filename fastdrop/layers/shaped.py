@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Layers that drop samples, rows and blocks."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from fastdrop._checks import check_choice, check_positive

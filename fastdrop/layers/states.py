@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The layer of recurrent states."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT

@@ -56,6 +56,8 @@ from fastdrop.mask._probability cimport (
 )
 from fastdrop.mask._probability import probability_of
 from fastdrop.mask._state cimport state_of
+from fastdrop.mask._count import count_kept
+from fastdrop.mask._picture import html_of
 from fastdrop.mask._window import contiguous_strides, window_of
 
 cnp.import_array()
@@ -206,6 +208,26 @@ cdef class Mask(Decisions):
         (3, 3)
         """
         return self if self.padded is not None else self.with_bits(self.all_bits())
+
+    def count(self):
+        """Return how many elements are kept, without making the array of them.
+
+        Returns
+        -------
+        count : int
+            As ``mask.sum()``.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> mask = fd.dropout_mask((1000, 1000), p=0.1, rng=1)
+        >>> bool(mask.count() == mask.sum())
+        True
+        """
+        return count_kept(self)
+
+    def _repr_html_(self):
+        return html_of(self)
 
     def __getitem__(self, window):
         entries = check_window(window, self.shape)

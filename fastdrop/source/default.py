@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From the ``rng`` argument to a source."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from fastdrop._checks import check_seed, refuse_rng
+from fastdrop._typing import RNGLike, SeedLike
 from fastdrop._words import public
 from fastdrop.source._generators import Xoshiro256PlusPlus
 from fastdrop.source._numpy_source import NumPySource
 from fastdrop.source._source import Source, new_in_children
 
-__all__ = ["as_source"]
+__all__ = ["as_source", "seed", "seeded"]
 
 _default = new_in_children(Xoshiro256PlusPlus())
+
+# Where a block of `seeded` is open: what None stands for in this thread or task.
+_local: ContextVar[Source | NumPySource | None] = ContextVar("fastdrop.seeded", default=None)
 
 
 @public()
@@ -25,7 +33,8 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     Parameters
     ----------
     rng : object, optional
-        None (the process-wide source, keyed from the operating system and again after a fork);
+        None (the process-wide source, keyed from the operating system or by `seed`, and again
+        after a fork; inside of a block of `seeded`, its source);
         an int, a sequence of ints or a SeedSequence (the default source, so seeded: the same
         mask for every call); a source of the package (it advances); or a NumPy Generator,
         BitGenerator or RandomState (every bit comes from it).
@@ -57,7 +66,7 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     if isinstance(rng, (Source, NumPySource)):
         return rng
     if rng is None:
-        return _default
+        return _local.get() or _default
     for attribute in ("bit_generator", "_bit_generator"):  # of a Generator, of a RandomState
         wrapped = getattr(rng, attribute, None)
         if isinstance(wrapped, Source):
@@ -70,3 +79,83 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     ):
         return Xoshiro256PlusPlus(check_seed(rng, "rng"))
     refuse_rng(rng)
+
+
+@public()
+def seed(seed: SeedLike | None = None) -> None:
+    """Key the process-wide source, which ``rng=None`` stands for.
+
+    So a whole program can be repeated. It acts on all threads: where several draw, each takes what
+    the others leave. `seeded` acts on one thread and for a while. A forked child has a key of its
+    own, from the operating system, until it calls this itself.
+
+    Parameters
+    ----------
+    seed : int, sequence of int, SeedSequence or None
+        As of `Xoshiro256PlusPlus`. None: a new key from the operating system.
+
+    Raises
+    ------
+    TypeError
+        If the seed is anything else.
+    ValueError
+        If it is negative.
+
+    Notes
+    -----
+    PyTorch's faces draw from PyTorch's generators, which `torch.manual_seed` keys.
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> fd.seed(7)
+    >>> first, second = fd.dropout_mask(100), fd.dropout_mask(100)
+    >>> fd.seed(7)
+    >>> fd.dropout_mask(100) == first, fd.dropout_mask(100) == second
+    (True, True)
+    >>> fd.seed()
+    """
+    global _default
+    _default = new_in_children(Xoshiro256PlusPlus(check_seed(seed)))
+
+
+@public()
+@contextmanager
+def seeded(rng: RNGLike) -> Iterator[Source | NumPySource]:
+    """Let ``rng=None`` stand for another source inside a ``with`` block.
+
+    It acts on the thread (of asyncio, the task) that opens the block, and on no other one.
+
+    Parameters
+    ----------
+    rng : int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `as_source`: a seed makes one source for the block, which advances from call to call.
+
+    Yields
+    ------
+    source : Source or NumPySource
+        What None stands for inside.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `as_source`.
+
+    Examples
+    --------
+    >>> import fastdrop as fd
+    >>> with fd.seeded(7) as source:
+    ...     first, second = fd.dropout_mask(100), fd.dropout_mask(100)
+    >>> first == second
+    False
+    >>> with fd.seeded(7):
+    ...     again = fd.dropout_mask(100)
+    >>> again == first
+    True
+    """
+    source = as_source(rng)
+    token = _local.set(source)
+    try:
+        yield source
+    finally:
+        _local.reset(token)

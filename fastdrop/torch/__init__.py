@@ -124,3 +124,7 @@ __all__ = [
     "uninstall",
     "zoneout",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Makes the dropout modules of a model those of this package, in place."""
 
+from __future__ import annotations
+
 from typing import TypeVar
 
 import torch

@@ -6,6 +6,8 @@ another thread is calling one at that moment. They ask the switch at every call 
 PyTorch's own code while it is off.
 """
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import threading

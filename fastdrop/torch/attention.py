@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scaled dot-product attention with dropout, with the signature of PyTorch's and with a seed."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 from typing import Any, Never, NoReturn, TypeAlias

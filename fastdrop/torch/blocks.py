@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of square blocks of maps."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
 from typing import Any, Never

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A linear map whose weights are dropped."""
 
+from __future__ import annotations
+
 from typing import Never
 
 import torch

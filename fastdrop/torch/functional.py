@@ -5,6 +5,8 @@ What their arguments mean is written once, at `dropout`; the others say where th
 function, `drop_any` of `_drop`, does the work of all.
 """
 
+from __future__ import annotations
+
 from typing import Never, TypeAlias
 
 import torch

@@ -5,6 +5,8 @@ Where one pass is not possible (other layouts and devices, mixed dtypes, transfo
 programs), the functions do the operations one by one: with the same mask, if they have a seed.
 """
 
+from __future__ import annotations
+
 from typing import Any, Never
 
 import torch

@@ -5,6 +5,8 @@ What they share is written once: the constructor's parameters at `Dropout`, the 
 `_forward_by`, and the source of a module in `_drawing`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Predictions with dropout left on, which tell how sure a network is."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

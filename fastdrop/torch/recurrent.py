@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of recurrent networks, as in AWD-LSTM: one mask for all steps in time."""
 
+from __future__ import annotations
+
 from typing import Any, Never
 
 import torch

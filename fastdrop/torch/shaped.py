@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of whole samples and rows."""
 
+from __future__ import annotations
+
 from typing import Never
 
 import torch

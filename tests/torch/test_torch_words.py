@@ -2,7 +2,9 @@
 """The words of the functions and modules: where masks come from, decisions that are shared."""
 
 import copy
+import inspect
 import io
+import re
 import warnings
 
 import numpy as np
@@ -379,3 +381,12 @@ def test_nothing_warns_without_the_old_name():
 @pytest.mark.skipif(not signatures.PAGE.exists(), reason="the documentation is not here")
 def test_signatures_are_those_of_the_table():
     assert signatures.found(ft, ft.__all__) == signatures.written("fd.torch.")
+
+
+def test_help_shows_types_by_their_names_and_dir_public_names_only():
+    assert dir(ft) == sorted(ft.__all__)
+    for name in ft.__all__:
+        text = re.sub(r" = [^,)]+", "", str(inspect.signature(getattr(ft, name))))
+        assert "'" not in text
+        assert "numpy." not in text
+        assert "Union[" not in text

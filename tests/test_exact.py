@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Masks that drop an exact number of elements, and masks that are their own transpose."""
+
+import collections
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastdrop as fd
+
+RNGS = {
+    "seed": lambda: 7,
+    "Philox": lambda: fd.Philox4x32(7),
+    "Generator": lambda: np.random.default_rng(7),
+    "RandomState": lambda: np.random.RandomState(7),
+    "floats": lambda: fd.NumPySource(np.random.PCG64(7), draws="float"),
+}
+every_rng = pytest.mark.parametrize("rng", RNGS.values(), ids=RNGS)
+
+
+@every_rng
+@pytest.mark.parametrize(
+    ("shape", "axes", "n"),
+    [
+        ((1000,), None, 1000),
+        ((3, 7), None, 21),
+        ((30, 64), -1, 64),
+        ((64, 30), 0, 64),
+        ((5, 4, 9), (0, 2), 45),
+        ((6, 5), (1, 0), 30),
+        ((4, 5), (), 1),
+        ((), None, 1),
+    ],
+)
+def test_as_many_are_dropped_everywhere(rng, shape, axes, n):
+    whole = tuple(range(len(shape))) if axes is None else axes
+    for k in {0, 1, n // 3, n // 2, n - 1, n}:
+        mask = fd.exact_mask(shape, k=k, axes=axes, rng=rng())
+        assert mask.shape == shape
+        assert mask.p == k / n
+        assert mask.bits is not None
+        assert np.all((~np.asarray(mask)).sum(axis=whole) == k)
+        assert mask == fd.exact_mask(shape, k=k, axes=axes, rng=rng())
+        assert mask == fd.exact_mask(shape, k / n, axes=axes, rng=rng())
+
+
+@given(st.integers(0, 70), st.integers(1, 70), st.floats(0, 1), st.integers(0, 2**32))
+def test_rows_of_any_length(rows, n, p, seed):
+    mask = fd.exact_mask((rows, n), p, axes=1, rng=seed)
+    assert np.all(mask.sum(axis=1) == n - round(p * n))
+
+
+def test_masks_without_elements():
+    for shape, axes in (((0,), None), ((0, 4), -1), ((4, 0), -1)):
+        assert fd.exact_mask(shape, 0.5, axes=axes, rng=1).shape == shape
+
+
+@pytest.mark.parametrize(("n", "k"), [(6, 3), (7, 2), (40, 1), (40, 39)])
+@pytest.mark.parametrize("in_all", [True, False])
+def test_every_choice_is_equally_likely(n, k, in_all):
+    """Chi-squared, within 4.5 deviations; the seed is fixed."""
+    source, counts, rounds = fd.Xoshiro256PlusPlus(1), collections.Counter(), 12_000
+    if in_all:
+        rounds = 3000
+        for _ in range(rounds):
+            counts[np.asarray(fd.exact_mask(n, k=k, rng=source)).tobytes()] += 1
+    else:
+        for row in np.asarray(fd.exact_mask((rounds, n), k=k, axes=-1, rng=source)):
+            counts[row.tobytes()] += 1
+    choices = math.comb(n, k)
+    seen = np.array([*counts.values(), *[0] * (choices - len(counts))])
+    expected = rounds / choices
+    chi_squared = ((seen - expected) ** 2 / expected).sum()
+    assert abs(chi_squared - (choices - 1)) < 4.5 * math.sqrt(2 * (choices - 1))
+
+
+def test_it_is_a_mask_of_dropout():
+    mask = fd.exact_mask((4, 10), 0.2, axes=-1, rng=1)
+    y, same = fd.dropout(np.ones((4, 10)), mask=mask)
+    assert same is mask
+    np.testing.assert_allclose(y.sum(axis=1), 10.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"p": 1.5}, ValueError, "p must be .*, not 1.5"),
+        ({"k": 13}, ValueError, r"k must be an integer in \[0, 12\], .*, not 13"),
+        ({"k": 5, "axes": -1}, ValueError, r"k must be an integer in \[0, 4\]"),
+        ({"k": -1}, ValueError, "k must be .*, not -1"),
+        ({"k": 1.5}, TypeError, "k must be .*, not 1.5"),
+        ({"p": 0.5, "k": 3}, TypeError, "p=0.5 and k=3 exclude each other"),
+        ({"axes": 2}, ValueError, "axes must be .*, not 2"),
+        ({"axes": (0, 0)}, ValueError, "axes must name an axis once"),
+        ({"rng": "a"}, TypeError, "rng must be "),
+        ({"seed": 1}, TypeError, "must be called rng"),
+    ],
+)
+def test_mistakes(options, error, words):
+    source = fd.Philox4x32(1)
+    with pytest.raises(error, match=words):
+        fd.exact_mask((3, 4), **({"rng": source} | options))
+    assert source.position == 0
+
+
+# ---- symmetric masks -----------------------------------------------------------------------------
+
+
+@every_rng
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 64, 101])
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_both_directions_of_an_edge_are_decided_together(rng, n, p):
+    mask = fd.symmetric_mask(n, p, rng=rng())
+    kept = np.asarray(mask)
+    assert mask.p == p
+    assert np.array_equal(kept, kept.T)
+    drawn = np.asarray(fd.dropout_mask((n, n), p, rng=rng()))
+    assert np.array_equal(np.triu(kept), np.triu(drawn))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((-1,), ValueError, "n must be .*, not -1"),
+        ((2.0,), TypeError, "n must be .*, not 2.0"),
+        ((3, 1.5), ValueError, "p must be .*, not 1.5"),
+    ],
+)
+def test_mistakes_of_symmetric_masks(arguments, error, words):
+    with pytest.raises(error, match=words):
+        fd.symmetric_mask(*arguments)
