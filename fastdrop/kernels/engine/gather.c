@@ -146,9 +146,34 @@ copy_run(const uint8_t *FD_RESTRICT from, uint64_t at, size_t n, uint8_t *FD_RES
     }
 }
 
-/* Bits that follow each other in the result alone. */
+/* Bits at 0, stride, ... 7 * stride of a word; the stride is a constant where this is inlined. */
+FD_INLINE uint64_t
+pick_8(uint64_t word, unsigned stride)
+{
+    const unsigned by = stride - 1;
+    return (word & 1) | (word >> by & 2) | (word >> 2 * by & 4) | (word >> 3 * by & 8) |
+           (word >> 4 * by & 16) | (word >> 5 * by & 32) | (word >> 6 * by & 64) |
+           (word >> 7 * by & 128);
+}
+
+/* Bits 2 to 8 apart, as many groups of eight at once as a word has. */
+FD_INLINE void
+gather_near(const uint8_t *FD_RESTRICT from, uint64_t at, unsigned stride, size_t n,
+            uint8_t *FD_RESTRICT to, uint64_t to_at)
+{
+    const size_t most = 64 / (8 * stride) * 8;
+    for (size_t i = 0; i < n; i += most, at += most * stride) {
+        const uint64_t word = read_word(from, at);
+        uint64_t picked = 0;
+        for (unsigned j = 0; j < most; j += 8) {
+            picked |= pick_8(word >> j * stride, stride) << j;
+        }
+        write_word(to, to_at + i, picked, fd_min(most, n - i));
+    }
+}
+
 static void
-gather_run(const uint8_t *FD_RESTRICT from, uint64_t at, uint64_t stride, size_t n,
+gather_far(const uint8_t *FD_RESTRICT from, uint64_t at, uint64_t stride, size_t n,
            uint8_t *FD_RESTRICT to, uint64_t to_at)
 {
     for (size_t i = 0; i < n; i += 64) {
@@ -158,6 +183,38 @@ gather_run(const uint8_t *FD_RESTRICT from, uint64_t at, uint64_t stride, size_t
             word = word >> 1 | (uint64_t)(from[at / 8] >> at % 8) << 63;
         }
         write_word(to, to_at + i, word >> (64 - count), count);
+    }
+}
+
+/* Bits that follow each other in the result alone. */
+static void
+gather_run(const uint8_t *FD_RESTRICT from, uint64_t at, uint64_t stride, size_t n,
+           uint8_t *FD_RESTRICT to, uint64_t to_at)
+{
+    switch (stride) {
+    case 2:
+        gather_near(from, at, 2, n, to, to_at);
+        break;
+    case 3:
+        gather_near(from, at, 3, n, to, to_at);
+        break;
+    case 4:
+        gather_near(from, at, 4, n, to, to_at);
+        break;
+    case 5:
+        gather_near(from, at, 5, n, to, to_at);
+        break;
+    case 6:
+        gather_near(from, at, 6, n, to, to_at);
+        break;
+    case 7:
+        gather_near(from, at, 7, n, to, to_at);
+        break;
+    case 8:
+        gather_near(from, at, 8, n, to, to_at);
+        break;
+    default:
+        gather_far(from, at, stride, n, to, to_at);
     }
 }
 
