@@ -54,6 +54,7 @@ from fastdrop._checks.shapes import (
     check_one_way_to_share,
     check_shape,
     check_window,
+    selects,
 )
 from fastdrop._checks.states import (
     check_bits,
@@ -141,6 +142,7 @@ __all__ = [
     "refuse_without_axes",
     "refuse_without_init",
     "refuse_zoneout",
+    "selects",
     "shown",
     "takes_array",
 ]

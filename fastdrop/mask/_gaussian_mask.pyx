@@ -23,6 +23,7 @@ from fastdrop._checks import (
     refuse_call,
     refuse_changed,
     refuse_copy,
+    selects,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -237,7 +238,12 @@ cdef class GaussianMask(AnyMask):
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
-        entries = check_window(window, self.shape)
+        try:
+            entries = check_window(window, self.shape)
+        except TypeError:
+            if not selects(window):
+                raise
+            return np.asarray(self)[window]
         if self.factors is not None:
             factors = self.factors[(*entries, ...)].copy()
             return gaussian_mask(factors.shape, self.p, &self.seeded, factors)

@@ -47,4 +47,5 @@ class Shard:
             if length != full:  # shared, and so the same in each window
                 entry = slice(None) if isinstance(entry, slice) else 0
             entries.append(entry)
-        return mask[tuple(entries)]
+        part: Mask = mask[tuple(entries)]
+        return part
