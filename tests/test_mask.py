@@ -382,14 +382,20 @@ class Tensor:
 
 
 @pytest.mark.parametrize("store", ["seed", "bits"])
+@pytest.mark.parametrize("window", [1.0, "a", (0, 1.0), (..., "a")], ids=repr)
+def test_windows_are_integers_slices_and_an_ellipsis(store, window):
+    mask = draw(store=store)
+    with pytest.raises(TypeError, match="must be of integers, slices and an ellipsis"):
+        mask[window]
+
+
+@pytest.mark.parametrize("store", ["seed", "bits"])
 @pytest.mark.parametrize(
-    "window",
+    "index",
     [
         None,
         True,
         np.True_,
-        1.0,
-        "a",
         [0, 1],
         np.array([0]),
         np.array([0, 1]),
@@ -402,10 +408,24 @@ class Tensor:
     ],
     ids=repr,
 )
-def test_windows_are_integers_slices_and_an_ellipsis(store, window):
+def test_other_indices_are_those_of_the_array(store, index):
     mask = draw(store=store)
-    with pytest.raises(TypeError, match="must be of integers, slices and an ellipsis"):
-        mask[window]
+    part = mask[index]
+    assert type(part) is np.ndarray
+    assert np.array_equal(part, np.asarray(mask)[index])
+
+
+@pytest.mark.parametrize("store", ["seed", "bits"])
+def test_a_mask_is_an_index_of_a_mask(store):
+    mask, other = draw(store=store), draw(p=0.7, store=store)
+    kept = np.asarray(mask)
+    assert np.array_equal(mask[other], kept[np.asarray(other)])
+    assert np.array_equal(mask[~mask], kept[~kept])
+    assert mask[mask].all()
+    with pytest.raises(IndexError):
+        mask[draw((2, 2))]
+    places = list(np.ndindex(kept.shape))
+    assert [place for place in places if mask[place]] == [*map(tuple, np.argwhere(kept).tolist())]
 
 
 @pytest.mark.parametrize("store", ["seed", "bits"])
@@ -627,7 +647,12 @@ OF_ZONEOUT = fd.zoneout(np.ones((4, 5)), np.zeros((4, 5)), 0.3, rng=1)[1]
 @pytest.mark.parametrize(
     ("mask", "changes", "error", "words"),
     [
-        (PACKED, {"shape": (10**7,)}, ValueError, r"bits must .* \(3,\); a mask of shape"),
+        (
+            PACKED,
+            {"shape": (10**7,)},
+            ValueError,
+            r"bits must have 1250000 bytes .*, not shape \(3,\)",
+        ),
         (
             PACKED,
             {"bits": b"\xff\xff\xff"},

@@ -464,6 +464,22 @@ class BiasedInteger(int):
         ),
         (lambda: fd.Mask(3), TypeError, "made by dropout_mask or dropout"),
         (lambda: fd.GaussianMask(3), TypeError, "made by gaussian_dropout"),
+        (
+            lambda: fd.zoneout(x, 0.5, 0.5),
+            TypeError,
+            r"^old must be an array of new's shape, \(3, 4\), not 0\.5 \(a float\)$",
+        ),
+        (
+            lambda: fd.dropout_add(x.astype(np.float32), 0.5),
+            TypeError,
+            r"^residual must be an array of x's shape, \(3, 4\), not 0\.5 \(a float\)$",
+        ),
+        (
+            lambda: fd.DropConnect(8, 32),
+            TypeError,
+            r"^weight must be an array of .*, not 8 \(an int\): ",
+        ),
+        (lambda: fd.dropout(x, out=3), TypeError, "^out must be a NumPy array, not an int$"),
         (lambda: fd.drop_connect(x, None, 0.5), TypeError, "weight must .* object"),
         (
             lambda: fd.mc_predict(x, abs, 3),

@@ -57,6 +57,7 @@ from fastdrop._checks.shapes import (
     check_one_way_to_share,
     check_shape,
     check_window,
+    selects,
 )
 from fastdrop._checks.states import (
     check_bits,
@@ -149,6 +150,7 @@ __all__ = [
     "refuse_without_axes",
     "refuse_without_init",
     "refuse_zoneout",
+    "selects",
     "shown",
     "takes_array",
 ]

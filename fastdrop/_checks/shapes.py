@@ -21,6 +21,7 @@ __all__ = [
     "check_one_way_to_share",
     "check_shape",
     "check_window",
+    "selects",
 ]
 
 
@@ -155,6 +156,13 @@ def check_window(value: Any, shape: Shape) -> tuple[Any, ...]:
         if not (isinstance(entry, slice) or -length <= entry < length):
             raise IndexError(f"index {entry} is out of bounds for axis {axis} of length {length}")
     return tuple(entries)
+
+
+def selects(index: Any) -> bool:
+    """Tell whether an index is none of a window, but one that arrays have: lists, bools, None."""
+    entries = index if isinstance(index, tuple) else (index,)
+    kinds = (list, bool, np.bool_, type(None))
+    return any(isinstance(entry, kinds) or hasattr(entry, "__array__") for entry in entries)
 
 
 def _check_entry(value: Any) -> Any:

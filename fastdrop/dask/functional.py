@@ -286,12 +286,13 @@ def _window(mask: fd.Mask, block_info: Any, key: int | None) -> fd.Mask:
     """Return the part of the mask that a chunk has."""
     place = block_info[key]["array-location"]
     ends = place[len(place) - mask.ndim :]  # the mask may lack the first axes
-    return mask[
+    part: fd.Mask = mask[
         tuple(
             slice(*of_axis) if length > 1 else slice(None)
             for of_axis, length in zip(ends, mask.shape, strict=True)
         )
     ]
+    return part
 
 
 def _apply_window(block: Any, *p: Any, method: str, mask: fd.Mask, block_info: Any = None) -> Any:

@@ -22,6 +22,7 @@ from fastdrop._checks import (
     check_window,
     refuse_call,
     refuse_copy,
+    selects,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -148,7 +149,12 @@ cdef class GaussianMask(AnyMask):
         return factors if dtype is None else factors.astype(dtype, copy=False)
 
     def __getitem__(self, window):
-        entries = check_window(window, self.shape)
+        try:
+            entries = check_window(window, self.shape)
+        except TypeError:
+            if not selects(window):
+                raise
+            return np.asarray(self)[window]
         if self.factors is not None:
             factors = self.factors[(*entries, ...)].copy()
             return gaussian_mask(factors.shape, self.p, &self.seeded, factors)

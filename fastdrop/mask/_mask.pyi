@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Never
+from typing import Any, ClassVar, Never, overload
 
 from typing_extensions import disjoint_base
 
-from fastdrop._typing import ArrayLike, ProbabilityLike, ShapeLike
+from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, ShapeLike
 from fastdrop.mask._decisions import Decisions
 from fastdrop.mask._window import _Entry
 
@@ -24,7 +24,10 @@ class Mask(Decisions):
     def packed(self) -> Mask: ...
     def count(self) -> int: ...
     def _repr_html_(self) -> str: ...
+    @overload
     def __getitem__(self, window: _Entry | tuple[_Entry, ...], /) -> Mask: ...
+    @overload
+    def __getitem__(self, window: Any, /) -> NDArray[Any]: ...
     def __iter__(self) -> Iterator[Mask]: ...
     def __eq__(self, other: object, /) -> bool: ...
     @property

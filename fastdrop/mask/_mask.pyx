@@ -25,6 +25,7 @@ from fastdrop._checks import (
     check_window,
     refuse_call,
     refuse_zoneout,
+    selects,
 )
 from fastdrop._pickle import add_reader, in_words, load
 
@@ -94,7 +95,8 @@ cdef class Mask(Decisions):
     Notes
     -----
     ``np.asarray(mask)`` is a bool array, True where kept. ``mask[window]``, with integers, slices
-    and an ellipsis, is the mask of that window, and still seeded; so is ``mask.T``. Two masks are
+    and an ellipsis, is the mask of that window, and still seeded; so is ``mask.T``. With other
+    indices, as lists, bools and arrays of them, it is what it is of that array. Two masks are
     equal if shape, p, scale and kept elements are, however they are stored, and both or none are of
     `zoneout`.
 
@@ -230,7 +232,12 @@ cdef class Mask(Decisions):
         return html_of(self)
 
     def __getitem__(self, window):
-        entries = check_window(window, self.shape)
+        try:
+            entries = check_window(window, self.shape)
+        except TypeError:
+            if not selects(window):
+                raise
+            return np.asarray(self)[window]
         strides = self.strides or contiguous_strides(self.shape)
         offset, shape, strides = window_of(self.shape, strides, entries)
         p = numbers_of_window(self.own_p(), self.shape, entries)

@@ -47,7 +47,7 @@ class Shard:
 def window_of_mask(mask: Mask, entries: tuple[Any, ...], whole: Ints) -> Mask:
     """Return what a mask that broadcasts to a whole shape says of a window of that."""
     missing = len(whole) - mask.ndim
-    return mask[
+    part: Mask = mask[
         tuple(
             entry if length == full else slice(None) if isinstance(entry, slice) else 0
             for entry, length, full in zip(
@@ -55,3 +55,4 @@ def window_of_mask(mask: Mask, entries: tuple[Any, ...], whole: Ints) -> Mask:
             )
         )
     ]
+    return part
