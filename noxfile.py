@@ -274,7 +274,9 @@ def thread_sanitizer(session: nox.Session) -> None:
     flags = "-fsanitize=thread"
     install(session, *BUILD_REQUIREMENTS)
     install(
-        session, "--no-build-isolation", ".[test]", env={"CFLAGS": f"{flags} -g", "LDFLAGS": flags}
+        session,
+        *("--no-build-isolation", ".[test]"),
+        env={"CFLAGS": f"{flags} -g", "LDFLAGS": flags, "FASTDROP_BUILD_DEBUG": "1"},
     )
     library = session.run("gcc", "-print-file-name=libtsan.so", external=True, silent=True)
     session.run(

@@ -60,9 +60,10 @@ GCC_FLAGS = [
     *("-std=c11", *OPTIMIZATION, *COUNTING, *PRECISE),
     *("-fvisibility=hidden", "-ffp-contract=off"),
 ]
-# What debuggers need is a third of the time that a table takes to compile, and under sanitizers
-# ten times the rest; -g1 tells lines, and no variables.
+# What debuggers need is a third of the time that a file takes to compile, and for a table under
+# sanitizers ten times the rest; -g1 tells lines, and no variables.
 TABLE_FLAGS = ["-g1"] if DEBUG else ["-g0"]
+MODULE_FLAGS = [] if DEBUG else ["-g0"]
 MSVC_FLAGS = ["/std:c11", "/O2", "/fp:precise"]
 
 NOTICE = f"""
@@ -127,10 +128,11 @@ class BuildKernels(build_ext):
 
     def build_extension(self, ext):
         msvc = self.compiler.compiler_type == "msvc"
-        ext.extra_compile_args = MSVC_FLAGS if msvc else GCC_FLAGS
+        ext.extra_compile_args = MSVC_FLAGS if msvc else GCC_FLAGS + MODULE_FLAGS
         ext.extra_link_args = [] if msvc else [*OPTIMIZATION, *COUNTING, *PRECISE]
         if ext.name == DISPATCHER and not msvc:
-            ext.extra_compile_args = [*GCC_FLAGS, "-fexceptions"]  # PyTorch's pass through it
+            # PyTorch's exceptions pass through it.
+            ext.extra_compile_args = [*ext.extra_compile_args, "-fexceptions"]
         ext.define_macros.append(("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"))
         if ext.name.endswith("._kernels"):
             self.add_tables(ext, msvc)
@@ -203,6 +205,7 @@ def directives():
         "binding": True,
         "embedsignature": False,
         "cdivision": True,
+        "freethreading_compatible": True,
         "boundscheck": DEBUG,
         "wraparound": False,
         "initializedcheck": DEBUG,

@@ -13,37 +13,12 @@ import threading
 
 import numpy as np
 import pytest
+from together import PATIENCE, run_together
 
 import fastdrop as fd
 from fastdrop.kernels import _testing
 
 LARGE = 300_001  # enough for several threads, and no whole tile
-PATIENCE = 60  # seconds until something that should have ended is taken to hang
-
-
-def run_together(*functions):
-    """Run functions in threads that start together; give what they return, in order."""
-    results, errors = [None] * len(functions), []
-    barrier = threading.Barrier(len(functions))
-
-    def run(index, function):
-        try:
-            barrier.wait(PATIENCE)
-            results[index] = function()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [
-        threading.Thread(target=run, args=item, daemon=True) for item in enumerate(functions)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
-    if errors:
-        raise errors[0]
-    return results
 
 
 def range_of(mask):

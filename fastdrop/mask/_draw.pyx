@@ -33,7 +33,7 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._bits cimport pack, padded_bits, room_for, size_of, unpack
 from fastdrop.mask._decisions cimport draw_all
 from fastdrop.mask._mask cimport Mask, mask_of_bits, packed_mask, seeded_mask
-from fastdrop.mask._probability cimport Probability, multiplier, numbers_of
+from fastdrop.mask._probability cimport Probability, multiplier
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -52,7 +52,7 @@ def unscaled(Mask mask):
     cdef Mask same = mask.with_bits(mask.padded)
     same.factor = 1.0
     if mask.numbers is not None:
-        same.numbers = numbers_of(mask.numbers.source, mask.numbers.drops, 1.0)
+        same.numbers = mask.numbers.with_factors(1.0)
     same.seeded, same.start, same.strides = mask.seeded, mask.start, mask.strides
     return same
 

@@ -15,12 +15,15 @@ cdef class Probability:
 
 
 cdef class Numbers:
+    # Written in a critical section, and read in one.
     cdef object drops, factors  # floats, arrays, or None: then they are made, when asked for,
     cdef Probability source  # of this array
     cdef ndarray finite  # the factors that multiply: 1 where p is 1
     cdef object p(self)
     cdef object scale(self)
-    cdef bint scales_each(self) noexcept
+    cdef Numbers with_factors(self, object factors)
+    cdef object made_factors(self)
+    cdef bint scales_each(self) except -1
     cdef ndarray lay_factors(self, fd_job *job, fd_numbers *laid, tuple shape, tuple axes,
                              bint boxes)
     cdef ndarray finite_factors(self)

@@ -2,6 +2,7 @@
 # cython: auto_pickle=False
 # Design: a probability is a number, or an array of them that broadcasts to the mask; a number is
 # the case without axes. Thresholds and factors of an array's elements are made by the kernels.
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport isinf
 
@@ -167,23 +168,48 @@ cdef size_t FEW = 64
 
 
 cdef class Numbers:
-    """p and scale of a mask, of which one is an array at least, or both. Made when asked for."""
+    """p and scale of a mask, of which one is an array at least, or both. Made when asked for.
+
+    What was made first stays: views of it, which the mask alone keeps alive, have been given away.
+    A critical section, which is nothing where Python has the GIL, has the choice; to make arrays in
+    it would leave it.
+    """
 
     cdef object p(self):
         """Return p: a float, or an array that is not to be given away."""
-        if self.drops is None:
-            self.drops = self.source.p
-        return self.drops
+        with cython.critical_section(self):
+            if self.drops is not None:
+                return self.drops
+        made = self.source.p
+        with cython.critical_section(self):
+            if self.drops is None:
+                self.drops = made
+            return self.drops
 
     cdef object scale(self):
         """Return the factors, likewise."""
-        if self.factors is None:
-            self.factors = self.source.scale
-        return self.factors
+        with cython.critical_section(self):
+            if self.factors is not None:
+                return self.factors
+        made = self.source.scale
+        with cython.critical_section(self):
+            if self.factors is None:
+                self.factors = made
+            return self.factors
 
-    cdef bint scales_each(self) noexcept:
+    cdef Numbers with_factors(self, object factors):
+        """Return those of the same p."""
+        with cython.critical_section(self):
+            return numbers_of(self.source, self.drops, factors)
+
+    cdef object made_factors(self):
+        """Return the factors, or None where nobody has asked for them yet."""
+        with cython.critical_section(self):
+            return self.factors
+
+    cdef bint scales_each(self) except -1:
         """Tell whether elements have factors of their own."""
-        return type(self.factors) is not float
+        return type(self.made_factors()) is not float
 
     cdef ndarray lay_factors(self, fd_job *job, fd_numbers *laid, tuple shape, tuple axes,
                              bint boxes):
@@ -195,7 +221,7 @@ cdef class Numbers:
         """
         cdef ndarray values
         cdef fd_meaning meaning
-        if self.factors is None and 2 * self.source.values.size > size_of(shape):
+        if self.made_factors() is None and 2 * self.source.values.size > size_of(shape):
             values, meaning = self.source.values, self.source.meaning()
         else:  # shared by so many elements that to make them first pays
             values, meaning = self.finite_factors(), FD_FACTOR
@@ -213,13 +239,17 @@ cdef class Numbers:
         p alone does not say it: of a keep_prob below 2**-53 it is 1 too, but what is kept is
         multiplied.
         """
-        if self.finite is None:
-            factors = self.scale()
-            infinite = np.isinf(factors)
-            self.finite = factors
-            if infinite.any():
-                self.finite = np.where(infinite & np.equal(self.p(), 1.0), 1.0, factors)
-        return self.finite
+        with cython.critical_section(self):
+            if self.finite is not None:
+                return self.finite
+        factors = self.scale()
+        infinite = np.isinf(factors)
+        if infinite.any():
+            factors = np.where(infinite & np.equal(self.p(), 1.0), 1.0, factors)
+        with cython.critical_section(self):
+            if self.finite is None:
+                self.finite = factors
+            return self.finite
 
 
 cdef Numbers numbers_of(Probability source, object drops, object factors):

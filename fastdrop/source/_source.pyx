@@ -194,9 +194,9 @@ cdef class Source(BitGenerator):
         """Take the next ``n`` positions: where they start, as a seeded mask and a cursor."""
         if self.acquire is None:
             self.made_lock()
+        self.acquire()
         if self.key_ends and self.key_ends <= engine.forks():
             self.change_key()
-        self.acquire()
         seeded[0] = self.at(self.stream.position)
         if n > <uint64_t>0xFFFFFFFFFFFFFFFF - seeded.position:
             self.release()
@@ -208,12 +208,18 @@ cdef class Source(BitGenerator):
         return 0
 
     cdef int change_key(self) except -1:
-        """Take a key from the operating system, and another one after the next fork."""
-        cdef Source other = type(self)()
-        self.acquire()
+        """Take a key from the operating system, and another one after the next fork.
+
+        The caller holds the lock; where there is no key it is given back.
+        """
+        cdef Source other
+        try:
+            other = type(self)()
+        except BaseException:
+            self.release()
+            raise
         self.stream, self.ties = other.stream, other.ties
         self.key_ends = engine.forks() + 1
-        self.release()
         return 0
 
     cdef bint resume(self, const fd_identity *identity, fd_cursor *cursor) noexcept:
