@@ -20,6 +20,7 @@ cdef ndarray as_output(ndarray x, object out, str of=*)
 
 # x, or a copy of it where writing y would overwrite what is still to be read of x.
 cdef ndarray apart(ndarray x, ndarray y)
+cdef bint overlap_partly(ndarray x, ndarray y)
 
 # The axes of an array by their strides, largest first; or None where they are in that order,
 # or the array is small. To read a large one in C order would fetch a line of the cache for

@@ -19,6 +19,7 @@ from fastdrop.apply._apply cimport (
     in_c_order,
     needs_order,
     order_of_memory,
+    overlap_partly,
     set_orders,
     transpose_into,
 )
@@ -47,7 +48,7 @@ cdef class Room:
 cdef Room room_for(tuple shape, ndarray x, ndarray y):
     cdef Room room
     cdef tuple whole = (<object>y).shape
-    cdef bint apart = x is y or not np.may_share_memory(x, y)
+    cdef bint apart = x is y or not overlap_partly(x, y)
     cdef bint plain = apart and all_plain(x, None, y)
     if plain and shape == whole:
         return None

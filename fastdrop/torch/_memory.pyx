@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 import torch
 
 from fastdrop.apply._dtypes cimport type_of_dlpack
+from fastdrop.kernels._kernels cimport FD_MAX_DIMS, engine, fd_arrays, fd_job, fd_orders
 
 # DLTensor and DLPackExchangeAPI of DLPack 1.
 cdef struct dl_tensor:
@@ -94,3 +95,46 @@ cdef bint lies_as(const strided *x, tuple strides) except -1:
         if x.shape[axis] != 1 and x.stride[axis] != <int64_t>strides[axis]:
             return False
     return True
+
+
+# ---- for a call -----------------------------------------------------------------------------
+
+cdef int set_orders(fd_orders *orders, tuple axes, tuple index, const strided *x,
+                    const strided *other, const strided *y) except -1:
+    """Tell the engine where three tensors lie; ``index`` are the steps of what is numbered."""
+    cdef int i, axis
+    orders.ndim = y.ndim
+    for i, axis in enumerate(axes):
+        orders.shape[i], orders.index[i] = y.shape[axis], index[axis]
+        orders.x[i], orders.other[i] = x.stride[axis], other.stride[axis]
+        orders.y[i] = y.stride[axis]
+    return 0
+
+
+cdef int check_alike(x, const strided *of_x, const strided *of_other,
+                     const strided *of_y) except -1:
+    """Check tensors of one call: one shape, a dtype that there are kernels for, y dense."""
+    if of_x.all.type == NULL:
+        raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
+    for other in range(2):
+        that = of_other if other else of_y
+        if that.all.type != of_x.all.type or that.ndim != of_x.ndim or not of_y.is_dense:
+            refuse_tensor(of_x)
+        for axis in range(that.ndim):
+            if that.shape[axis] != of_x.shape[axis]:
+                refuse_tensor(of_x)
+    if of_x.ndim > FD_MAX_DIMS:
+        refuse_tensor(of_x)
+    return 0
+
+
+cdef int refuse_tensor(const strided *x) except -1:
+    raise RuntimeError(
+        f"a tensor of {x.all.n} elements is not of the shape and dtype of another, or not dense"
+    )
+
+
+cdef void set_tensors(fd_job *job, fd_arrays *arrays, const strided *x, const strided *y) noexcept:
+    job.kernels = engine.kernels()
+    job.dtype, job.components = x.all.type.dtype, x.all.type.components
+    arrays.x, arrays.other, arrays.y = x.all.data, NULL, <char *>y.all.data

@@ -21,8 +21,16 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.apply._apply cimport job_of
 from fastdrop.apply._broadcast cimport Broadcast
 from fastdrop.mask._decisions cimport Decisions
-from fastdrop.torch._memory cimport describe_strided, lie_alike, lies_as, strided
-from fastdrop.torch._tensor cimport TensorMask, check_alike, set_orders, set_tensors
+from fastdrop.torch._memory cimport (
+    check_alike,
+    describe_strided,
+    lie_alike,
+    lies_as,
+    set_orders,
+    set_tensors,
+    strided,
+)
+from fastdrop.torch._tensor cimport TensorMask
 from fastdrop.torch._tensor import laid_over
 
 cnp.import_array()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from fastdrop.kernels._kernels cimport fd_arrays, fd_executor, fd_job, fd_orders, fd_seeded
+from fastdrop.kernels._kernels cimport fd_arrays, fd_executor, fd_job, fd_seeded
 from fastdrop.mask._decisions cimport Decisions
 from fastdrop.mask._probability cimport Numbers
 from fastdrop.torch._memory cimport dense, strided
@@ -25,11 +25,3 @@ cdef class TensorMask:
     cdef int run_laid(self, fd_job *job, fd_arrays arrays, const strided *x, const strided *other,
                       const strided *y, bint alike, const fd_executor *executor) except -1
     cdef int check_decisions(self, size_t n) except -1
-
-
-# What a call does with tensors: checks; where they lie, in the order of y's memory.
-cdef int check_alike(object x, const strided *of_x, const strided *of_other,
-                     const strided *of_y) except -1
-cdef void set_tensors(fd_job *job, fd_arrays *arrays, const strided *x, const strided *y) noexcept
-cdef int set_orders(fd_orders *orders, tuple axes, tuple index, const strided *x,
-                    const strided *other, const strided *y) except -1

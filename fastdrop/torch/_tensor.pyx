@@ -24,7 +24,6 @@ from fastdrop.kernels._kernels cimport (
     FD_ADD,
     FD_ADD_BIAS,
     FD_AFFINE,
-    FD_MAX_DIMS,
     FD_RELU,
     FD_RELU_BIAS,
     FD_SCALE,
@@ -55,11 +54,15 @@ from fastdrop.mask._probability cimport multiplier
 from fastdrop.source._source cimport Source
 from fastdrop.mask._window import contiguous_strides
 from fastdrop.torch._memory cimport (
+    check_alike,
     dense,
     describe,
     describe_strided,
     lie_alike,
     lies_as,
+    refuse_tensor,
+    set_orders,
+    set_tensors,
     strided,
 )
 
@@ -270,6 +273,9 @@ cdef class TensorMask:
             with nogil:
                 engine.apply_boxes(job, &orders, arrays, executor)
         else:
+            job.past_caches = engine.are_past_caches(
+                &arrays, y.all.n * fd_number_size(job.dtype) * <size_t>job.components
+            )
             with nogil:
                 engine.apply(job, &cursor, y.all.n, arrays, executor)
         return 0
@@ -308,47 +314,6 @@ def laid_over(tuple shape, tuple order, tuple strides):
     axes = sorted(range(len(shape)), key=lambda axis: -order[axis] if shape[axis] != 1 else 0)
     lengths = [shape[axis] for axis in axes]
     return tuple(axes), Broadcast(lengths, [strides[axis] for axis in axes])
-
-
-cdef int set_orders(fd_orders *orders, tuple axes, tuple index, const strided *x,
-                    const strided *other, const strided *y) except -1:
-    """Tell the engine where three tensors lie; ``index`` are the steps of what is numbered."""
-    cdef int i, axis
-    orders.ndim = y.ndim
-    for i, axis in enumerate(axes):
-        orders.shape[i], orders.index[i] = y.shape[axis], index[axis]
-        orders.x[i], orders.other[i] = x.stride[axis], other.stride[axis]
-        orders.y[i] = y.stride[axis]
-    return 0
-
-
-cdef int check_alike(x, const strided *of_x, const strided *of_other,
-                     const strided *of_y) except -1:
-    """Check tensors of one call: one shape, a dtype that there are kernels for, y dense."""
-    if of_x.all.type == NULL:
-        raise TypeError(f"x has dtype {x.dtype}; it must be of floats or complex numbers")
-    for other in range(2):
-        that = of_other if other else of_y
-        if that.all.type != of_x.all.type or that.ndim != of_x.ndim or not of_y.is_dense:
-            refuse_tensor(of_x)
-        for axis in range(that.ndim):
-            if that.shape[axis] != of_x.shape[axis]:
-                refuse_tensor(of_x)
-    if of_x.ndim > FD_MAX_DIMS:
-        refuse_tensor(of_x)
-    return 0
-
-
-cdef int refuse_tensor(const strided *x) except -1:
-    raise RuntimeError(
-        f"a tensor of {x.all.n} elements is not of the shape and dtype of another, or not dense"
-    )
-
-
-cdef void set_tensors(fd_job *job, fd_arrays *arrays, const strided *x, const strided *y) noexcept:
-    job.kernels = engine.kernels()
-    job.dtype, job.components = x.all.type.dtype, x.all.type.components
-    arrays.x, arrays.other, arrays.y = x.all.data, NULL, <char *>y.all.data
 
 
 cdef int set_bias(fd_job *job, bias, y) except -1:
