@@ -15,6 +15,7 @@ or the explicit functions and modules are called. Both go through the same rooms
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _dtensor             the same of tensors that know their parts
     _overrides, _install PyTorch's operators, and the switch
+    _compile             the same operators in the graphs of torch.compile
     dispatcher           the same operators in C, for small tensors; _small_calls registers them
     _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
     functional, modules, fused, activations, norms, attention

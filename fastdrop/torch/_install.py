@@ -66,8 +66,9 @@ def install() -> None:
 
     Notes
     -----
-    Tensors of other devices are untouched, and so are programs inside ``torch.compile``, where
-    the explicit `fastdrop.torch.dropout` is the way.
+    Tensors of other devices are untouched, and so are programs of ``torch.export``. Programs that
+    ``torch.compile`` makes from here on have the same masks as those that are not compiled. What it
+    has made before stays as it was, until ``torch.compiler.reset()``.
 
     It is for all threads. The first call in a process registers the kernels; make it before
     other threads use PyTorch.

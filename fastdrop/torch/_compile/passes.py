@@ -23,7 +23,11 @@ Node: TypeAlias = torch.fx.Node
 
 # What graphs are made of.
 ROOM = Path(__file__).parents[1]
-FILES = ("_compile/passes.py", "_compile/graph.py", "_overrides.py", "_operator.py", "_seed.py")
+FILES = (
+    *("_compile/passes.py", "_compile/graph.py", "_compile/kept.py"),
+    *("_overrides.py", "_operator.py", "_drop.py", "_seed.py"),
+    *("_attend/operator.py", "_attend/inputs.py"),
+)
 UUID = TAG.encode() + get_hash_for_files(tuple(str(ROOM / name) for name in FILES))
 
 CONVERT = torch.ops.prims.convert_element_type.default
