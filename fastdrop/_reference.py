@@ -825,8 +825,8 @@ def _activation(z: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]
         share, density = _logistic(z)
     else:  # gelu_tanh: 2 sqrt(2 / pi) (z + 0.044715 z**3)
         square, linear = z * z, number(1.5957691216057308)
-        share, density = _logistic(z * (square * number(0.07135482945147379) + linear))
-        density = density * (square * number(0.21406448835442137) + linear)
+        share, density = _logistic(z * (square * number(0.07135481627260025) + linear))
+        density = density * (square * number(0.21406444881780073) + linear)
     return z * share, share + z * density
 
 

@@ -53,8 +53,8 @@ typedef enum {
     FD_SELECT,     /* y = kept ? x : other */
     FD_RELU,       /* kept &= !(x <= 0); y = kept ? x * scale : +0 */
     FD_RELU_BIAS,  /* the same of x + bias */
-    FD_GELU,       /* y = kept ? gelu(x + bias) * scale : +0; bias: or NULL, as in those that follow */
-    FD_GELU_TANH,  /* likewise, by the approximation with a tanh */
+    FD_GELU, /* y = kept ? gelu(x + bias) * scale : +0; bias: or NULL, as in those that follow */
+    FD_GELU_TANH, /* likewise, by the approximation with a tanh */
     FD_SILU,
     FD_GELU_BACKWARD, /* y = kept ? other * scale * gelu'(x + bias) : +0 */
     FD_GELU_TANH_BACKWARD,

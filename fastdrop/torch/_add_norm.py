@@ -178,8 +178,9 @@ def _derived(ctx: Any, dy: torch.Tensor, dtotal: Optional) -> tuple[Optional, ..
     if x is not None:
         branch = x if linear_bias is None else x + linear_bias
         total = residual + (branch if scale is None else drop(branch, scale))
-    if not total.requires_grad:
-        total = total.detach().requires_grad_()
+    # By views: the derivative is that of the norm alone, whatever the sum was made of.
+    total = total.view_as(total) if total.requires_grad else total.detach().requires_grad_()
+    weight, bias = (None if row is None else row.view_as(row) for row in (weight, bias))
     if centered:
         y = layer_norm(total, total.shape[-1:], weight, bias, eps)
     else:

@@ -103,8 +103,8 @@ def dropout_add_layer_norm(
     >>> x, residual = torch.ones(2, 4), torch.arange(8.0).reshape(2, 4)
     >>> weight, bias = torch.ones(4), torch.zeros(4)
     >>> fastdrop.torch.dropout_add_layer_norm(x, residual, weight, bias, p=0.5, rng=1)
-    tensor([[-1.3416,  0.4472, -0.4472,  1.3416],
-            [-0.8018, -0.2673, -0.2673,  1.3363]])
+    tensor([[-1.3867,  0.2773, -0.2773,  1.3867],
+            [-1.6330,  0.8165,  0.0000,  0.8165]])
     """
     if late or words:
         refuse(dropout_add_layer_norm, late, words)
@@ -161,8 +161,8 @@ def dropout_add_rms_norm(
     >>> import torch, fastdrop.torch
     >>> x, residual = torch.ones(2, 4), torch.arange(8.0).reshape(2, 4)
     >>> fastdrop.torch.dropout_add_rms_norm(x, residual, torch.ones(4), p=0.5, rng=1)
-    tensor([[0.0000, 0.9562, 0.6374, 1.5936],
-            [0.6831, 0.8538, 1.0246, 1.1954]])
+    tensor([[0.0000, 0.9733, 0.6489, 1.6222],
+            [0.6532, 1.1431, 0.9798, 1.1431]])
     """
     if late or words:
         refuse(dropout_add_rms_norm, late, words)

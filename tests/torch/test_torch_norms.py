@@ -61,7 +61,7 @@ def test_the_parts(dtype, centered):
 @centers
 @pytest.mark.parametrize("prenorm", [False, True])
 def test_gradcheck(prenorm, centered):
-    arguments = tensors((3, 4, 5), torch.float64)
+    arguments = tensors((2, 4), torch.float64)
 
     def call(x, residual, weight, bias, linear_bias):
         return fused(centered, x, residual, weight, bias, linear_bias, prenorm=prenorm)
@@ -113,26 +113,23 @@ def test_other_ways(change, centered):
     p, options, kept = 0.3, {}, fd.dropout_mask(tuple(x.shape), 0.3, rng=7)
     if change == "layout":
         x = x.transpose(0, 1).contiguous().transpose(0, 1)
-    elif change == "dtype":
-        weight, bias = weight.double(), bias.double()
+    elif change == "dtype":  # PyTorch does not mix floats in a norm, but of 16 bits and float32
+        x, residual = x.bfloat16(), residual.bfloat16()
     elif change == "mask":
         options = {"mask": kept}
     elif change == "evaluation":
         options, kept = {"training": False}, None
     else:
         p, kept = 0.0, None
-    branch = x + before
+    branch = x.float() + before
     dropped = branch if kept is None else ft.dropout(branch, mask=kept)
-    expected = parts(centered, dropped, residual, weight.float(), bias.float(), None, 0.0)[0]
+    expected = parts(centered, dropped, residual.float(), weight, bias, None, 0.0)[0]
     function = ft.dropout_add_layer_norm if centered else ft.dropout_add_rms_norm
     affine = (weight, bias) if centered else (weight,)
-    if change == "dtype":
-        with pytest.raises(RuntimeError):  # PyTorch's own norms do not mix these
-            function(x, residual, *affine, p, linear_bias=before, rng=7)
-        return
     given = {} if change == "mask" else {"p": p, "rng": 7}
     y = function(x, residual, *affine, linear_bias=before, **given, **options)
-    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+    tolerance = 0.03 if change == "dtype" else 1e-5
+    torch.testing.assert_close(y, expected.to(y.dtype), rtol=tolerance, atol=tolerance)
 
 
 @centers

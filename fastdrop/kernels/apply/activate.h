@@ -19,15 +19,15 @@
 typedef enum { FD_OF_GELU, FD_OF_GELU_TANH, FD_OF_SILU, FD_OF_RELU } fd_activation;
 
 /* Interpolations of our own, made by tools/make_gelu_table.py: the factors of t^0, t^1, ... */
-static const float gelu_f32[] = {0.09975179f,    0.09941662f,   0.09615087f,  0.069011636f,
-                                 0.09537557f,    -0.0036779593f, 0.048318084f, 0.036615256f,
-                                 -0.056345463f,  0.015383603f};
+static const float gelu_f32[] = {0.09975179f,   0.09941662f,    0.09615087f,  0.069011636f,
+                                 0.09537557f,   -0.0036779593f, 0.048318084f, 0.036615256f,
+                                 -0.056345463f, 0.015383603f};
 static const double gelu_f64[] = {
-    0.09973557010387663,   0.09973556983946887,  0.09350210585723466,  0.0810349656839141,
-    0.06350614776899742,   0.04321725613067316,  0.023616019479006024, 0.005864963379556649,
-    0.0032696963836554745, -0.03072241832130962, 0.0680096565489385,   -0.17592946165709222,
-    0.3317856140129587,    -0.4670310516161868,  0.4778805031969773,   -0.27548256352588485,
-    -0.04922290379091282,  0.2670277219048097,   -0.26991779697144513, 0.1544424516474848,
+    0.09973557010387663,   0.09973556983946887,  0.09350210585723466,   0.0810349656839141,
+    0.06350614776899742,   0.04321725613067316,  0.023616019479006024,  0.005864963379556649,
+    0.0032696963836554745, -0.03072241832130962, 0.0680096565489385,    -0.17592946165709222,
+    0.3317856140129587,    -0.4670310516161868,  0.4778805031969773,    -0.27548256352588485,
+    -0.04922290379091282,  0.2670277219048097,   -0.26991779697144513,  0.1544424516474848,
     -0.054406282913560956, 0.011096471880184597, -0.0010122350213441524};
 
 /* The shares below and above z; for gelu, `density` is that of the distribution at z too. */
@@ -52,7 +52,7 @@ static const double gelu_f64[] = {
     FD_LONG V##_shares V##_normal(VECTOR z)                                                        \
     {                                                                                              \
         const VECTOR a = V##_magnitude(z), one = V##_set1(1);                                      \
-        const VECTOR half = V##_mul(V##_mul(a, a), V##_set1((NUMBER)-0.5));                        \
+        const VECTOR half = V##_mul(V##_mul(a, a), V##_set1((NUMBER) - 0.5));                      \
         const VECTOR power = V##_exp(half);                                                        \
         const VECTOR t = V##_div(one, V##_add(one, V##_mul(a, V##_set1((NUMBER)0.25))));           \
         VECTOR far = V##_set1(gelu_##V[DEGREE]);                                                   \
@@ -70,9 +70,9 @@ static const double gelu_f64[] = {
     FD_INLINE VECTOR V##_bent(VECTOR z, VECTOR *slope)                                             \
     {                                                                                              \
         const VECTOR square = V##_mul(z, z);                                                       \
-        *slope = V##_add(V##_mul(square, V##_set1((NUMBER)0.21406448835442137)),                   \
+        *slope = V##_add(V##_mul(square, V##_set1((NUMBER)0.21406444881780073)),                   \
                          V##_set1((NUMBER)1.5957691216057308));                                    \
-        return V##_mul(z, V##_add(V##_mul(square, V##_set1((NUMBER)0.07135482945147379)),          \
+        return V##_mul(z, V##_add(V##_mul(square, V##_set1((NUMBER)0.07135481627260025)),          \
                                   V##_set1((NUMBER)1.5957691216057308)));                          \
     }                                                                                              \
     FD_LONG VECTOR V##_activated(VECTOR z, const fd_activation activation)                         \
@@ -82,8 +82,7 @@ static const double gelu_f64[] = {
             return V##_mul(z, V##_normal(z).below);                                                \
         }                                                                                          \
         return V##_mul(                                                                            \
-            z,                                                                                     \
-            V##_logistic(activation == FD_OF_GELU_TANH ? V##_bent(z, &slope) : z).below);          \
+            z, V##_logistic(activation == FD_OF_GELU_TANH ? V##_bent(z, &slope) : z).below);       \
     }                                                                                              \
     FD_LONG VECTOR V##_derivative(VECTOR z, const fd_activation activation)                        \
     {                                                                                              \

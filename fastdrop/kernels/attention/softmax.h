@@ -43,7 +43,7 @@
         for (size_t i = 0; i < n; i += GROUP) {                                                    \
             const VECTOR weight = V##_exp(V##_sub(V##_load(scores + i), shift));                   \
             sum = V##_add(sum, weight);                                                            \
-            V##_store(scores + i, V##_keep(weight, fd_kept_##GROUP(kept, at + i)));                   \
+            V##_store(scores + i, V##_keep(weight, fd_kept_##GROUP(kept, at + i)));                \
         }                                                                                          \
         V##_store(place, sum);                                                                     \
         inverse = fold_##TYPE(place);                                                              \
@@ -64,7 +64,7 @@
             const VECTOR exponential = V##_exp(V##_sub(V##_load(scores + i), largest));            \
             const VECTOR weight = V##_mul(exponential, inverse);                                   \
             const VECTOR gradient =                                                                \
-                V##_keep(V##_mul(V##_load(gradients + i), factor), fd_kept_##GROUP(kept, at + i));    \
+                V##_keep(V##_mul(V##_load(gradients + i), factor), fd_kept_##GROUP(kept, at + i)); \
             sum = V##_add(sum, V##_mul(weight, gradient));                                         \
             V##_store(scores + i, weight);                                                         \
             V##_store(gradients + i, gradient);                                                    \
@@ -82,7 +82,8 @@
             const VECTOR weight = V##_load(weights + i);                                           \
             const VECTOR rest = V##_sub(V##_load(gradients + i), delta);                           \
             V##_store(gradients + i, V##_mul(V##_mul(weight, rest), scale));                       \
-            V##_store(weights + i, V##_keep(V##_mul(weight, factor), fd_kept_##GROUP(kept, at + i))); \
+            V##_store(weights + i,                                                                 \
+                      V##_keep(V##_mul(weight, factor), fd_kept_##GROUP(kept, at + i)));           \
         }                                                                                          \
     }
 

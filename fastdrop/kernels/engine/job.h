@@ -41,7 +41,7 @@ typedef struct {
     const char *bias;       /* element i meets bias[i % bias_period], ... */
     uint64_t bias_period;  /* ... which is followed by another FD_TILE elements of its repetition */
     uint64_t bias_repeats; /* above 1: element i meets bias[i / bias_repeats % bias_period] */
-    uint8_t *changed;      /* where FD_RELU and FD_RELU_BIAS leave the kept bits, all 0 before; may be NULL */
+    uint8_t *changed;      /* where a relu leaves the kept bits, all 0 before; may be NULL */
 
     /* fd_multiply, Gaussian dropout: y = x * factor, or where x is NULL the float32 factors. Factor
      * i is made of the word at position + 4 i of the mask's stream, or is factors[i] where that is

@@ -134,9 +134,9 @@ join_row(const division *whole, const uint8_t *kept, size_t at, size_t row, work
 {
     const fd_norm *norm = whole->norm;
     fd_norm_row of = {0};
-    norm->kernels->norm_join[norm->dtype](
-        kept, at, row_at(norm->x, norm, row), row_at(norm->residual, norm, row),
-        whole->linear_bias, norm->scale, norm->width, work->numbers);
+    norm->kernels->norm_join[norm->dtype](kept, at, row_at(norm->x, norm, row),
+                                          row_at(norm->residual, norm, row), whole->linear_bias,
+                                          norm->scale, norm->width, work->numbers);
     norm->kernels->norm_moments[norm->dtype](work->numbers, norm->width, norm->centered, &of);
     of.inverse = 1.0 / sqrt(of.variance + norm->eps); /* rounded, where it is used */
     return of;

@@ -17,7 +17,7 @@ typedef struct {
     int centered; /* layer norm; else RMS norm */
     double scale, eps;
     size_t rows, width;
-    const char *x, *residual; /* x may be NULL: the residual is the sum */
+    const char *x, *residual;                /* x may be NULL: the residual is the sum */
     const void *weight, *bias, *linear_bias; /* of one row; or NULL */
 
     char *y, *sum; /* forward; `sum` may be NULL */

@@ -30,8 +30,7 @@
     {                                                                                              \
         return (uint##GROUP##_t)(i < n ? fd_low_bits(n - i) : 0);                                  \
     }                                                                                              \
-    static void norm_moments_##TYPE(const void *numbers, size_t n, int centered,                   \
-                                    fd_norm_row *row)                                              \
+    static void norm_moments_##TYPE(const void *numbers, size_t n, int centered, fd_norm_row *row) \
     {                                                                                              \
         const NUMBER *x = (const NUMBER *)numbers, count = (NUMBER)n;                              \
         NUMBER mean = 0, shift = 0, variance;                                                      \
@@ -55,8 +54,7 @@
             second = V##_add(second, V##_mul(b, b));                                               \
         }                                                                                          \
         if (i < n) { /* behind the end there are zeros, which are not the mean */                  \
-            const VECTOR a =                                                                       \
-                V##_keep(V##_sub(V##_load(x + i), center), norm_rest_##TYPE(i, n));                \
+            const VECTOR a = V##_keep(V##_sub(V##_load(x + i), center), norm_rest_##TYPE(i, n));   \
             const VECTOR b = V##_keep(V##_sub(V##_load(x + i + GROUP), center),                    \
                                       norm_rest_##TYPE(i + GROUP, n));                             \
             off = V##_add(off, a);                                                                 \
@@ -92,7 +90,7 @@ FD_DEFINE_MOMENTS(float64, double, f64, v_f64, 8)
                 if (bias != NULL) {                                                                \
                     number = V##_add(number, V##_load((const NUMBER *)bias + i));                  \
                 }                                                                                  \
-                number = V##_keep(V##_mul(number, factor), fd_kept_##GROUP(kept, at + i));       \
+                number = V##_keep(V##_mul(number, factor), fd_kept_##GROUP(kept, at + i));         \
                 sum = V##_add(sum, number);                                                        \
             }                                                                                      \
             V##_store((NUMBER *)sums + i, sum);                                                    \
@@ -172,13 +170,12 @@ FD_DEFINE_MOMENTS(float64, double, f64, v_f64, 8)
             VECTOR gradient = V##_sub(V##_load((const NUMBER *)gradients + i), sum);               \
             gradient = V##_mul(V##_sub(gradient, part), inverse);                                  \
             if (dsum != NULL) {                                                                    \
-                gradient =                                                                         \
-                    V##_add(gradient, DTYPE##_load_part((const ELEMENT *)dsum + i, n - i));        \
+                gradient = V##_add(gradient, DTYPE##_load_part((const ELEMENT *)dsum + i, n - i)); \
             }                                                                                      \
             if (dresidual != NULL) {                                                               \
                 DTYPE##_store_part((ELEMENT *)dresidual + i, gradient, n - i);                     \
             }                                                                                      \
-            gradient = V##_keep(V##_mul(gradient, factor), fd_kept_##GROUP(kept, at + i));       \
+            gradient = V##_keep(V##_mul(gradient, factor), fd_kept_##GROUP(kept, at + i));         \
             if (dx != NULL) {                                                                      \
                 DTYPE##_store_part((ELEMENT *)dx + i, gradient, n - i);                            \
             }                                                                                      \
