@@ -2,7 +2,8 @@
 """Prints what dropout and random numbers cost in compiled JAX programs, beside JAX's own.
 
 All run on one thread, in turns; a figure is the least processor time of a call, of all threads of
-the process, in nanoseconds per element. What JAX's dispatcher takes is in it.
+the process, in nanoseconds per element. What JAX's dispatcher takes is in it. It runs programs on
+the thread that calls: to hand a small one to another thread takes longer than the program.
 
     python tools/jax_speed.py [--rounds 15] [--sizes 12 16 20]
 """
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sizes", type=int, nargs="+", default=[12, 16, 20], help="powers of two")
     options = parser.parse_args()
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     fd.set_num_threads(1)
     print(f"JAX {jax.__version__}, {fd.simd_levels()[-1]}, p = {P}, float32, ns per element")
     for rows in (dropouts, numbers):
