@@ -117,6 +117,15 @@ def extras(session: nox.Session) -> None:
 
 
 @nox.session
+def jax(session: nox.Session) -> None:
+    """Run the tests of fastdrop.jax, none of which may be skipped for want of a package."""
+    install_package(session, "test", "jax")
+    install(session, "flax", "flatbuffers")
+    session.run("python", "-P", "-c", "import jax, flax.nnx, flatbuffers")
+    session.run("pytest", "tests/jax", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("level", LEVELS)
 def simd(session: nox.Session, level: str) -> None:
     """Run the tests with one instruction set forced; skip it where the machine lacks it."""

@@ -3,8 +3,8 @@
 
 Members that another package defines are left to it, overridden or not: the methods of NumPy's bit
 generators and of PyTorch's modules. An attribute needs a docstring, or a line in the section
-"Attributes" or "Parameters" of its class. Without PyTorch `fastdrop.torch` is left out, and without
-Dask `fastdrop.dask`.
+"Attributes" or "Parameters" of its class. Where PyTorch, JAX or Dask is not installed, the package
+for it is left out.
 """
 
 import importlib
@@ -28,7 +28,7 @@ ASIDE_FOR_ATTRIBUTES = ASIDE | {"EX01"}  # examples are where the class is
 
 def names() -> Iterator[tuple[str, bool]]:
     """Yield all public functions, classes and members; and whether each is an attribute."""
-    for module_name in ("fastdrop", "fastdrop.torch", "fastdrop.dask"):
+    for module_name in ("fastdrop", "fastdrop.torch", "fastdrop.jax", "fastdrop.dask"):
         framework = module_name.partition(".")[2]
         if framework and importlib.util.find_spec(framework) is None:
             continue

@@ -61,22 +61,23 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
     }
 # Names of PyTorch stay plain text too, and what signatures take from NumPy and from `typing`.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(np|numpy|torch|da|dask|fd)(\..*)?|Source"),
+    (r"py:.*", r"(np|numpy|torch|jax|flax|da|dask|fd)(\..*)?|Source"),
     (r"py:class", r"(Array|DType)Like|(ND|Bool)Array|(Scalar|Module)T|_Block|contextlib\..*"),
     (r"py:class", r"Generator|RandomState|Self"),
 ]
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
-# Those that need PyTorch, scikit-learn, Dask or xarray are skipped where it is not installed. The
-# page of recipes asks for others by `find_spec`.
+# Those that need an extra, such as PyTorch or xarray, are skipped where it is not installed. The page
+# of recipes asks for others by `find_spec`.
 doctest_global_setup = """
 import numpy as np
 import fastdrop as fd
 from importlib.util import find_spec
 def found(name):
     return __import__(name) if find_spec(name) else None
-torch, sklearn, dask, xarray = map(found, ("torch", "sklearn", "dask", "xarray"))
+names = "torch", "sklearn", "dask", "xarray", "jax", "flax"
+torch, sklearn, dask, xarray, jax, flax = map(found, names)
 """
 
 # The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is beside
@@ -121,8 +122,8 @@ html_theme_options = {
 html_sidebars = {
     page: []
     for page in (
-        *("index", "getting-started", "torch", "attention", "dask", "performance", "comparison"),
-        *("comparison-functions", "changelog", "contributing", "install", "which-function"),
-        *("when-not", "faq", "glossary"),
+        *("index", "getting-started", "torch", "attention", "jax", "dask", "performance"),
+        *("comparison", "comparison-functions", "changelog", "contributing", "install"),
+        *("which-function", "when-not", "faq", "glossary"),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 __all__ = ["Pair", "add", "multiply", "philox", "tagged"]
 
@@ -43,12 +44,15 @@ def tagged(key: Sequence[Any], tag: str) -> Pair:
 
 def philox(key: Sequence[Any], counter: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
     """Return the four words of philox(key; counter); words may be arrays that broadcast."""
-    a, b, c, d = counter
-    for number in range(ROUNDS):
-        first, second = (
-            own + jnp.uint32(number * weyl % 2**32) for own, weyl in zip(key, WEYL, strict=True)
-        )
+    words = jnp.broadcast_arrays(*map(jnp.asarray, (*counter, *key)))
+
+    def round_of(number: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        a, b, c, d, *keys = state
         a_low, a_high = multiply(MULTIPLIERS[0], a)
         c_low, c_high = multiply(MULTIPLIERS[1], c)
-        a, b, c, d = c_high ^ b ^ first, c_low, a_high ^ d ^ second, a_low
+        later = (own + jnp.uint32(weyl) for own, weyl in zip(keys, WEYL, strict=True))
+        return c_high ^ b ^ keys[0], c_low, a_high ^ d ^ keys[1], a_low, *later
+
+    # A loop, as rounds that are written out may keep XLA's compiler busy for minutes.
+    a, b, c, d, *_ = lax.fori_loop(0, ROUNDS, round_of, tuple(words))
     return a, b, c, d

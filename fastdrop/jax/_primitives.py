@@ -7,7 +7,8 @@ batched: each has its own stream. `drop` and `decide` take p as the two words of
 ``drop_here`` and ``decide_here`` are what these become in the part of a program that one device
 runs. They take the place of their part too, uint32 of shape (2, axes): its start, and the lengths
 of the whole. ``drop`` is linear in x. Its derivative and its transpose are itself, with the same
-key. So a backward pass keeps the key, and no mask. ``decide`` gives bools, ``bits`` unsigned integers.
+key. So a backward pass keeps the key, and no mask. ``decide`` gives bools, and ``bits`` unsigned
+integers.
 """
 
 from typing import Any

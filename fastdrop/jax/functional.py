@@ -119,7 +119,7 @@ def dropout_mask(
     >>> import fastdrop.jax
     >>> kept = fastdrop.jax.dropout_mask(fastdrop.jax.key_of(fd.Philox4x32(1)), 4, 0.5)
     >>> kept.tolist()
-    [False, True, True, True]
+    [True, False, True, True]
     """
     if late or words:
         refuse(dropout_mask, late, words)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """JAX arrays have the bits of NumPy's arrays, and arguments are checked."""
 
+import doctest
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -232,3 +234,10 @@ def test_a_traced_p_out_of_range(p):
 def test_signatures_are_those_of_the_table():
     names = ["bernoulli", "dropout", "dropout_mask", "key_of", "prng_impl", "register"]
     assert signatures.found(fastdrop.jax, names) == signatures.written("fastdrop.jax.")
+
+
+def test_examples():
+    """Those of the functions, which say that they are of the package."""
+    found = doctest.testmod(fastdrop.jax)
+    assert found.attempted > 15
+    assert found.failed == 0
