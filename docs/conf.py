@@ -68,8 +68,8 @@ nitpick_ignore_regex = [
 
 # Every example is executed: `sphinx-build -b doctest docs docs/_build`. Examples in docstrings
 # take their imports for granted, as NumPy's do.
-# Those that need an extra, such as PyTorch or xarray, are skipped where it is not installed. The page
-# of recipes asks for others by `find_spec`.
+# Those that need an extra, such as PyTorch or xarray, are skipped where it is not installed. The
+# page of recipes asks for others by `find_spec`.
 doctest_global_setup = """
 import numpy as np
 import fastdrop as fd

@@ -40,7 +40,6 @@ from fastdrop.kernels._kernels cimport (
     fd_kernels,
     fd_lanes,
     fd_meaning,
-    fd_norm_row,
     fd_operands,
     fd_shared_read,
     fd_shared_take,
@@ -196,8 +195,8 @@ def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndar
           cnp.ndarray factors=None, bint past_caches=False):
     """Write the result of an operation to ``out``; arrays are flat and contiguous.
 
-    ``kept`` is packed; "relu" and "relu_bias" write to it. Past the caches ``out`` is 64-byte aligned and none
-    of the others.
+    ``kept`` is packed; "relu" and "relu_bias" write to it. Past the caches ``out`` is 64-byte
+    aligned and none of the others.
     """
     cdef int code = OPERATIONS[operation], dtype = DTYPES[x.dtype.name]
     cdef fd_operands operands
@@ -288,75 +287,6 @@ def softmax_backward(cnp.ndarray weights, cnp.ndarray gradients, cnp.ndarray kep
     engine.kernels().softmax_backward[<int>DTYPES[weights.dtype.name]](
         cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradients), <size_t>weights.size,
         <const uint8_t *>cnp.PyArray_DATA(kept), at, &row
-    )
-
-
-# ---- norms -----------------------------------------------------------------------------------
-
-cdef void *address(array):
-    return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray>array)
-
-
-def norm_join(cnp.ndarray kept, size_t at, x, cnp.ndarray other, bias, double scale,
-              cnp.ndarray sums):
-    """Write the sums of a row of ``other.size`` elements; x and bias are arrays or None.
-
-    The packed ``kept`` has 2 bytes more than bits; rows of numbers have whole groups.
-    """
-    engine.kernels().norm_join[<int>DTYPES[other.dtype.name]](
-        <const uint8_t *>cnp.PyArray_DATA(kept), at, address(x), cnp.PyArray_DATA(other),
-        address(bias), scale, <size_t>other.size, cnp.PyArray_DATA(sums)
-    )
-
-
-def norm_moments(cnp.ndarray numbers, size_t n, bint centered):
-    """Return (mean, shift, variance) of the first n numbers of a row."""
-    cdef fd_norm_row row
-    engine.kernels().norm_moments[<int>DTYPES[numbers.dtype.name]](
-        cnp.PyArray_DATA(numbers), n, centered, &row
-    )
-    return row.mean, row.shift, row.variance
-
-
-def norm_round(cnp.ndarray numbers, cnp.ndarray y):
-    """Write a row of numbers to ``y``."""
-    engine.kernels().norm_round[<int>DTYPES[y.dtype.name]](
-        cnp.PyArray_DATA(numbers), <size_t>y.size, cnp.PyArray_DATA(y)
-    )
-
-
-def norm_scale(cnp.ndarray numbers, tuple moments, weight, bias, cnp.ndarray y):
-    """Write a row, normalized by (mean, shift, inverse), to ``y``."""
-    cdef fd_norm_row row
-    row.mean, row.shift, row.inverse = moments
-    engine.kernels().norm_scale[<int>DTYPES[y.dtype.name]](
-        cnp.PyArray_DATA(numbers), <size_t>y.size, &row, address(weight), address(bias),
-        cnp.PyArray_DATA(y)
-    )
-
-
-def norm_products(cnp.ndarray numbers, cnp.ndarray dy, tuple moments, weight,
-                  cnp.ndarray gradients, dweight, dbias):
-    """Turn a row of sums in place, write its gradients; return (sum, product)."""
-    cdef fd_norm_row row
-    row.mean, row.shift, row.inverse = moments
-    engine.kernels().norm_products[<int>DTYPES[dy.dtype.name]](
-        cnp.PyArray_DATA(numbers), cnp.PyArray_DATA(dy), <size_t>dy.size, address(weight),
-        cnp.PyArray_DATA(gradients), address(dweight), address(dbias), &row
-    )
-    return row.sum, row.product
-
-
-def norm_backward(cnp.ndarray kept, size_t at, cnp.ndarray numbers, cnp.ndarray gradients, dsum,
-                  double scale, tuple moments, cnp.ndarray dresidual, cnp.ndarray dx,
-                  dlinear_bias):
-    """Write dresidual and dx of a row; ``moments`` are (inverse, sum, product)."""
-    cdef fd_norm_row row
-    row.inverse, row.sum, row.product = moments
-    engine.kernels().norm_backward[<int>DTYPES[dx.dtype.name]](
-        <const uint8_t *>cnp.PyArray_DATA(kept), at, cnp.PyArray_DATA(numbers),
-        cnp.PyArray_DATA(gradients), address(dsum), scale, <size_t>dx.size, &row,
-        cnp.PyArray_DATA(dresidual), cnp.PyArray_DATA(dx), address(dlinear_bias)
     )
 
 

@@ -9,7 +9,13 @@ import numpy as np
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from fastdrop._checks import check_broadcast, check_row, refuse_complex, refuse_each_p, refuse_scalar
+from fastdrop._checks import (
+    check_broadcast,
+    check_row,
+    refuse_complex,
+    refuse_each_p,
+    refuse_scalar,
+)
 
 from fastdrop.apply._apply cimport (
     apart,
@@ -109,7 +115,7 @@ cdef ndarray begin(fd_norm *norm, ndarray x, bint backward, bint centered, doubl
 
 def norm(x, residual, weight, bias, linear_bias, out, Probability probability, source, mask,
          bint centered, double eps, bint prenorm):
-    """Return (y, sum, mask) with ``y`` the norm of the sum, ``dropout(x + linear_bias) + residual``.
+    """Return (y, sum, mask): y is the norm of the sum, ``dropout(x + linear_bias) + residual``.
 
     The sum is None without ``prenorm``. A given ``mask`` counts, or else one that is drawn from a
     source; without both, everything is kept. Not ``centered``, it is an RMS norm.
@@ -120,7 +126,8 @@ def norm(x, residual, weight, bias, linear_bias, out, Probability probability, s
     cdef ndarray beside = as_other("residual", residual, from_)
     cdef ndarray to, there, room, sum_there
     cdef Mask kept = mask
-    cdef object rows = numbers_of("weight", weight, from_), offsets = numbers_of("bias", bias, from_)
+    cdef object rows = numbers_of("weight", weight, from_)
+    cdef object offsets = numbers_of("bias", bias, from_)
     cdef object before = numbers_of("linear_bias", linear_bias, from_)
     cdef object total = None
     cdef tuple shape = (<object>from_).shape

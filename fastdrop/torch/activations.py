@@ -206,9 +206,7 @@ class _Activate(Function):
             if not is_plain(dy):
                 dy = dy.resolve_conj().resolve_neg()
             rows = bias_rows(_detached(bias))
-            _passes.activate_backward(
-                ctx.mask, ctx.name, dy, x, rows, dx, _get_num_threads()
-            )
+            _passes.activate_backward(ctx.mask, ctx.name, dy, x, rows, dx, _get_num_threads())
         dbias = sum_for_bias(dx) if ctx.needs_input_grad[1] else None
         return dx, dbias, None, None
 

@@ -40,6 +40,14 @@ EXPLICIT = {
     "feature_alpha_dropout": explicit("feature_alpha_dropout", 0.5, True),
     "dropout_add": lambda x, **options: fastdrop.torch.dropout_add(x, x, **options),
     "relu_dropout": explicit("relu_dropout"),
+    "gelu_dropout": explicit("gelu_dropout"),
+    "silu_dropout": explicit("silu_dropout"),
+    "dropout_add_layer_norm": lambda x, **options: fastdrop.torch.dropout_add_layer_norm(
+        x, x, x[0, 0, 0], x[0, 0, 1], 0.5, **options
+    ),
+    "dropout_add_rms_norm": lambda x, **options: fastdrop.torch.dropout_add_rms_norm(
+        x, x, x[0, 0, 0], 0.5, **options
+    ),
     "drop_path": explicit("drop_path", 0.5),
     "drop_path, unscaled": lambda x, **options: fastdrop.torch.drop_path(
         x, 0.5, scale="none", **options
@@ -88,7 +96,12 @@ STOCK = {
     "attention, bools": attend(F.scaled_dot_product_attention, attn_mask=SEEN),
     "attention of halves": lambda x: attend(F.scaled_dot_product_attention)(x.bfloat16()),
 }
-MADE_OF = {"DropConnect": ((8, 4, 0.5), {}), "WeightDropLSTM": ((8, 4), {"p": 0.5})}
+MADE_OF = {
+    "DropConnect": ((8, 4, 0.5), {}),
+    "DropoutAddLayerNorm": ((8, 0.5), {}),
+    "DropoutAddRMSNorm": ((8, 0.5), {}),
+    "WeightDropLSTM": ((8, 4), {"p": 0.5}),
+}
 MODULES = {
     name: getattr(fastdrop.torch, name)(*arguments, **settings)
     for name in fastdrop.torch.__all__
@@ -139,6 +152,8 @@ def test_modules(install, name):
     call = {
         "Dropout1d": lambda x: module(x[0]),
         "DropoutAdd": lambda x: module(x, x),
+        "DropoutAddLayerNorm": lambda x: module(x, x),
+        "DropoutAddRMSNorm": lambda x: module(x, x),
         "EmbeddingDropout": lambda x: module(x.flatten(1)),
         "LockedDropout": lambda x: module(x[0]),
         "WeightDropLSTM": lambda x: module(x[0])[0],
