@@ -119,10 +119,10 @@ def check_row(name: str, value: Any, x: NDArray[Any]) -> NDArray[Any]:
     wide = x.dtype.itemsize == 2 and row.dtype == np.float32
     if row.dtype != x.dtype and not wide:
         more = " or float32" if x.dtype.itemsize == 2 else ""
-        raise TypeError(f"{name} has dtype {row.dtype}; allowed is x's dtype, {x.dtype}{more}")
+        raise TypeError(f"{name} must have x's dtype, {x.dtype}{more}, not {row.dtype}")
     if row.shape != x.shape[-1:]:
         raise ValueError(
-            f"{name} has shape {row.shape}; must be {x.shape[-1:]}, the last axis of x"
+            f"{name} must have the shape of x's last axis, {x.shape[-1:]}, not {row.shape}"
         )
     return row
 

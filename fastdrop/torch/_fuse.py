@@ -204,10 +204,10 @@ def _merged(
             padding, "key_padding_mask", functional._none_or_dtype(mask), "attn_mask", x.dtype
         )
     if mask is not None:
-        added = functional._canonical_mask(mask, "attn_mask", None, "", x.dtype, False)
-        mask = added
-        if added.dim() == 3:  # (N * heads, L, S)
-            mask = added.unflatten(0, (-1, attention.num_heads))
+        mask = functional._canonical_mask(mask, "attn_mask", None, "", x.dtype, False)
+        assert mask is not None
+        if mask.dim() == 3:  # (N * heads, L, S)
+            mask = mask.unflatten(0, (-1, attention.num_heads))
     if padding is None:
         return mask
     padding = padding[:, None, None, :]

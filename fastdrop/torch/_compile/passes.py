@@ -49,7 +49,7 @@ def _arguments(node: Node) -> dict[str, Any]:
     given = {}
     for argument, value in itertools.zip_longest(node.target._schema.arguments, node.args):
         given[argument.name] = argument.default_value if value is None else value
-    return given | node.kwargs
+    return {**given, **node.kwargs}
 
 
 # ---- order ---------------------------------------------------------------------------------------
