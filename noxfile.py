@@ -359,7 +359,8 @@ def types(session: nox.Session) -> None:
     allowlist = os.path.abspath(".ci/stubtest-allowlist.txt")
     config = os.path.abspath("mypy.ini")
     install(session, TORCH)
-    install_package(session, "types", "dask")
+    install_package(session, "types", "dask", "jax")
+    install(session, "flax")
     session.run("mypy")
     session.chdir(session.create_tmp())  # so that the installed package is the one looked at
     session.run("stubtest", "fastdrop", "--allowlist", allowlist, "--mypy-config-file", config)

@@ -7,6 +7,7 @@ from fastdrop.mask._probability import Probability
 from fastdrop.source import NumPySource, Source
 
 __test__: dict[str, str]
+__pyx_capi__: dict[str, Any]
 
 def affine(
     x: ArrayLike,

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
+from typing_extensions import disjoint_base
 
 from fastdrop.torch._tensor import TensorMask
 
 __test__: dict[str, str]
+
+OPERATIONS: dict[str, int]
+BACKWARD: dict[str, int]
 
 def activate(
     mask: TensorMask,
@@ -23,6 +27,7 @@ def activate_backward(
     threads: int,
 ) -> None: ...
 
+@disjoint_base
 class Norm:
     def __init__(
         self,

@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
     raise ModuleNotFoundError(
-        "fastdrop.torch needs PyTorch 2.13 or newer: pip install torch", name="torch"
+        "fastdrop.torch needs PyTorch 2.10 or newer: pip install torch", name="torch"
     ) from None
 
 __all__ = ["NAMES"]

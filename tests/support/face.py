@@ -533,25 +533,20 @@ def twin_of_activation(name):
     return twin
 
 
-def running_activation(function, backward):
-    """Forward, and backward from what forward drew."""
-
+def run_activation_backward(backward):
     def run(arrays, options, source, out):
-        arrays = dict(arrays)
-        dy = arrays.pop("dy")
-        mask = function(arrays["x"], options["p"], rng=source)[1]
         given = {} if out is None else {"out": out}
-        return backward(dy, arrays["x"], mask, bias=arrays.get("bias"), **given), None
+        bias = arrays.get("bias")
+        return backward(arrays["dy"], arrays["x"], options["mask"], bias=bias, **given), None
 
     return run
 
 
 def twin_of_activation_backward(name):
     def twin(values, options, drawn):
-        x, p = values["x"], options["p"]
-        kept, factor = drawn.kept(x.shape, p), reference.scale_factor(p)
-        dx = reference.activate_backward(values["dy"], x, kept, factor, name, values.get("bias"))
-        return dx, None
+        kept, factor = np.asarray(options["mask"]), factor_of_mask(options["mask"])
+        arrays = values["dy"], values["x"]
+        return reference.activate_backward(*arrays, kept, factor, name, values.get("bias")), None
 
     return twin
 
@@ -571,25 +566,23 @@ def twin_of_norm(centered):
     return twin
 
 
-def run_norm_backward(function, backward):
-    """Backward from what forward drew; it returns no None here."""
+def run_norm_backward(backward):
+    """Run it; a gradient that is None is not one of these."""
 
     def run(arrays, options, source, out):
-        arrays = dict(arrays)
-        dy = arrays.pop("dy")
-        bias = () if "rms" in function.__name__ else (None,)
-        before = arrays["x"], arrays["residual"], arrays["weight"]
-        mask = function(*before, *bias, options["p"], rng=source)[1]
-        gradients = backward(dy, *before, mask, linear_bias=arrays["linear_bias"])
-        return tuple(gradients), None
+        before = (arrays[name] for name in ("dy", "x", "residual", "weight"))
+        return (
+            tuple(backward(*before, options["mask"], linear_bias=arrays["linear_bias"])),
+            None,
+        )
 
     return run
 
 
 def twin_of_norm_backward(centered):
     def twin(values, options, drawn):
-        x, p = values["x"], options["p"]
-        kept, factor = drawn.kept(x.shape, p), reference.scale_factor(p)
+        x = values["x"]
+        kept, factor = np.asarray(options["mask"]), factor_of_mask(options["mask"])
         number = np.float64 if x.dtype.itemsize == 8 else np.float32
         if not x.size:
             zeros = np.zeros(x.shape[-1:], number)
@@ -606,8 +599,10 @@ def twin_of_norm_backward(centered):
 def choose_norm(*names, rows, backward=False):
     def choose(random, shape):
         shapes = dict.fromkeys(names, shape) | dict.fromkeys(rows, shape[-1:])
-        options = {"p": random.choice(NUMBERS)}
-        return shapes, {}, options if backward else options | training(random)
+        p = random.choice(NUMBERS)
+        if backward:
+            return shapes, {}, {"mask": fd.dropout_mask(shape, p, rng=source_by_chance(random))}
+        return shapes, {}, {"p": p} | training(random)
 
     return choose
 
@@ -857,13 +852,13 @@ MEMBERS = {
         backward=None,
     ),
     "gelu_dropout_backward": Member(
-        running_activation(fd.gelu_dropout, fd.gelu_dropout_backward),
+        run_activation_backward(fd.gelu_dropout_backward),
         twin_of_activation_backward("gelu"),
         choose_norm("x", "dy", rows=(), backward=True),
         dtypes=DTYPES,
     ),
     "silu_dropout_backward": Member(
-        running_activation(fd.silu_dropout, fd.silu_dropout_backward),
+        run_activation_backward(fd.silu_dropout_backward),
         twin_of_activation_backward("silu"),
         choose_norm("x", "dy", rows=(), backward=True),
         dtypes=DTYPES,
@@ -885,7 +880,7 @@ MEMBERS = {
         backward=None,
     ),
     "dropout_add_layer_norm_backward": Member(
-        run_norm_backward(fd.dropout_add_layer_norm, fd.dropout_add_layer_norm_backward),
+        run_norm_backward(fd.dropout_add_layer_norm_backward),
         twin_of_norm_backward(True),
         choose_norm("x", "residual", "dy", rows=("weight", "linear_bias"), backward=True),
         (1, 4),
@@ -893,7 +888,7 @@ MEMBERS = {
         has_out=False,
     ),
     "dropout_add_rms_norm_backward": Member(
-        run_norm_backward(fd.dropout_add_rms_norm, fd.dropout_add_rms_norm_backward),
+        run_norm_backward(fd.dropout_add_rms_norm_backward),
         twin_of_norm_backward(False),
         choose_norm("x", "residual", "dy", rows=("weight", "linear_bias"), backward=True),
         (1, 4),
