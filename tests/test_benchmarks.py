@@ -54,6 +54,9 @@ def test_what_is_read_and_written_lies_half_a_page_apart(cls):
 WITHOUT = {
     "Source": "the base of those that have benchmarks",
     "as_source": "measured in every call of a function",
+    "exact_mask": "a permutation of NumPy's",
+    "symmetric_mask": "one half is a mask, the other its copy",
+    "seeded": "a setting",
     "drop_path_rates": "a few numbers, once in a program",
     "get_num_threads": "a setting",
     "show_config": "for people",

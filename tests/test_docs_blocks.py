@@ -27,8 +27,9 @@ def program(page):
         if ":hide:" in options:
             continue
         needed |= set(re.findall(r"(\w+) is None", options))
+        needed |= set(re.findall(r'find_spec\("(\w+)"\)', options))
         examples = doctest.DocTestParser().get_examples(text)
-        parts += [example.source for example in examples] or [text]
+        parts += [each.source for each in examples if not each.exc_msg] if examples else [text]
     return "".join(parts), needed
 
 

@@ -78,6 +78,27 @@ class FusedPasses(Steps):
         self.make_steps(way, forward, x)
 
 
+@tracked("clones")
+class FusedModules(Steps):
+    """The modules, on 4096 elements."""
+
+    params = [["GELUDropout", "SiLUDropout", "DropoutAddLayerNorm", "DropoutAddRMSNorm"]]
+    param_names = ["module"]
+
+    def prepare(self, name):
+        super().prepare()
+        import fastdrop.torch
+
+        x = self.tensor(SIZES["L1"]).view(-1, 256)
+        other = self.tensor(*x.shape)
+        cls = require(name, fastdrop.torch)
+        if "Add" in name:
+            module = cls(256, P)
+            self.make_steps("explicit", lambda x: module(x, other), x)
+        else:
+            self.make_steps("explicit", cls(P), x)
+
+
 @tracked("steps without dropout")
 class FusedTraining(Torch):
     """Training steps of models after `accelerate(fuse=True)`; the baseline has no dropout."""

@@ -81,14 +81,14 @@ cdef class Broadcast:
 
     def __init__(self, lengths, steps):
         cdef int64_t length, step, follows = 1
+        if sum([length > 1 for length in lengths]) > FD_MAX_DIMS:
+            refuse_axes()
+        taken = [(length, step) for length, step in zip(lengths, steps) if length > 1 and step]
         self.laid.ndim = 0
         self.elements = math.prod(lengths)
         self.shared = 0
         if self.elements:
             self.shared = 1 + sum(map(math.prod, zip([n - 1 for n in lengths], steps, strict=True)))
-        taken = [(length, step) for length, step in zip(lengths, steps) if length > 1 and step]
-        if len(taken) > FD_MAX_DIMS:
-            refuse_axes()
         for length, step in zip(reversed(lengths), reversed(steps)):
             if length > 1 and step:
                 self.gathers |= step != follows

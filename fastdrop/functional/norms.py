@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ends of the blocks of transformers: dropout, the sum with a residual and a norm in one."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Never, overload
 
 from fastdrop._checks import as_array, check_eps, check_switch

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fastdrop as fd
-from fastdrop._checks import shown
+from fastdrop._checks import kind_of, shown
 from fastdrop._words import public
 from fastdrop.jax._philox import philox, tagged
 from fastdrop.jax._primitives import FOLDED, draw_bits
@@ -123,7 +123,7 @@ def key_of(source: fd.Source) -> jax.Array:
     """
     if type(source) not in SOURCES:
         names = ", ".join(cls.__name__ for cls in SOURCES)
-        raise TypeError(f"source is {shown(source)}; must be a source of fastdrop ({names})")
+        raise TypeError(f"source must be a source of fastdrop ({names}), not {shown(source)}")
     if source.position or any(source.counter[:2]):
         raise ValueError(
             f"source has position {source.position} and counter {source.counter}; a key needs "
@@ -140,21 +140,23 @@ def words_of(key: object) -> tuple[Any, int]:
     """Return the words of a key, and the index of its source, or that they are to be folded."""
     if isinstance(key, (int, np.integer, fd.Source)):
         raise TypeError(
-            f"key is {shown(key)}; must be a JAX key, as jax.random.key makes, or "
-            "fastdrop.jax.key_of(fastdrop.Philox4x32(seed))"
+            "key must be a JAX key, as of jax.random.key or "
+            f"fastdrop.jax.key_of(fastdrop.Philox4x32(seed)), not {shown(key)}"
         )
     if isinstance(key, np.ndarray):
         key = jnp.asarray(key)
     if not isinstance(key, jax.Array):
-        raise TypeError(f"key is a {type(key).__name__}; must be a JAX key")
+        raise TypeError(f"key must be a JAX key, not {kind_of(key)}")
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if key.ndim:
-            raise ValueError(f"key has shape {key.shape}; must be one key (use jax.vmap for more)")
+            raise ValueError(
+                f"key must be one key, not of shape {key.shape}: use jax.vmap for more"
+            )
         return jax.random.key_data(key).reshape(-1), _index_of(key)
     if key.dtype != jnp.uint32 or key.ndim != 1 or key.size == 0:
         raise TypeError(
-            f"key has dtype {key.dtype} and shape {key.shape}; must be a JAX key: one of "
-            "jax.random.key, or of uint32 and one axis as jax.random.PRNGKey makes"
+            "key must be a JAX key: one of jax.random.key, or of uint32 and one axis as of "
+            f"jax.random.PRNGKey; it has dtype {key.dtype} and shape {key.shape}"
         )
     return key, FOLDED
 

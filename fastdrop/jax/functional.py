@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fastdrop._checks import check_axes, check_p, check_shape, check_switch, shown
+from fastdrop._checks import check_axes, check_p, check_shape, check_switch, either, shown
 from fastdrop._typing import AxesLike, ShapeLike
 from fastdrop._words import public, refuse
 from fastdrop.jax import _lowering  # noqa: F401 - says how primitives are compiled
@@ -170,10 +170,10 @@ def bernoulli(key: jax.Array, p: Any, shape: ShapeLike, *late: Never, **words: N
 
 def _floats(x: Any) -> jax.Array:
     if isinstance(x, tuple):
-        raise TypeError("x is a tuple; must be an array of floats")
+        raise TypeError("x must be an array of floats, not a tuple")
     array = jnp.asarray(x)
     if array.dtype not in DTYPES:
-        raise TypeError(f"x has dtype {array.dtype}; must be one of {', '.join(map(str, DTYPES))}")
+        raise TypeError(f"x must have dtype {either(map(str, DTYPES))}, not {array.dtype}")
     return array
 
 
@@ -196,8 +196,8 @@ def _probability(p: Any) -> Any:
         return check_p(p)
     if p.ndim or p.dtype == bool or not jnp.issubdtype(p.dtype, jnp.number):
         raise TypeError(
-            f"p is {shown(p) if p.ndim == 0 else f'an array of shape {p.shape}'}; must be a number "
-            "in [0, 1]"
+            "p must be a number in [0, 1], not "
+            f"{shown(p) if p.ndim == 0 else f'an array of shape {p.shape}'}"
         )
     if not isinstance(p, jax.core.Tracer):
         return check_p(np.asarray(p).item())

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """gelu and silu with dropout, in one pass over memory; relu's is in `fused`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal, Never
 

@@ -5,6 +5,8 @@ Where one pass is not possible (other layouts and devices, mixed dtypes, transfo
 do the operations one by one, with the same mask.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Never, TypeAlias
 

@@ -165,7 +165,7 @@ def test_key_of(source_class):
 
 
 def test_key_of_refuses():
-    with pytest.raises(TypeError, match=r"source is 3; must be a source of fastdrop \(Philox4x32"):
+    with pytest.raises(TypeError, match=r"source must be .*\(Philox4x32.*, not 3"):
         key_of(3)
     with pytest.raises(TypeError, match="must be a source of fastdrop"):
         key_of(fd.NumPySource(np.random.PCG64(1)))
@@ -187,33 +187,33 @@ def test_a_seed_is_no_key(key):
         lambda: dropout_mask(key, (3,)),
         lambda: bernoulli(key, 0.5, (3,)),
     ):
-        with pytest.raises(TypeError, match=r"key is .*; must be a JAX key.*fastdrop\.jax\.key_of"):
+        with pytest.raises(TypeError, match=r"key must be a JAX key.*fastdrop\.jax\.key_of"):
             call()
 
 
 def test_refusals():
     x = jnp.ones(3)
-    with pytest.raises(TypeError, match="key is a NoneType; must be a JAX key"):
+    with pytest.raises(TypeError, match="key must be a JAX key, not None"):
         dropout(None, x)
-    with pytest.raises(TypeError, match="key has dtype float32 and shape"):
+    with pytest.raises(TypeError, match="it has dtype float32 and shape"):
         dropout(x, x)
-    with pytest.raises(ValueError, match=r"key has shape \(2,\); must be one key"):
+    with pytest.raises(ValueError, match=r"key must be one key, not of shape \(2,\)"):
         dropout(jax.random.split(jax.random.key(1)), x)
-    with pytest.raises(TypeError, match="x has dtype int32; must be one of float16, bfloat16"):
+    with pytest.raises(TypeError, match="x must have dtype float16, bfloat16, .*, not int32"):
         dropout(KEY, jnp.arange(3))
-    with pytest.raises(TypeError, match="x is a tuple"):
+    with pytest.raises(TypeError, match="x must be an array of floats, not a tuple"):
         dropout(KEY, (x, x))
-    with pytest.raises(TypeError, match="training is"):
+    with pytest.raises(TypeError, match="training must be True or False"):
         dropout(KEY, x, training="yes")
     with pytest.raises(ValueError, match="broadcast_dims"):
         dropout(KEY, x, broadcast_dims=1)
     for p in (1.5, -0.1, float("nan"), jnp.float32(1.5)):
-        with pytest.raises(ValueError, match="p is "):
+        with pytest.raises(ValueError, match="p must be "):
             dropout(KEY, x, p)
-        with pytest.raises(ValueError, match="p is "):
+        with pytest.raises(ValueError, match="p must be "):
             dropout_mask(KEY, 3, p)
     for p in (jnp.ones(3), "0.5", jnp.array(True), jnp.array(1j)):
-        with pytest.raises(TypeError, match="p is "):
+        with pytest.raises(TypeError, match="p must be "):
             dropout(KEY, x, p)
     with pytest.raises(TypeError, match=r"rate is 0\.5; this argument of dropout must be called p"):
         dropout(KEY, x, rate=0.5)

@@ -79,10 +79,12 @@ def test_everything_public_has_a_benchmark():
 def test_every_function_and_module_is_measured_in_every_way():
     functions, ways = MODULES["bench_torch"].Functions.params
     modules, module_ways = MODULES["bench_torch"].Modules.params
-    relatives = MODULES["bench_torch_relatives"]
+    relatives, fused = MODULES["bench_torch_relatives"], MODULES["bench_fused"]
     names = {name for name in fastdrop.torch.__all__ if "rop" in name} | {"zoneout", "Zoneout"}
     assert {*functions, *modules, *relatives.Relatives.params[0]} | {
         *relatives.RelativeModules.params[0],
+        *fused.FusedPasses.params[0],
+        *fused.FusedModules.params[0],
         "WeightDropLSTM",
     } == names - {"scaled_dot_product_attention"}
     assert ways == MODULES["bench_attention"].WAYS == ["stock", "installed", "explicit"]

@@ -199,5 +199,5 @@ def test_results_of_one_shape():
             self.count += 1
             return torch.ones(self.count)
 
-    with pytest.raises(ValueError, match=r"model returned shape \(2,\) and dtype torch.float32"):
+    with pytest.raises(ValueError, match=r"it returned \(2,\) and torch.float32"):
         ft.mc_predict(Growing(), X, 3)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "grid.h"
 
+#include <stdlib.h>
+
 /* Streams that a box goes on with. */
 enum { CURSORS = 64 };
 
@@ -11,13 +13,14 @@ typedef struct {
     size_t item;
     fd_arrays arrays;
     size_t parts;
+    struct room *rooms;
     fd_cursor start, *end;
     fd_interrupt *interrupt;
 } division;
 
-/* What a worker needs: a cursor for each run of the stream, which goes on in the next box, numbers in
- * their own order and in y's, and what is read in y's order. */
-typedef struct {
+/* What a part needs: a cursor for each run of the stream, which goes on in the next box, numbers in
+ * their own order and in y's, and what is read in y's order. It is too large for small stacks. */
+typedef struct room {
     fd_cursor cursor[CURSORS];
     FD_ALIGN64 char made[FD_BOX_BYTES + FD_BOX_SPARE];
     FD_ALIGN64 char numbers[FD_BOX_BYTES + FD_BOX_SPARE];
@@ -208,11 +211,11 @@ run_part(void *context, size_t index, size_t worker)
     const fd_grid *grid = whole->grid;
     const size_t boxes = grid->boxes, end = boxes * (index + 1) / whole->parts;
     const fd_watch watch = {whole->interrupt, worker == 0};
-    room room;
-    fd_cursor *last = room.cursor;
-    memset(room.cursor, 0, sizeof room.cursor);
+    room *own = &whole->rooms[index];
+    fd_cursor *last = own->cursor;
+    memset(own->cursor, 0, sizeof own->cursor);
     if (index == 0) {
-        room.cursor[0] = whole->start;
+        own->cursor[0] = whole->start;
     }
     for (size_t at = boxes * index / whole->parts; at < end && !fd_stops(watch); at++) {
         const fd_box box = fd_box_at(grid, at);
@@ -221,13 +224,13 @@ run_part(void *context, size_t index, size_t worker)
         prefetch soon;
         start_prefetch(&soon, grid, &box);
         if (whole->work->number) {
-            last = make_numbers(whole, &box, &room, &soon, &numbers);
+            last = make_numbers(whole, &box, own, &soon, &numbers);
         }
         if (grid->turned[FD_OF_X]) {
-            turned.x = turn(whole, &box, FD_OF_X, whole->arrays.x, room.x);
+            turned.x = turn(whole, &box, FD_OF_X, whole->arrays.x, own->x);
         }
         if (grid->turned[FD_OF_OTHER]) {
-            turned.other = turn(whole, &box, FD_OF_OTHER, whole->arrays.other, room.other);
+            turned.other = turn(whole, &box, FD_OF_OTHER, whole->arrays.other, own->other);
         }
         for (int i = 0; !whole->work->number && i < AHEAD; i++) {
             prefetch_run(&soon, whole, &box);
@@ -237,6 +240,16 @@ run_part(void *context, size_t index, size_t worker)
     if (index + 1 == whole->parts) {
         *whole->end = *last;
     }
+}
+
+/* Where no memory is left: one part, on the stack. */
+FD_APART void
+run_on_stack(division *whole)
+{
+    room own;
+    whole->parts = 1;
+    whole->rooms = &own;
+    run_part(whole, 0, 0);
 }
 
 int
@@ -249,7 +262,14 @@ fd_run_boxes(const fd_box_work *work, fd_cursor *cursor, const fd_orders *orders
     fd_interrupt interrupt_room, *interrupt = fd_interrupt_of(&interrupt_room, n, executor->ask);
     /* Neighbours in `changed` share bytes. */
     const size_t parts = work->job->changed ? 1 : fd_workers(executor, n);
-    division whole = {work, &grid, item, arrays, parts, *cursor, cursor, interrupt};
-    fd_run_tasks(executor, parts, parts, run_part, &whole, interrupt);
+    division whole = {work, &grid, item, arrays, parts, NULL, *cursor, cursor, interrupt};
+    void *memory = malloc(parts * sizeof(room) + 63);
+    if (memory == NULL) {
+        run_on_stack(&whole);
+    } else {
+        whole.rooms = (room *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+        fd_run_tasks(executor, parts, parts, run_part, &whole, interrupt);
+        free(memory);
+    }
     return -fd_stopped(interrupt);
 }
