@@ -199,7 +199,7 @@ def test_refusals():
         dropout(x, x)
     with pytest.raises(ValueError, match=r"key must be one key, not of shape \(2,\)"):
         dropout(jax.random.split(jax.random.key(1)), x)
-    with pytest.raises(TypeError, match="x must have dtype float16, bfloat16, .*, not int32"):
+    with pytest.raises(TypeError, match=r"x must have dtype float16, bfloat16, .*, not int32"):
         dropout(KEY, jnp.arange(3))
     with pytest.raises(TypeError, match="x must be an array of floats, not a tuple"):
         dropout(KEY, (x, x))

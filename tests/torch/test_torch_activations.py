@@ -121,5 +121,5 @@ def test_modules():
     layer = ft.SiLUDropout(0.3, rng=7)
     assert torch.equal(layer(x), ft.silu_dropout(x, 0.3, rng=7))
     assert torch.equal(layer.eval()(x), functional.silu(x))
-    with pytest.raises(ValueError, match="approximate must be .*, not 'erf'"):
+    with pytest.raises(ValueError, match=r"approximate must be .*, not 'erf'"):
         ft.GELUDropout(0.3, "erf")

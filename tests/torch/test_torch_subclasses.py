@@ -227,7 +227,7 @@ def test_kernels_take_tensors_of_the_masks_size_alone():
     wrong = torch.ones(5000)
     masks = [ft.dropout2d(x, 0.5).grad_fn.mask, ft.relu_dropout(x, 0.5).grad_fn.mask]
     for mask in masks:
-        with pytest.raises(RuntimeError, match="elements|a tensor of 1 axes is under a mask of 4"):
+        with pytest.raises(RuntimeError, match=r"elements|a tensor of 1 axes is under a mask of 4"):
             mask.apply(wrong, torch.empty(5000), 1)
     mask = ft.dropout(x, 0.5).grad_fn.mask
     for pair in (
