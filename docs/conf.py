@@ -61,7 +61,7 @@ if os.environ.get("FASTDROP_DOCS_ONLINE"):
     }
 # Names of PyTorch stay plain text too, and what signatures take from NumPy and from `typing`.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(np|numpy|torch|jax|flax|da|dask|fd)(\..*)?|Source"),
+    (r"py:.*", r"(np|numpy|torch|nn|jax|flax|da|dask|fd)(\..*)?|Source|Array"),
     (r"py:class", r"(Array|DType)Like|(ND|Bool)Array|(Scalar|Module)T|_Block|contextlib\..*"),
     (r"py:class", r"Generator|RandomState|Self"),
 ]

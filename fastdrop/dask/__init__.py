@@ -7,8 +7,8 @@ whole array, on whatever worker and in whatever order. So the result is that of 
 
 try:
     import dask.array as _  # noqa: F401
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "dask":
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] != "dask":
         raise
     raise ModuleNotFoundError(
         'fastdrop.dask needs Dask: pip install "dask[array]"', name="dask"

@@ -18,7 +18,7 @@ from fastdrop._checks import (
     kind_of,
     takes_array,
 )
-from fastdrop._typing import AxesLike, NDArray, RNGLike, Shape, ShapeLike
+from fastdrop._typing import AxesLike, RNGLike, Shape, ShapeLike
 from fastdrop._words import public, refuse
 from fastdrop.dask._chunked_mask import ChunkedMask, made_mask
 from fastdrop.functional._given import check_given_mask
@@ -29,7 +29,7 @@ from fastdrop.source.default import as_source
 
 __all__ = ["bernoulli", "dropout", "dropout_backward"]
 
-ChunkedProbability: TypeAlias = float | NDArray[Any] | da.Array
+ChunkedProbability: TypeAlias = Any  # a number, or an array of NumPy or Dask
 
 
 @public("fastdrop.dask")

@@ -76,7 +76,7 @@ class Dropout(ArrayLayer[Mask]):
     _arrays = True
     _options = ("keep_prob", "scale", "noise_shape", "broadcast_axes")
 
-    p = Setting(lambda layer, name, value: _one_of_two(layer, name, value, "keep_prob"))
+    p: Any = Setting(lambda layer, name, value: _one_of_two(layer, name, value, "keep_prob"))
     keep_prob: Any = Setting(lambda layer, name, value: _one_of_two(layer, name, value, "p"))
     scale: Scale = Setting(  # type: ignore[assignment]
         lambda layer, name, value: check_choice(name, value, SCALES)

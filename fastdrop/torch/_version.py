@@ -9,8 +9,8 @@ from operator import attrgetter
 
 try:
     import torch
-except ModuleNotFoundError as error:
-    if error.name != "torch":
+except ModuleNotFoundError as _error:
+    if _error.name != "torch":
         raise
     raise ModuleNotFoundError(
         "fastdrop.torch needs PyTorch 2.10 or newer: pip install torch", name="torch"

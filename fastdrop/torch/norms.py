@@ -307,13 +307,14 @@ class DropoutAddLayerNorm(DrawingOne):
         rng: RNG = None,
     ) -> None:
         super().__init__(p, rng=rng)
-        self.eps, self.prenorm = check_eps(eps), check_switch("prenorm", prenorm)
+        self.eps: float = check_eps(eps)
+        self.prenorm: bool = check_switch("prenorm", prenorm)
         options = {"device": device, "dtype": dtype}
         weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
         shift = torch.zeros(normalized_shape, **options) if elementwise_affine and bias else None
-        self.normalized_shape = (normalized_shape,)
-        self.weight = None if weight is None else torch.nn.Parameter(weight)
-        self.bias = None if shift is None else torch.nn.Parameter(shift)
+        self.normalized_shape: tuple[int] = (normalized_shape,)
+        self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)
+        self.bias: Optional = None if shift is None else torch.nn.Parameter(shift)
 
     def extra_repr(self) -> str:
         """Return what the repr shows between its brackets."""
@@ -375,11 +376,12 @@ class DropoutAddRMSNorm(DrawingOne):
         rng: RNG = None,
     ) -> None:
         super().__init__(p, rng=rng)
-        self.eps, self.prenorm = check_eps(eps), check_switch("prenorm", prenorm)
+        self.eps: float = check_eps(eps)
+        self.prenorm: bool = check_switch("prenorm", prenorm)
         options = {"device": device, "dtype": dtype}
         weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
-        self.normalized_shape = (normalized_shape,)
-        self.weight = None if weight is None else torch.nn.Parameter(weight)
+        self.normalized_shape: tuple[int] = (normalized_shape,)
+        self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)
 
     def extra_repr(self) -> str:
         """Return what the repr shows between its brackets."""
