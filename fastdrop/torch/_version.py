@@ -53,7 +53,7 @@ def check_version() -> None:
     if name is not None:
         raise ImportError(
             f"PyTorch {torch.__version__} has no torch.{name}; fastdrop.torch needs PyTorch 2.10 "
-            "or newer, and was run with 2.10.0, 2.12.1, 2.13.0 and 2.14.1"
+            "or newer, and was run with 2.10.0, 2.13.0 and 2.14.1"
         )
 
 
