@@ -271,7 +271,7 @@ def test_what_is_not_missing_is_not_blamed(copied):
 @pytest.mark.parametrize(
     ("face", "lost", "cure"),
     [
-        ("torch", "torch", "fastdrop.torch needs PyTorch 2.10 or newer: pip install torch"),
+        ("torch", "torch", "fastdrop.torch needs PyTorch 2.13 or newer: pip install torch"),
         ("dask", "dask", 'fastdrop.dask needs Dask: pip install "dask[array]"'),
     ],
 )

@@ -13,10 +13,15 @@ except ModuleNotFoundError as _error:
     if _error.name != "torch":
         raise
     raise ModuleNotFoundError(
-        "fastdrop.torch needs PyTorch 2.10 or newer: pip install torch", name="torch"
+        "fastdrop.torch needs PyTorch 2.13 or newer: pip install torch", name="torch"
     ) from None
 
-__all__ = ["NAMES"]
+from torch.torch_version import TorchVersion
+
+__all__ = ["NAMES", "OLDEST"]
+
+# Before it, compiled programs lose the gradients of dropout: their dispatch differs.
+OLDEST = (2, 13)
 
 NAMES = (
     "Tensor.__dlpack_c_exchange_api__",
@@ -31,6 +36,7 @@ NAMES = (
     "_C._get_dispatch_mode",
     "_C._len_torch_dispatch_stack",
     "_debug_has_internal_overlap",
+    "_foreach_clone",
     "_neg_view",
     "compiler.config",
     "library.get_kernel",
@@ -48,13 +54,13 @@ def _missing() -> str | None:
 
 
 def check_version() -> None:
-    """Raise an ImportError where a name is missing."""
+    """Raise an ImportError where PyTorch is too old, or a name is missing."""
+    needed = "fastdrop.torch needs PyTorch 2.13 or newer, and was run with 2.13.0 and 2.14.1"
+    if TorchVersion(torch.__version__) < OLDEST:
+        raise ImportError(f"PyTorch is {torch.__version__}; {needed}")
     name = _missing()
     if name is not None:
-        raise ImportError(
-            f"PyTorch {torch.__version__} has no torch.{name}; fastdrop.torch needs PyTorch 2.10 "
-            "or newer, and was run with 2.10.0, 2.13.0 and 2.14.1"
-        )
+        raise ImportError(f"PyTorch {torch.__version__} has no torch.{name}; {needed}")
 
 
 check_version()

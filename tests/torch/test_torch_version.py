@@ -38,3 +38,16 @@ def test_the_error_names_what_is_missing(monkeypatch, name):
         ImportError, match=rf"has no torch\.{re.escape(name)}; fastdrop.torch needs"
     ):
         _version.check_version()
+
+
+@pytest.mark.parametrize("version", ["2.12.1+cpu", "2.10.0", "1.13.1"])
+def test_an_older_version_is_refused(monkeypatch, version):
+    monkeypatch.setattr(torch, "__version__", version)
+    with pytest.raises(ImportError, match=rf"PyTorch is {re.escape(version)}; fastdrop.torch need"):
+        _version.check_version()
+
+
+@pytest.mark.parametrize("version", ["2.13.0+cpu", "2.14.1+cu130", "3.0.0a0+git1"])
+def test_no_newer_version_is_refused(monkeypatch, version):
+    monkeypatch.setattr(torch, "__version__", version)
+    _version.check_version()

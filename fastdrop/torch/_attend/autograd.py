@@ -31,17 +31,9 @@ __all__ = ["attend", "attend_blocks", "is_derived", "owned", "rounded"]
 
 Optional: TypeAlias = torch.Tensor | None
 
+_foreach_clone = torch._foreach_clone  # one node of the graph for all of them
 _is_compiling = torch.compiler.is_compiling
 _is_grad_enabled = torch.is_grad_enabled
-
-
-def _clones(tensors: tuple[torch.Tensor, ...]) -> Sequence[torch.Tensor]:
-    """Return copies, each of which is a node of the graph of its own."""
-    return [tensor.clone() for tensor in tensors]
-
-
-# One node for all of them, where PyTorch has it (2.10 does not).
-_foreach_clone = getattr(torch, "_foreach_clone", _clones)
 
 
 def is_derived(inputs: Inputs) -> bool:
