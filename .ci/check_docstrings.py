@@ -3,8 +3,8 @@
 
 Members that another package defines are left to it, overridden or not: the methods of NumPy's bit
 generators and of PyTorch's modules. An attribute needs a docstring, or a line in the section
-"Attributes" or "Parameters" of its class. Where PyTorch, JAX or Dask is not installed, the package
-for it is left out.
+"Attributes" or "Parameters" of its class or of one of its bases. Where PyTorch, JAX or Dask is not
+installed, the package for it is left out.
 """
 
 import importlib
@@ -45,8 +45,10 @@ def members(cls: type) -> Iterator[tuple[str, bool]]:
     """Yield the public members that the package defines, and whether each is an attribute."""
     listed = {
         name
+        for base in cls.__mro__
+        if base.__module__.startswith("fastdrop")
         for section in ("Attributes", "Parameters")  # of which many are attributes
-        for entry in ClassDoc(cls)[section]
+        for entry in ClassDoc(base)[section]
         if entry.desc
         for name in entry.name.split(", ")
     }

@@ -20,6 +20,13 @@ class ChunkedMask:
     `dropout` returns it where p is an array. It has no bits: a task draws those of its chunk, from
     the chunk of p. `dropout_backward` takes it, and so does ``mask=`` of `dropout`.
 
+    Parameters
+    ----------
+    place : Mask
+        A seeded mask, whose own p says nothing. Functions make these masks, programs need not.
+    p : dask.array.Array of float
+        Probability of dropping, of the shape of that mask.
+
     Attributes
     ----------
     shape : tuple of int
@@ -42,7 +49,6 @@ class ChunkedMask:
     __module__ = "fastdrop.dask"
 
     def __init__(self, place: fd.Mask, p: da.Array) -> None:
-        """Not for users: of a seeded mask, whose own p says nothing, and of p of its shape."""
         self.shape: Shape = place.shape
         self.p = p
         self.place = place

@@ -112,7 +112,7 @@ def gelu_dropout_backward(
         What the forward function was given.
     mask : Mask
         What it returned.
-    approximate, bias
+    approximate, bias : str and array_like, optional
         What it was given.
     out : ndarray, optional
         Where to write, of x's shape and dtype; may be dy or x.
@@ -164,7 +164,7 @@ def silu_dropout(
         Any shape, strides and order; float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
-    bias, rng, training, out
+    bias, rng, training, out : optional
         As of `gelu_dropout`.
 
     Returns
@@ -207,7 +207,7 @@ def silu_dropout_backward(
 
     Parameters
     ----------
-    dy, x, mask, bias, out
+    dy, x, mask, bias, out : array_like and Mask
         As of `gelu_dropout_backward`.
 
     Returns

@@ -176,11 +176,11 @@ def dropout_add_layer_norm_backward(
     ----------
     dy : array_like of float
         Gradient with respect to y, of x's shape and dtype.
-    x, residual, weight
+    x, residual, weight : array_like
         What the forward function was given.
     mask : Mask
         What it returned.
-    eps, linear_bias
+    eps, linear_bias : float and array_like, optional
         What it was given.
     dtotal : array_like of float, optional
         Gradient with respect to the sum, which ``prenorm=True`` has returned.
@@ -287,7 +287,7 @@ def dropout_add_rms_norm(
         Of the norm, as there.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
-    keep_prob, eps, linear_bias, prenorm, rng, training, mask, out
+    keep_prob, eps, linear_bias, prenorm, rng, training, mask, out : optional
         As of `dropout_add_layer_norm`; eps is added to the mean of the squares of a row.
 
     Returns
@@ -339,12 +339,12 @@ def dropout_add_rms_norm_backward(
 
     Parameters
     ----------
-    dy, x, residual, weight, mask, eps, linear_bias, dtotal
+    dy, x, residual, weight, mask, eps, linear_bias, dtotal : array_like, Mask and float
         As of `dropout_add_layer_norm_backward`.
 
     Returns
     -------
-    dx, dresidual, dweight, dlinear_bias
+    dx, dresidual, dweight, dlinear_bias : ndarray
         As there; there is no bias of the norm.
 
     Raises

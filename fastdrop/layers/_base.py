@@ -62,7 +62,13 @@ def _source(layer: Any, name: str, value: RNGLike) -> Any:
 
 
 class Layer(Generic[MaskT]):
-    """What all layers have: p, a source, training or evaluation, and the mask of the last call."""
+    """What all layers have: p, a source, training or evaluation, and the mask of the last call.
+
+    Attributes
+    ----------
+    training : bool
+        Whether the layer drops; `train` and `eval` switch it.
+    """
 
     mask: MaskT  # None before the first call
     _function: ClassVar[Forward]

@@ -16,6 +16,7 @@ class Setting:
     def __init__(self, check: Callable[[Any, str, Any], Any]) -> None:
         self.check = check
         self.name = ""
+        self.__doc__ = None  # what it holds is said where the layer is
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

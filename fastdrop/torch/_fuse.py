@@ -400,31 +400,31 @@ ClassT: TypeAlias = type[nn.Module]
 
 @public("fastdrop.torch")
 def fuse_output(
-    cls: ClassT, linear: str = "dense", dropout: str = "dropout", norm: str = "LayerNorm"
+    module_class: ClassT, linear: str = "dense", dropout: str = "dropout", norm: str = "LayerNorm"
 ) -> ClassT:
     """Fuse the calls of a class of modules that end a block, and return the class.
 
     Its forward method must be ``norm(dropout(linear(hidden)) + residual)`` of two tensors, hidden
     and residual, as that of ``BertSelfOutput`` and ``BertOutput`` in transformers. The method of
-    the class is exchanged; ``cls.forward.__wrapped__`` is the old one. Calls that cannot be fused
+    the class is exchanged; its ``forward.__wrapped__`` is the old one. Calls that cannot be fused
     go to it: in evaluation, and where a part is of another type than PyTorch's or has hooks.
 
     Parameters
     ----------
-    cls : type
+    module_class : type
         A subclass of ``torch.nn.Module``.
     linear, dropout, norm : str
         Names of its three modules, of the types Linear, Dropout and LayerNorm of ``torch.nn``.
 
     Returns
     -------
-    cls : type
+    module_class : type
         The same class.
 
     Raises
     ------
     TypeError
-        If ``cls`` is not a class of modules.
+        If ``module_class`` is not a class of modules.
 
     Examples
     --------
@@ -443,12 +443,12 @@ def fuse_output(
     >>> Output()(torch.ones(2, 4), torch.ones(2, 4)).shape
     torch.Size([2, 4])
     """
-    given: Any = cls
+    given: Any = module_class
     if not (isinstance(given, type) and issubclass(given, nn.Module)):
-        raise TypeError(f"cls is {cls!r}; must be a class of torch.nn.Module")
-    stock = cls.forward
+        raise TypeError(f"module_class must be a class of modules, not {module_class!r}")
+    stock = module_class.forward
     if getattr(stock, "_fuses_output", False):
-        return cls
+        return module_class
 
     @functools.wraps(stock)
     def forward(self: Any, hidden_states: Any, input_tensor: Any) -> Any:
@@ -468,5 +468,5 @@ def fuse_output(
         )  # fmt: skip
 
     forward._fuses_output = True  # type: ignore[attr-defined]
-    cls.forward = forward
-    return cls
+    module_class.forward = forward
+    return module_class

@@ -143,7 +143,7 @@ def dropout_add_rms_norm(
         As of `dropout`.
     training : bool, default True
         As of `dropout`.
-    eps, linear_bias, prenorm, rng, mask
+    eps, linear_bias, prenorm, rng, mask : optional
         As of `dropout_add_layer_norm`; eps is added to the mean of the squares of a row.
 
     Returns
@@ -276,7 +276,7 @@ class DropoutAddLayerNorm(DrawingOne):
         Length of the last axis.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
-    eps, elementwise_affine, bias, device, dtype
+    eps, elementwise_affine, bias, device, dtype : optional
         As of ``torch.nn.LayerNorm``.
     prenorm : bool, default False
         As of `dropout_add_layer_norm`.
@@ -349,7 +349,7 @@ class DropoutAddRMSNorm(DrawingOne):
         Probability of dropping an element, in [0, 1].
     eps : float, default 1e-5
         Added to the mean of the squares of a row.
-    elementwise_affine, device, dtype
+    elementwise_affine, device, dtype : optional
         As of ``torch.nn.RMSNorm``.
     prenorm : bool, default False
         As of `dropout_add_rms_norm`.

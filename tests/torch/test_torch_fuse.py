@@ -240,5 +240,5 @@ def test_outputs_of_bert():
     assert fused == [False]
     model.eval()
     assert torch.equal(model(*inputs), stock(model, *inputs))
-    with pytest.raises(TypeError, match="cls"):
+    with pytest.raises(TypeError, match="module_class must be a class of modules, not"):
         ft.fuse_output(model)
