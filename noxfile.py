@@ -311,7 +311,7 @@ def coverage(session: nox.Session) -> None:
     reports = Path("build/coverage").absolute()
     reports.mkdir(parents=True, exist_ok=True)
     listed = session.run("git", "ls-files", external=True, silent=True)
-    tree = Path(session.create_tmp()) / "tree"  # in which the counters lie beside the sources
+    tree = Path(session.create_tmp()) / "tree"  # counters and sources are in one folder
     shutil.rmtree(tree, ignore_errors=True)
     for name in str(listed).splitlines():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fused passes: their backward, and in PyTorch forward and backward beside the parts."""
+"""Fused passes: their backward; and in PyTorch forward and backward, compared with the parts."""
 
 import numpy as np
 

@@ -114,7 +114,7 @@ def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
 
 
 def check_row(name: str, value: Any, x: NDArray[Any]) -> NDArray[Any]:
-    """Return what one row of x meets as an array: of x's dtype, or float32 beside 16 bits."""
+    """Return what one row of x meets as an array: of x's dtype, or float32 for 16 bits."""
     row = as_array(name, value)
     wide = x.dtype.itemsize == 2 and row.dtype == np.float32
     if row.dtype != x.dtype and not wide:

@@ -142,7 +142,7 @@ def dropout(
         Of x's shape and dtype; ``out`` where that is given.
     mask : Mask
         What was kept, for `dropout_backward`. From a source of the package it takes no memory; with
-        an array as p, one bit an element.
+        an array as p, one bit per element.
 
     Raises
     ------

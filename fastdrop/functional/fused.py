@@ -185,7 +185,7 @@ def relu_dropout(
     mask : Mask
         ``dropout_backward(dy, mask)`` is the gradient with respect to x, through both: an element
         counts as kept where it is, and x + bias is greater than 0 (or NaN, which relu lets pass).
-        So it is packed, one bit an element, in evaluation too.
+        So it is packed, one bit per element, in evaluation too.
 
     Raises
     ------

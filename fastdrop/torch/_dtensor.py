@@ -50,7 +50,8 @@ def drop_dtensor(
     shape = tuple(x.shape)
     if isinstance(mask, Shard):
         raise TypeError(
-            f"shard is {mask!r} beside a DTensor, which says itself what part a process has"
+            f"shard={mask!r} and a DTensor exclude each other: the DTensor says what part a "
+            "process has; leave shard out"
         )
     if mask is None:
         p, decided = check_p(p), decided_shape(shape, **sharing)

@@ -178,7 +178,7 @@ def relu_dropout(
 
     Notes
     -----
-    Backward keeps one bit an element, where relu and dropout keep a tensor each.
+    Backward keeps one bit per element, where relu and dropout keep a tensor each.
 
     Examples
     --------

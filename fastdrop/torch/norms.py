@@ -265,7 +265,32 @@ def _as_row(name: str, row: Optional, x: torch.Tensor) -> Optional:
 # ---- modules -------------------------------------------------------------------------------------
 
 
-class DropoutAddLayerNorm(DrawingOne):
+class _DropoutAddNorm(DrawingOne):
+    """What both modules have: a p, the length of the last axis, and a weight for it."""
+
+    def __init__(
+        self,
+        normalized_shape: int,
+        p: float,
+        eps: float,
+        elementwise_affine: bool,
+        options: dict[str, Any],
+        prenorm: bool,
+        rng: RNG,
+    ) -> None:
+        super().__init__(p, rng=rng)
+        self.eps: float = check_eps(eps)
+        self.prenorm: bool = check_switch("prenorm", prenorm)
+        weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
+        self.normalized_shape: tuple[int] = (normalized_shape,)
+        self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)
+
+    def extra_repr(self) -> str:
+        """Return what the repr shows between its brackets."""
+        return f"{super().extra_repr()}, {self.normalized_shape}, eps={self.eps}"
+
+
+class DropoutAddLayerNorm(_DropoutAddNorm):
     """``layer_norm(residual + dropout(input + linear_bias))`` by `dropout_add_layer_norm`.
 
     Call it as ``layer(input, residual, linear_bias=bias)``.
@@ -306,19 +331,10 @@ class DropoutAddLayerNorm(DrawingOne):
         prenorm: bool = False,
         rng: RNG = None,
     ) -> None:
-        super().__init__(p, rng=rng)
-        self.eps: float = check_eps(eps)
-        self.prenorm: bool = check_switch("prenorm", prenorm)
         options = {"device": device, "dtype": dtype}
-        weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
+        super().__init__(normalized_shape, p, eps, elementwise_affine, options, prenorm, rng)
         shift = torch.zeros(normalized_shape, **options) if elementwise_affine and bias else None
-        self.normalized_shape: tuple[int] = (normalized_shape,)
-        self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)
         self.bias: Optional = None if shift is None else torch.nn.Parameter(shift)
-
-    def extra_repr(self) -> str:
-        """Return what the repr shows between its brackets."""
-        return f"{super().extra_repr()}, {self.normalized_shape}, eps={self.eps}"
 
     def forward(
         self,
@@ -336,7 +352,7 @@ class DropoutAddLayerNorm(DrawingOne):
         )  # fmt: skip
 
 
-class DropoutAddRMSNorm(DrawingOne):
+class DropoutAddRMSNorm(_DropoutAddNorm):
     """``rms_norm(residual + dropout(input + linear_bias))`` by `dropout_add_rms_norm`.
 
     Call it as ``layer(input, residual, linear_bias=bias)``.
@@ -375,17 +391,8 @@ class DropoutAddRMSNorm(DrawingOne):
         prenorm: bool = False,
         rng: RNG = None,
     ) -> None:
-        super().__init__(p, rng=rng)
-        self.eps: float = check_eps(eps)
-        self.prenorm: bool = check_switch("prenorm", prenorm)
         options = {"device": device, "dtype": dtype}
-        weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
-        self.normalized_shape: tuple[int] = (normalized_shape,)
-        self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)
-
-    def extra_repr(self) -> str:
-        """Return what the repr shows between its brackets."""
-        return f"{super().extra_repr()}, {self.normalized_shape}, eps={self.eps}"
+        super().__init__(normalized_shape, p, eps, elementwise_affine, options, prenorm, rng)
 
     def forward(
         self,

@@ -143,11 +143,14 @@ def refuse(mesh, x, layer):
     place = layer.rng.position
     for call, match in [
         (lambda: layer(partial), "must be sharded or replicated"),
-        (lambda: shard(x), "beside a DTensor"),
+        (lambda: shard(x), "and a DTensor exclude each other"),
         (lambda: ft.dropout(x, P, rng=layer.rng, noise_shape=(3, 1)), "noise_shape"),
         (lambda: ft.dropout(x, mask=fd.dropout_mask((4, 5), P, rng=1)), "does not broadcast"),
-        (lambda: ft.dropout(x, P, mask=fd.dropout_mask((7, 5), P, rng=1)), "beside a Mask"),
-        (lambda: ft.dropout(x, 1.5, rng=layer.rng), "p is 1.5"),
+        (
+            lambda: ft.dropout(x, P, mask=fd.dropout_mask((7, 5), P, rng=1)),
+            "and a mask exclude each other",
+        ),
+        (lambda: ft.dropout(x, 1.5, rng=layer.rng), "p must be a number in [0, 1], not 1.5"),
     ]:
         try:
             call()

@@ -51,7 +51,7 @@ typedef struct {
 
     /* fd_draw: y = the mask, as bits or as bytes. */
     int as_dropped;        /* ones are the dropped elements, and not the kept ones */
-    int as_bytes;          /* one byte an element */
+    int as_bytes;          /* one byte per element */
     const fd_view *window; /* not NULL: these elements of a larger mask, as window.h takes them */
 
     /* fd_bernoulli: y = 1 where an element is kept and else 0, of `dtype`, or `as_bytes`. Its

@@ -41,13 +41,13 @@ def _add_passes(on: bool) -> None:
         return
     from fastdrop.torch._compile.passes import PASSES  # which imports inductor
 
-    for name, ours in PASSES.items():
+    for name, own in PASSES.items():
         present: Any = getattr(config, name)
         passes = list(present) if isinstance(present, (list, tuple)) else [present]
-        if on and ours not in passes:
-            setattr(config, name, ours if present is None else [*passes, ours])
-        elif not on and ours in passes:
-            passes.remove(ours)
+        if on and own not in passes:
+            setattr(config, name, own if present is None else [*passes, own])
+        elif not on and own in passes:
+            passes.remove(own)
             setattr(config, name, passes if len(passes) > 1 else passes[0] if passes else None)
 
 
