@@ -186,9 +186,9 @@ def keep_memory():
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # the numbers of these parameters in malloc.h
+        trim_threshold, mmap_max = -1, -4  # the numbers of these parameters in malloc.h
         mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 2**25)
+        mallopt(mmap_max, 0)
 
 
 def page_faults():
