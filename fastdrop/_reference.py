@@ -592,14 +592,17 @@ def _sum_by_places(numbers: NDArray[Any]) -> Any:
 
 
 @np.errstate(all="ignore")
-def softmax(scores: NDArray[Any], kept: Decisions) -> tuple[NDArray[Any], float, float]:
-    """Return (kept weights times their sum, largest score, 1 / sum) of a row.
+def softmax(
+    scores: NDArray[Any], kept: Decisions, before: float = -np.inf
+) -> tuple[NDArray[Any], float, float]:
+    """Return (kept weights times their sum, largest score, 1 / sum) of a part of a row.
 
-    The length is a multiple of 16. The largest is 0, and so is 1 / sum, where all scores are -inf.
+    The length is a multiple of 16. ``before`` is the largest of scores before these. The largest is
+    0, and so is 1 / sum, where all scores are -inf.
     """
     number = scores.dtype.type
-    numbers = scores[~np.isnan(scores)]
-    largest = numbers.max() if numbers.size else number(-np.inf)
+    largest = number(max(scores[~np.isnan(scores)], default=before))
+    largest = max(largest, number(before))
     largest = number(0) if largest == -np.inf else largest
     weights = exponential(scores - largest)
     total = _sum_by_places(weights)

@@ -51,10 +51,10 @@ KINDS += ("nan", "inf", "nan among masked")
 @pytest.mark.parametrize("n", LENGTHS)
 def test_softmax(level, dtype, kind, n):
     scores, kept = a_row(dtype, n, kind)
-    expected, largest, inverse = reference.softmax(scores, kept)
-    for at in (0, 1, 7, 8, 67):
+    for at, before in ((0, -np.inf), (1, 0.0), (7, -np.inf), (8, 7.5), (67, -1e3)):
         row = scores.copy()
-        np.testing.assert_equal(_testing.softmax(row, packed(kept, at), at), (largest, inverse))
+        expected, *numbers = reference.softmax(scores, kept, before)
+        np.testing.assert_equal(_testing.softmax(row, packed(kept, at), at, before), numbers)
         np.testing.assert_array_equal(row, expected)
 
 

@@ -130,7 +130,7 @@ cdef extern from "kernels.h" nogil:
         void (*norm_join[FD_DTYPES])(const uint8_t *kept, size_t at, const void *x,
                                      const void *other, const void *bias, double scale, size_t n,
                                      void *sums) noexcept
-        void (*norm_round[FD_DTYPES])(const void *numbers, size_t n, void *y) noexcept
+        void (*round[FD_DTYPES])(const void *numbers, size_t n, void *y) noexcept
         void (*norm_moments[FD_DTYPES])(const void *numbers, size_t n, int centered,
                                         fd_norm_row *row) noexcept
         void (*norm_scale[FD_DTYPES])(const void *numbers, size_t n, const fd_norm_row *row,
@@ -274,6 +274,7 @@ cdef extern from "engine/attention.h" nogil:
 
     ctypedef struct fd_matrices:
         void *first
+        fd_dtype dtype
         const int64_t *offsets
         int64_t stride
 
@@ -282,6 +283,7 @@ cdef extern from "engine/attention.h" nogil:
         const fd_seeded *seeded
         fd_gemm gemm
         fd_dtype dtype
+        fd_dtype multiplied
         int causal
         double scale
         double factor

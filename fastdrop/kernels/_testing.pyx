@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: what runs single kernels of the table in use, so that each can be held against its NumPy
 # twin, and the pool. For the tests alone: nothing of the package imports it.
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memset
 
@@ -254,12 +255,13 @@ def unpack(cnp.ndarray bits, size_t n):
     return out
 
 
-def softmax(cnp.ndarray scores, cnp.ndarray kept, size_t at):
-    """Turn a row of scores in place; return (largest, inverse).
+def softmax(cnp.ndarray scores, cnp.ndarray kept, size_t at, double before=-INFINITY):
+    """Turn scores of a row in place; return (largest, inverse).
 
-    Their number is a multiple of 16; the packed ``kept`` has 2 bytes more than bits.
+    ``before`` is the largest of scores before these. Their number is a multiple of 16; the packed ``kept`` has 2 bytes more than bits.
     """
     cdef fd_softmax row
+    row.largest = before
     engine.kernels().softmax[<int>DTYPES[scores.dtype.name]](
         cnp.PyArray_DATA(scores), <size_t>scores.size, <const uint8_t *>cnp.PyArray_DATA(kept),
         at, &row

@@ -181,8 +181,9 @@ typedef struct {
     void (*unpack)(const uint8_t *FD_RESTRICT bits, size_t n, uint8_t *FD_RESTRICT bytes);
 
     /* scores[i] -> kept bit (at + i) ? e^(scores[i] - row->largest) : +0, of float32 and float64
-     * numbers only; n is a multiple of 16. Reads up to 2 bytes past the bits. Writes row->largest
-     * and row->inverse. */
+     * numbers only; n is a multiple of 16. Reads up to 2 bytes past the bits. row->largest is
+     * the largest of scores before these, or -infinity, and becomes that of all; if that is -infinity,
+     * 0. Writes row->inverse, of these scores alone. */
     void (*softmax[FD_DTYPES])(void *scores, size_t n, const uint8_t *kept, size_t at,
                                fd_softmax *row);
 
@@ -196,6 +197,9 @@ typedef struct {
     void (*softmax_backward[FD_DTYPES])(void *weights, void *gradients, size_t n,
                                         const uint8_t *kept, size_t at, const fd_softmax *row);
 
+    /* y[i] = numbers[i], rounded. Reads whole groups of FD_NORM_GROUP numbers. */
+    void (*round[FD_DTYPES])(const void *numbers, size_t n, void *y);
+
     /* One row of a norm, of n elements at x, `other`, y, dy, dsum, dresidual and dx. All other arrays
      * are of the numbers that it is computed in, with room for whole groups and 0 behind n. Any of
      * the pointers that are said to may be NULL.
@@ -204,9 +208,6 @@ typedef struct {
      * NULL. */
     void (*norm_join[FD_DTYPES])(const uint8_t *kept, size_t at, const void *x, const void *other,
                                  const void *bias, double scale, size_t n, void *sums);
-
-    /* y[i] = numbers[i], rounded. */
-    void (*norm_round[FD_DTYPES])(const void *numbers, size_t n, void *y);
 
     /* Writes mean, shift and variance; not `centered`, both are 0, and the variance is the mean of
      * the squares. */

@@ -10,26 +10,29 @@ import sys
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 import torch
 
 from fastdrop.kernels._kernels cimport (
+    FD_BFLOAT16,
     FD_FLOAT32,
     FD_FLOAT64,
     engine,
     fd_attention,
+    fd_dtype,
     fd_executor,
     fd_gemm,
     fd_matrices,
 )
 from fastdrop.torch._tensor cimport TensorMask
 
-# Rows of a block, and columns in backward: the most that is chosen.
+# Rows of a block, and half the columns (in backward, all): the most that is chosen.
 cdef size_t MOST = 256
 
 cdef fd_gemm single_gemm = NULL
 cdef fd_gemm double_gemm = NULL
+cdef fd_gemm bfloat16_gemm = NULL  # of bfloat16 to float32
 
 
 def keeps_out(size_t keys, tuple block):
@@ -40,47 +43,53 @@ def keeps_out(size_t keys, tuple block):
 
 cdef void choose_blocks(fd_attention *attention, bint backward, size_t rows,
                         size_t columns) noexcept nogil:
-    """Take as many rows as keep a block of scores in a part of an L2 cache of 1 MiB.
+    """Take as many rows and columns as keep a block of scores in a part of an L2 cache of 1 MiB.
 
-    Few rows make slow products: at least 32 are taken where there are many keys. Backward has
-    two blocks, and cuts them by columns too.
+    Forward has one block and backward has two. Few rows, or few columns, make slow products.
     """
-    cdef size_t numbers = 1 << 16, least = 32
-    cdef size_t suitable = min(attention.keys, MOST) if backward else attention.keys
+    cdef size_t numbers = 1 << 16
+    cdef size_t suitable = min(attention.keys, MOST if backward else 2 * MOST)
     attention.columns = columns or suitable
-    attention.rows = rows or min(MOST, max(least, numbers // suitable))
+    attention.rows = rows or min(MOST, numbers // suitable)
 
 
 # ---- matrix products -------------------------------------------------------------------------
 
-cdef bint multiplies(fd_gemm gemm, bint wide) noexcept:
+cdef void fill(fd_dtype dtype, const double *values, size_t n, char *numbers) noexcept:
+    """Write small whole numbers as numbers of a dtype."""
+    cdef float narrow
+    cdef size_t i
+    for i in range(n):
+        narrow = <float>values[i]
+        if dtype == FD_FLOAT64:
+            memcpy(numbers + 8 * i, &values[i], 8)
+        elif dtype == FD_FLOAT32:
+            memcpy(numbers + 4 * i, &narrow, 4)
+        else:  # the upper half of a float32; the machine is little-endian
+            memcpy(numbers + 2 * i, <char *>&narrow + 2, 2)
+
+
+cdef bint multiplies(fd_gemm gemm, fd_dtype multiplied, fd_dtype dtype) noexcept:
     """Try (2, 3) times the transpose of (2, 3), by columns."""
     cdef double[6] a = [1, 2, 3, 4, 5, 6]
     cdef double[6] b = [7, 8, 9, 10, 11, 12]
     cdef double[4] c = [1, 1, 1, 1]
-    cdef double[4] expected = [1 * 7 + 3 * 9 + 5 * 11, 2 * 7 + 4 * 9 + 6 * 11,
-                               1 * 8 + 3 * 10 + 5 * 12, 2 * 8 + 4 * 10 + 6 * 12]
+    cdef double[4] expected = [2 * (1 * 7 + 3 * 9 + 5 * 11) + 3, 2 * (2 * 7 + 4 * 9 + 6 * 11) + 3,
+                               2 * (1 * 8 + 3 * 10 + 5 * 12) + 3, 2 * (2 * 8 + 4 * 10 + 6 * 12) + 3]
     cdef double[2] factors = [2, 3]
-    cdef float[6] narrow_a, narrow_b
-    cdef float[4] narrow_c
-    cdef float[2] narrow_factors
+    cdef double[6] room_of_a, room_of_b
+    cdef double[4] room_of_c, room_of_expected
+    cdef double[2] room_of_factors
     cdef int64_t two = 2, three = 3
-    cdef bint right = True
-    if wide:
-        gemm(b"N", b"T", &two, &two, &three, &factors[0], a, &two, b, &two, &factors[1], c, &two)
-    else:
-        for i in range(6):
-            narrow_a[i], narrow_b[i] = <float>a[i], <float>b[i]
-        for i in range(4):
-            narrow_c[i] = <float>c[i]
-        narrow_factors[0], narrow_factors[1] = 2, 3
-        gemm(b"N", b"T", &two, &two, &three, &narrow_factors[0], narrow_a, &two, narrow_b, &two,
-             &narrow_factors[1], narrow_c, &two)
-        for i in range(4):
-            c[i] = narrow_c[i]
-    for i in range(4):
-        right = right and c[i] == 2 * expected[i] + 3
-    return right
+    cdef size_t size = 8 if dtype == FD_FLOAT64 else 4
+    fill(multiplied, a, 6, <char *>room_of_a)
+    fill(multiplied, b, 6, <char *>room_of_b)
+    fill(dtype, c, 4, <char *>room_of_c)
+    fill(dtype, expected, 4, <char *>room_of_expected)
+    fill(dtype, factors, 2, <char *>room_of_factors)
+    gemm(b"N", b"T", &two, &two, &three, room_of_factors, room_of_a, &two, room_of_b, &two,
+         <char *>room_of_factors + size, room_of_c, &two)
+    return memcmp(room_of_c, room_of_expected, 4 * size) == 0
 
 
 def use_gemm(size_t single, size_t double):
@@ -100,9 +109,29 @@ def use_gemm(size_t single, size_t double):
     # big-endian machine that half is 0, and to try would end the process.
     if sys.byteorder == "big":
         return False
-    if not (multiplies(<fd_gemm>single, False) and multiplies(<fd_gemm>double, True)):
+    if not (multiplies(<fd_gemm>single, FD_FLOAT32, FD_FLOAT32)
+            and multiplies(<fd_gemm>double, FD_FLOAT64, FD_FLOAT64)):
         return False
     single_gemm, double_gemm = <fd_gemm>single, <fd_gemm>double
+    return True
+
+
+def use_bfloat16_gemm(size_t address):
+    """Multiply matrices of bfloat16 with this function too, if its result is right.
+
+    Parameters
+    ----------
+    address : int
+        Of ``gemm_bf16bf16f32_``, which is as ``sgemm_`` but for the dtype that it reads.
+
+    Returns
+    -------
+    used : bool
+    """
+    global bfloat16_gemm
+    if sys.byteorder == "big" or not multiplies(<fd_gemm>address, FD_BFLOAT16, FD_FLOAT32):
+        return False
+    bfloat16_gemm = <fd_gemm>address
     return True
 
 
@@ -110,7 +139,7 @@ def use_gemm(size_t single, size_t double):
 
 cdef object empty_like = torch.empty_like
 cdef object CONTIGUOUS = torch.contiguous_format
-cdef object FLOAT32 = torch.float32, FLOAT64 = torch.float64
+cdef object FLOAT32 = torch.float32, FLOAT64 = torch.float64, BFLOAT16 = torch.bfloat16
 
 cdef int64_t LARGEST_STRIDE = 2**31 - 1  # of a BLAS
 
@@ -140,6 +169,12 @@ def new_by_rows(x, dtype):
     return empty_like(x, dtype=dtype, memory_format=CONTIGUOUS)
 
 
+cdef fd_dtype code_of(dtype):
+    if dtype is FLOAT64:
+        return FD_FLOAT64
+    return FD_BFLOAT16 if dtype is BFLOAT16 else FD_FLOAT32
+
+
 cdef int refuse(str name, x, tuple shape, dtype) except -1:
     raise RuntimeError(
         f"{name} is a {tuple(x.shape)} tensor of {x.dtype} with strides {x.stride()} on {x.device};"
@@ -162,6 +197,7 @@ cdef int lay(fd_matrices *matrices, str name, x, tuple heads, size_t rows, size_
     if not (x.shape == shape and x.dtype is dtype and x.is_cpu and address and readable):
         refuse(name, x, shape, dtype)
     matrices.first = <void *>address
+    matrices.dtype = code_of(dtype)
     matrices.stride = strides[len(heads)]
     matrices.offsets = offsets
     offsets[0] = 0
@@ -190,7 +226,9 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
     """Compute attention with dropout or, given gradients, its derivative.
 
     Tensors but the statistics are all of float32 or all of float64, with a stride of 1 for the
-    columns and at least the number of columns for the rows.
+    columns and at least the number of columns for the rows. Of bfloat16 may be query, key, value
+    and the gradient of out, all of them, where the others are of float32: then the products are of
+    bfloat16, and the weights are rounded for them. See `use_bfloat16_gemm`.
 
     Parameters
     ----------
@@ -214,7 +252,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
     threads : int
         The most threads to use.
     block : tuple of int
-        Rows of a block and, in backward, its columns; 0 is what suits. Results differ by rounding
+        Rows of a block and its columns; 0 is what suits. Results differ by rounding
         alone.
     out : torch.Tensor or None
         The output, which is written; read where there are gradients, where it may be None if not
@@ -230,17 +268,23 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
     cdef size_t queries = shape[len(heads)], keys = shape[len(heads) + 1], width = key.size(-1)
     cdef size_t value_width = value.size(-1), count = 1, key_count = 1
     cdef int64_t *offsets
-    dtype = query.dtype
+    memset(&attention, 0, sizeof(attention))
+    multiplied = query.dtype
+    dtype = FLOAT32 if multiplied is BFLOAT16 else multiplied
     if out is None and (not backward or keeps_out(keys, block)):
         raise RuntimeError(f"out is None; it must be a tensor for {keys} keys")
-    if dtype is not FLOAT32 and dtype is not FLOAT64:
+    if dtype is FLOAT64:
+        attention.gemm = double_gemm
+    elif multiplied is BFLOAT16:
+        attention.gemm = bfloat16_gemm
+    elif dtype is FLOAT32:
+        attention.gemm = single_gemm
+    if attention.gemm == NULL:
         refuse("query", query, (*heads, queries, width), FLOAT32)
-    memset(&attention, 0, sizeof(attention))
     attention.kernels = engine.kernels()
     attention.seeded = &mask.decisions.seeded
     attention.factor = mask.scale
-    attention.dtype = FD_FLOAT64 if dtype is FLOAT64 else FD_FLOAT32
-    attention.gemm = double_gemm if dtype is FLOAT64 else single_gemm
+    attention.dtype, attention.multiplied = code_of(dtype), code_of(multiplied)
     attention.causal, attention.scale = causal, scale
     attention.queries, attention.keys = queries, keys
     attention.width, attention.value_width = width, value_width
@@ -250,24 +294,25 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
         key_count *= length
     if (len(heads) != len(key_heads) or heads[:-1] != key_heads[:-1] or not key_count
             or count % key_count):
-        refuse("key", key, (*heads, keys, width), dtype)
+        refuse("key", key, (*heads, keys, width), multiplied)
     attention.heads, attention.group = count, count // key_count
     offsets = <int64_t *>malloc(9 * count * sizeof(int64_t))
     if offsets == NULL:
         raise MemoryError
     try:
-        lay(&attention.query, "query", query, heads, queries, width, dtype, offsets)
+        lay(&attention.query, "query", query, heads, queries, width, multiplied, offsets)
         if out is not None:
             lay(&attention.out, "out", out, heads, queries, value_width, dtype, offsets + count)
-        lay(&attention.key, "key", key, key_heads, keys, width, dtype, offsets + 2 * count)
-        lay(&attention.value, "value", value, key_heads, keys, value_width, dtype,
+        lay(&attention.key, "key", key, key_heads, keys, width, multiplied,
+            offsets + 2 * count)
+        lay(&attention.value, "value", value, key_heads, keys, value_width, multiplied,
             offsets + 3 * count)
         if bias is not None:
             lay(&attention.bias, "bias", bias, heads, queries, keys, dtype, offsets + 4 * count,
                 True)
         if backward:
             lay(&attention.out_gradient, "out_gradient", gradients[0], heads, queries, value_width,
-                dtype, offsets + 5 * count)
+                multiplied, offsets + 5 * count)
             lay(&attention.query_gradient, "query_gradient", gradients[1], heads, queries, width,
                 dtype, offsets + 6 * count)
             lay(&attention.key_gradient, "key_gradient", gradients[2], key_heads, keys, width,

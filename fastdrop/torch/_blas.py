@@ -3,33 +3,43 @@
 
 The functions are looked up in PyTorch's own library and in those that it was linked with. Where
 they are not found (on Windows they are not exported), attention takes whole matrices of weights.
+
+Products of bfloat16 are used where the CPU has tiles for them (AMX); elsewhere MKL widens them.
 """
 
+import contextlib
 import ctypes
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
-from fastdrop.torch._attention import use_gemm
+from fastdrop.torch._attention import use_bfloat16_gemm, use_gemm
 
-__all__ = ["FOUND", "find_blas"]
+__all__ = ["FOUND", "FOUND_BFLOAT16", "MULTIPLIES_BFLOAT16"]
 
 
-def find_blas() -> bool:
-    """Give the addresses of PyTorch's matrix products to attention; return whether found."""
-    if not hasattr(os, "RTLD_NOLOAD"):
-        return False
-    for path in sorted((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*")):
-        try:
-            library = ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-            functions = [library[name] for name in ("sgemm_", "dgemm_")]
-        except (OSError, AttributeError):
-            continue
-        single, double = (ctypes.cast(function, ctypes.c_void_p).value for function in functions)
-        if single and double:
-            return bool(use_gemm(single, double))
+def _libraries() -> Iterator[ctypes.CDLL]:
+    """Yield PyTorch's own library, as it is loaded."""
+    if hasattr(os, "RTLD_NOLOAD"):
+        for path in sorted((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*")):
+            with contextlib.suppress(OSError):
+                yield ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+
+
+def _use(use: Callable[..., bool], *names: str) -> bool:
+    """Give the addresses of PyTorch's matrix products to attention; return whether it uses them."""
+    for library in _libraries():
+        with contextlib.suppress(AttributeError):
+            functions = [ctypes.cast(library[name], ctypes.c_void_p).value for name in names]
+            if all(functions):
+                return use(*functions)
     return False
 
 
-FOUND = find_blas()
+FOUND = _use(use_gemm, "sgemm_", "dgemm_")
+
+_has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", bool)
+FOUND_BFLOAT16 = FOUND and _use(use_bfloat16_gemm, "gemm_bf16bf16f32_")
+MULTIPLIES_BFLOAT16 = FOUND_BFLOAT16 and _has_tiles()

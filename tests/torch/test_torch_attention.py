@@ -71,6 +71,15 @@ def small_blocks():
         yield
 
 
+@pytest.fixture(params=[False, True], ids=["exact", "rounded"])
+def rounded(request, monkeypatch):
+    """Run the test with products of float32, and with those of bfloat16 that round the weights."""
+    if request.param and not _blas.FOUND_BFLOAT16:
+        pytest.skip("PyTorch has no products of bfloat16")
+    monkeypatch.setattr(blocks, "MULTIPLIED", {torch.bfloat16} if request.param else set())
+    return request.param
+
+
 # ---- the formula ---------------------------------------------------------------------------------
 
 
@@ -199,8 +208,12 @@ def test_where_nothing_happens_to_be_dropped_it_is_pytorchs(name):
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("length", [64, 320])
-def test_gradients_of_halves_are_as_exact(installed, monkeypatch, dtype, causal, length):
-    """Against float64 with the same mask, where logits are far apart; PyTorch's is its formula."""
+def test_gradients_of_halves_are_as_exact(installed, monkeypatch, dtype, causal, length, rounded):
+    """Against float64 with the same mask, where logits are far apart; PyTorch's is its formula.
+
+    Rounded weights give up to 1.6 times its error; PyTorch's flash attention, 3.6 times.
+    """
+    most = 1.8 if rounded and dtype is torch.bfloat16 else 1.1
 
     def results(tensors, found):
         monkeypatch.setattr(_blas, "FOUND", found)
@@ -215,11 +228,11 @@ def test_gradients_of_halves_are_as_exact(installed, monkeypatch, dtype, causal,
         exact = results([x.double() for x in tensors], True)
         ours, stock = results(tensors, True), results(tensors, False)
         for x, y, z in zip(ours, stock, exact, strict=True):
-            assert (x - z).square().sum() <= 1.1**2 * (y - z).square().sum()
+            assert (x - z).square().sum() <= most**2 * (y - z).square().sum()
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
-def test_halves_with_masks(dtype):
+def test_halves_with_masks(dtype, rounded):
     query, key, value = (made(2, 4, 50, 16, dtype=dtype) for _ in range(3))
     assert_is_the_formula(query, key, value, torch.rand(50, 50) < 0.5, 0.1, rng=1)
     assert_is_the_formula(query, key, value, torch.randn(2, 1, 1, 50), 0.1, rng=1)

@@ -29,7 +29,7 @@
                                fd_softmax *row)                                                    \
     {                                                                                              \
         NUMBER *scores = (NUMBER *)numbers, place[GROUP], largest, inverse;                        \
-        VECTOR most = V##_set1(-(NUMBER)INFINITY), sum = V##_set1(0), shift;                       \
+        VECTOR most = V##_set1((NUMBER)row->largest), sum = V##_set1(0), shift;                    \
         for (size_t i = 0; i < n; i += GROUP) {                                                    \
             most = V##_max(V##_load(scores + i), most);                                            \
         }                                                                                          \

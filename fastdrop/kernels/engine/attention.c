@@ -5,10 +5,17 @@
 
 enum { GROUP = 16, ALIGNMENT = 64, MOST_RANGES = 8 };
 
+/* Bytes of a score. */
 static size_t
 number_size(const fd_attention *attention)
 {
     return fd_number_size(attention->dtype);
+}
+
+static int
+is_rounded(const fd_attention *attention)
+{
+    return attention->multiplied != attention->dtype;
 }
 
 static size_t
@@ -22,7 +29,8 @@ rounded_up(size_t n, size_t unit)
 /* A block of scores and, in backward, of gradients; the kept bits of its rows, for all keys. */
 typedef struct {
     char *scores, *gradients;
-    double *delta; /* of each row, see fd_softmax */
+    char *multiplied_scores, *multiplied_gradients; /* rounded; or the same */
+    double *sums; /* of each row: of its exponentials so far; in backward, delta of fd_softmax */
     uint8_t *kept;
     size_t stride; /* numbers from a row of the blocks to the next */
 } workspace;
@@ -31,22 +39,29 @@ typedef struct {
 static size_t
 lay_out(const fd_attention *attention, int backward, char *scratch, workspace *work)
 {
-    const size_t columns = backward ? fd_min(attention->columns, attention->keys) : attention->keys;
+    const size_t columns = fd_min(attention->columns, attention->keys);
     const size_t rows = fd_min(attention->rows, attention->queries);
     const size_t kept_bytes = rows * attention->keys / 8 + 1 + FD_PADDING;
-    size_t block;
+    const size_t blocks = backward ? 2 : 1;
+    size_t block, rounded = 0;
     /* A group more, lest rows a power of two apart fight for the same places of the caches. */
     work->stride = rounded_up(columns, GROUP) + GROUP;
     block = rounded_up(rows * work->stride * number_size(attention), ALIGNMENT);
+    if (is_rounded(attention)) {
+        rounded = block / number_size(attention) * fd_number_size(attention->multiplied);
+    }
     if (scratch != NULL) {
         scratch += -(uintptr_t)scratch % ALIGNMENT;
         work->scores = scratch;
         work->gradients = scratch + block;
-        scratch += (backward ? 2 : 1) * block;
-        work->delta = (double *)(void *)scratch;
+        scratch += blocks * block;
+        work->multiplied_scores = rounded ? scratch : work->scores;
+        work->multiplied_gradients = rounded ? scratch + rounded : work->gradients;
+        scratch += blocks * rounded;
+        work->sums = (double *)(void *)scratch;
         work->kept = (uint8_t *)(scratch + rows * sizeof(double));
     }
-    return rounded_up(ALIGNMENT + (backward ? 2 : 1) * block + rows * sizeof(double) + kept_bytes,
+    return rounded_up(ALIGNMENT + blocks * (block + rounded) + rows * sizeof(double) + kept_bytes,
                       ALIGNMENT);
 }
 
@@ -60,10 +75,10 @@ fd_attention_scratch(const fd_attention *attention, int backward)
 /* ---- matrices by rows ------------------------------------------------------------------- */
 
 static char *
-row_of(const fd_attention *attention, const fd_matrices *matrices, size_t head, size_t row)
+row_of(const fd_matrices *matrices, size_t head, size_t row)
 {
     const int64_t number = matrices->offsets[head] + (int64_t)row * matrices->stride;
-    return (char *)matrices->first + number * (int64_t)number_size(attention);
+    return (char *)matrices->first + number * (int64_t)fd_number_size(matrices->dtype);
 }
 
 /* c (m, n) = alpha * a b + beta * c, by rows; a is (m, k) or, transposed, (k, m); b (k, n) or
@@ -135,14 +150,27 @@ compute_scores(const fd_attention *attention, const block *part, const workspace
     const size_t size = number_size(attention), key_head = part->head / attention->group;
     const int biased = attention->bias.first != NULL;
     for (size_t row = 0; biased && row < part->rows; row++) {
-        const char *bias = row_of(attention, &attention->bias, part->head, part->first + row);
+        const char *bias = row_of(&attention->bias, part->head, part->first + row);
         memcpy(work->scores + row * work->stride * size, bias + part->left * size,
                part->columns * size);
     }
     multiply(attention, part->rows, part->columns, attention->width, attention->scale,
-             row_of(attention, &attention->query, part->head, part->first), attention->query.stride,
-             0, row_of(attention, &attention->key, key_head, part->left), attention->key.stride, 1,
+             row_of(&attention->query, part->head, part->first), attention->query.stride, 0,
+             row_of(&attention->key, key_head, part->left), attention->key.stride, 1,
              biased ? 1.0 : 0.0, work->scores, (int64_t)work->stride);
+}
+
+/* A row of a block, as products read it. */
+static void
+round_row(const fd_attention *attention, const workspace *work, size_t row, size_t columns,
+          const char *numbers, char *multiplied)
+{
+    const size_t first = row * work->stride;
+    if (is_rounded(attention)) {
+        attention->kernels->round[attention->multiplied](
+            numbers + first * number_size(attention), columns,
+            multiplied + first * fd_number_size(attention->multiplied));
+    }
 }
 
 /* Numbers [from, to) of a row of scores become those of keys that are not seen. */
@@ -183,71 +211,126 @@ blocks_of_rows(const fd_attention *attention)
     return (attention->queries + attention->rows - 1) / attention->rows;
 }
 
+/* A block of scores becomes weights of the row's largest score so far, which may be a new one:
+ * then what the blocks before it have given is less. */
+static void
+forward_block(const fd_attention *attention, const block *part, char *out, const workspace *work)
+{
+    const size_t size = number_size(attention), out_stride = (size_t)attention->out.stride * size;
+    compute_scores(attention, part, work);
+    for (size_t row = 0; row < part->rows; row++) {
+        const size_t index = part->head * attention->queries + part->first + row;
+        const size_t seen = columns_seen(attention, part, part->first + row);
+        const size_t padded = rounded_up(seen, GROUP);
+        char *scores = work->scores + row * work->stride * size;
+        fd_softmax softmax = {.largest = attention->largest[index]};
+        hide(attention, scores, seen, padded);
+        attention->kernels->softmax[attention->dtype](scores, padded, work->kept,
+                                                      row * attention->keys + part->left, &softmax);
+        memset(scores + padded * size, 0, (rounded_up(part->columns, GROUP) - padded) * size);
+        round_row(attention, work, row, part->columns, work->scores, work->multiplied_scores);
+        if (softmax.inverse != 0) {
+            const double rest = exp(attention->largest[index] - softmax.largest);
+            if (part->left && rest != 1) {
+                scale_row(attention, out + row * out_stride, rest);
+            }
+            work->sums[row] = work->sums[row] * rest + 1 / softmax.inverse;
+            attention->largest[index] = softmax.largest;
+        }
+    }
+    multiply(attention, part->rows, attention->value_width, part->columns, 1.0,
+             work->multiplied_scores, (int64_t)work->stride, 0,
+             row_of(&attention->value, part->head / attention->group, part->left),
+             attention->value.stride, 0, part->left ? 1.0 : 0.0, out, attention->out.stride);
+}
+
 void
 fd_attention_forward(const fd_attention *attention, size_t part_index, void *scratch)
 {
     const size_t blocks = blocks_of_rows(attention);
-    const size_t size = number_size(attention);
-    const block part =
+    block part =
         rows_of_head(attention, part_index / blocks, part_index % blocks * attention->rows);
-    const size_t statistics = part.head * attention->queries + part.first;
-    char *out = row_of(attention, &attention->out, part.head, part.first);
+    const size_t first = part.head * attention->queries + part.first, seen = part.columns;
     workspace work = {0};
     lay_out(attention, 0, (char *)scratch, &work);
     draw_kept(attention, &part, work.kept);
-    compute_scores(attention, &part, &work);
     for (size_t row = 0; row < part.rows; row++) {
-        char *scores = work.scores + row * work.stride * size;
-        const size_t seen = columns_seen(attention, &part, part.first + row);
-        const size_t padded = rounded_up(seen, GROUP);
-        fd_softmax softmax;
-        hide(attention, scores, seen, padded);
-        attention->kernels->softmax[attention->dtype](scores, padded, work.kept,
-                                                      row * attention->keys, &softmax);
-        memset(scores + padded * size, 0, (rounded_up(part.columns, GROUP) - padded) * size);
-        attention->largest[statistics + row] = softmax.largest;
-        attention->inverse[statistics + row] = softmax.inverse;
+        attention->largest[first + row] = -INFINITY;
+        work.sums[row] = 0;
     }
-    multiply(attention, part.rows, attention->value_width, part.columns, 1.0, work.scores,
-             (int64_t)work.stride, 0,
-             row_of(attention, &attention->value, part.head / attention->group, 0),
-             attention->value.stride, 0, 0.0, out, attention->out.stride);
+    for (part.left = 0; part.left < seen; part.left += attention->columns) {
+        part.columns = fd_min(attention->columns, seen - part.left);
+        forward_block(attention, &part, row_of(&attention->out, part.head, part.first), &work);
+    }
     for (size_t row = 0; row < part.rows; row++) {
-        scale_row(attention, out + (int64_t)row * attention->out.stride * (int64_t)size,
-                  attention->factor * attention->inverse[statistics + row]);
+        const double sum = work.sums[row], inverse = sum == 0 ? 0 : 1 / sum;
+        attention->inverse[first + row] = inverse;
+        if (sum == 0) {
+            attention->largest[first + row] = 0; /* all keys are masked */
+        }
+        scale_row(attention, row_of(&attention->out, part.head, part.first + row),
+                  attention->factor * inverse);
     }
 }
 
 /* ---- backward --------------------------------------------------------------------------- */
 
+static double
+of_float(float x)
+{
+    return x;
+}
+
+static double
+of_double(double x)
+{
+    return x;
+}
+
+static double
+of_bfloat16(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float number;
+    memcpy(&number, &bits, sizeof(number));
+    return number;
+}
+
 /* The product of two rows of n numbers, whose sums for each place of a group of 8 are registers. */
-#define DEFINE_PRODUCT(NUMBER)                                                                     \
-    static double product_of_##NUMBER##s(const char *a, const char *b, size_t n)                   \
+#define DEFINE_PRODUCT(NAME, LEFT, of_left, RIGHT, of_right)                                       \
+    static double NAME(const char *a, const char *b, size_t n)                                     \
     {                                                                                              \
-        const NUMBER *left = (const NUMBER *)(const void *)a;                                      \
-        const NUMBER *right = (const NUMBER *)(const void *)b;                                     \
+        const LEFT *left = (const LEFT *)(const void *)a;                                          \
+        const RIGHT *right = (const RIGHT *)(const void *)b;                                       \
         double sum[8] = {0};                                                                       \
         size_t i = 0;                                                                              \
         for (; i + 8 <= n; i += 8) {                                                               \
             for (size_t place = 0; place < 8; place++) {                                           \
-                sum[place] += (double)left[i + place] * (double)right[i + place];                  \
+                sum[place] += of_left(left[i + place]) * of_right(right[i + place]);               \
             }                                                                                      \
         }                                                                                          \
         for (; i < n; i++) {                                                                       \
-            sum[i % 8] += (double)left[i] * (double)right[i];                                      \
+            sum[i % 8] += of_left(left[i]) * of_right(right[i]);                                   \
         }                                                                                          \
         return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));  \
     }
 
-DEFINE_PRODUCT(float)
-DEFINE_PRODUCT(double)
+DEFINE_PRODUCT(product_of_floats, float, of_float, float, of_float)
+DEFINE_PRODUCT(product_of_doubles, double, of_double, double, of_double)
+DEFINE_PRODUCT(product_with_bfloat16, float, of_float, uint16_t, of_bfloat16)
 
-/* The product of two rows of `value_width` numbers: out and its gradient. */
+/* The product of a row of out and one of its gradient. */
 static double
-product_of_rows(const fd_attention *attention, const char *a, const char *b)
+product_of_rows(const fd_attention *attention, size_t head, size_t row)
 {
-    return attention->dtype == FD_FLOAT64 ? product_of_doubles(a, b, attention->value_width)
-                                          : product_of_floats(a, b, attention->value_width);
+    const char *out = row_of(&attention->out, head, row);
+    const char *gradient = row_of(&attention->out_gradient, head, row);
+    const size_t n = attention->value_width;
+    if (is_rounded(attention)) {
+        return product_with_bfloat16(out, gradient, n);
+    }
+    return attention->dtype == FD_FLOAT64 ? product_of_doubles(out, gradient, n)
+                                          : product_of_floats(out, gradient, n);
 }
 
 /* scores -> weights after dropout, gradients of these -> gradients of the scores. */
@@ -272,12 +355,14 @@ turn_gradients(const fd_attention *attention, const block *part, const workspace
         attention->kernels->softmax_weights[attention->dtype](scores, gradients, padded, work->kept,
                                                               at, &softmax);
         if (attention->out.first != NULL) { /* the block has a part of the row */
-            softmax.delta = work->delta[row];
+            softmax.delta = work->sums[row];
         }
         attention->kernels->softmax_backward[attention->dtype](scores, gradients, padded,
                                                                work->kept, at, &softmax);
         memset(scores + padded * size, 0, rest);
         memset(gradients + padded * size, 0, rest);
+        round_row(attention, work, row, part->columns, work->scores, work->multiplied_scores);
+        round_row(attention, work, row, part->columns, work->gradients, work->multiplied_gradients);
     }
 }
 
@@ -295,28 +380,28 @@ backward_block(const fd_attention *attention, const range *todo, const block *pa
     const size_t head = part->head, key_head = head / attention->group;
     const int64_t stride = (int64_t)work->stride;
     const fd_matrices *out_gradient = &attention->out_gradient;
-    const char *gradient = row_of(attention, out_gradient, head, part->first);
+    const char *gradient = row_of(out_gradient, head, part->first);
     compute_scores(attention, part, work);
     multiply(attention, part->rows, part->columns, attention->value_width, 1.0, gradient,
-             out_gradient->stride, 0, row_of(attention, &attention->value, key_head, part->left),
+             out_gradient->stride, 0, row_of(&attention->value, key_head, part->left),
              attention->value.stride, 1, 0.0, work->gradients, stride);
     turn_gradients(attention, part, work);
     if (todo->of_key) {
-        multiply(attention, part->columns, attention->value_width, part->rows, 1.0, work->scores,
-                 stride, 1, gradient, out_gradient->stride, 0, 1.0,
-                 row_of(attention, &attention->value_gradient, key_head, part->left),
+        multiply(attention, part->columns, attention->value_width, part->rows, 1.0,
+                 work->multiplied_scores, stride, 1, gradient, out_gradient->stride, 0, 1.0,
+                 row_of(&attention->value_gradient, key_head, part->left),
                  attention->value_gradient.stride);
-        multiply(attention, part->columns, attention->width, part->rows, 1.0, work->gradients,
-                 stride, 1, row_of(attention, &attention->query, head, part->first),
-                 attention->query.stride, 0, 1.0,
-                 row_of(attention, &attention->key_gradient, key_head, part->left),
+        multiply(attention, part->columns, attention->width, part->rows, 1.0,
+                 work->multiplied_gradients, stride, 1,
+                 row_of(&attention->query, head, part->first), attention->query.stride, 0, 1.0,
+                 row_of(&attention->key_gradient, key_head, part->left),
                  attention->key_gradient.stride);
     }
     if (todo->of_query) {
-        multiply(attention, part->rows, attention->width, part->columns, 1.0, work->gradients,
-                 stride, 0, row_of(attention, &attention->key, key_head, part->left),
-                 attention->key.stride, 0, part->left ? 1.0 : 0.0,
-                 row_of(attention, &attention->query_gradient, head, part->first),
+        multiply(attention, part->rows, attention->width, part->columns, 1.0,
+                 work->multiplied_gradients, stride, 0,
+                 row_of(&attention->key, key_head, part->left), attention->key.stride, 0,
+                 part->left ? 1.0 : 0.0, row_of(&attention->query_gradient, head, part->first),
                  attention->query_gradient.stride);
     }
 }
@@ -333,9 +418,7 @@ backward_rows(const fd_attention *attention, const range *todo, size_t head, siz
     }
     draw_kept(attention, &part, work->kept);
     for (size_t row = 0; attention->out.first != NULL && row < part.rows; row++) {
-        work->delta[row] =
-            product_of_rows(attention, row_of(attention, &attention->out, head, first + row),
-                            row_of(attention, &attention->out_gradient, head, first + row));
+        work->sums[row] = product_of_rows(attention, head, first + row);
     }
     for (part.left = todo->column; part.left < seen; part.left += attention->columns) {
         part.columns = fd_min(attention->columns, seen - part.left);
@@ -347,7 +430,7 @@ static void
 clear(const fd_attention *attention, const fd_matrices *matrices, const range *todo, size_t width)
 {
     for (size_t row = todo->column; row < todo->columns_end; row++) {
-        memset(row_of(attention, matrices, todo->head / attention->group, row), 0,
+        memset(row_of(matrices, todo->head / attention->group, row), 0,
                width * number_size(attention));
     }
 }

@@ -10,7 +10,7 @@
 #include "job.h"
 
 /* c = alpha * a b + beta * c: xGEMM of the Fortran BLAS. Matrices are stored by columns;
- * everything comes by address. The integers are 64 bits wide, so that on a little-endian machine
+ * everything comes by address. a and b may be bfloat16 where all else is float32. The integers are 64 bits wide, so that on a little-endian machine
  * they are right for a BLAS of 32-bit integers too. */
 typedef void (*fd_gemm)(const char *a_transposed, const char *b_transposed, const int64_t *m,
                         const int64_t *n, const int64_t *k, const void *alpha, const void *a,
@@ -21,6 +21,7 @@ typedef void (*fd_gemm)(const char *a_transposed, const char *b_transposed, cons
  * numbers apart (0: there is one row for all), its columns 1. */
 typedef struct {
     void *first;
+    fd_dtype dtype;
     const int64_t *offsets;
     int64_t stride;
 } fd_matrices;
@@ -31,7 +32,10 @@ typedef struct {
     const fd_kernels *kernels;
     const fd_seeded *seeded;
     fd_gemm gemm;
-    fd_dtype dtype; /* float32 or float64 */
+    fd_dtype dtype; /* of scores and results: float32 or float64 */
+    fd_dtype
+        multiplied; /* what `gemm` reads, and query, key, value and the gradient of out are: the
+                          * same, or bfloat16, to which the weights are rounded then */
     int causal;     /* query i sees keys 0 ... i */
     double scale;   /* of the scores */
     double factor;  /* of the kept weights */
@@ -41,7 +45,7 @@ typedef struct {
     fd_matrices bias;          /* added to the scores; `first` is NULL where there is none */
     double *largest, *inverse; /* (heads, queries): of each row, see fd_softmax */
     fd_matrices out_gradient, query_gradient, key_gradient, value_gradient; /* backward only */
-    size_t rows, columns; /* of a block; columns in backward only */
+    size_t rows, columns;                                                   /* of a block */
     int split; /* backward: keys and queries apart, with scores computed twice, on more threads */
 } fd_attention;
 

@@ -148,8 +148,8 @@ forward_row(const division *whole, const uint8_t *kept, size_t at, size_t row, w
     const fd_norm *norm = whole->norm;
     const fd_norm_row of = join_row(whole, kept, at, row, work);
     if (norm->sum != NULL) {
-        norm->kernels->norm_round[norm->dtype](work->numbers, norm->width,
-                                               (char *)row_at(norm->sum, norm, row));
+        norm->kernels->round[norm->dtype](work->numbers, norm->width,
+                                          (char *)row_at(norm->sum, norm, row));
     }
     norm->kernels->norm_scale[norm->dtype](work->numbers, norm->width, &of, whole->weight,
                                            whole->bias, (char *)row_at(norm->y, norm, row));

@@ -96,7 +96,7 @@ FD_DEFINE_MOMENTS(float64, double, f64, v_f64, 8)
             V##_store((NUMBER *)sums + i, sum);                                                    \
         }                                                                                          \
     }                                                                                              \
-    static void DTYPE##_norm_round(const void *numbers, size_t n, void *y)                         \
+    static void DTYPE##_round(const void *numbers, size_t n, void *y)                              \
     {                                                                                              \
         for (size_t i = 0; i < n; i += GROUP) {                                                    \
             DTYPE##_store_part((ELEMENT *)y + i, V##_load((const NUMBER *)numbers + i), n - i);    \

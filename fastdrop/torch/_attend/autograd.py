@@ -19,6 +19,7 @@ from fastdrop.torch._attend.blocks import (
     gradients_in_blocks,
     in_blocks,
     keeps_out,
+    multiplied_dtype,
     rows_of_bias,
     without_repetition,
 )
@@ -46,12 +47,12 @@ def owned(inputs: Inputs, wide: bool = False) -> Inputs:
 
     PyTorch's formula keeps no value that it has copied, and of the others those that derivatives
     of query or key need: these are kept here too, and an edit of one is PyTorch's error. ``wide``
-    copies have the dtype that is computed in, which spares conversions.
+    copies have the dtype that products read, which spares conversions.
     """
     query, key, value, bias, causal, scale, shape = inputs
-    dtype = exact_dtype(query.dtype)
-    if wide and query.dtype is not dtype:
-        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    dtype, multiplied = exact_dtype(query.dtype), multiplied_dtype(query.dtype)
+    if wide and query.dtype is not multiplied:
+        query, key, value = query.to(multiplied), key.to(multiplied), value.to(multiplied)
     elif (
         value.is_contiguous()
         and value.shape[:-2] == shape[:-2]

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 
+from fastdrop.torch import _blas
 from fastdrop.torch._apply import Ints
 from fastdrop.torch._attend.inputs import Inputs
 from fastdrop.torch._attention import attend, by_rows, new_by_rows
@@ -20,6 +21,7 @@ __all__ = [
     "gradients_in_blocks",
     "in_blocks",
     "keeps_out",
+    "multiplied_dtype",
     "rows_of_bias",
     "without_repetition",
 ]
@@ -83,6 +85,15 @@ _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 def exact_dtype(given: torch.dtype) -> torch.dtype:
     """Return the dtype that inputs of a dtype are computed in."""
     return _WIDE.get(given, given)
+
+
+# What matrix products read as it is, and add up in a wider dtype.
+MULTIPLIED = {torch.bfloat16} if _blas.MULTIPLIES_BFLOAT16 else set()
+
+
+def multiplied_dtype(given: torch.dtype) -> torch.dtype:
+    """Return the dtype in which matrix products read inputs of a dtype."""
+    return given if given in MULTIPLIED else exact_dtype(given)
 
 
 # ---- parts ---------------------------------------------------------------------------------------
@@ -174,7 +185,10 @@ def _run(
     out: Optional,
     gradients: Sequence[torch.Tensor] = (),
 ) -> None:
-    """Compute ``out``, or the gradients, in a dtype of the kernels, which bias and results have."""
+    """Compute ``out``, or the gradients of inputs, in a dtype that matrix products read.
+
+    Bias and results have the dtype that is computed in.
+    """
     *tensors, _, causal, scale, shape = inputs
     query, key, value = (by_rows(x, dtype) for x in tensors)
     rest = bias, statistics, first, _get_num_threads(), BLOCK, out, gradients
@@ -183,17 +197,17 @@ def _run(
 
 def in_blocks(inputs: Inputs, mask: TensorMask) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (output in the dtype that it is computed in, statistics of the rows)."""
-    dtype = exact_dtype(inputs.query.dtype)
+    dtype, multiplied = exact_dtype(inputs.query.dtype), multiplied_dtype(inputs.query.dtype)
     bias = rows_of_bias(inputs.bias, inputs.shape, dtype)
     rows = inputs.shape[:-1]
     exact = torch.empty(*rows, inputs.value.shape[-1], dtype=dtype, device="cpu")
     statistics = torch.empty(2, *rows, dtype=torch.float64, device="cpu")
-    if inputs.query.dtype is dtype or are_few(inputs):
-        _run(inputs, mask, dtype, bias, statistics, 0, exact)
+    if inputs.query.dtype is multiplied or are_few(inputs):
+        _run(inputs, mask, multiplied, bias, statistics, 0, exact)
         return exact, statistics
     for part in _parts(inputs, mask, bias):
         out = exact[part.queries]
-        _run(part.inputs, part.mask, dtype, part.bias, statistics, part.first, out)
+        _run(part.inputs, part.mask, multiplied, part.bias, statistics, part.first, out)
     return exact, statistics
 
 
@@ -206,19 +220,19 @@ def gradients_in_blocks(
 ) -> list[torch.Tensor]:
     """Return the gradients of query, key and value; ``exact`` may be None if not `keeps_out`."""
     given = inputs.query.dtype
-    dtype = exact_dtype(given)
+    dtype, multiplied = exact_dtype(given), multiplied_dtype(given)
     bias = rows_of_bias(inputs.bias, inputs.shape, dtype)
     if given is dtype or are_few(inputs):
         gradients = [new_by_rows(x, dtype) for x in inputs[:3]]
-        results = exact, (by_rows(out_gradient, dtype), *gradients)
-        _run(inputs, mask, dtype, bias, statistics, 0, *results)
+        results = exact, (by_rows(out_gradient, multiplied), *gradients)
+        _run(inputs, mask, multiplied, bias, statistics, 0, *results)
         return [as_dtype(gradient, given) for gradient in gradients]
     gradients = [new_by_rows(x, given) for x in inputs[:3]]
     for part in _parts(inputs, mask, bias):
         wide = [new_by_rows(x, dtype) for x in part.inputs[:3]]
         out = None if exact is None else exact[part.queries]
-        results = out, (by_rows(out_gradient[part.queries], dtype), *wide)
-        _run(part.inputs, part.mask, dtype, part.bias, statistics, part.first, *results)
+        results = out, (by_rows(out_gradient[part.queries], multiplied), *wide)
+        _run(part.inputs, part.mask, multiplied, part.bias, statistics, part.first, *results)
         places = part.queries, part.keys, part.keys
         for gradient, place, computed in zip(gradients, places, wide, strict=True):
             gradient[place] = computed
