@@ -514,6 +514,7 @@ def test_probabilities_are_laid_over_the_tensor():
 @pytest.mark.parametrize("masked", (False, True))
 @pytest.mark.parametrize("gradients", (False, True))
 def test_attention(p, scale, masked, gradients):
+    """Without gradients one of the two is PyTorch's formula, which rounds in other places."""
     query = torch.randn(2, 4, 5, 8)
     key = torch.randn(2, 2, 6, 8)
     mask = torch.rand(5, 6) < 0.8 if masked else None
@@ -526,7 +527,7 @@ def test_attention(p, scale, masked, gradients):
         return y.detach(), torch.autograd.grad(y.sum(), x)[0] if gradients else y
 
     for a, b in zip(*both(run), strict=True):
-        assert torch.equal(a, b)
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_attention_raises_what_pytorch_raises():
