@@ -2,8 +2,8 @@
 
 cdef extern from *:
     """
-    /* `__module__` of a compiled class is in its name. The limited API hides that name, but there the
-     * attribute can be set. */
+    /* `__module__` of a compiled class is in its name. The limited API hides that name, but there
+     * the attribute can be set. */
     static int
     fd_say_public(PyObject *cls, const char *name)
     {
