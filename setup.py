@@ -8,7 +8,8 @@ setuptools has no flags per file, so ``build_ext`` compiles these files itself.
 Environment: ``FASTDROP_BUILD_LEVELS`` (for example ``sse2,avx2``) limits the instruction sets;
 ``FASTDROP_BUILD_DEBUG=1`` turns on Cython's bounds and None checks, and optimizes little enough for
 debuggers and sanitizers to tell where something happens. ``FASTDROP_BUILD_COVERAGE=1`` has GCC
-count what runs, of C and of Cython, by the lines of the sources.
+count what runs, of C and of Cython, by the lines of the sources. ``FASTDROP_BUILD_ABI3=1`` builds
+modules for this and all later Pythons, whose small calls take longer.
 """
 
 import os
@@ -49,6 +50,7 @@ SPELLINGS = {"x86_64": ("x86_64", "amd64", "x86-64"), "arm64": ("arm64", "aarch6
 
 DEBUG = os.environ.get("FASTDROP_BUILD_DEBUG") == "1"
 COVERAGE = os.environ.get("FASTDROP_BUILD_COVERAGE") == "1"
+ABI3 = os.environ.get("FASTDROP_BUILD_ABI3") == "1"
 COUNTING = ["--coverage", "-fprofile-update=prefer-atomic"] if COVERAGE else []
 # They come after those of CFLAGS, and so the -O here is the one that counts.
 OPTIMIZATION = ["-O1", "-fno-omit-frame-pointer"] if DEBUG else ["-O1"] if COVERAGE else ["-O3"]
@@ -195,6 +197,8 @@ def extension(name):
         sources,
         include_dirs=[KERNELS, "fastdrop/torch", "fastdrop/jax", numpy.get_include()],
         depends=sorted(headers),
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
+        py_limited_api=ABI3,
     )
 
 
@@ -279,6 +283,7 @@ def main():
             emit_linenums=COVERAGE,
         ),
         cmdclass={"build_ext": BuildKernels},
+        options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
     )
 
 

@@ -9,12 +9,21 @@ import required
 import seeds
 from helpers import SOURCES
 from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 import fastdrop as fd
 
 # The same examples in every run; `pytest --hypothesis-profile=random` looks for new ones.
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
-settings.register_profile("random", deadline=None, max_examples=1000, print_blob=True)
+# Where CI is set, Hypothesis would choose the same examples for it, too, and keep none that failed.
+settings.register_profile(
+    "random",
+    deadline=None,
+    max_examples=1000,
+    print_blob=True,
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".hypothesis" / "examples"),
+)
 settings.load_profile("fixed")
 
 # Processes that tests start import the package that is tested here, and not a folder that lies

@@ -2,7 +2,10 @@
 """The workflows run every session of noxfile.py, and name none that is not there."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,34 @@ def test_every_action_is_pinned_by_the_hash_of_a_commit():
     for workflow in WORKFLOWS:
         for action in re.findall(r"uses: (\S+)", workflow.read_text("utf-8")):
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), (workflow.name, action)
+
+
+def test_a_night_looks_for_new_examples_and_keeps_those_that_fail():
+    """Hypothesis has other settings where CI is set."""
+    tests = ROOT / "tests"
+    code = f"""
+import sys
+
+sys.path[:0] = [{str(tests)!r}, {str(tests / "support")!r}]
+import conftest
+from hypothesis import settings
+
+night = settings.get_profile("random")
+print(night.derandomize, night.database.path)
+"""
+    printed = subprocess.check_output(
+        [sys.executable, "-P", "-c", code], env=os.environ | {"CI": "true"}, text=True
+    )
+    assert printed.split() == ["False", str(ROOT / ".hypothesis" / "examples")]
+
+
+def test_what_failed_in_a_night_is_brought_to_the_next():
+    text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text("utf-8")
+    restored, saved = (
+        re.search(rf"actions/cache/{step}@.*?path: \|\n((?: +\.\w+\n)+)", text, re.DOTALL)
+        for step in ("restore", "save")
+    )
+    assert (
+        restored and saved and restored[1].split() == saved[1].split() == [".hypothesis", ".fuzz"]
+    )
+    assert restored.start() < text.index('nox -s "$SESSION"') < saved.start()

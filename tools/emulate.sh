@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Checks the C kernels where the tests cannot: all tables of this machine under the address and
-# undefined-behaviour sanitizers, and with musl; those of Windows under Wine; those of AArch64, and
-# the portable ones of other machines, 32-bit and big-endian ones among them, under qemu-user; and,
-# compiled only, with other compilers that are installed. Results are compared with those of the
-# NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c); of attention, with those of other
-# blocks and of the formula (emulate/check_attention.c). What is not installed is skipped, with a
-# line that says so; arguments are the names of those to run, else all are. Needs a Python with
-# NumPy: $PYTHON, else python or python3.
+# undefined-behaviour sanitizers, under valgrind, and with musl; those of Windows under Wine; those
+# of AArch64, and the portable ones of other machines, 32-bit and big-endian ones among them, under
+# qemu-user; and, compiled only, with other compilers that are installed. Results are compared with
+# those of the NumPy twin (emulate/make_vectors.py, emulate/check_kernels.c); of attention, with
+# those of other blocks and of the formula (emulate/check_attention.c). What is not installed is
+# skipped, with a line that says so; arguments are the names of those to run, else all are. Needs a
+# Python with NumPy: $PYTHON, else python or python3.
 #
 # Debian has it all:
 #   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 #   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross
 #   gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
-#   qemu-user clang musl-tools gcc-mingw-w64-x86-64 wine wine64
+#   qemu-user clang valgrind musl-tools gcc-mingw-w64-x86-64 wine wine64
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
@@ -111,6 +111,9 @@ skip sanitizers gcc ||
     run sanitizers "" "$native" \
         gcc -O0 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
         -Wno-sign-conversion # the intrinsics themselves convert, where they are not inlined
+# It knows no AVX-512.
+skip valgrind valgrind gcc ||
+    run valgrind "valgrind --quiet --error-exitcode=9" "${native% avx512}" gcc -O1 -g
 skip musl musl-gcc || run musl "" "$native" musl-gcc -O3 -static
 skip windows x86_64-w64-mingw32-gcc wine || {
     wineboot --init >/dev/null 2>&1

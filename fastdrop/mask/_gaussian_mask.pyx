@@ -2,7 +2,6 @@
 # Design: a Gaussian mask is to `gaussian_dropout` what a Mask is to `dropout`: a value. A seeded
 # one is a place in a stream, of which an element takes four bytes; its factors are made again
 # whenever they are needed. A stored one has its factors.
-from cpython.object cimport PyTypeObject
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
@@ -33,6 +32,7 @@ from fastdrop.mask._bits cimport size_of
 from fastdrop.mask._multiply cimport Room, multiply, multiply_any, multiply_shared, room_for
 from fastdrop.mask._state cimport check_version, place_of, seeded_at, state_of
 from fastdrop.mask._window import contiguous_strides, is_contiguous, window_of
+from fastdrop.source._class_name cimport say_public
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -267,8 +267,7 @@ cdef GaussianMask mask_of_state(state):
     return gaussian_mask(shape, p, &seeded, check_factors(state["factors"], shape))
 
 
-# From where they are imported: `__module__` of a compiled class is in its name.
-(<PyTypeObject *>GaussianMask).tp_name = "fastdrop.GaussianMask"
+say_public(GaussianMask, "fastdrop.GaussianMask")
 
 add_reader("GaussianMask", GaussianMask.from_state)
 

@@ -4,7 +4,6 @@
 # nothing else. Both numbers, p and scale, may be arrays that broadcast to the mask: where p is, the
 # mask is packed.
 cimport cython
-from cpython.object cimport PyTypeObject
 from libc.stdint cimport int64_t
 
 import math
@@ -60,6 +59,7 @@ from fastdrop.mask._state cimport state_of
 from fastdrop.mask._count import count_kept
 from fastdrop.mask._picture import html_of
 from fastdrop.mask._window import contiguous_strides, window_of
+from fastdrop.source._class_name cimport say_public
 
 cnp.import_array()
 
@@ -447,8 +447,7 @@ cdef Mask mask_of_state(dict state):
     return mask.with_numbers(p, check_numbers("scale", state["scale"], shape, most))
 
 
-# From where they are imported: `__module__` of a compiled class is in its name.
-(<PyTypeObject *>Mask).tp_name = "fastdrop.Mask"
+say_public(Mask, "fastdrop.Mask")
 
 add_reader("Mask", Mask.from_state)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: a class for each row of kernels/sources.h, of the name that the row has. All that they do
 # is in their base; what they are is in their documentation.
-from cpython.object cimport PyTypeObject
 
 from fastdrop.kernels._kernels cimport FD_SOURCES, engine
+from fastdrop.source._class_name cimport say_public
 from fastdrop.source._source cimport Source, add_source
 
 
@@ -141,10 +141,9 @@ cdef class Philox4x32(Source):
     """
 
 
-# From where they are imported: `__module__` of a compiled class is in its name.
-(<PyTypeObject *>Xoshiro256PlusPlus).tp_name = "fastdrop.Xoshiro256PlusPlus"
-(<PyTypeObject *>Xorshift128Plus).tp_name = "fastdrop.Xorshift128Plus"
-(<PyTypeObject *>Philox4x32).tp_name = "fastdrop.Philox4x32"
+say_public(Xoshiro256PlusPlus, "fastdrop.Xoshiro256PlusPlus")
+say_public(Xorshift128Plus, "fastdrop.Xorshift128Plus")
+say_public(Philox4x32, "fastdrop.Philox4x32")
 
 cdef int add_sources() except -1:
     for index in range(FD_SOURCES):

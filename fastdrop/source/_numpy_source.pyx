@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Design: a NumPy bit generator only goes forward, so its masks are drawn on one thread, under
 # its own lock, through the C interface, and stored as bits.
-from cpython.object cimport PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
 import threading
@@ -19,6 +18,7 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from fastdrop.kernels._kernels cimport FD_TILE, engine
+from fastdrop.source._class_name cimport say_public
 
 cnp.import_array()
 
@@ -173,7 +173,6 @@ cdef class NumPySource:
         return f"NumPySource({type(self.bit_generator).__name__}, draws={self.draws!r})"
 
 
-# From where they are imported: `__module__` of a compiled class is in its name.
-(<PyTypeObject *>NumPySource).tp_name = "fastdrop.NumPySource"
+say_public(NumPySource, "fastdrop.NumPySource")
 
 add_reader("NumPySource", NumPySource)

@@ -6,7 +6,6 @@
 #
 # The cursor saves the next mask the way to where the last one ended. It is a cache: a thread that
 # would have to wait for it does without.
-from cpython.object cimport PyTypeObject
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
@@ -47,6 +46,7 @@ from fastdrop.kernels._kernels cimport (
     fd_stream,
     fd_tagged,
 )
+from fastdrop.source._class_name cimport say_public
 
 cdef object ReentrantLock = type(threading.RLock())
 
@@ -396,7 +396,6 @@ cdef class Source(BitGenerator):
         )
 
 
-# From where it is imported: `__module__` of a compiled class is in its name.
-(<PyTypeObject *>Source).tp_name = "fastdrop.Source"
+say_public(Source, "fastdrop.Source")
 
 add_reader("Source", rebuild)
