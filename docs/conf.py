@@ -32,11 +32,14 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
+    "_redirects",
+    "_templates",
     "gallery",
     "history-table.md",
     "performance-family.md",
     "performance-tables.md",
 ]
+templates_path = ["_templates"]
 default_role = "autolink"
 
 # Markdown. Formulas are text: MathJax would come from a network, and not every builder has it.
@@ -105,6 +108,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastdrop"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+html_extra_path = ["_redirects"]  # pages that have moved
 html_css_files = ["fastdrop.css"]
 html_show_sourcelink = False
 html_theme_options = {
