@@ -3,7 +3,7 @@
 
 ``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
 includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (which the README shows
-too), and ``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install
+too) and ``docs/_static/speed.svg``, and ``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install
 torch, jax and numba first, to have them in the tables, and leave the machine alone while it runs.
 """
 
@@ -12,6 +12,8 @@ import datetime
 import subprocess
 import sys
 from pathlib import Path
+
+import draw_speed
 
 DOCS = Path(__file__).parent
 PLOT = DOCS / "_static" / "speed.png"
@@ -40,6 +42,8 @@ def main() -> None:
         tables = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.decode("utf-8")
         text = f"{origin(page)}\n{tables}"
         (DOCS / f"performance-{page}.md").write_text(text, encoding="utf-8")
+        if page == "tables":
+            draw_speed.main()
 
 
 if __name__ == "__main__":
