@@ -83,8 +83,8 @@ names = "torch", "sklearn", "dask", "xarray", "jax", "flax"
 torch, sklearn, dask, xarray, jax, flax = map(found, names)
 """
 
-# The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is beside
-# this file. Where figures are not wanted: `-D plot_gallery=0`.
+# The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is in
+# this folder. Where figures are not wanted: `-D plot_gallery=0`.
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_examples",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Draw fastdrop and its peers for the site, from the tables of `performance-tables.md`.
 
-``python docs/draw_speed.py`` writes ``docs/_static/speed.svg``. The picture is narrow, so that it can
-be read on a telephone, and has no background: the site inverts it for its dark theme. Nothing is
-measured. `measure_performance.py` calls this. Needs matplotlib.
+``python docs/draw_speed.py`` writes ``docs/_static/speed.svg``. The picture is narrow, so that it
+can be read on a telephone. It has no background: the site inverts it for its dark theme. Nothing
+is measured. `measure_performance.py` calls this. Needs matplotlib.
 """
 
 import re

@@ -2,9 +2,10 @@
 """Measure what `performance.md` shows, on the machine at hand.
 
 ``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
-includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (which the README shows
-too) and ``docs/_static/speed.svg``, and ``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install
-torch, jax and numba first, to have them in the tables, and leave the machine alone while it runs.
+includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (for the README) and
+``docs/_static/speed.svg`` (for the site), and ``docs/performance-family.md``. Name ``tables`` or
+``family`` for one of the two. Install torch, jax and numba first, to have them in the tables, and
+leave the machine alone while it runs.
 """
 
 import argparse

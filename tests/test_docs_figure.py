@@ -17,7 +17,8 @@ BROWSER = next(filter(shutil.which, ("chromium", "google-chrome", "chromium-brow
 # What the page has of the figure, with a script that moves the slider and notes what is dropped.
 PAGE = """<!doctype html><meta charset="utf-8"><pre></pre>{figure}<script>{script}</script><script>
 document.addEventListener("DOMContentLoaded", () => {{
-  const [input, button, log] = ["input", "button", "pre"].map((name) => document.querySelector(name));
+  const names = ["input", "button", "pre"];
+  const [input, button, log] = names.map((name) => document.querySelector(name));
   for (let seed = 1; seed <= 40; seed++) {{
     for (const percent of [0, 1, 25, 29, 50, 57, 99, 100]) {{
       input.value = percent;

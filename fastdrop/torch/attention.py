@@ -74,7 +74,7 @@ def scaled_dot_product_attention(
         Where the mask comes from. None: PyTorch's default generator. A seed: the same mask for
         every call, on any machine and number of threads, and that of
         ``fastdrop.dropout_mask((..., heads, L, S), dropout_p, rng=seed)``. A source of fastdrop
-        advances by one position a weight, those that a mask hides and those above the diagonal
+        advances by one position per weight, those that a mask hides and those above the diagonal
         included.
     seed : int, sequence of int or SeedSequence, optional
         The old name of ``rng``; warns.
@@ -95,7 +95,7 @@ def scaled_dot_product_attention(
     Notes
     -----
     The output is ``dropout(softmax(query @ key.T * scale + mask)) @ value``. Backward keeps
-    copies of query, key and the mask, value, two numbers a row, the largest score and one over
+    copies of query, key and the mask, value, two numbers per row, the largest score and one over
     the sum of the exponentials, and for more than 256 keys the output. So the output, query, key
     and the mask may be edited before backward. Gradients of gradients, batches of gradients,
     forward mode, ``torch.func`` and gradients of an additive mask work with whole matrices of

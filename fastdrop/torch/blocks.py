@@ -69,8 +69,8 @@ def drop_block2d(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if input has another number of axes, or block_size is less
-        than 1.
+        As of `dropout`. Also a ValueError if input has another number of axes, or block_size is
+        less than 1.
 
     See Also
     --------

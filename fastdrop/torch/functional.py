@@ -65,7 +65,7 @@ def dropout(
         Where the mask comes from. None: PyTorch's default generator, so ``torch.manual_seed``
         rules it. A seed: the same mask for every call, on any machine and number of threads, and
         the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays. A source of fastdrop
-        advances by one position an element.
+        advances by one position per element.
     seed : int, sequence of int or SeedSequence, optional
         The old name of ``rng``; warns.
     broadcast_dims : int or sequence of int, optional
@@ -86,8 +86,8 @@ def dropout(
     Raises
     ------
     TypeError
-        If ``seed`` is given beside ``rng``, broadcast_dims beside noise_shape, p, rng,
-        broadcast_dims or noise_shape beside a Mask, bools without p, or an argument is of another
+        If two arguments exclude each other (``seed`` and ``rng``, broadcast_dims and noise_shape, a
+        Mask and any of these or p), if bools are given without p, or if an argument is of another
         type.
     ValueError
         If p is outside [0, 1] or NaN, or a shape or dimension does not fit.

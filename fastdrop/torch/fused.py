@@ -158,7 +158,7 @@ def relu_dropout(
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is relu alone.
+        As of `dropout`. False applies relu alone.
     bias : torch.Tensor, optional
         As of `dropout_add`: the bias of a linear map that was left out there.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator

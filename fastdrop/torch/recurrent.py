@@ -56,7 +56,7 @@ def locked_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if input has another number of axes.
+        As of `dropout`. Also a ValueError if input has another number of axes.
 
     References
     ----------

@@ -69,7 +69,7 @@ def drop_path(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if input has no axes.
+        As of `dropout`. Also a ValueError if input has no axes.
 
     See Also
     --------
@@ -187,7 +187,7 @@ def embedding_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if weight has other than two axes.
+        As of `dropout`. Also a ValueError if weight has other than two axes.
 
     See Also
     --------

@@ -87,7 +87,7 @@ def zoneout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if old has another shape.
+        As of `dropout`. Also a ValueError if old has another shape.
 
     See Also
     --------
