@@ -94,7 +94,10 @@ cdef Mask run_all(fd_job *job, ndarray x, ndarray other, ndarray y, object sourc
 
 def affine(x, out, Probability probability, source, noise_shape, double scale, double shift,
            double dropped):
-    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``. Else y is x."""
+    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``.
+
+    Without a source, y is x.
+    """
     cdef fd_job job = job_of(FD_AFFINE, scale)
     cdef ndarray from_ = as_real(x)
     cdef ndarray to
