@@ -20,6 +20,7 @@ GALLERY_STYLE = STYLE | {
     "figure.constrained_layout.h_pad": 0.12,
     "figure.constrained_layout.w_pad": 0.12,
     "savefig.dpi": 100,
+    "savefig.bbox": "tight",
 }
 
 ORDER = (

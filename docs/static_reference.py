@@ -45,8 +45,8 @@ def parsed(path):
 
 @cache
 def aliases(folder):
-    """Return name -> expression of the type aliases in a folder."""
-    return {
+    """Return name -> expression of the type aliases in a folder, and of defaults with a name."""
+    return {"HALF": ast.Constant(0.5)} | {
         node.target.id: node.value
         for path in sorted(folder.glob("*.py"))
         for node in parsed(path).body

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never, overload
 
-from fastdrop._checks import as_array, check_eps, check_switch
+from fastdrop._checks import as_array, check_eps, check_switch, refuse_both
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import HALF, public, refuse
 from fastdrop.functional._given import check_given_mask
@@ -431,7 +431,7 @@ def _given(
 def _number(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
     """Return the Probability of p or keep_prob, a number, of which one is given."""
     if keep_prob is not None and p is not HALF:
-        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; must be one of the two")
+        refuse_both(p=p, keep_prob=keep_prob)
     return Probability(0.5 if p is HALF else p, keep_prob)
 
 
