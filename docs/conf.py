@@ -128,6 +128,6 @@ html_sidebars = {
     for page in (
         *("index", "getting-started", "torch", "attention", "jax", "dask", "performance"),
         *("comparison", "comparison-functions", "changelog", "contributing", "install"),
-        *("which-function", "when-not", "faq", "glossary", "history"),
+        *("which-function", "when-not", "faq", "glossary", "history", "measurements"),
     )
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measure what `performance.md` shows, on the machine at hand.
+"""Measure what `performance.md` and `measurements.md` show, on the machine at hand.
 
 ``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
 includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (for the README) and
