@@ -288,7 +288,7 @@ def dropout_add_rms_norm(
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     keep_prob, eps, linear_bias, prenorm, rng, training, mask, out : optional
-        As of `dropout_add_layer_norm`; eps is added to the mean of the squares of a row.
+        As of `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
 
     Returns
     -------

@@ -160,7 +160,7 @@ def embedding_dropout(
     p : float or ndarray
         Probability of dropping a word, in [0, 1]. An array of shape (V, 1) gives each word its own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position a word.
+        As of `dropout`. A source of the package advances by one position per word.
     training : bool, default True
         As of `dropout`.
     out : ndarray, optional
