@@ -157,7 +157,7 @@ def dropout2d(
     ----------
     x : array_like of float
         Of shape (N, C, H, W), or (C, H, W) for one image. PyTorch's function of this name takes
-        three axes for (N, C, L), and warns; here `dropout1d` is for these.
+        three axes for (N, C, L), and warns. Here `dropout1d` is for these.
     p : float or ndarray, default 0.5
         As of `dropout1d`.
     channel_axis : int, default 1

@@ -86,7 +86,7 @@ def dropout_add(
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
         ``dropout_backward(dy, mask)`` is the gradient with respect to x, and, summed over all axes
-        but the last, to the bias; that with respect to residual is dy.
+        but the last, to the bias. That with respect to residual is dy.
 
     Raises
     ------

@@ -345,7 +345,7 @@ def dropout_add_rms_norm_backward(
     Returns
     -------
     dx, dresidual, dweight, dlinear_bias : ndarray
-        As there; there is no bias of the norm.
+        As there. There is no bias of the norm.
 
     Raises
     ------

@@ -338,7 +338,7 @@ cdef class Mask(Decisions):
         Returns
         -------
         mask : Mask
-            Of the shape of ``kept``; a copy.
+            A copy, of the shape of ``kept``.
 
         Raises
         ------
@@ -375,7 +375,7 @@ cdef class Mask(Decisions):
         Returns
         -------
         mask : Mask
-            Of that shape; a copy.
+            A copy, of that shape.
 
         Raises
         ------
