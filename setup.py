@@ -257,6 +257,7 @@ def main():
         "mask._bits",
         "mask._decisions",
         "mask._draw",
+        "mask._exact",
         "mask._gaussian_mask",
         "mask._mask",
         "mask._multiply",

@@ -32,11 +32,14 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
+    "_redirects",
+    "_templates",
     "gallery",
     "history-table.md",
     "performance-family.md",
     "performance-tables.md",
 ]
+templates_path = ["_templates"]
 default_role = "autolink"
 
 # Markdown. Formulas are text: MathJax would come from a network, and not every builder has it.
@@ -80,8 +83,8 @@ names = "torch", "sklearn", "dask", "xarray", "jax", "flax"
 torch, sklearn, dask, xarray, jax, flax = map(found, names)
 """
 
-# The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is beside
-# this file. Where figures are not wanted: `-D plot_gallery=0`.
+# The gallery: each example is run, and any that fails fails the build. `gallery_style.py` is in
+# this folder. Where figures are not wanted: `-D plot_gallery=0`.
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_examples",
@@ -105,6 +108,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastdrop"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+html_extra_path = ["_redirects"]  # pages that have moved
 html_css_files = ["fastdrop.css"]
 html_show_sourcelink = False
 html_theme_options = {
@@ -124,6 +128,6 @@ html_sidebars = {
     for page in (
         *("index", "getting-started", "torch", "attention", "jax", "dask", "performance"),
         *("comparison", "comparison-functions", "changelog", "contributing", "install"),
-        *("which-function", "when-not", "faq", "glossary"),
+        *("which-function", "when-not", "faq", "glossary", "history", "measurements"),
     )
 }

@@ -11,7 +11,7 @@ import fastdrop as fd
 from fastdrop.cli._demo_plots import DROPOUT_COLOR, STYLE, TRAINING_COLOR, WITHOUT_COLOR
 
 # The plots of the demo, larger: they are read on telephones too. The colours can be told apart
-# by the colour-blind; "C0" is dropout, "C1" what it is compared with, "C2" what is beside both.
+# by the colour-blind; "C0" is dropout, "C1" what it is compared with, "C2" a third thing.
 GALLERY_STYLE = STYLE | {
     "axes.prop_cycle": cycler(color=[DROPOUT_COLOR, WITHOUT_COLOR, TRAINING_COLOR]),
     "figure.figsize": (5.8, 3.9),
@@ -20,6 +20,7 @@ GALLERY_STYLE = STYLE | {
     "figure.constrained_layout.h_pad": 0.12,
     "figure.constrained_layout.w_pad": 0.12,
     "savefig.dpi": 100,
+    "savefig.bbox": "tight",
 }
 
 ORDER = (

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measure what `performance.md` shows, on the machine at hand.
+"""Measure what `performance.md` and `measurements.md` show, on the machine at hand.
 
 ``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
-includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (which the README shows
-too), and ``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install
-torch, jax and numba first, to have them in the tables, and leave the machine alone while it runs.
+includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (for the README) and
+``docs/_static/speed.svg`` (for the site), and ``docs/performance-family.md``. Name ``tables`` or
+``family`` for one of the two. Install torch, jax and numba first, to have them in the tables, and
+leave the machine alone while it runs.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import datetime
 import subprocess
 import sys
 from pathlib import Path
+
+import draw_speed
 
 DOCS = Path(__file__).parent
 PLOT = DOCS / "_static" / "speed.png"
@@ -40,6 +43,8 @@ def main() -> None:
         tables = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.decode("utf-8")
         text = f"{origin(page)}\n{tables}"
         (DOCS / f"performance-{page}.md").write_text(text, encoding="utf-8")
+        if page == "tables":
+            draw_speed.main()
 
 
 if __name__ == "__main__":

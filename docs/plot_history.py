@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw the history that `performance.md` shows, from the results in `asv_benches/results`.
+"""Draw what `history.md` shows, from the results in `asv_benches/results`.
 
 ``python docs/plot_history.py`` writes ``docs/history-table.md`` (included by the page) and
 ``docs/_static/history-light.svg`` and ``-dark.svg``. Nothing is measured: asv did that at the
@@ -89,17 +89,19 @@ def read(folder: Path, milestones: list[str], benchmarks: dict[str, Any]) -> Rat
 
 
 def write_table(milestones: dict[str, str], machine: dict[str, Any], ratios: Ratios) -> str:
-    """Return the Markdown table."""
+    """Return two tables in Markdown: the ratios, and what the commits are."""
     lines = [
         f"Measured on one core of an {machine['cpu']}; {machine['os']}.",
         "",
-        f"| commit | what it brought | {' | '.join(COLUMNS)} |",
-        f"| :-- | :-- |{' --: |' * len(COLUMNS)}",
+        f"| commit | {' | '.join(COLUMNS)} |",
+        f"| :-- |{' --: |' * len(COLUMNS)}",
     ]
-    for commit, meaning in milestones.items():
+    for commit in milestones:
         values = [ratios[commit].get(name) for name in COLUMNS.values()]
         cells = ["" if value is None else f"{value:#.3g}" for value in values]
-        lines.append(f"| `{commit}` | {meaning} | {' | '.join(cells)} |")
+        lines.append(f"| `{commit}` | {' | '.join(cells)} |")
+    lines += ["", "| commit | what it brought |", "| :-- | :-- |"]
+    lines += [f"| `{commit}` | {meaning} |" for commit, meaning in milestones.items()]
     return "\n".join(lines) + "\n"
 
 

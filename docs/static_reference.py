@@ -3,13 +3,20 @@
 
 ``fastdrop.torch`` cannot be imported where PyTorch is not installed, nor with a mock in PyTorch's
 place, because it asks PyTorch for dispatch keys and operators while it is imported. Its reference
-is therefore read from the sources: the page is the same on every machine, and signatures show the
+is therefore read from the sources: the pages are the same on every machine, and signatures show the
 type hints as they are written. ::
 
     .. static:: fastdrop.torch.functional dropout dropout1d
 
-    .. static:: fastdrop.torch.modules Dropout
-       :signature: (p: float = 0.5, inplace: bool = False)
+    .. static-summary::
+
+       fastdrop.torch.functional dropout dropout1d
+       fastdrop.torch.modules Dropout
+          (p: float = 0.5, inplace: bool = False)
+
+The first documents the names where it stands. The second makes a table of the names of all its
+lines, and a page for each, in the folder ``generated`` next to its page, as autosummary does for
+what can be imported. There a signature has a line of its own.
 
 The first argument is the module that defines the names, which are documented as members of the
 current module (``py:currentmodule``). Type aliases of the same folder are written out. A signature
@@ -18,6 +25,7 @@ builder, unless the condition ``:skipif:`` holds.
 """
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -37,8 +45,8 @@ def parsed(path):
 
 @cache
 def aliases(folder):
-    """Return name -> expression of the type aliases in a folder."""
-    return {
+    """Return name -> expression of the type aliases in a folder, and of defaults with a name."""
+    return {"HALF": ast.Constant(0.5)} | {
         node.target.id: node.value
         for path in sorted(folder.glob("*.py"))
         for node in parsed(path).body
@@ -108,7 +116,65 @@ class Static(Directive):
         return section.children
 
 
+def entries(lines):
+    """Return (module, name, signature or "") of all names in a summary."""
+    found = []
+    for line in filter(None, map(str.strip, lines)):
+        if line.startswith("("):
+            found[-1][2] = line
+        else:
+            module, *names = line.split()
+            found.append([module, names, ""])
+    return [(module, name, signature) for module, names, signature in found for name in names]
+
+
+class StaticSummary(Directive):
+    """Shows a table of names, each a link to its page, with the first sentence about it."""
+
+    has_content = True
+    option_spec: ClassVar = {"skipif": directives.unchanged_required}
+
+    def run(self):
+        """Return the nodes of the table, and a hidden one for the pages."""
+        environment = self.state.document.settings.env
+        package = environment.ref_context["py:module"]
+        rows = [".. default-role:: py:obj", "", ".. list-table::", "   :widths: auto", ""]
+        pages = [".. default-role:: autolink", "", ".. toctree::", "   :hidden:", ""]
+        for module, name, _ in entries(self.content):
+            path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+            environment.note_dependency(str(path))
+            node = next(n for n in parsed(path).body if getattr(n, "name", None) == name)
+            first = ast.get_docstring(node).split("\n\n")[0].replace("\n", " ")
+            rows += [f"   * - :py:obj:`{name}`", f"     - {first}"]
+            pages.append(f"   generated/{package}.{name}")
+        section = nodes.section()
+        section.document = self.state.document
+        self.state.nested_parse(StringList([*rows, "", *pages], source=package), 0, section)
+        return section.children
+
+
+SUMMARY = re.compile(r"^\.\. static-summary::\n((?: +:.*\n)*)((?: +[^: ].*\n|\n)+)", re.M)
+
+
+def write_pages(app):
+    """Write the pages that the tables lead to, before Sphinx looks which pages there are."""
+    for page in Path(app.srcdir, "reference").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        package = re.search(r"^\.\. py:module:: (.+)$", text, re.M)
+        for options, content in SUMMARY.findall(text):
+            for module, name, signature in entries(content.splitlines()):
+                title = f"{name}\n{'=' * len(name)}\n\n.. py:currentmodule:: {package[1]}\n\n"
+                own = f"   :signature: {signature}\n" if signature else ""
+                to = page.parent / "generated" / f"{package[1]}.{name}.rst"
+                to.parent.mkdir(exist_ok=True)
+                made = f"{title}.. static:: {module} {name}\n{options}{own}"
+                if not to.exists() or to.read_text(encoding="utf-8") != made:
+                    to.write_text(made, encoding="utf-8")
+
+
 def setup(app):
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("static", Static)
+    app.add_directive("static-summary", StaticSummary)
+    app.connect("builder-inited", write_pages)
     return {"parallel_read_safe": True}

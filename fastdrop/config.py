@@ -32,7 +32,7 @@ def set_num_threads(n: SupportsIndex) -> None:
     Parameters
     ----------
     n : int
-        At least 1; more than the CPUs is allowed.
+        At least 1. It may be more than there are CPUs.
 
     Raises
     ------

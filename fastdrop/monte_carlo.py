@@ -31,7 +31,7 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     Parameters
     ----------
     forward : callable
-        The network, with dropout as in training. It draws its masks itself; every call returns
+        The network, with dropout as in training. It draws its masks itself. Every call returns
         one array, of the same shape and dtype.
     x : object
         What it is called with.
@@ -67,7 +67,7 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     References
     ----------
     .. [1] Y. Gal, Z. Ghahramani, "Dropout as a Bayesian approximation: representing model
-       uncertainty in deep learning", ICML 2016, section 4; equation 6 is the mean.
+       uncertainty in deep learning", ICML 2016, section 4. Equation 6 is the mean.
 
     Examples
     --------

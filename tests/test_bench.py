@@ -298,7 +298,7 @@ def test_only_rows_about_two_threads_keep_their_goal_on_more():
     assert {row.threads for row in rows if not row.goal} == {4}
 
 
-def test_every_function_of_the_family_is_beside_a_copy_and_beside_pytorch():
+def test_every_function_of_the_family_is_compared_with_a_copy_and_with_pytorch():
     rows = _bench_family.family_rows(["avx2"], TINY)
     tables = {row.table: [] for row in rows}
     for row in rows:
@@ -362,7 +362,7 @@ def test_a_table_of_the_family():
     )
     unit = "ns per element"
     assert table.header == (
-        "function", "SIMD", unit, "baseline", "ratio", "goal", "met?", "beside"
+        "function", "SIMD", unit, "baseline", "ratio", "goal", "met?", "compared with"
     )  # fmt: skip
     assert table.cells[0][4:] == ("20.0 x faster", ">= 10 x faster", "yes", "F.dropout(t, p)")
     assert table.code == ""

@@ -304,7 +304,8 @@ def test_the_history_shows_what_is_known_with_three_digits(results, tmp_path):
     }
     ratios = {"cc12657": values}
     table = plot["write_table"]({"cc12657": "a start"}, {"cpu": "CPU", "os": "OS"}, ratios)
-    assert table.endswith("| `cc12657` | a start |" + " 0.0310 |" * len(plot["COLUMNS"]) + "\n")
+    assert "| `cc12657` |" + " 0.0310 |" * len(plot["COLUMNS"]) + "\n" in table
+    assert table.endswith("| `cc12657` | a start |\n")
     titles = [title for title, _, _ in plot["panels_of"](ratios)]
     assert titles[-1] == "PyTorch training steps"
     assert len(titles) == 1 + len(plot["PANELS"])

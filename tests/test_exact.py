@@ -2,6 +2,7 @@
 """Masks that drop an exact number of elements, and masks that are their own transpose."""
 
 import collections
+import hashlib
 import math
 
 import numpy as np
@@ -51,6 +52,52 @@ def test_as_many_are_dropped_everywhere(rng, shape, axes, n):
 def test_rows_of_any_length(rows, n, p, seed):
     mask = fd.exact_mask((rows, n), p, axes=1, rng=seed)
     assert np.all(mask.sum(axis=1) == n - round(p * n))
+
+
+def chosen(rows, n, k, source):
+    """Twin of the kernels, bit by bit: ones of an array of shape (rows, n), k <= n / 2 in a row."""
+    if k == 0:
+        return np.zeros((rows, n), bool)
+    expected = k if 16 * k >= n else max(0.0, k - 2 * math.sqrt(k))
+    bits = fd.bernoulli((rows, n), expected / n, rng=source)
+    while np.any(missing := k - bits.sum(axis=1)):
+        wrong = [(row, int(lacks)) for row, lacks in enumerate(missing) if lacks]
+        free = [n - k + lacks if lacks > 0 else k - lacks for _, lacks in wrong]
+        tries = [
+            math.ceil(1.2 * abs(lacks) * n / places) + 1
+            for (_, lacks), places in zip(wrong, free, strict=True)
+        ]
+        words = iter(fd.bernoulli(64 * sum(tries), 0.5, rng=source, packed=True).view("<u8"))
+        for (row, lacks), count in zip(wrong, tries, strict=True):
+            for _ in range(count):
+                place = int(next(words)) % (1 << (n - 1).bit_length())
+                fits = place < n and bits[row, place] == (lacks < 0)
+                if fits and bits[row].sum() != k:
+                    bits[row, place] ^= True
+    return bits
+
+
+@pytest.mark.parametrize("n", [2, 7, 8, 56, 57, 60, 63, 64, 65, 130, 1000])
+def test_rows_are_those_of_the_twin(n):
+    for k in {1, n // 20, n // 3, n // 2}:
+        for make in (fd.Xoshiro256PlusPlus, np.random.default_rng):
+            ones = chosen(13, n, k, make(n))
+            dropped = ~np.asarray(fd.exact_mask((13, n), k=k, axes=1, rng=make(n)))
+            assert np.array_equal(dropped, ones)
+            if k < n - k:  # the rarer ones are chosen: here those that are kept
+                kept = fd.exact_mask((13, n), k=n - k, axes=1, rng=make(n))
+                assert np.array_equal(np.asarray(kept), ones)
+
+
+def test_exact_masks_are_frozen():
+    digest = hashlib.sha256()
+    cases = (70, 8, 3), (33, 7, 5), (9, 64, 32), (11, 100, 1), (3, 1000, 480), (1, 100_000, 3000)
+    for rows, n, k in cases:
+        for rng in (7, fd.Philox4x32(7), np.random.default_rng(7)):
+            digest.update(fd.exact_mask((rows, n), k=k, axes=1, rng=rng).bits)
+    assert digest.hexdigest() == (
+        "c3d6ac3c26035f7b2e0f989b9b99344c159ce30b8b79990baaefa00ff06691e5"
+    )
 
 
 def test_masks_without_elements():

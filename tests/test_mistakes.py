@@ -458,6 +458,11 @@ class BiasedInteger(int):
             r"p must .*NumPy array .*, not the list \[0.5, 0.5\]",
         ),
         (
+            lambda: fd.dropout_add_layer_norm(x, x, None, None, 0.5, keep_prob=0.5),
+            TypeError,
+            "^p=0.5 and keep_prob=0.5 exclude each other; give one of the two$",
+        ),
+        (
             lambda: fd.dropout(x, [0.5] * 99),
             TypeError,
             r"p must be .*, not the list \[0.5, .*\.\.\.\]",

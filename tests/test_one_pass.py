@@ -41,7 +41,7 @@ class Pass(NamedTuple):
 
     ``call(*arrays, bias, p, **settings)`` is the function; ``expected(*arrays, bias, drawn, p)``
     its result, of arrays in native order, where drawn is bool (which elements are kept) or uint32
-    (a word an element) of the shape ``decisions(shape)``.
+    (a word per element) of the shape ``decisions(shape)``.
     """
 
     call: Callable

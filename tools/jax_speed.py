@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Prints what dropout and random numbers cost in compiled JAX programs, beside JAX's own.
+"""Prints what dropout and random numbers cost in compiled JAX programs, compared with JAX's own.
 
 All run on one thread, in turns; a figure is the least processor time of a call, of all threads of
 the process, in nanoseconds per element. What JAX's dispatcher takes is in it. It runs programs on

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whole dropout over arrays, forward and backward, beside a copy of the same array."""
+"""Whole dropout over arrays, forward and backward, compared with a copy of the same array."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The relatives of dropout.
 
-What stands beside a copy, PyTorch, or the same step without dropout are the statements of
+What is compared with a copy, PyTorch, or the same step without dropout are the statements of
 `python -m fastdrop bench --rows family`: those of the tree that this file is in, for all commits.
 """
 
@@ -28,20 +28,20 @@ PLACES = ["LLC", "memory"]
 
 
 class Relatives(Benchmark):
-    """Base class: a function beside what the method `beside` of its description gives.
+    """Base class: a function and what the method `against` of its description gives.
 
     When the meaning of a statement there changes, this class gets the next `version`.
     """
 
     params = [list(FAMILY), PLACES]
     param_names = ["function", "size"]
-    beside = ""
+    against = ""
 
     def prepare(self, case, place):
         relative = FAMILY[case]
         require(relative.name)
         self.arrays(SIZES[place])
-        baseline = getattr(relative, self.beside)()
+        baseline = getattr(relative, self.against)()
         names = {"fd": fd, "np": np, "buffer": BUFFER, "x": self.x, "y": self.y}
         names |= {"n": SIZES[place], "p": relatives.P, "threads": 1}
         try:
@@ -62,7 +62,7 @@ def function_of(statements, names):
 class BesideCopy(Relatives):
     """Forward; the baseline is `np.copyto` of as many bytes as it reads and writes."""
 
-    beside = "beside_copy"
+    against = "against_copy"
 
 
 @against("steps without dropout")
@@ -70,7 +70,7 @@ class BesideBare(Relatives):
     """Forward; the baseline is the step without dropout, one by one, into memory that exists."""
 
     params = [[case for case, relative in FAMILY.items() if relative.bare], PLACES]
-    beside = "beside_bare"
+    against = "against_bare"
 
 
 @against("times of PyTorch")
@@ -78,7 +78,7 @@ class BesidePyTorch(Relatives):
     """Forward; the baseline is PyTorch's function, or what is done without."""
 
     params = [list(FAMILY), ["LLC"]]
-    beside = "beside_torch"
+    against = "against_torch"
 
 
 LINES, VOLUMES = (64, 16, 1024), (64, 16, 4, 16, 16)

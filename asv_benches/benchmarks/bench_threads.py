@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Threads: dropout by several, beside a copy by as many; and several callers at once."""
+"""Threads: dropout by several, compared with a copy by as many; and several callers at once."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

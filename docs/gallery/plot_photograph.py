@@ -4,7 +4,7 @@ A photograph, one decision for many pixels
 ==========================================
 
 Dropout is not only for networks: it masks any array of floats. ``noise_shape`` says which elements
-share a decision. On a photograph one sees what that means.
+share a decision. A photograph shows what that means.
 """
 
 # %%
@@ -23,7 +23,7 @@ cases = {
     "rows": (None, 1, 1),
     "colours of a row": (None, 1, None),
 }
-figure, panels = plt.subplots(2, 2, figsize=(5.8, 5.0))
+figure, panels = plt.subplots(2, 2, figsize=(5.8, 5.0), layout="compressed")
 for axes, (name, noise_shape) in zip(panels.flat, cases.items(), strict=True):
     y, mask = fd.dropout(photograph, p=0.5, noise_shape=noise_shape, scale="none", rng=0)
     axes.imshow(y)
@@ -44,7 +44,7 @@ y, mask = fd.dropout(blocks, p=0.5, noise_shape=(None, 1, None, 1, 1), scale="no
 # Masks of one seed are nested: with a larger probability more is dropped, and nothing comes back.
 # So a photograph can vanish bit by bit, and every stage can be had without the ones before it.
 
-figure, panels = plt.subplots(2, 2, figsize=(5.8, 5.0))
+figure, panels = plt.subplots(2, 2, figsize=(5.8, 5.0), layout="compressed")
 for axes, p in zip(panels.flat, (0.2, 0.5, 0.8, 0.95), strict=True):
     noise_shape = (None, 1, None, 1, 1)
     y, mask = fd.dropout(blocks, p=p, noise_shape=noise_shape, scale="none", rng=1)

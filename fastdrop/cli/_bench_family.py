@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the relatives of dropout cost: beside a copy, beside PyTorch, and beside no dropout at all.
+"""What the relatives of dropout cost, compared with a copy, PyTorch, and no dropout at all.
 
-Functions that decide about whole channels, samples or rows have no goal beside PyTorch. There, its
-own way is a single multiplication, and a copy, the limit of everything that writes y, is hardly
-faster; the table says by how much.
+Functions that decide about whole channels, samples or rows have no goal for PyTorch. Its own
+way is a single multiplication. A copy, the limit of everything that writes y, is hardly faster.
+The table says by how much.
 """
 
 from collections.abc import Iterable
@@ -37,22 +37,24 @@ def _row(
     )
 
 
-def beside_copy(relative: Relative, place: str, size: int) -> Row:
-    """Make the row of a function beside a copy of as many bytes as it reads and writes."""
+def against_copy(relative: Relative, place: str, size: int) -> Row:
+    """Make the row of a function and a copy of as many bytes as it reads and writes."""
     goal = FUSED_GOAL if relative.fused else None
-    return _row(relative, relative.beside_copy(), "The family beside a copy", place, size, goal)
+    title = "The family compared with a copy"
+    return _row(relative, relative.against_copy(), title, place, size, goal)
 
 
-def beside_bare(relative: Relative, place: str, size: int) -> Row:
-    """Make the row of a fused function beside its steps without dropout, one by one."""
-    title = "Fused passes beside the same without dropout"
-    return _row(relative, relative.beside_bare(), title, place, size, BARE_GOAL)
+def against_bare(relative: Relative, place: str, size: int) -> Row:
+    """Make the row of a fused function and its steps without dropout, one by one."""
+    title = "Fused passes compared with the same without dropout"
+    return _row(relative, relative.against_bare(), title, place, size, BARE_GOAL)
 
 
-def beside_torch(relative: Relative, place: str, size: int) -> Row:
-    """Make the row of a function beside what programs do in PyTorch."""
+def against_torch(relative: Relative, place: str, size: int) -> Row:
+    """Make the row of a function and what programs do in PyTorch."""
     goal = PEER_GOAL if relative.decides in ("elements", "blocks") else NO_GOAL
-    return _row(relative, relative.beside_torch(), "The family beside PyTorch", place, size, goal)
+    title = "The family compared with PyTorch"
+    return _row(relative, relative.against_torch(), title, place, size, goal)
 
 
 def family_rows(levels: Iterable[str], sizes: dict[str, int], threads: int = 1) -> list[Row]:
@@ -75,14 +77,14 @@ def family_rows(levels: Iterable[str], sizes: dict[str, int], threads: int = 1) 
     with_steps = [relative for relative in FAMILY if relative.bare]
     rows = [
         *(
-            beside_copy(relative, place, sizes[place])
+            against_copy(relative, place, sizes[place])
             for place, relative in product(PLACES, FAMILY)
         ),
         *(
-            beside_bare(relative, place, sizes[place])
+            against_bare(relative, place, sizes[place])
             for place, relative in product(PLACES, with_steps)
         ),
-        *(beside_torch(relative, "LLC", sizes["LLC"]) for relative in (*FAMILY, LIMIT)),
+        *(against_torch(relative, "LLC", sizes["LLC"]) for relative in (*FAMILY, LIMIT)),
     ]
     if threads != 1:
         rows = [

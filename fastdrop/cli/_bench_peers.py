@@ -60,7 +60,7 @@ PEERS = (
         scale = np.float32(1 / (1 - p))
         kept = buffer.to_write(np.empty(n, bool))
         """,
-        note="8 random bits an element, so p is rounded to 1/256",
+        note="8 random bits per element, so p is rounded to 1/256",
     ),
     _row(
         "NumPy idiom",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw fastdrop beside its peers, in copies of the same bytes."""
+"""Draw fastdrop and its peers, in copies of the same bytes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

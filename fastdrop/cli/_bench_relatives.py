@@ -94,18 +94,18 @@ class Relative:
         shaped = f"x, y = x.reshape({self.shape}), y.reshape({self.shape})\n"
         return "src = fd.Xoshiro256PlusPlus(1)\n" + shaped + self.setup
 
-    def beside_copy(self) -> Baseline:
+    def against_copy(self) -> Baseline:
         """Return a copy of as many bytes as the function reads and writes."""
         copied = f"before = buffer.to_read(np.ones({self.arrays} * n // 2, np.float32))\n"
         copied += "after = buffer.to_write(before)\n"
         note = f"{self.arrays} arrays"
         return Baseline("np.copyto(after, before)", self.own_setup + copied, note)
 
-    def beside_bare(self) -> Baseline:
+    def against_bare(self) -> Baseline:
         """Return its steps without dropout, one by one."""
         return Baseline(self.bare, self.own_setup, self.bare.replace("\n", "; "))
 
-    def beside_torch(self) -> Baseline:
+    def against_torch(self) -> Baseline:
         """Return what programs do in PyTorch."""
         return Baseline(self.peer, self.own_setup + TORCH + self.peer_setup, self.peer_name)
 

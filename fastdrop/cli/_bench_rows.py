@@ -201,7 +201,7 @@ def core_rows(level: str, sizes: dict[str, int], threads: int = 1) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a kind of mask keeps for the backward pass, and PyTorch instead: bytes an element."""
+    """What a kind of mask keeps for the backward pass, and PyTorch instead: bytes per element."""
 
     case: str
     kept: float

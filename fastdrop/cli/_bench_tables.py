@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Columns that hold words, not numbers.
 WORDS = frozenset(
-    ("machine", "", "case", "function", "system", "SIMD", "goal", "met?", "note", "beside")
+    ("machine", "", "case", "function", "system", "SIMD", "goal", "met?", "note", "compared with")
 )
 
 
@@ -93,7 +93,7 @@ FAMILY_COLUMNS = {
     **{
         name: CORE_COLUMNS[name] for name in ("SIMD", "{unit}", "baseline", "ratio", "goal", "met?")
     },
-    "beside": lambda result: result.row.note,
+    "compared with": lambda result: result.row.note,
 }
 PEER_COLUMNS = {
     "system": lambda result: result.row.case,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``python -m fastdrop bench``: what dropout costs, in copies of the same bytes.
 
-Eight files stand beside this one: `_bench_timing` measures a row, with arrays of `_bench_arrays`,
+Eight files do its work: `_bench_timing` measures a row, with arrays of `_bench_arrays`,
 `_bench_rows` lists the rows of dropout itself, `_bench_family` those of its relatives, whose
 statements are in `_bench_relatives`, and `_bench_peers` those of other systems, `_bench_tables`
 lays the results out, and `_bench_plot` draws them. Here is the command line.
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--full", action="store_true", help="measure the peers at 2^24 elements too")
     add("--markdown", action="store_true", help="print the tables as GitHub's markdown")
     add("--json", metavar="FILE", type=Path, help="write every number to this file")
-    add("--plot", metavar="FILE", type=Path, help="draw fastdrop beside its peers")
+    add("--plot", metavar="FILE", type=Path, help="draw fastdrop and its peers")
 
 
 def simd_levels(asked: list[str]) -> list[str]:

@@ -30,7 +30,7 @@ class ChunkedMask:
     Attributes
     ----------
     shape : tuple of int
-        Shape of the mask; it broadcasts to the arrays that it is applied to.
+        Shape of the mask. It broadcasts to the arrays that it is applied to.
     p : dask.array.Array of float
         Probability of dropping, of that shape.
 

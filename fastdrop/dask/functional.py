@@ -51,12 +51,12 @@ def dropout(
     Parameters
     ----------
     x : dask.array.Array of float
-        Any shape and chunks; of a dtype that `fastdrop.dropout` takes.
+        Any shape and chunks, and a dtype that `fastdrop.dropout` takes.
     p : float, ndarray or dask.array.Array, default 0.5
         Probability of dropping an element, in [0, 1]. The shape of an array broadcasts to the
         mask's. The numbers of a Dask array are checked when they are computed.
     rng : None, int, sequence, SeedSequence or source, optional
-        As of `fastdrop.dropout`; but sources of NumPy have no places, and are refused.
+        As of `fastdrop.dropout`. But sources of NumPy have no places, and are refused.
     training : bool, default True
         False: return x itself, and a mask that keeps all of it.
     broadcast_axes : int or sequence of int, optional
@@ -172,7 +172,7 @@ def bernoulli(
     Returns
     -------
     booleans : dask.array.Array of bool
-        Lazy; what ``fastdrop.bernoulli(shape, p, rng=rng)`` returns.
+        What ``fastdrop.bernoulli(shape, p, rng=rng)`` returns, but lazy.
 
     Raises
     ------

@@ -8,9 +8,9 @@ from fastdrop.mask._mask import Mask, is_of_zoneout
 __all__ = ["check_given_mask"]
 
 
-def check_given_mask(mask: Mask, **beside: object) -> None:
-    """Check that a Mask is one of dropout, and that nothing beside it says what it says itself."""
-    for name, value in beside.items():
+def check_given_mask(mask: Mask, **given: object) -> None:
+    """Check that a Mask is one of dropout, and that no argument says what it says itself."""
+    for name, value in given.items():
         if value is not None:
             refuse_beside_mask(name, value)
     numbers = type(mask.p) is type(mask.scale) is float

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""gelu and silu with dropout, in one pass over memory; relu's is in `fused`."""
+"""gelu and silu with dropout, in one pass over memory. The one of relu is in `fused`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gelu_dropout(
     Parameters
     ----------
     x : array_like of float
-        Any shape, strides and order; float16, bfloat16, float32 or float64.
+        Any shape, strides and order. The dtype is float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     approximate : {"none", "tanh"}, default "none"
@@ -52,16 +52,16 @@ def gelu_dropout(
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is gelu alone.
+        As of `dropout`. False applies gelu alone.
     out : ndarray, optional
-        Where to write, of x's shape and dtype; may be x.
+        Where to write: an array of x's shape and dtype. It may be x.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        That of `dropout`; `gelu_dropout_backward` takes it.
+        The mask of `dropout`. `gelu_dropout_backward` takes it.
 
     Raises
     ------
@@ -115,13 +115,13 @@ def gelu_dropout_backward(
     approximate, bias : str and array_like, optional
         What it was given.
     out : ndarray, optional
-        Where to write, of x's shape and dtype; may be dy or x.
+        Where to write: an array of x's shape and dtype. It may be dy or x.
 
     Returns
     -------
     dx : ndarray
-        Of x's shape and dtype; ``out`` where that is given. That of the bias is its sum over all
-        axes but the last.
+        ``out`` if that is given, else a new array of x's shape and dtype. The gradient of the bias
+        is the sum of it over all axes but the last.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def silu_dropout(
     Parameters
     ----------
     x : array_like of float
-        Any shape, strides and order; float16, bfloat16, float32 or float64.
+        Any shape, strides and order. The dtype is float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     bias, rng, training, out : optional
@@ -170,9 +170,9 @@ def silu_dropout(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        That of `dropout`; `silu_dropout_backward` takes it.
+        The mask of `dropout`. `silu_dropout_backward` takes it.
 
     Raises
     ------

@@ -63,7 +63,7 @@ def alpha_dropout(
     Parameters
     ----------
     x : array_like of float
-        Any shape, strides and order; float16, bfloat16, float32 or float64.
+        Any shape, strides and order. The dtype is float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1]. At 1, y is 0.
     broadcast_axes : int or sequence of int, optional
@@ -78,9 +78,9 @@ def alpha_dropout(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; its scale is a.
+        For `dropout_backward`. Its scale is a.
 
     Raises
     ------
@@ -167,14 +167,14 @@ def feature_alpha_dropout(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; of shape (N, C, 1, ...).
+        For `dropout_backward`. Its shape is (N, C, 1, ...).
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `alpha_dropout`; ValueError too if x has fewer than two axes.
+        As of `alpha_dropout`. Also a ValueError if x has fewer than two axes.
 
     References
     ----------

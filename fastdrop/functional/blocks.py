@@ -60,9 +60,9 @@ def drop_block2d(
 ) -> tuple[NDArray[Any], Mask]:
     """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
 
-    Every place where a whole block fits begins one with probability gamma; blocks may overlap,
-    and each channel has its own. What is kept is scaled by the number of elements over that of
-    kept elements.
+    Every place where a whole block fits begins one with probability gamma. Blocks may overlap,
+    and each channel has its own. What is kept is scaled by the number of elements, divided by that
+    of kept elements.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def drop_block2d(
         What gamma aims at: the fraction of dropped elements, in [0, 1]. Blocks overlap and are
         few, so that what is dropped is only near it, and for a large p rather less.
     block_size : int, default 7
-        Height and width of a block; a block larger than the map is cut down to a square that
+        Height and width of a block. A block larger than the map is cut down to a square that
         fits. 1 is `dropout`, but for the scale.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`. A source of the package advances by one position for each place where a
@@ -85,21 +85,21 @@ def drop_block2d(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; packed, of x's shape. Its p is the one given; its scale is
-        ``mask.size`` over the number of kept elements, or 1 where there are none.
+        For `dropout_backward`. It is packed and has x's shape. Its p is the one given. Its scale
+        is ``mask.size`` over the number of kept elements, or 1 where there are none.
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`; ValueError too if x has another number of axes, or block_size is less
+        As of `dropout`. Also a ValueError if x has another number of axes, or block_size is less
         than 1.
 
     References
     ----------
     .. [1] G. Ghiasi, T.-Y. Lin, Q. V. Le, "DropBlock: a regularization method for convolutional
-       networks", NeurIPS 2018; gamma is the paper's, for maps that need not be square:
+       networks", NeurIPS 2018. gamma is the paper's, for maps that need not be square:
        ``p / block_size**2 * (H * W) / ((H - block_size + 1) * (W - block_size + 1))``.
 
     Examples

@@ -67,12 +67,13 @@ def bernoulli(
     shape : int or sequence of int
         Shape of the result.
     p : float or ndarray
-        Probability of True, in [0, 1]; exact to 2**-64. The shape of an array, which has one for
-        each element, broadcasts to the result's.
+        Probability of True, in [0, 1]. It is exact to 2**-64. An array gives each element its own.
+        Its shape broadcasts to the result's.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         Where the bits come from, as of `dropout`.
     dtype : {bool, uint8}, optional
-        Type of the result; 0 and 1 for uint8. None is bool, or what ``out`` has; bits are uint8.
+        Type of the result. With uint8 the values are 0 and 1. None is bool, or the type of
+        ``out``. Bits are uint8.
     packed : bool, default False
         Return bits: a flat uint8 array of ``ceil(n / 8)`` bytes, C order, lowest bit first, pad
         bits 0, as ``np.packbits(bitorder="little")`` makes.

@@ -64,13 +64,13 @@ def dropout1d(
     x : array_like of float
         Of shape (N, C, L), or (C, L) for one sample.
     p : float or ndarray, default 0.5
-        Probability of dropping a channel, in [0, 1]; an array, for each its own, broadcasts to the
-        mask.
+        Probability of dropping a channel, in [0, 1]. An array gives each channel its own. It
+        broadcasts to the mask.
     channel_axis : int, default 1
         The axis of channels in a batch. It means the same channels where the axis of samples is
         missing: 1 is axis 0 of (C, L). -1 is for channels last, (N, L, C) and (L, C).
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position a channel.
+        As of `dropout`. A source of the package advances by one position per channel.
     training : bool, default True
         As of `dropout`.
     out : ndarray, optional
@@ -79,14 +79,14 @@ def dropout1d(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; of shape (N, C, 1) or (C, 1).
+        For `dropout_backward`. Its shape is (N, C, 1) or (C, 1).
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`; ValueError too if x has another number of axes, or channel_axis is none
+        As of `dropout`. Also a ValueError if x has another number of axes, or channel_axis is none
         of them or that of the samples.
 
     See Also
@@ -157,7 +157,7 @@ def dropout2d(
     ----------
     x : array_like of float
         Of shape (N, C, H, W), or (C, H, W) for one image. PyTorch's function of this name takes
-        three axes for (N, C, L), and warns; here `dropout1d` is for these.
+        three axes for (N, C, L), and warns. Here `dropout1d` is for these.
     p : float or ndarray, default 0.5
         As of `dropout1d`.
     channel_axis : int, default 1
@@ -172,9 +172,9 @@ def dropout2d(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; of shape (N, C, 1, 1) or (C, 1, 1).
+        For `dropout_backward`. Its shape is (N, C, 1, 1) or (C, 1, 1).
 
     Raises
     ------
@@ -258,9 +258,9 @@ def dropout3d(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; of shape (N, C, 1, 1, 1) or (C, 1, 1, 1).
+        For `dropout_backward`. Its shape is (N, C, 1, 1, 1) or (C, 1, 1, 1).
 
     Raises
     ------

@@ -62,13 +62,13 @@ def drop_connect(
     weight : array_like of float
         Of shape (features_out, features_in) and of x's dtype.
     p : float or ndarray
-        Probability of dropping a weight, in [0, 1]; an array broadcasts to the weight.
+        Probability of dropping a weight, in [0, 1]. An array broadcasts to the weight.
     bias : array_like of float, optional
-        Of shape (features_out,) and of x's dtype; it is never dropped.
+        Of shape (features_out,) and of x's dtype. It is never dropped.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position a weight.
+        As of `dropout`. A source of the package advances by one position per weight.
     training : bool, default True
-        False takes the weight as it is; nothing is drawn.
+        False takes the weight as it is. Nothing is drawn then.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def drop_connect(
     -----
     All rows of x share one mask, where the paper draws one for each example: call it for each of
     them if you need that. The paper drops elements of the bias, too. Kept weights are scaled by
-    1/(1 - p), so that evaluation is the plain linear map; the paper samples a Gaussian of the same
+    1/(1 - p), so that evaluation is the plain linear map. The paper samples a Gaussian of the same
     moments there.
 
     References

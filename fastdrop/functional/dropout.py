@@ -102,54 +102,55 @@ def dropout(
 ) -> tuple[NDArray[Any], Mask]:
     """Drop elements of ``x`` at random with probability ``p``, and scale the others.
 
-    In training, ``y = x / (1 - p)`` where an element is kept and +0 where it is dropped, NaN and
-    infinity included; the expectation of y is x, so that nothing needs to be done at test time.
+    In training, ``y = x / (1 - p)`` where an element is kept. It is +0 where an element is dropped,
+    also if that was NaN or infinity. The expectation of y is x, so nothing is left to do at test
+    time.
 
     Parameters
     ----------
     x : array_like of float
-        Any shape, strides and order; float16, bfloat16, float32, float64, complex64 or
-        complex128.
+        Any shape, strides and order. The dtype is float16, bfloat16, float32, float64,
+        complex64 or complex128.
     p : float or ndarray, default 0.5
         Probability of *dropping* an element, in [0, 1]. An array has a shape that broadcasts to the
         mask's: (C, 1, 1) gives each channel of (N, C, H, W) its own, (N, 1, 1, 1) each sample.
     keep_prob : float or ndarray, optional
         Instead of p: the probability of *being present*, the paper's p.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        Where the mask comes from. None: the process-wide source. A seed: the same mask for every
-        call. A source of the package advances by one position an element. From a NumPy generator
-        every bit is drawn.
+        Where the mask comes from. None takes the source of the process. A seed gives the same mask
+        in every call. A source of the package advances by one position per element. From a NumPy
+        generator every bit is drawn.
     training : bool, default True
-        False returns x itself (written to ``out``, where that is given) and a mask that keeps
-        all of it; nothing is drawn.
+        False returns x itself (written to ``out`` if that is given) and a mask that keeps all of
+        it. Nothing is drawn then.
     scale : {"train", "test", "none"}, default "train"
-        When to scale: in training by 1/(1 - p); or, as in the paper, at test time by 1 - p (then
-        ``training=False`` returns a new array); or never.
+        When to scale. "train" scales by 1/(1 - p) in training. "test" is the paper's form: it
+        scales by 1 - p at test time, so ``training=False`` returns a new array. "none" never
+        scales.
     noise_shape : sequence of int or None, optional
         Shape of the mask, which broadcasts to x's: one decision for many elements. None entries
         take x's length.
     broadcast_axes : int or sequence of int, optional
         Instead of noise_shape: the axes of x along which one decision is shared.
     mask : Mask or array_like of bool, optional
-        A mask to apply instead of drawing one. A Mask brings its own p and scale; an array, True
-        where kept, needs p or keep_prob, or ``scale="none"``.
+        A mask to apply instead of drawing one. A Mask brings its own p and scale. An array is True
+        where an element is kept. It needs p or keep_prob, or ``scale="none"``.
     out : ndarray, optional
-        Where to write, of x's shape and dtype; may be x.
+        Where to write: an array of x's shape and dtype. It may be x.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        What was kept, for `dropout_backward`. From a source of the package it takes no memory; with
-        an array as p, one bit per element.
+        What was kept, for `dropout_backward`. From a source of the package it takes no memory. If p
+        is an array, it takes one bit per element.
 
     Raises
     ------
     TypeError
-        If x is not of floats, p is given beside keep_prob, broadcast_axes beside noise_shape, p,
-        keep_prob, rng, noise_shape or broadcast_axes beside a Mask, or anything is of another
-        type.
+        If x is not of floats, if two arguments exclude each other (p and keep_prob, broadcast_axes
+        and noise_shape, a Mask and any of these or rng), or if anything is of another type.
     ValueError
         If a probability is outside [0, 1] or NaN, a shape or axis does not fit, or out is
         read-only.
@@ -325,20 +326,20 @@ def dropout_backward(
     mask : Mask or GaussianMask
         The mask that the forward function returned.
     out : ndarray, optional
-        Where to write, of dy's shape and dtype; may be dy.
+        Where to write: an array of dy's shape and dtype. It may be dy.
 
     Returns
     -------
     dx : ndarray
-        ``dy * mask.scale`` where kept, +0 where dropped; or dy times the factors of a
-        GaussianMask.
+        ``dy * mask.scale`` where kept, +0 where dropped. With a GaussianMask it is dy times the
+        factors.
 
     Raises
     ------
     TypeError
         If dy is not of floats, or mask is not a Mask.
     ValueError
-        If the mask's shape does not broadcast to dy's, or out does not fit; or the mask is of
+        If the mask's shape does not broadcast to dy's, or out does not fit, or the mask is of
         `zoneout`, whose gradients `zoneout_backward` returns.
 
     Examples
@@ -375,8 +376,8 @@ def dropout_mask(
     shape : int or sequence of int
         Shape of the mask, or of what it is for.
     p : float or ndarray, default 0.5
-        Probability of dropping an element, in [0, 1]; of an array, each element's own. Its shape
-        broadcasts to the mask's.
+        Probability of dropping an element, in [0, 1]. An array gives each element its own. Its
+        shape broadcasts to the mask's.
     keep_prob : float or ndarray, optional
         Instead of p: the probability of being present.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
@@ -386,7 +387,7 @@ def dropout_mask(
     broadcast_axes : int or sequence of int, optional
         Instead of noise_shape: the axes along which one decision is shared.
     store : {"auto", "seed", "bits"}, default "auto"
-        Keep where the mask was drawn (no memory), or its bits (one an element). "auto" is "seed"
+        Keep where the mask was drawn (no memory), or its bits (one per element). "auto" is "seed"
         for a source of the package and "bits" for a NumPy generator, which cannot go back, and for
         an array as p.
 
@@ -398,8 +399,8 @@ def dropout_mask(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range, or the shape of an array does not fit;
-        or ``store="seed"`` with a NumPy generator or an array.
+        If an argument is of another type or out of range, or the shape of an array does not fit,
+        or ``store="seed"`` is given with a NumPy generator or an array.
     OverflowError
         If the source would pass position 2**64.
 

@@ -63,8 +63,8 @@ def dropout_add(
     Parameters
     ----------
     x : array_like of float
-        Output of the branch: any shape, strides and order; float16, bfloat16, float32, float64,
-        complex64 or complex128.
+        Output of the branch, of any shape, strides and order. The dtype is float16, bfloat16,
+        float32, float64, complex64 or complex128.
     residual : array_like of float
         What the branch is added to, of x's shape and dtype.
     p : float, default 0.5
@@ -72,21 +72,21 @@ def dropout_add(
     bias : array_like of float, optional
         Added to x before anything is dropped: of the length of x's last axis, and of its dtype.
     broadcast_axes : int or sequence of int, optional
-        As of `dropout`: the axes along which one decision is shared; all others have their own.
+        The axes along which one decision is shared. Along all others, each has its own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
         False drops nothing and scales nothing: ``residual + x + bias``.
     out : ndarray, optional
-        Where to write, of x's shape and dtype; may be x or residual.
+        Where to write: an array of x's shape and dtype. It may be x or residual.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
         ``dropout_backward(dy, mask)`` is the gradient with respect to x, and, summed over all axes
-        but the last, to the bias; that with respect to residual is dy.
+        but the last, to the bias. That with respect to residual is dy.
 
     Raises
     ------
@@ -99,8 +99,8 @@ def dropout_add(
 
     Notes
     -----
-    The result is that of the three operations one by one, to the last bit; but for float16 and
-    bfloat16, which are computed in float32 and rounded once.
+    The result is that of the three operations one by one, to the last bit. The exceptions are
+    float16 and bfloat16, which are computed in float32 and rounded once.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def relu_dropout(
     Parameters
     ----------
     x : array_like of float
-        Any shape, strides and order; float16, bfloat16, float32 or float64.
+        Any shape, strides and order. The dtype is float16, bfloat16, float32 or float64.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     bias : array_like of float, optional
@@ -174,14 +174,14 @@ def relu_dropout(
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is relu alone.
+        As of `dropout`. False applies relu alone.
     out : ndarray, optional
-        Where to write, of x's shape and dtype; may be x.
+        Where to write: an array of x's shape and dtype. It may be x.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
         ``dropout_backward(dy, mask)`` is the gradient with respect to x, through both: an element
         counts as kept where it is, and x + bias is greater than 0 (or NaN, which relu lets pass).

@@ -58,27 +58,27 @@ def gaussian_dropout(
     Parameters
     ----------
     x : array_like of float
-        Any shape, strides and order; float16, bfloat16, float32, float64, complex64 or
-        complex128.
+        Any shape, strides and order. The dtype is float16, bfloat16, float32, float64,
+        complex64 or complex128.
     p : float
-        In [0, 1); the larger, the more noise.
+        In [0, 1). The larger it is, the more noise there is.
     broadcast_axes : int or sequence of int, optional
         Axes of x along which all elements are multiplied by one number.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by four positions an element; of a
-        NumPy generator two elements take a 64-bit word, whatever its `NumPySource` draws else.
+        As of `dropout`. A source of the package advances by four positions per element. From
+        a NumPy generator two elements take a 64-bit word, whatever its `NumPySource` draws else.
     training : bool, default True
-        False returns x itself and a mask that keeps all of it; nothing is drawn.
+        False returns x itself and a mask that keeps all of it. Nothing is drawn then.
     out : ndarray, optional
-        Where to write, of x's shape and dtype; may be x.
+        Where to write: an array of x's shape and dtype. It may be x.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : GaussianMask
-        For `dropout_backward`; of length 1 along ``broadcast_axes``. From a source of the package
-        it takes no memory. In evaluation, its p is 0 and its factors are 1.
+        For `dropout_backward`. Its length along ``broadcast_axes`` is 1. From a source of the
+        package it takes no memory. In evaluation, its p is 0 and its factors are 1.
 
     Raises
     ------

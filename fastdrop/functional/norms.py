@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never, overload
 
-from fastdrop._checks import as_array, check_eps, check_switch
+from fastdrop._checks import as_array, check_eps, check_switch, refuse_both
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import HALF, public, refuse
 from fastdrop.functional._given import check_given_mask
@@ -94,12 +94,12 @@ def dropout_add_layer_norm(
     residual : array_like of float
         What the branch is added to, of x's shape and dtype.
     weight, bias : array_like of float or None
-        Of the norm: of the length of x's last axis and of x's dtype, or float32 beside 16 bits.
-        None leaves it out.
+        Of the norm: of the length of x's last axis and of x's dtype, or float32 where x has 16
+        bits. None leaves it out.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     keep_prob : float, optional
-        As of `dropout`; instead of p.
+        As of `dropout`, instead of p.
     eps : float, default 1e-5
         Added to the variance of a row.
     linear_bias : array_like of float, optional
@@ -113,12 +113,12 @@ def dropout_add_layer_norm(
     mask : Mask or array_like of bool, optional
         As of `dropout`.
     out : ndarray, optional
-        Where to write y, of x's shape and dtype; may be x or residual.
+        Where to write: an array of x's shape and dtype. It may be x or residual.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     total : ndarray
         The sum, with ``prenorm`` only.
     mask : Mask
@@ -190,7 +190,7 @@ def dropout_add_layer_norm_backward(
     dx, dresidual : ndarray
         Of x's shape and dtype.
     dweight : ndarray or None
-        Of weight's shape; None where that is None.
+        Of weight's shape. It is None where weight is None.
     dbias : ndarray
         Gradient with respect to the norm's bias.
     dlinear_bias : ndarray or None
@@ -288,12 +288,12 @@ def dropout_add_rms_norm(
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     keep_prob, eps, linear_bias, prenorm, rng, training, mask, out : optional
-        As of `dropout_add_layer_norm`; eps is added to the mean of the squares of a row.
+        As of `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
 
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     total : ndarray
         The sum, with ``prenorm`` only.
     mask : Mask
@@ -345,7 +345,7 @@ def dropout_add_rms_norm_backward(
     Returns
     -------
     dx, dresidual, dweight, dlinear_bias : ndarray
-        As there; there is no bias of the norm.
+        As there. There is no bias of the norm.
 
     Raises
     ------
@@ -431,7 +431,7 @@ def _given(
 def _number(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
     """Return the Probability of p or keep_prob, a number, of which one is given."""
     if keep_prob is not None and p is not HALF:
-        raise TypeError(f"p is {p!r} beside keep_prob {keep_prob!r}; must be one of the two")
+        refuse_both(p=p, keep_prob=keep_prob)
     return Probability(0.5 if p is HALF else p, keep_prob)
 
 

@@ -56,7 +56,7 @@ def drop_path(
     x : array_like of float
         Output of the branch, of shape (N, ...): one decision for each of N samples.
     p : float or ndarray
-        Probability of dropping the branch for a sample; `drop_path_rates` has a schedule. An array
+        Probability of dropping the branch for a sample. `drop_path_rates` has a schedule. An array
         of shape (N, 1, ..., 1) gives each sample its own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
@@ -71,19 +71,19 @@ def drop_path(
     Returns
     -------
     y : ndarray
-        Of x's shape and dtype; ``out`` where that is given.
+        ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`; of shape (N, 1, ..., 1).
+        For `dropout_backward`. Its shape is (N, 1, ..., 1).
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`; ValueError too if x has no axes.
+        As of `dropout`. Also a ValueError if x has no axes.
 
     Notes
     -----
     In the paper all samples of a mini-batch share a decision: that is
-    ``dropout(x, p, noise_shape=())``. One decision a sample is what came into use.
+    ``dropout(x, p, noise_shape=())``. One decision per sample is what came into use.
 
     References
     ----------
@@ -158,9 +158,9 @@ def embedding_dropout(
     weight : array_like of float
         The table, of shape (V, D): one decision for each of V words.
     p : float or ndarray
-        Probability of dropping a word, in [0, 1]; an array of shape (V, 1) gives each word its own.
+        Probability of dropping a word, in [0, 1]. An array of shape (V, 1) gives each word its own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position a word.
+        As of `dropout`. A source of the package advances by one position per word.
     training : bool, default True
         As of `dropout`.
     out : ndarray, optional
@@ -171,12 +171,12 @@ def embedding_dropout(
     y : ndarray
         The table with dropped rows, to look words up in: ``y[indices]``.
     mask : Mask
-        For `dropout_backward`, which gives the gradient of the table; of shape (V, 1).
+        For `dropout_backward`, which gives the gradient of the table. Its shape is (V, 1).
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`; ValueError too if weight has other than two axes.
+        As of `dropout`. Also a ValueError if weight has other than two axes.
 
     References
     ----------

@@ -26,7 +26,7 @@ def drop_path_rates(depth: int, p: ProbabilityLike) -> NDArray[np.float64]:
     Returns
     -------
     rates : ndarray of float64
-        Of shape (depth,): ``p * i / (depth - 1)`` for branch i; 0 where there is only one.
+        Of shape (depth,): ``p * i / (depth - 1)`` for branch i, or 0 if there is only one.
 
     Raises
     ------

@@ -58,26 +58,26 @@ def zoneout(
 ) -> tuple[NDArray[Any], Mask]:
     """Keep elements of the previous state of a recurrent network at random.
 
-    In training, ``y = old`` with probability p and ``new`` else; in evaluation, their mean
-    ``p * old + (1 - p) * new``.
+    In training, ``y = old`` with probability p, and ``new`` otherwise. In evaluation it is their
+    mean, ``p * old + (1 - p) * new``.
 
     Parameters
     ----------
     new : array_like of float
-        The state after a step: any shape, strides and order; float16, bfloat16, float32, float64,
-        complex64 or complex128.
+        The state after a step, of any shape, strides and order. The dtype is float16, bfloat16,
+        float32, float64, complex64 or complex128.
     old : array_like of float
         The state before it, of the same shape and dtype.
     p : float
         Probability of keeping the old state, in [0, 1].
     broadcast_axes : int or sequence of int, optional
-        As of `dropout`: the axes along which one decision is shared; all others have their own.
+        The axes along which one decision is shared. Along all others, each has its own.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `dropout`.
     training : bool, default True
         As of `dropout`.
     out : ndarray, optional
-        Where to write, of that shape and dtype; may be new or old.
+        Where to write: an array of that shape and dtype. It may be new or old.
 
     Returns
     -------

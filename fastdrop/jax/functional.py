@@ -38,12 +38,12 @@ def dropout(
     Parameters
     ----------
     key : jax.Array
-        A JAX key. That of `key_of` or `prng_impl` says which source draws; others are folded to a
+        A JAX key. That of `key_of` or `prng_impl` says which source draws. Others are folded to a
         key of Philox4x32.
     x : array_like of float or complex
         Any shape.
     p : float or scalar jax.Array, default 0.5
-        Probability of dropping an element, in [0, 1]. It may be traced; then results are
+        Probability of dropping an element, in [0, 1]. It may be traced. Then results are
         differentiable with respect to it, through the scale.
     broadcast_dims : int or sequence of int, optional
         Axes along which there is one decision for all elements.
@@ -53,7 +53,7 @@ def dropout(
     Returns
     -------
     y : jax.Array
-        ``x / (1 - p)`` where kept, else 0; of x's shape and dtype.
+        ``x / (1 - p)`` where kept, else 0. It has x's shape and dtype.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class Dropout(linen.Dropout):
         deterministic : bool, optional
             True: return the inputs. It is given here or to the module.
         rng : jax.Array, optional
-            A key; otherwise one of the collection is made.
+            A key. Otherwise one of the collection is made.
 
         Returns
         -------

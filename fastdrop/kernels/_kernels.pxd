@@ -369,6 +369,10 @@ cdef extern from "engine/sources.h" nogil:
 # The door of the engine: see api.h. Those that are `except -1` look for signals in long calls of
 # Python's main thread, and raise what the handler raises, when a part of the work is done.
 cdef extern from "engine/api.h" nogil:
+    ctypedef struct fd_exact_row:
+        uint64_t row
+        int64_t missing
+
     ctypedef int (*fd_job_function)(const fd_job *job, fd_cursor *cursor, size_t n,
                                     fd_arrays arrays, const fd_executor *executor) except -1 nogil
 
@@ -400,6 +404,12 @@ cdef extern from "engine/api.h" nogil:
         void (*gather_bits)(const fd_view *view, const uint8_t *bits, uint8_t *to) noexcept nogil
         void (*gather_items)(const fd_view *view, size_t item, const char *items,
                              char *to) noexcept nogil
+        size_t (*exact_list)(const uint8_t *bits, size_t rows, size_t n, size_t k,
+                             fd_exact_row *to) noexcept nogil
+        size_t (*exact_words)(const fd_exact_row *rows, size_t count, size_t n,
+                              size_t k) noexcept nogil
+        size_t (*exact_correct)(uint8_t *bits, size_t n, size_t k, fd_exact_row *rows, size_t count,
+                                const uint8_t *words) noexcept nogil
         uint64_t (*next)(fd_stream *stream, size_t n) noexcept nogil
         int (*numpy_bytes)(bitgen_t *bitgen, size_t n, const fd_numpy_limit *limit,
                            uint8_t *kept) except -1 nogil

@@ -215,7 +215,7 @@ def apply(str operation, cnp.ndarray kept, cnp.ndarray x, double scale, cnp.ndar
 cdef bytes padded_words(bytes stream, size_t n):
     """Return words of ``n`` elements, with room for whole groups."""
     if <size_t>len(stream) < 4 * n:
-        raise ValueError("four bytes an element")
+        raise ValueError("four bytes per element")
     return stream + bytes(4 * FD_NORMALS)
 
 

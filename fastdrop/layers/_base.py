@@ -67,7 +67,7 @@ class Layer(Generic[MaskT]):
     Attributes
     ----------
     training : bool
-        Whether the layer drops; `train` and `eval` switch it.
+        Whether the layer drops. `train` and `eval` switch it.
     """
 
     mask: MaskT  # None before the first call
@@ -165,16 +165,16 @@ class Layer(Generic[MaskT]):
     def __setstate__(self, state: Any) -> None:
         """Take what was pickled, which may be anything: the constructor checks it again."""
         # Subclasses of users may have another constructor.
-        ours: type[Layer[Any]] = next(
+        own: type[Layer[Any]] = next(
             base for base in type(self).__mro__ if base.__module__ == "fastdrop"
         )
-        settings = inspect.signature(ours).parameters
+        settings = inspect.signature(own).parameters
         # Earlier versions had fewer settings: the others are as they were then, by default.
         required: list[str] = [
             name for name, each in settings.items() if each.default is each.empty
         ]
         check_entries("the pickled layer", state, ("p", *required, "rng", "training", "mask"))
-        ours.__init__(self, **{name: state[name] for name in settings if name in state})
+        own.__init__(self, **{name: state[name] for name in settings if name in state})
         self.training = state["training"]
         if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
             raise TypeError(f"mask must be a mask or None, not {shown(state['mask'])}")
@@ -217,19 +217,19 @@ class ArrayLayer(Layer[MaskT]):
         out: NDArray[Any] | None = None,
         **words: Never,
     ) -> NDArray[Any]:
-        """Return y under a new mask, which is kept; in evaluation nothing is dropped.
+        """Return y under a new mask, which is kept. In evaluation nothing is dropped.
 
         Parameters
         ----------
         x : array_like of float
             As of the function of this layer.
         out : ndarray, optional
-            Where to write, of x's shape and dtype; may be x.
+            Where to write: an array of x's shape and dtype. It may be x.
 
         Returns
         -------
         y : ndarray
-            Of x's shape and dtype; ``out`` where that is given.
+            ``out`` if that is given, else a new array of x's shape and dtype.
 
         Raises
         ------
@@ -265,7 +265,7 @@ class ArrayLayer(Layer[MaskT]):
         dy : array_like of float
             Gradient with respect to y.
         out : ndarray, optional
-            Where to write, of dy's shape and dtype; may be dy.
+            Where to write: an array of dy's shape and dtype. It may be dy.
 
         Returns
         -------

@@ -25,7 +25,7 @@ class DropConnect(Layer[Mask]):
     p : float or ndarray
         As of `Dropout`.
     bias : array_like of float, optional
-        Of shape (features_out,); kept likewise.
+        Of shape (features_out,). It is kept likewise.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `Dropout`.
 
@@ -152,7 +152,7 @@ class DropConnect(Layer[Mask]):
                [2., 0., 2., 2.]])
         """
         mask = self._last_mask()
-        assert self.x is not None  # kept beside the mask
+        assert self.x is not None  # kept with the mask
         dx, self.dweight, self.dbias = drop_connect_backward(dy, self.x, self.weight, mask)
         return dx
 

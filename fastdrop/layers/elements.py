@@ -31,7 +31,7 @@ class Dropout(ArrayLayer[Mask]):
     Parameters
     ----------
     p : float or ndarray, default 0.5
-        Probability of dropping, in [0, 1]; an attribute, to be changed at any time. An array
+        Probability of dropping, in [0, 1]. The attribute can be changed at any time. An array
         broadcasts to the mask, as of `dropout`.
     keep_prob : float or ndarray, optional
         Instead of p, which is None then: the probability of being present.

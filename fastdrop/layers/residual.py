@@ -97,12 +97,12 @@ class DropoutAdd(Layer[Mask]):
         bias : array_like of float, optional
             Added to x before anything is dropped: of the length of x's last axis.
         out : ndarray, optional
-            Where to write, of x's shape and dtype; may be x or residual.
+            Where to write: an array of x's shape and dtype. It may be x or residual.
 
         Returns
         -------
         y : ndarray
-            Of x's shape and dtype; ``out`` where that is given.
+            ``out`` if that is given, else a new array of x's shape and dtype.
 
         Raises
         ------

@@ -59,7 +59,7 @@ class DropPath(ArrayLayer[Mask]):
 class EmbeddingDropout(PlainLayer[Mask]):
     """`embedding_dropout` as a layer: whole rows of a table ``(V, D)``.
 
-    Its array is the table; words are looked up in what it returns.
+    Its array is the table. Words are looked up in what it returns.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class DropBlock2d(ArrayLayer[Mask]):
     Parameters
     ----------
     p : float
-        As of `Dropout`; p is what the fraction of dropped elements is near to.
+        As of `Dropout`. The fraction of dropped elements is near to p.
     block_size : int, default 7
         As of `drop_block2d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState

@@ -60,14 +60,14 @@ class Zoneout(Layer[Mask]):
         out: NDArray[Any] | None = None,
         **words: Never,
     ) -> NDArray[Any]:
-        """Return new with some elements of old, under a new mask; in evaluation their mean.
+        """Return new with some elements of old, under a new mask. In evaluation: their mean.
 
         Parameters
         ----------
         new, old : array_like of float
             The state after and before a step.
         out : ndarray, optional
-            Where to write, of their shape and dtype; may be new or old.
+            Where to write: an array of their shape and dtype. It may be new or old.
 
         Returns
         -------

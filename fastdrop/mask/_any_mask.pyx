@@ -23,14 +23,14 @@ cdef class AnyMask:
         return len(self.shape)
 
     def apply(self, x, out=None):
-        """Return ``x * scale`` where kept, 0 where dropped; of a GaussianMask, x times the factors.
+        """Return ``x * scale`` where kept, 0 where dropped. A GaussianMask gives x times factors.
 
         Parameters
         ----------
         x : array_like of float
-            An array to which the mask's shape broadcasts; of a GaussianMask, of that shape.
+            An array to which the mask's shape broadcasts.
         out : ndarray, optional
-            Where to write, of x's shape and dtype; may be x.
+            Where to write: an array of x's shape and dtype. It may be x.
 
         Returns
         -------
@@ -60,7 +60,7 @@ cdef class AnyMask:
         dy : array_like of float
             Gradient with respect to the output.
         out : ndarray, optional
-            Where to write, of dy's shape and dtype; may be dy.
+            Where to write: an array of dy's shape and dtype. It may be dy.
 
         Returns
         -------
@@ -70,7 +70,7 @@ cdef class AnyMask:
         Raises
         ------
         TypeError, ValueError
-            As of `apply`; a mask of `zoneout`, which has two gradients, is a ValueError.
+            As of `apply`. A mask of `zoneout`, which has two gradients, is a ValueError.
 
         Examples
         --------

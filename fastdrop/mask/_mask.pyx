@@ -74,18 +74,20 @@ cdef class Mask(Decisions):
     Attributes
     ----------
     shape : tuple of int
-        Shape of the mask; it broadcasts to the arrays that it is applied to.
+        Shape of the mask: the lengths of its axes. It broadcasts to the arrays that the mask is
+        applied to.
     size : int
-        Number of decisions.
+        Number of decisions: the product of ``shape``.
     ndim : int
         Number of axes.
     dtype : dtype
         bool, the type of the elements.
     p : float or ndarray of float64
-        Probability of dropping (1 - keep_prob where that was given); read-only, and of a shape that
-        broadcasts to the mask's.
+        Probability of dropping (1 - keep_prob where that was given). An array is read-only, and
+        its shape broadcasts to the mask's.
     scale : float or ndarray of float64
-        Factor of the kept elements, likewise; inf at p = 1, where there are none.
+        Factor of the kept elements, a number or an array like p. It is inf at p = 1, where nothing
+        is kept.
     nbytes : int
         Bytes that the decisions take: 0 (seeded) or one bit each (packed).
     bits : ndarray of uint8 or None
@@ -95,13 +97,13 @@ cdef class Mask(Decisions):
     Notes
     -----
     ``np.asarray(mask)`` is a bool array, True where kept. ``mask[window]``, with integers, slices
-    and an ellipsis, is the mask of that window, and still seeded; so is ``mask.T``. With other
-    indices, as lists, bools and arrays of them, it is what it is of that array. Two masks are
-    equal if shape, p, scale and kept elements are, however they are stored, and both or none are of
-    `zoneout`.
+    and an ellipsis, is the mask of that window, and still seeded. So is ``mask.T``. Other
+    indices, such as lists, bools and arrays of them, give what they give of that array. Two masks
+    are equal if their shape, p, scale and kept elements are equal, however they are stored, and
+    both or none are of `zoneout`.
 
     In arithmetic, ``~ & | ^ + - *``, a mask is that array: results are arrays, or what the other
-    operand makes of it. It does not scale; `apply` does.
+    operand makes of it. Arithmetic does not scale. `apply` does.
 
     Examples
     --------
@@ -147,7 +149,7 @@ cdef class Mask(Decisions):
         return self
 
     cdef Mask with_probability(self, Probability probability, scale):
-        # Return itself, with that, and a number as its scale; None: that of the probability.
+        # Set the probability and return self. scale=None means 1 / (1 - p).
         if probability.values is not None:
             self.numbers = numbers_of(probability, None, scale)
         self.drop = probability.drop
@@ -336,7 +338,7 @@ cdef class Mask(Decisions):
         Returns
         -------
         mask : Mask
-            Of the shape of ``kept``; a copy.
+            A copy, of the shape of ``kept``.
 
         Raises
         ------
@@ -373,7 +375,7 @@ cdef class Mask(Decisions):
         Returns
         -------
         mask : Mask
-            Of that shape; a copy.
+            A copy, of that shape.
 
         Raises
         ------

@@ -94,7 +94,10 @@ cdef Mask run_all(fd_job *job, ndarray x, ndarray other, ndarray y, object sourc
 
 def affine(x, out, Probability probability, source, noise_shape, double scale, double shift,
            double dropped):
-    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``; x, without a source."""
+    """Return (y, mask) with ``y = kept ? x * scale + shift : dropped``.
+
+    Without a source, y is x.
+    """
     cdef fd_job job = job_of(FD_AFFINE, scale)
     cdef ndarray from_ = as_real(x)
     cdef ndarray to
@@ -130,7 +133,7 @@ def add(x, residual, bias, out, Probability probability, source, noise_shape):
 
 
 def zoneout(new, old, out, Probability probability, source, noise_shape):
-    """Return (y, mask) with ``y = kept ? new : old``; without source, the mean of that."""
+    """Return (y, mask) with ``y = kept ? new : old``. Without source, y is their mean."""
     cdef fd_job job
     cdef ndarray from_ = as_input(new, "new")
     cdef ndarray beside = as_other("old", old, from_, "new")
@@ -169,7 +172,7 @@ cdef ndarray rest_of(ndarray dy, Mask mask):
 
 
 def relu(x, bias, out, Probability probability, source):
-    """Return (y, mask) with ``y = kept and not x <= 0 ? x * scale : 0``; that is what mask says.
+    """Return (y, mask) with ``y = kept and not x <= 0 ? x * scale : 0``.
 
     With a bias, x is ``x + bias``.
     """

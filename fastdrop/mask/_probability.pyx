@@ -39,7 +39,7 @@ from fastdrop.mask._bits cimport permuted, read_only, size_of, transposed
 cnp.import_array()
 
 # The largest p below 1: that of a keep_prob which is not 0, but whose inverse is infinite. So p = 1
-# says by itself that nothing is kept, and an infinite scale beside another p that it multiplies.
+# says by itself that nothing is kept, and an infinite scale with another p says that it multiplies.
 cdef double BELOW_ONE = 1.0 - 2.0 ** -53
 
 

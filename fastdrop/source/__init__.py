@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""First stage: sources of random bytes, ours (addressable) and NumPy's (sequential)."""
+"""First stage: sources of random bytes, fastdrop's (addressable) and NumPy's (sequential)."""
 
 from fastdrop.source._generators import Philox4x32, Xorshift128Plus, Xoshiro256PlusPlus
 from fastdrop.source._numpy_source import NumPySource

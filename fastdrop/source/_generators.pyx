@@ -18,18 +18,18 @@ cdef class Xoshiro256PlusPlus(Source):
     Parameters
     ----------
     seed : None, int, sequence of int or SeedSequence, optional
-        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+        128 bits of seed are taken from ``SeedSequence(seed)``. None asks the operating system.
     key, counter : int or sequence of int, optional
-        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+        Instead of a seed: two and four 32-bit words, lowest first (or one int). 0 by default.
 
     Attributes
     ----------
     key, counter : tuple of int
         What makes the stream.
     position : int
-        Byte of the stream that comes next; one element of a mask takes one. Settable.
+        Byte of the stream that comes next. One element of a mask takes one. It can be set.
     state : dict
-        All of it; settable.
+        All of it. It can be set.
 
     Raises
     ------
@@ -73,9 +73,9 @@ cdef class Xorshift128Plus(Source):
     Parameters
     ----------
     seed : None, int, sequence of int or SeedSequence, optional
-        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+        128 bits of seed are taken from ``SeedSequence(seed)``. None asks the operating system.
     key, counter : int or sequence of int, optional
-        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+        Instead of a seed: two and four 32-bit words, lowest first (or one int). 0 by default.
 
     Attributes
     ----------
@@ -112,9 +112,9 @@ cdef class Philox4x32(Source):
     Parameters
     ----------
     seed : None, int, sequence of int or SeedSequence, optional
-        128 bits of seed are taken from ``SeedSequence(seed)``; None asks the operating system.
+        128 bits of seed are taken from ``SeedSequence(seed)``. None asks the operating system.
     key, counter : int or sequence of int, optional
-        Instead of a seed: two and four 32-bit words, lowest first (or one int); 0 by default.
+        Instead of a seed: two and four 32-bit words, lowest first (or one int). 0 by default.
 
     Attributes
     ----------

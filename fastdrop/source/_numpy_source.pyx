@@ -71,7 +71,7 @@ cdef class NumPySource:
     draws : {"bytes", "double", "float"}, default "bytes"
         What an element takes:
 
-        - "bytes": one byte; 8 elements a 64-bit word, and one word more for each call. The
+        - "bytes": one byte; 8 elements per 64-bit word, and one word more for each call. The
           fastest.
         - "double": one double. The mask is that of ``rng.random(shape) >= p``, and of
           ``np.random.RandomState(seed).uniform(size=shape) >= p``.

@@ -128,12 +128,12 @@ cdef fd_source index_of(source) except *:
 cdef class Source(BitGenerator):
     """Base of the package's sources: key, counter and position make every byte.
 
-    Not to be made itself; see `Xoshiro256PlusPlus`, `Xorshift128Plus` and `Philox4x32`.
+    Not to be made itself: see `Xoshiro256PlusPlus`, `Xorshift128Plus` and `Philox4x32`.
 
     Parameters
     ----------
     seed : None, int, sequence of int or SeedSequence
-        As of these classes; so are ``key`` and ``counter``.
+        As of these classes. So are ``key`` and ``counter``.
 
     Examples
     --------
@@ -323,7 +323,7 @@ cdef class Source(BitGenerator):
         Parameters
         ----------
         n_children : int
-            How many; spawning again gives others, in whatever thread.
+            How many. Spawning again gives others, in whatever thread.
 
         Returns
         -------
@@ -351,12 +351,12 @@ cdef class Source(BitGenerator):
     def jumped(self, jumps=1):
         """Return a new source whose counter is ``jumps`` * 2**64 further on.
 
-        Its stream does not overlap this one's; its position is the same.
+        Its stream does not overlap this one's. Its position is the same.
 
         Parameters
         ----------
         jumps : int, default 1
-            How far to jump; not negative.
+            How far to jump. It must not be negative.
 
         Returns
         -------

@@ -33,11 +33,11 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     Parameters
     ----------
     rng : object, optional
-        None (the process-wide source, keyed from the operating system or by `seed`, and again
-        after a fork; inside of a block of `seeded`, its source);
-        an int, a sequence of ints or a SeedSequence (the default source, so seeded: the same
-        mask for every call); a source of the package (it advances); or a NumPy Generator,
-        BitGenerator or RandomState (every bit comes from it).
+        None is the source of the process, which the operating system or `seed` has keyed. In a
+        block of `seeded` it is the source of that block. An int, a sequence of ints or a
+        SeedSequence seeds the default source: it gives the same mask in every call. A source of
+        the package advances. From a NumPy Generator, BitGenerator or RandomState every bit is
+        drawn.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout of PyTorch on CPUs, at the price of a memory copy.
 
-Either one line makes every CPU dropout of an unmodified program ours,
+Either one line makes an unmodified program use fastdrop for all its dropout on the CPU,
 
     fastdrop.torch.install()
 

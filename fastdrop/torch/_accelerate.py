@@ -30,19 +30,19 @@ def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
     """Make each dropout module of ``model`` the one of this package, in place, and return it.
 
     The modules stay the objects that they are (only their class changes), so hooks, names and
-    references to them hold; there are no parameters to convert. Subclasses of PyTorch's modules,
+    references to them hold. There are no parameters to convert. Subclasses of PyTorch's modules,
     and dropout that is not a module, as in ``nn.MultiheadAttention`` or ``nn.LSTM``, are left
     alone: `install` reaches these too.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Any module; may be a dropout module itself.
+        Any module. It may be a dropout module itself.
     fuse : bool, default False
         Fuse dropout with its neighbours too, forward and backward: in each ``nn.Sequential`` with
         ReLU, GELU or SiLU before Dropout, and in ``nn.TransformerEncoderLayer`` and
         ``nn.TransformerDecoderLayer``, attention included. Parameters, ``state_dict`` and names
-        stay as they are; results differ by rounding, and masks only where attention has its batch
+        stay as they are. Results differ by rounding, and masks only where attention has its batch
         first. Calls that cannot be fused for sure are PyTorch's own: in evaluation, with autocast,
         and where a part is of another class or has hooks.
 

@@ -406,7 +406,7 @@ def fuse_output(
 
     Its forward method must be ``norm(dropout(linear(hidden)) + residual)`` of two tensors, hidden
     and residual, as that of ``BertSelfOutput`` and ``BertOutput`` in transformers. The method of
-    the class is exchanged; its ``forward.__wrapped__`` is the old one. Calls that cannot be fused
+    the class is exchanged. Its ``forward.__wrapped__`` is the old one. Calls that cannot be fused
     go to it: in evaluation, and where a part is of another type than PyTorch's or has hooks.
 
     Parameters

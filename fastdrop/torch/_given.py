@@ -119,7 +119,7 @@ def _check_takes_mask(x: torch.Tensor, traced: bool) -> None:
 
 
 def _checked_bools(mask: Any, p: float, sharing: Mapping[str, Any]) -> torch.Tensor | BoolArray:
-    """Return a mask that is not a Mask: a tensor or an array of bool, beside p alone."""
+    """Return a mask that is not a Mask: a tensor or an array of bool, with p alone."""
     for name, value in sharing.items():
         if value is not None:
             refuse_beside_mask(name, value)

@@ -57,7 +57,7 @@ def install() -> None:
     Nothing else in the program changes: ``F.dropout``, ``nn.Dropout``, ``nn.MultiheadAttention``,
     ``nn.LSTM``, ``nn.TransformerEncoderLayer`` and the other users of dropout reach the kernels
     of this package through PyTorch's dispatcher. Masks come from PyTorch's generator, so
-    ``torch.manual_seed`` makes runs reproducible; they are not the masks that PyTorch would have
+    ``torch.manual_seed`` makes runs reproducible. They are not the masks that PyTorch would have
     drawn from the same seed. Calling it again does nothing.
 
     See Also
@@ -70,7 +70,7 @@ def install() -> None:
     ``torch.compile`` makes from here on have the same masks as those that are not compiled. What it
     has made before stays as it was, until ``torch.compiler.reset()``.
 
-    It is for all threads. The first call in a process registers the kernels; make it before
+    It is for all threads. The first call in a process registers the kernels. Make it before
     other threads use PyTorch.
 
     Examples

@@ -58,7 +58,7 @@ def gelu_dropout(
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is gelu alone.
+        As of `dropout`. False applies gelu alone.
     approximate : {"none", "tanh"}, default "none"
         As of ``torch.nn.functional.gelu``.
     bias : torch.Tensor, optional
@@ -115,7 +115,7 @@ def silu_dropout(
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is silu alone.
+        As of `dropout`. False applies silu alone.
     bias : torch.Tensor, optional
         As of `gelu_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator

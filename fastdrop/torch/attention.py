@@ -60,12 +60,12 @@ def scaled_dot_product_attention(
         (..., key heads, S, Ev), of the same dtype.
     attn_mask : torch.Tensor, optional
         Of a shape that broadcasts to that of the weights, (..., heads, L, S). Bools are True
-        where a key takes part; numbers are added to the scores.
+        where a key takes part. Numbers are added to the scores.
     dropout_p : float, default 0.0
         Probability of dropping a weight, in [0, 1]. As in PyTorch it holds whether or not a
         module is training. At 0 this is PyTorch's function.
     is_causal : bool, default False
-        Query i attends to keys 0 to i alone; without ``attn_mask``.
+        Query i attends to keys 0 to i alone. It excludes ``attn_mask``.
     scale : float, optional
         Of the scores; None is ``1 / sqrt(E)``.
     enable_gqa : bool, default False
@@ -74,10 +74,10 @@ def scaled_dot_product_attention(
         Where the mask comes from. None: PyTorch's default generator. A seed: the same mask for
         every call, on any machine and number of threads, and that of
         ``fastdrop.dropout_mask((..., heads, L, S), dropout_p, rng=seed)``. A source of fastdrop
-        advances by one position a weight, those that a mask hides and those above the diagonal
+        advances by one position per weight, those that a mask hides and those above the diagonal
         included.
     seed : int, sequence of int or SeedSequence, optional
-        The old name of ``rng``; warns.
+        The old name of ``rng``. It warns.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def scaled_dot_product_attention(
     Raises
     ------
     RuntimeError
-        As PyTorch's function; nothing is drawn before.
+        As PyTorch's function. Nothing is drawn before.
     TypeError
         If an argument is of another type, or ``seed`` and ``rng`` are both given, or one of them
         for tensors that are not on the CPU.
@@ -95,7 +95,7 @@ def scaled_dot_product_attention(
     Notes
     -----
     The output is ``dropout(softmax(query @ key.T * scale + mask)) @ value``. Backward keeps
-    copies of query, key and the mask, value, two numbers a row, the largest score and one over
+    copies of query, key and the mask, value, two numbers per row, the largest score and one over
     the sum of the exponentials, and for more than 256 keys the output. So the output, query, key
     and the mask may be edited before backward. Gradients of gradients, batches of gradients,
     forward mode, ``torch.func`` and gradients of an additive mask work with whole matrices of

@@ -41,7 +41,7 @@ def drop_block2d(
 ) -> torch.Tensor:
     """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
 
-    Every place where a whole block fits begins one with probability gamma; blocks may overlap,
+    Every place where a whole block fits begins one with probability gamma. Blocks may overlap,
     and each channel has its own. What is kept is scaled by the number of elements over that of
     kept elements.
 
@@ -59,7 +59,7 @@ def drop_block2d(
         As of `dropout`. A source of fastdrop advances by one position for each place where a block
         fits, ``N * C * (H - block_size + 1) * (W - block_size + 1)`` of them.
     block_size : int, default 7
-        Height and width of a block; a block larger than the map is cut down to a square that fits.
+        Height and width of a block. A block larger than the map is cut down to a square that fits.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def drop_block2d(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if input has another number of axes, or block_size is less
-        than 1.
+        As of `dropout`. Also a ValueError if input has another number of axes, or block_size is
+        less than 1.
 
     See Also
     --------

@@ -41,11 +41,11 @@ def drop_connect(
     p : float
         Probability of dropping a weight, in [0, 1].
     training : bool, default True
-        False takes the weight as it is; nothing is drawn.
+        False takes the weight as it is. Nothing is drawn.
     bias : torch.Tensor, optional
-        Of shape (features_out,); it is never dropped.
+        Of shape (features_out,). It is never dropped.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per weight.
+        As of `dropout`. A source of fastdrop advances by one position per weight.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def drop_connect(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; or a shape or a dtype does not fit.
+        As of `dropout`, or if a shape or a dtype does not fit.
 
     See Also
     --------
@@ -63,7 +63,7 @@ def drop_connect(
 
     Notes
     -----
-    The weights that are dropped are those of the function for arrays; the product is PyTorch's.
+    The weights that are dropped are those of the function for arrays. The product is PyTorch's.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class DropConnect(Drawing, torch.nn.Linear):
     p : float
         Probability of dropping a weight, in [0, 1].
     bias : bool, default True
-        As of ``torch.nn.Linear``; the bias is never dropped.
+        As of ``torch.nn.Linear``. The bias is never dropped.
     device, dtype : optional
         As of ``torch.nn.Linear``.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator

@@ -53,7 +53,7 @@ def dropout(
     Parameters
     ----------
     input : torch.Tensor
-        Of float16, bfloat16, float32, float64, complex64 or complex128; any shape and layout,
+        Of float16, bfloat16, float32, float64, complex64 or complex128, of any shape and layout,
         which the result preserves.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
@@ -65,16 +65,16 @@ def dropout(
         Where the mask comes from. None: PyTorch's default generator, so ``torch.manual_seed``
         rules it. A seed: the same mask for every call, on any machine and number of threads, and
         the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays. A source of fastdrop
-        advances by one position an element.
+        advances by one position per element.
     seed : int, sequence of int or SeedSequence, optional
-        The old name of ``rng``; warns.
+        The old name of ``rng``. It warns.
     broadcast_dims : int or sequence of int, optional
         The dimensions along which one decision is shared.
     noise_shape : sequence of int or None, optional
         Instead of broadcast_dims: the shape of the decisions, which broadcasts to input's. None
         entries take input's length.
     mask : Mask or torch.Tensor or ndarray of bool, optional
-        A mask to apply instead of drawing one; its shape broadcasts to input's. A
+        A mask to apply instead of drawing one. Its shape broadcasts to input's. A
         `fastdrop.Mask`, or a window of one, brings its own p and scale. Bools, True where kept,
         need p.
 
@@ -86,15 +86,15 @@ def dropout(
     Raises
     ------
     TypeError
-        If ``seed`` is given beside ``rng``, broadcast_dims beside noise_shape, p, rng,
-        broadcast_dims or noise_shape beside a Mask, bools without p, or an argument is of another
+        If two arguments exclude each other (``seed`` and ``rng``, broadcast_dims and noise_shape, a
+        Mask and any of these or p), if bools are given without p, or if an argument is of another
         type.
     ValueError
         If p is outside [0, 1] or NaN, or a shape or dimension does not fit.
 
     See Also
     --------
-    fastdrop.dropout : The same for NumPy arrays; it and its relatives name their papers.
+    fastdrop.dropout : The same for NumPy arrays. It and its relatives name their papers.
 
     Notes
     -----
@@ -155,7 +155,7 @@ def dropout1d(
     """Drop whole channels of ``(N, C, L)`` or ``(C, L)``, with one decision for each.
 
     Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position a channel.
+    position per channel.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def dropout1d(
     inplace : bool, default False
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per channel.
+        As of `dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
 
@@ -209,8 +209,8 @@ def dropout2d(
     """Drop whole channels of ``(N, C, H, W)``, with one decision for each.
 
     Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position a channel. Axes of input beyond the first two are those of a channel; a number of axes
-    other than 4 is warned of, as by PyTorch.
+    position per channel. Axes of input beyond the first two are those of a channel. A number of
+    axes other than 4 is warned of, as by PyTorch.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def dropout2d(
     inplace : bool, default False
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per channel.
+        As of `dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
 
@@ -259,7 +259,7 @@ def dropout3d(
     """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, with one decision for each.
 
     Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position a channel. Another number of axes is warned of, as by PyTorch.
+    position per channel. Another number of axes is warned of, as by PyTorch.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def dropout3d(
     inplace : bool, default False
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per channel.
+        As of `dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
 
@@ -314,12 +314,12 @@ def alpha_dropout(
     Parameters
     ----------
     input : torch.Tensor
-        Of float16, bfloat16, float32 or float64; any shape and layout, which the result
+        Of float16, bfloat16, float32 or float64, of any shape and layout, which the result
         preserves.
     p : float, default 0.5
         As of `dropout`.
     training : bool, default False
-        As of `dropout`; the default is PyTorch's.
+        As of `dropout`. The default is PyTorch's.
     inplace : bool, default False
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
@@ -368,7 +368,7 @@ def feature_alpha_dropout(
     """Drop whole channels to SELU's negative limit, with one decision for each.
 
     Arguments, result and errors are those of `alpha_dropout`, but that a source advances by one
-    position a channel. input has at least two axes, batch and channel.
+    position per channel. input has at least two axes, batch and channel.
 
     Parameters
     ----------
@@ -381,7 +381,7 @@ def feature_alpha_dropout(
     inplace : bool, default False
         As of `alpha_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `alpha_dropout`; a source of fastdrop advances by one position per channel.
+        As of `alpha_dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
         As of `alpha_dropout`.
 

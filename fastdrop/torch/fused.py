@@ -66,20 +66,20 @@ def dropout_add(
     input : torch.Tensor
         Output of the branch.
     residual : torch.Tensor
-        What the branch is added to; its shape broadcasts to input's.
+        What the branch is added to. Its shape broadcasts to input's.
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
         As of `dropout`; False is ``residual + input + bias``.
     bias : torch.Tensor, optional
-        Added to input before anything is dropped; its shape broadcasts to input's, usually that
+        Added to input before anything is dropped. Its shape broadcasts to input's, usually that
         of the last axis.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`.
     seed : int, sequence of int or SeedSequence, optional
         As of `dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout`; then dropout is a pass of its own.
+        As of `dropout`. Then dropout is a pass of its own.
 
     Returns
     -------
@@ -89,11 +89,11 @@ def dropout_add(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; or a shape does not broadcast to input's.
+        As of `dropout`, or if a shape does not broadcast to input's.
 
     Notes
     -----
-    Backward keeps the seed of the mask and no tensor; the gradient of ``residual`` is that of y.
+    Backward keeps the seed of the mask and no tensor. The gradient of ``residual`` is that of y.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def relu_dropout(
     p : float, default 0.5
         As of `dropout`.
     training : bool, default True
-        As of `dropout`; False is relu alone.
+        As of `dropout`. False applies relu alone.
     bias : torch.Tensor, optional
         As of `dropout_add`: the bias of a linear map that was left out there.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator

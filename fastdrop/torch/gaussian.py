@@ -58,7 +58,7 @@ def gaussian_dropout(
     input : torch.Tensor
         As of `dropout`.
     p : float
-        In [0, 1); the larger, the more noise.
+        In [0, 1). The larger it is, the more noise there is.
     training : bool, default True
         As of `dropout`.
     inplace : bool, default False
@@ -76,7 +76,7 @@ def gaussian_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; p = 1 is a ValueError.
+        As of `dropout`. With p = 1 it is a ValueError.
 
     See Also
     --------
@@ -84,7 +84,7 @@ def gaussian_dropout(
 
     Notes
     -----
-    Backward keeps the place of the factors in the stream and no tensor; with broadcast_dims, the
+    Backward keeps the place of the factors in the stream and no tensor. With broadcast_dims, the
     factors.
 
     Examples
@@ -182,7 +182,7 @@ class GaussianDropout(DrawingInPlace):
     Parameters
     ----------
     p : float
-        In [0, 1); the larger, the more noise.
+        In [0, 1). The larger it is, the more noise there is.
     inplace : bool, default False
         As of `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator

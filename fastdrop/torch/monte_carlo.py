@@ -54,7 +54,7 @@ def mc_predict(
     Parameters
     ----------
     model : torch.nn.Module
-        Any module; in whatever mode its modules are, they are in it again afterwards.
+        Any module. In whatever mode its modules are, they are in it again afterwards.
     input : object
         What it is called with.
     n : int

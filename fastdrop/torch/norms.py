@@ -80,7 +80,7 @@ def dropout_add_layer_norm(
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
         As of `dropout`.
     mask : Mask, or tensor or array of bool, optional
-        As of `dropout`; then dropout is a pass of its own.
+        As of `dropout`. Then dropout is a pass of its own.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def dropout_add_layer_norm(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; or a shape does not fit.
+        As of `dropout`, or if a shape does not fit.
 
     Notes
     -----
@@ -144,7 +144,7 @@ def dropout_add_rms_norm(
     training : bool, default True
         As of `dropout`.
     eps, linear_bias, prenorm, rng, mask : optional
-        As of `dropout_add_layer_norm`; eps is added to the mean of the squares of a row.
+        As of `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
 
     Returns
     -------

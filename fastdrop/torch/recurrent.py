@@ -44,7 +44,7 @@ def locked_dropout(
     inplace : bool, default False
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per feature of a sequence.
+        As of `dropout`. A source of fastdrop advances by one position per feature of a sequence.
     batch_first : bool, default False
         True is for (N, T, C).
 
@@ -56,7 +56,7 @@ def locked_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if input has another number of axes.
+        As of `dropout`. Also a ValueError if input has another number of axes.
 
     References
     ----------
@@ -145,7 +145,7 @@ class WeightDropLSTM(Drawing, torch.nn.LSTM):
         Probability of dropping a weight from state to state (``weight_hh_l0`` and so on), in
         [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`; for the weights.
+        As of `Dropout`, for the weights.
 
     Notes
     -----

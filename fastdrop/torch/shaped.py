@@ -50,13 +50,13 @@ def drop_path(
     input : torch.Tensor
         Output of the branch, of shape (N, ...): one decision for each of N samples.
     p : float
-        Probability of dropping the branch for a sample; `fastdrop.drop_path_rates` has a schedule.
+        Probability of dropping the branch for a sample. `fastdrop.drop_path_rates` has a schedule.
     training : bool, default True
         As of `dropout`.
     inplace : bool, default False
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per sample.
+        As of `dropout`. A source of fastdrop advances by one position per sample.
     scale : {"train", "test", "none"}, default "train"
         "train": what is kept is divided by 1 - p in training. "test", the paper's form: it is
         multiplied by 1 - p in evaluation instead. "none": neither.
@@ -69,7 +69,7 @@ def drop_path(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if input has no axes.
+        As of `dropout`. Also a ValueError if input has no axes.
 
     See Also
     --------
@@ -177,7 +177,7 @@ def embedding_dropout(
     training : bool, default True
         As of `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`; a source of fastdrop advances by one position per word.
+        As of `dropout`. A source of fastdrop advances by one position per word.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def embedding_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if weight has other than two axes.
+        As of `dropout`. Also a ValueError if weight has other than two axes.
 
     See Also
     --------

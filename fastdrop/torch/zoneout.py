@@ -60,13 +60,13 @@ def zoneout(
 ) -> torch.Tensor:
     """Keep elements of the previous state of a recurrent network at random.
 
-    In training, ``y = old`` with probability p and ``new`` else; in evaluation, their mean
+    In training, ``y = old`` with probability p, else ``new``. In evaluation it is their mean
     ``p * old + (1 - p) * new``.
 
     Parameters
     ----------
     new : torch.Tensor
-        The state after a step, of a dtype of `dropout`; any shape and layout.
+        The state after a step, of a dtype of `dropout`, of any shape and layout.
     old : torch.Tensor
         The state before it, of the same shape. Of two dtypes, as under autocast, the result has
         the one that PyTorch promotes both to.
@@ -87,7 +87,7 @@ def zoneout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`; ValueError too if old has another shape.
+        As of `dropout`. Also a ValueError if old has another shape.
 
     See Also
     --------

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * y = x * factor, one float32 factor an element: float64 is multiplied as float64, the half-width
+ * y = x * factor, one float32 factor per element: float64 is multiplied as float64, the half-width
  * types as float32, and each is rounded once.
  */
 #ifndef FD_MULTIPLY_H

@@ -7,6 +7,7 @@
 #define FD_API_H
 
 #include "attention.h"
+#include "exact.h"
 #include "job.h"
 #include "lent.h"
 #include "norm.h"
@@ -52,6 +53,12 @@ typedef struct {
 
     void (*gather_bits)(const fd_view *view, const uint8_t *from, uint8_t *to);
     void (*gather_items)(const fd_view *view, size_t item, const char *from, char *to);
+
+    /* See exact.h. */
+    size_t (*exact_list)(const uint8_t *bits, size_t rows, size_t n, size_t k, fd_exact_row *list);
+    size_t (*exact_words)(const fd_exact_row *list, size_t count, size_t n, size_t k);
+    size_t (*exact_correct)(uint8_t *bits, size_t n, size_t k, fd_exact_row *list, size_t count,
+                            const uint8_t *words);
 
     /* As NumPy's bit generators see a source, and as masks see a bit generator: see stream.h and
      * numpy_words.h. They ask as the pool does. */

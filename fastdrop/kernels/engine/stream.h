@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A source of ours as NumPy's bit-generator interface sees it: words at a position.
+ * A source of fastdrop as NumPy's bit-generator interface sees it: words at a position.
  */
 #ifndef FD_STREAM_H
 #define FD_STREAM_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Words to factors of mean 1: 1 + deviation * z, with z = the inverse of the normal distribution at
- * the word, so one 32-bit word an element, and each element by itself.
+ * the word, so one 32-bit word per element, and each element by itself.
  *
  * A word is a signed number and, with its lowest bit set, an odd one. It has z's sign, and its
  * magnitude t is 2^32 times the probability beyond |z|. In an octave of t, where t = 2^k m with

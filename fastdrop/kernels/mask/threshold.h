@@ -2,7 +2,7 @@
  *
  * Bytes to decisions. An element is dropped iff U = B * 2^56 + H < threshold, where B is its
  * byte and H, 56 more bits hashed from its position, matters only when B ties with the top byte
- * of the threshold: once in 256 elements. So p is exact to 2^-64 at 8 random bits an element.
+ * of the threshold: once in 256 elements. So p is exact to 2^-64 at 8 random bits per element.
  *
  * A source's bytes are compared while they are in registers (`decide`), others where they lie
  * (`threshold`).
