@@ -134,7 +134,6 @@ typedef struct {
     int more;
 } prefetch;
 
-
 /* Asks for the next run, of y and of what is read where it lies. */
 static void
 prefetch_run(prefetch *soon, const division *whole, const fd_box *box)
@@ -174,8 +173,7 @@ start_prefetch(prefetch *soon, const division *whole, const fd_box *box)
 
 /* The numbers of a box, in y's order; returns the cursor at their end. */
 static fd_cursor *
-make_numbers(const division *whole, const fd_box *box, const room *room,
-             const char **numbers)
+make_numbers(const division *whole, const fd_box *box, const room *room, const char **numbers)
 {
     const fd_box_work *work = whole->work;
     const fd_grid *grid = whole->grid;
