@@ -112,6 +112,19 @@ def test_every_dtype(function, dtype):
         assert same == mask
 
 
+@pytest.mark.parametrize("function", ["dropout", "relu_dropout"])
+@pytest.mark.parametrize("shape", [(7, 4, 9, 20), (16, 4, 8, 64), (3, 5, 2, 4, 6), (70, 3, 5, 2)])
+def test_short_axes_in_every_order(shape, function):
+    """Bits of several short axes are turned at once."""
+    x = normal(shape, np.float32, 1)
+    expected, mask = FORWARD[function](x, None, fd.Xoshiro256PlusPlus(1))
+    for axes in itertools.permutations(range(len(shape))):
+        there = in_order(x, axes)
+        y, same = FORWARD[function](there, None, fd.Xoshiro256PlusPlus(1))
+        assert_like(y, expected, there)
+        assert same == mask
+
+
 # Functions of an array, another one and a source, that write to a third one: (y, mask).
 INTO = {
     "dropout": lambda x, other, rng, out: fd.dropout(x, P, rng=rng, out=out),

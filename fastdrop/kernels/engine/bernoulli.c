@@ -34,7 +34,7 @@ draw_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_arr
     const fd_operands operands = {.scale = 1.0};
     fd_read_bytes bytes;
     FD_ALIGN64 uint8_t kept[FD_READ_BYTES / 8 + FD_PADDING];
-    const uint8_t *read = fd_read(job->kernels, seeded, cursor, position, n, &bytes);
+    const uint8_t *read = fd_read(job->kernels, seeded, cursor, position, n, bytes.bytes);
     each.broadcast.shape[0] = (int64_t)n;
     each.broadcast.stride[0] = 1;
     each.values = (const double *)arrays.x + first;

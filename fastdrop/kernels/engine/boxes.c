@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* Streams that a box goes on with. */
-enum { CURSORS = 64 };
+/* Streams that a box goes on with; and what a box has on the stack of each array. */
+enum { CURSORS = 64, SMALL_BOX = 2048 };
 
 /* The boxes of a call, shared among its workers as even as can be. */
 typedef struct {
@@ -13,19 +13,51 @@ typedef struct {
     size_t item;
     fd_arrays arrays;
     size_t parts;
-    struct room *rooms;
+    char *rooms;
+    size_t room, numbers, items; /* bytes: of a part's room, and of what a box has there */
     fd_cursor start, *end;
     fd_interrupt *interrupt;
 } division;
 
 /* What a part needs: a cursor for each run of the stream, which goes on in the next box, numbers in
- * their own order and in y's, and what is read in y's order. It is too large for small stacks. */
-typedef struct room {
-    fd_cursor cursor[CURSORS];
-    FD_ALIGN64 char made[FD_BOX_BYTES + FD_BOX_SPARE];
-    FD_ALIGN64 char numbers[FD_BOX_BYTES + FD_BOX_SPARE];
-    FD_ALIGN64 char x[FD_BOX_BYTES], other[FD_BOX_BYTES];
+ * their own order and in y's, and what is read in y's order. */
+typedef struct {
+    fd_cursor *cursor;
+    char *made, *numbers, *x, *other;
 } room;
+
+enum { CURSOR_BYTES = (CURSORS * sizeof(fd_cursor) + 63) / 64 * 64 };
+
+static size_t
+whole_lines(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static void
+measure_rooms(division *whole)
+{
+    const fd_grid *grid = whole->grid;
+    const size_t arrays = (size_t)grid->turned[FD_OF_X] + (size_t)grid->turned[FD_OF_OTHER];
+    const size_t number = whole->work->number;
+    whole->numbers = number ? whole_lines(grid->size * number + FD_BOX_SPARE) : 0;
+    whole->items = whole_lines(grid->size * whole->item);
+    whole->room = CURSOR_BYTES + 2 * whole->numbers + arrays * whole->items;
+}
+
+static room
+room_of(const division *whole, size_t part)
+{
+    room own;
+    char *start = whole->rooms + part * whole->room;
+    own.cursor = (fd_cursor *)start;
+    own.made = start + CURSOR_BYTES;
+    own.numbers = own.made + whole->numbers;
+    own.x = own.numbers + whole->numbers;
+    own.other = own.x + (whole->grid->turned[FD_OF_X] ? whole->items : 0);
+    memset(own.cursor, 0, CURSOR_BYTES);
+    return own;
+}
 
 /* An array's part of a box, in y's order. */
 static const char *
@@ -93,20 +125,14 @@ next_run(run_walk *walk, const fd_grid *grid, const fd_box *box)
     return 0;
 }
 
-/* Runs that are asked for before they are finished: no processor guesses where the next one starts. */
-enum { AHEAD = 8 };
+/* Runs that are asked for before they are finished: no processor guesses where the next one starts.
+ * Bytes of a run that the processor goes on with by itself: it is not asked for. */
+enum { AHEAD = 4, LONG_RUN_BYTES = 4096 };
 
 typedef struct {
     run_walk walk;
     int more;
 } prefetch;
-
-static void
-start_prefetch(prefetch *soon, const fd_grid *grid, const fd_box *box)
-{
-    first_run(&soon->walk, grid, box);
-    soon->more = 1;
-}
 
 /* Asks for the next run, of y and of what is read where it lies. */
 static void
@@ -135,10 +161,19 @@ prefetch_run(prefetch *soon, const division *whole, const fd_box *box)
     soon->more = next_run(&soon->walk, grid, box);
 }
 
+static void
+start_prefetch(prefetch *soon, const division *whole, const fd_box *box)
+{
+    first_run(&soon->walk, whole->grid, box);
+    soon->more = soon->walk.run * whole->item < LONG_RUN_BYTES;
+    for (int i = 0; i < AHEAD; i++) {
+        prefetch_run(soon, whole, box);
+    }
+}
+
 /* The numbers of a box, in y's order; returns the cursor at their end. */
 static fd_cursor *
-make_numbers(const division *whole, const fd_box *box, room *room, prefetch *soon,
-             const char **numbers)
+make_numbers(const division *whole, const fd_box *box, const room *room, const char **numbers)
 {
     const fd_box_work *work = whole->work;
     const fd_grid *grid = whole->grid;
@@ -160,8 +195,11 @@ make_numbers(const division *whole, const fd_box *box, room *room, prefetch *soo
     size_t run = 0;
     for (int more = fd_runs_first(&walk, &stream); more; more = fd_runs_next(&walk), run++) {
         const size_t n = (size_t)walk.view.shape[walk.last];
+        fd_cursor *before = cursor;
         cursor = &room->cursor[run % CURSORS];
-        prefetch_run(soon, whole, box);
+        if (run && work->has_stream) {
+            fd_cursor_follow(cursor, before, &work->job->mask->seeded, (uint64_t)walk.at * size);
+        }
         for (size_t done = 0; done < n; done += work->most) {
             work->make(work->job, cursor, (uint64_t)walk.at + done, fd_min(work->most, n - done),
                        room->made + (walk.to_at + done) * size);
@@ -176,18 +214,19 @@ make_numbers(const division *whole, const fd_box *box, room *room, prefetch *soo
 }
 
 static void
-finish_box(const division *whole, const fd_box *box, fd_arrays turned, const char *numbers,
-           prefetch *soon)
+finish_box(const division *whole, const fd_box *box, fd_arrays turned, const char *numbers)
 {
     const fd_box_work *work = whole->work;
     const size_t item = whole->item;
     const fd_arrays *arrays = &whole->arrays;
     size_t before = 0; /* elements of the box */
     run_walk walk;
+    prefetch soon;
     first_run(&walk, whole->grid, box);
+    start_prefetch(&soon, whole, box);
     do {
         fd_arrays run = turned;
-        prefetch_run(soon, whole, box);
+        prefetch_run(&soon, whole, box);
         run.x = turned.x ? turned.x + before * item : arrays->x + walk.at[FD_OF_X] * (int64_t)item;
         run.y = arrays->y + walk.at[FD_OF_Y] * (int64_t)item;
         if (turned.other) {
@@ -211,44 +250,42 @@ run_part(void *context, size_t index, size_t worker)
     const fd_grid *grid = whole->grid;
     const size_t boxes = grid->boxes, end = boxes * (index + 1) / whole->parts;
     const fd_watch watch = {whole->interrupt, worker == 0};
-    room *own = &whole->rooms[index];
-    fd_cursor *last = own->cursor;
-    memset(own->cursor, 0, sizeof own->cursor);
+    const room own = room_of(whole, index);
+    fd_cursor *last = own.cursor;
     if (index == 0) {
-        own->cursor[0] = whole->start;
+        own.cursor[0] = whole->start;
     }
     for (size_t at = boxes * index / whole->parts; at < end && !fd_stops(watch); at++) {
         const fd_box box = fd_box_at(grid, at);
         fd_arrays turned = {NULL, NULL, NULL};
         const char *numbers = NULL;
-        prefetch soon;
-        start_prefetch(&soon, grid, &box);
         if (whole->work->number) {
-            last = make_numbers(whole, &box, own, &soon, &numbers);
+            last = make_numbers(whole, &box, &own, &numbers);
         }
         if (grid->turned[FD_OF_X]) {
-            turned.x = turn(whole, &box, FD_OF_X, whole->arrays.x, own->x);
+            turned.x = turn(whole, &box, FD_OF_X, whole->arrays.x, own.x);
         }
         if (grid->turned[FD_OF_OTHER]) {
-            turned.other = turn(whole, &box, FD_OF_OTHER, whole->arrays.other, own->other);
+            turned.other = turn(whole, &box, FD_OF_OTHER, whole->arrays.other, own.other);
         }
-        for (int i = 0; !whole->work->number && i < AHEAD; i++) {
-            prefetch_run(&soon, whole, &box);
-        }
-        finish_box(whole, &box, turned, numbers, &soon);
+        finish_box(whole, &box, turned, numbers);
     }
     if (index + 1 == whole->parts) {
         *whole->end = *last;
     }
 }
 
-/* Where no memory is left: one part, on the stack. */
+/* Where no memory is left: one part of small boxes, on the stack. */
 FD_APART void
-run_on_stack(division *whole)
+run_on_stack(division *whole, const fd_orders *orders)
 {
-    room own;
+    FD_ALIGN64 char memory[CURSOR_BYTES + 2 * (FD_BOX_NUMBERS * SMALL_BOX + FD_BOX_SPARE + 64) +
+                           2 * (SMALL_BOX + 64)];
+    const fd_grid grid = fd_grid_of(whole->work, whole->item, orders, whole->arrays, SMALL_BOX);
+    whole->grid = &grid;
     whole->parts = 1;
-    whole->rooms = &own;
+    whole->rooms = memory;
+    measure_rooms(whole);
     run_part(whole, 0, 0);
 }
 
@@ -257,17 +294,25 @@ fd_run_boxes(const fd_box_work *work, fd_cursor *cursor, const fd_orders *orders
              const fd_executor *executor)
 {
     const size_t item = fd_element_size(work->job);
-    const fd_grid grid = fd_grid_of(work, item, orders, arrays);
+    const fd_grid grid = fd_grid_of(work, item, orders, arrays, FD_BOX_BYTES);
     const size_t n = grid.boxes * grid.size;
     fd_interrupt interrupt_room, *interrupt = fd_interrupt_of(&interrupt_room, n, executor->ask);
     /* Neighbours in `changed` share bytes. */
     const size_t parts = work->job->changed ? 1 : fd_workers(executor, n);
-    division whole = {work, &grid, item, arrays, parts, NULL, *cursor, cursor, interrupt};
-    void *memory = malloc(parts * sizeof(room) + 63);
+    division whole = {.work = work,
+                      .grid = &grid,
+                      .item = item,
+                      .arrays = arrays,
+                      .parts = parts,
+                      .start = *cursor,
+                      .end = cursor,
+                      .interrupt = interrupt};
+    measure_rooms(&whole);
+    void *memory = malloc(parts * whole.room + 63);
     if (memory == NULL) {
-        run_on_stack(&whole);
+        run_on_stack(&whole, orders);
     } else {
-        whole.rooms = (room *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+        whole.rooms = (char *)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
         fd_run_tasks(executor, parts, parts, run_part, &whole, interrupt);
         free(memory);
     }

@@ -14,7 +14,7 @@ typedef struct {
     int64_t run;    /* elements in a row of y that a box has, at least, where there are as many */
     size_t most;    /* elements that `finish` and `make` take at once, at most */
     size_t number;  /* bytes of the number that each element has; 0: there are none */
-    int has_stream; /* numbers are made of a stream, in which one step is sooner made than found */
+    int has_stream; /* numbers are the mask's stream, in which one step is sooner made than found */
 
     /* Makes the numbers of elements [first, first + n) in C order of the indices. May write up to
      * FD_BOX_SPARE bytes too many. */

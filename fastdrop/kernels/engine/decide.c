@@ -3,23 +3,39 @@
 
 const uint8_t *
 fd_read(const fd_kernels *kernels, const fd_seeded *stream, fd_cursor *cursor, uint64_t position,
-        size_t n, fd_read_bytes *room)
+        size_t n, uint8_t *room)
 {
-    uint8_t *bytes = room->bytes;
     const uint64_t step = position / FD_STEP;
     const size_t skipped = (size_t)(position % FD_STEP);
     const size_t steps = (skipped + n + FD_STEP - 1) / FD_STEP;
     size_t known = 0;
     if (skipped && cursor->has_last && cursor->last_step == step) {
-        memcpy(bytes, cursor->last, FD_STEP);
+        memcpy(room, cursor->last, FD_STEP);
         known = 1;
     }
     kernels->fill[stream->source](&stream->identity, &cursor->lanes, step + known, steps - known,
-                                  bytes + known * FD_STEP);
-    memcpy(cursor->last, bytes + (steps - 1) * FD_STEP, FD_STEP);
+                                  room + known * FD_STEP);
+    memcpy(cursor->last, room + (steps - 1) * FD_STEP, FD_STEP);
     cursor->last_step = step + steps - 1;
     cursor->has_last = 1;
-    return bytes + skipped;
+    return room + skipped;
+}
+
+static int
+reach(const fd_lanes *lanes, uint64_t step)
+{
+    return lanes->ready && lanes->step <= step &&
+           lanes->step / FD_BLOCK_STEPS == step / FD_BLOCK_STEPS;
+}
+
+void
+fd_cursor_follow(fd_cursor *cursor, const fd_cursor *other, const fd_seeded *stream,
+                 uint64_t offset)
+{
+    const uint64_t step = (stream->position + offset) / FD_STEP;
+    if (!reach(&cursor->lanes, step) && reach(&other->lanes, step)) {
+        cursor->lanes = other->lanes;
+    }
 }
 
 static void
@@ -45,7 +61,7 @@ varying_tile(const fd_kernels *kernels, const fd_any_mask *mask, fd_cursor *curs
     for (const uint64_t end = first + n; first < end; first += FD_READ_BYTES) {
         const uint64_t position = seeded->position + first;
         const size_t count = fd_min(FD_READ_BYTES, (size_t)(end - first));
-        const uint8_t *bytes = fd_read(kernels, seeded, cursor, position, count, &room);
+        const uint8_t *bytes = fd_read(kernels, seeded, cursor, position, count, room.bytes);
         fd_decide(kernels, mask->each, &seeded->ties, bytes, first, count, position, kept);
         kept += count / 8;
     }

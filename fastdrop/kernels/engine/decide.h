@@ -44,9 +44,14 @@ typedef struct {
     FD_ALIGN64 uint8_t bits[FD_TILE / 8 + FD_PADDING];
 } fd_tile_bits;
 
-/* Bytes [position, position + n) of a stream, n <= FD_READ_BYTES: where they are in `room`. */
+/* Bytes [position, position + n) of a stream: where they are in `room`, which has 2 FD_STEP more. */
 const uint8_t *fd_read(const fd_kernels *kernels, const fd_seeded *stream, fd_cursor *cursor,
-                       uint64_t position, size_t n, fd_read_bytes *room);
+                       uint64_t position, size_t n, uint8_t *room);
+
+/* Where the next read is `offset` bytes after the stream's start: goes on from another cursor, if its
+ * lanes reach that step and this one's do not. */
+void fd_cursor_follow(fd_cursor *cursor, const fd_cursor *other, const fd_seeded *stream,
+                      uint64_t offset);
 
 /* The kept bits of elements [first, first + n): in `tile`, or, not to be written, in the mask.
  * On the way it prefetches what is read soon, unless that is NULL. */

@@ -25,7 +25,8 @@ typedef struct {
     fd_view view; /* merged */
     int last;
     int dense; /* an axis along which elements follow each other in what is read; -1: none does */
-    int skips; /* that axis is no part of the walk: its elements are taken with each run */
+    int skipped
+        [FD_MAX_DIMS]; /* no part of the walk: elements of the axis are taken with each run */
     int64_t index[FD_MAX_DIMS], at;
     uint64_t pitch[FD_MAX_DIMS]; /* strides of the result */
     uint64_t to_at, size;
@@ -34,6 +35,10 @@ typedef struct {
 /* Starts a walk over runs whose elements follow each other in what is read as well. A run has
  * walk.view.shape[walk.last] elements. Returns whether there is one. */
 int fd_runs_first(fd_view_walk *walk, const fd_view *view);
+
+/* The same over matrices: along the last axis, and along the dense one too, where that is another: a
+ * matrix and its transpose. */
+int fd_matrices_first(fd_view_walk *walk, const fd_view *view);
 
 /* Goes on to the next run, and returns whether there is one. */
 int fd_runs_next(fd_view_walk *walk);

@@ -7,7 +7,7 @@ enum { TILE = FD_READ_BYTES / 4, ROW = 64 };
 
 /* The words of elements [first, first + n). */
 static const uint8_t *
-words_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd_read_bytes *room)
+words_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, uint8_t *room)
 {
     const fd_seeded *seeded = &job->mask->seeded;
     return fd_read(job->kernels, seeded, cursor, seeded->position + 4 * first, 4 * n, room);
@@ -26,7 +26,7 @@ factors_of_tile(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, 
     if (job->factors != NULL) {
         return job->factors + first;
     }
-    const uint8_t *words = words_of_tile(job, cursor, first, n, &room);
+    const uint8_t *words = words_of_tile(job, cursor, first, n, room.bytes);
     job->kernels->normal(words, n, job->deviation, made);
     return made;
 }
@@ -70,7 +70,7 @@ multiply_part(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, fd
         const fd_arrays at = fd_arrays_at(arrays, first * size);
         if (from_words) {
             fd_read_bytes room;
-            const uint8_t *words = words_of_tile(job, cursor, first, count, &room);
+            const uint8_t *words = words_of_tile(job, cursor, first, count, room.bytes);
             job->kernels->multiply_normal[job->dtype](words, job->deviation, at.x, count, at.y);
         } else {
             multiply_factors(job, cursor, first, count, at);
@@ -87,8 +87,32 @@ fd_multiply(const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays,
 
 /* ---- boxes ------------------------------------------------------------------------------ */
 
+/* A word makes the same factor wherever it lies, so words are turned, and not what is made of them. */
 static void
-make_factors(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, void *made)
+make_words(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, void *made)
+{
+    const uint8_t *words = words_of_tile(job, cursor, first, n, (uint8_t *)made);
+    if (words != made) {
+        memmove(made, words, 4 * n);
+    }
+}
+
+static void
+finish_words(const fd_job *job, uint64_t first, size_t n, fd_arrays arrays, const void *words)
+{
+    (void)first;
+    if (job->components == 1) {
+        job->kernels->multiply_normal[job->dtype]((const uint8_t *)words, job->deviation, arrays.x,
+                                                  n, arrays.y);
+    } else {
+        FD_ALIGN64 float factors[TILE];
+        job->kernels->normal((const uint8_t *)words, n, job->deviation, factors);
+        multiply_tile(job, factors, n, arrays);
+    }
+}
+
+static void
+copy_factors(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, void *made)
 {
     const float *factors = factors_of_tile(job, cursor, first, n, (float *)made);
     if (factors != made) {
@@ -97,7 +121,7 @@ make_factors(const fd_job *job, fd_cursor *cursor, uint64_t first, size_t n, voi
 }
 
 static void
-finish_tile(const fd_job *job, uint64_t first, size_t n, fd_arrays arrays, const void *factors)
+finish_factors(const fd_job *job, uint64_t first, size_t n, fd_arrays arrays, const void *factors)
 {
     (void)first;
     multiply_tile(job, (const float *)factors, n, arrays);
@@ -107,7 +131,13 @@ int
 fd_multiply_boxes(const fd_job *job, fd_cursor *cursor, const fd_orders *orders, fd_arrays arrays,
                   const fd_executor *executor)
 {
-    const fd_box_work work = {job,          ROW,        TILE, sizeof(float), job->factors == NULL,
-                              make_factors, finish_tile};
+    const int stored = job->factors != NULL;
+    const fd_box_work work = {job,
+                              ROW,
+                              TILE,
+                              sizeof(float),
+                              !stored,
+                              stored ? copy_factors : make_words,
+                              stored ? finish_factors : finish_words};
     return fd_run_boxes(&work, cursor, orders, arrays, executor);
 }

@@ -116,19 +116,16 @@ are_several(const fd_grid *grid)
     return 0;
 }
 
-/* The lengths of boxes: long runs of y and of each other array, and then what there is room for. A
- * stream is entered for each row of the indices: short rows are taken whole, and several at once. */
+/* The lengths of boxes: long runs of y and of each other array, and then what there is room for. */
 static void
-set_lengths(fd_grid *grid, const fd_box_work *work, size_t item)
+set_lengths(fd_grid *grid, const fd_box_work *work, size_t item, size_t bytes)
 {
     int axes[FD_MAX_DIMS];
-    const size_t widest = grid->turned[FD_OF_X] || grid->turned[FD_OF_OTHER] ? item : 1;
-    const int64_t most = FD_BOX_BYTES / (int64_t)(widest > work->number ? widest : work->number);
-    int64_t run = work->run;
-    if (are_several(grid) ||
-        (work->has_stream && grid->shape[grid->by_index[grid->ndim - 1]] <= most / SHORT_RUN)) {
-        run = SHORT_RUN;
-    }
+    const int turns_arrays = grid->turned[FD_OF_X] || grid->turned[FD_OF_OTHER];
+    const size_t most_items = bytes / (turns_arrays ? item : 1);
+    const size_t most_numbers = FD_BOX_NUMBERS * bytes / (work->number ? work->number : 4);
+    const int64_t most = (int64_t)fd_min(most_items, most_numbers);
+    const int64_t run = are_several(grid) ? SHORT_RUN : work->run;
     sort_axes(grid, FD_OF_PLACE, axes);
     lengthen(grid, axes, run, most);
     for (int array = FD_OF_INDEX; array >= FD_OF_X; array--) {
@@ -142,7 +139,8 @@ set_lengths(fd_grid *grid, const fd_box_work *work, size_t item)
 }
 
 fd_grid
-fd_grid_of(const fd_box_work *work, size_t item, const fd_orders *orders, fd_arrays arrays)
+fd_grid_of(const fd_box_work *work, size_t item, const fd_orders *orders, fd_arrays arrays,
+           size_t bytes)
 {
     fd_grid grid = {.boxes = 1, .size = 1};
     int64_t place[FD_MAX_DIMS + 1];
@@ -167,7 +165,7 @@ fd_grid_of(const fd_box_work *work, size_t item, const fd_orders *orders, fd_arr
     grid.turned[FD_OF_X] = is_turned(&grid, FD_OF_X);
     grid.turned[FD_OF_OTHER] = is_turned(&grid, FD_OF_OTHER);
     grid.turned[FD_OF_INDEX] = work->number && !follows_index(&grid);
-    set_lengths(&grid, work, item);
+    set_lengths(&grid, work, item, bytes);
     for (int axis = 0; axis < grid.ndim; axis++) {
         grid.count[axis] = (grid.shape[axis] + grid.length[axis] - 1) / grid.length[axis];
         grid.boxes *= (size_t)grid.count[axis];

@@ -7,8 +7,9 @@
 
 #include "boxes.h"
 
-/* What a box takes of the stack, of each array. */
-enum { FD_BOX_BYTES = 16384 };
+/* What a box has of each array that is turned, and how many times as much of numbers: these wait in
+ * the second-level cache, so that a stream is entered for long rows. */
+enum { FD_BOX_BYTES = 16384, FD_BOX_NUMBERS = 4 };
 
 /* The arrays, by their strides: y, those that are read, the indices in C order, and the places in
  * y's order. */
@@ -29,7 +30,9 @@ typedef struct {
     int64_t length[FD_MAX_DIMS], first[FD_ARRAYS];
 } fd_box;
 
-fd_grid fd_grid_of(const fd_box_work *work, size_t item, const fd_orders *orders, fd_arrays arrays);
+/* Boxes that have so many bytes of each array that is turned, at most. */
+fd_grid fd_grid_of(const fd_box_work *work, size_t item, const fd_orders *orders, fd_arrays arrays,
+                   size_t bytes);
 
 /* Neighbours in the stream, or else in y, follow each other. */
 fd_box fd_box_at(const fd_grid *grid, size_t index);
