@@ -279,7 +279,7 @@ def test_weights_of_norms():
     )
     layer.backward(x)
     assert layer.dlinear_bias is None
-    with pytest.raises(ValueError, match=r"^bias has shape \(1, 4\); must have one axis"):
+    with pytest.raises(ValueError, match=r"^bias must have one axis, .*, not shape \(1, 4\)"):
         fd.DropoutAddLayerNorm(weight, weight[None])
 
 
@@ -395,7 +395,7 @@ def test_settings_are_checked_when_they_are_set(which, name, value, error):
         layer.p = None
     if which == "DropConnect" and name == "weight":  # it may be set as it is made alone
         return
-    with pytest.raises(error, match=rf"^{name} must .*, not |^{name} (is|has) .*; must "):
+    with pytest.raises(error, match=rf"^{name} must .*, not |^{name} is .*; must "):
         setattr(layer, name, value)
     assert getattr(layer, name) is before
 

@@ -30,7 +30,7 @@ def _row(layer: Any, name: str, value: Any) -> NDArray[Any] | None:
         return None
     row = as_array(name, value)
     if row.ndim != 1:
-        raise ValueError(f"{name} has shape {row.shape}; must have one axis, as long as x's last")
+        raise ValueError(f"{name} must have one axis, as long as x's last, not shape {row.shape}")
     return row
 
 

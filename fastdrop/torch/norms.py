@@ -17,7 +17,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from fastdrop._checks import check_eps, check_p, check_switch
 from fastdrop._words import HALF, public, refuse
 from fastdrop.torch._add_norm import Settings, add_norm, add_norm_traced, is_fusable
-from fastdrop.torch._apply import as_tensor, check_tensor
+from fastdrop.torch._apply import as_tensor, check_real, check_tensor
 from fastdrop.torch._drawing import DrawingOne, as_node, is_leaf
 from fastdrop.torch._given import Given
 from fastdrop.torch._mask import RNG, drops, settled
@@ -203,13 +203,12 @@ def _add_norm(
     check_tensor("input", x)
     check_tensor("residual", residual)
     x, residual = as_tensor(x), as_tensor(residual)
-    if x.is_complex() or not x.is_floating_point():
-        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
+    check_real("input", x)
     if x.dim() == 0:
-        raise ValueError("input has shape (); must have a last axis")
+        raise ValueError("input must have at least one axis, not shape ()")
     if residual.shape != x.shape:
         raise ValueError(
-            f"residual has shape {tuple(residual.shape)}; must be input's shape, {tuple(x.shape)}"
+            f"residual must have input's shape, {tuple(x.shape)}, not {tuple(residual.shape)}"
         )
     names = ("weight", "bias", "linear_bias")
     rows = (affine[0], affine[1] if len(affine) > 1 else None, linear_bias)
@@ -256,8 +255,8 @@ def _as_row(name: str, row: Optional, x: torch.Tensor) -> Optional:
     check_tensor(name, row)
     if row.shape != x.shape[-1:]:
         raise ValueError(
-            f"{name} has shape {tuple(row.shape)}; must be {tuple(x.shape[-1:])}, the last axis of "
-            "input"
+            f"{name} must have the shape of input's last axis, {tuple(x.shape[-1:])}, not "
+            f"{tuple(row.shape)}"
         )
     return as_tensor(row)
 
