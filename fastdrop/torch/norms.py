@@ -17,11 +17,11 @@ from torch.overrides import handle_torch_function, has_torch_function
 from fastdrop._checks import check_eps, check_p, check_switch
 from fastdrop._words import HALF, public, refuse
 from fastdrop.torch._add_norm import Settings, add_norm, add_norm_traced, is_fusable
-from fastdrop.torch._apply import as_tensor, check_real, check_tensor
+from fastdrop.torch._apply import as_tensor, check_real, check_tensor, dense_strides
 from fastdrop.torch._drawing import DrawingOne, as_node, is_leaf
 from fastdrop.torch._given import Given
 from fastdrop.torch._mask import RNG, drops, settled
-from fastdrop.torch._operator import is_for_onnx, is_traced, words_of
+from fastdrop.torch._operator import is_for_onnx, is_traced, memory_order, words_of
 from fastdrop.torch._ways import check_rng
 from fastdrop.torch.functional import dropout
 from fastdrop.torch.fused import draw_elements, is_one_run
@@ -62,7 +62,9 @@ def dropout_add_layer_norm(
     Parameters
     ----------
     input : torch.Tensor
-        Output of the block's last linear map.
+        Output of the block's last linear map. Where it is (N, L, E) in the memory of (L, N, E), as
+        PyTorch's attention returns it, it is one pass too. As of `dropout`, masks of PyTorch's
+        generators follow the memory, those of sources the indices.
     residual : torch.Tensor
         What the branch is added to, of input's shape.
     weight, bias : torch.Tensor or None
@@ -219,14 +221,25 @@ def _add_norm(
     if mask is None:
         assert number is not None
         dropping = drops(number, training, rng)
-        one_pass = is_fusable(x, residual, weight, bias, linear_bias)
-        if is_traced(x):
+        traced = is_traced(x)
+        order = memory_order(x) if traced or not x.is_contiguous() else None
+        if order is not None and not (rng is None or isinstance(rng, torch.Generator)):
+            x, order = x.contiguous(), None  # masks of sources follow the indices
+        settings = settings._replace(turned=order == [1, 0, 2])
+        one_pass = is_fusable(x, residual, weight, bias, linear_bias) and (
+            order is None or settings.turned
+        )
+        if traced:
             if one_pass and dropping and not _transforming() and not is_for_onnx(rng):
                 words = words_of(rng)
                 return add_norm_traced(
                     x, residual, weight, bias, linear_bias, words, number, settings
                 )
-        elif one_pass and all(is_one_run(t) and t.is_contiguous() for t in (x, residual)):
+        elif one_pass and is_one_run(x) and is_one_run(residual) and residual.is_contiguous():
+            if order is not None and x.stride() != dense_strides(x):
+                x = x.transpose(0, 1).contiguous().transpose(0, 1)
+            elif order is None:
+                x = x.contiguous()
             if not dropping:
                 check_rng(x, rng)
             drawn = draw_elements(x, number, rng) if dropping else None

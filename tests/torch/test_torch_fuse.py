@@ -43,6 +43,15 @@ MODELS = {
     "gelu": (lambda: perceptron(nn.GELU()), (x_of(5, 32),)),
     "gelu by tanh": (lambda: perceptron(nn.GELU(approximate="tanh")), (x_of(5, 32),)),
     "silu": (lambda: perceptron(nn.SiLU()), (x_of(5, 32),)),
+    "encoder, batch first": (lambda: encoder(batch_first=True), (x_of(3, 7, 32),)),
+    "encoder, batch and norm first": (
+        lambda: encoder(batch_first=True, norm_first=True),
+        (x_of(3, 7, 32),),
+    ),
+    "decoder, batch first": (
+        lambda: decoder(batch_first=True),
+        (x_of(3, 7, 32), x_of(3, 5, 32)),
+    ),
     "stack": (
         lambda: nn.TransformerEncoder(encoder(), 2, enable_nested_tensor=False),
         (x_of(7, 3, 32),),
@@ -158,18 +167,6 @@ def test_a_mask_that_is_causal_by_a_hint():
     for model in (plain, fused):
         with pytest.raises(RuntimeError, match="is_causal"):
             model(*inputs, is_causal=True)
-
-
-def test_batch_first():
-    """PyTorch's attention then has another layout, and so the mask after it: that is left out."""
-    x = x_of(3, 7, 32)
-    torch.manual_seed(0)
-    plain = ft.accelerate(nn.TransformerEncoderLayer(32, 4, 64, 0.2, batch_first=True))
-    plain.dropout1.p = 0.0
-    fused = ft.accelerate(copy.deepcopy(plain), fuse=True)
-    assert type(fused).__name__ == "TransformerEncoderLayer"
-    stock = [run(model, (x,)) for model in (plain, fused)]
-    assert_same(*stock)
 
 
 def left_alone():

@@ -57,7 +57,6 @@ def _attend(
         k, v = functional.linear(memory, weight[width:], of_memory).unflatten(
             -1, (2, width)
         ).unbind(-2)  # fmt: skip
-    axis = 1 if attention.batch_first else 0
     q, k, v = (x.unflatten(-1, (heads, -1)) for x in (q, k, v))
     if attention.batch_first:
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
@@ -65,8 +64,9 @@ def _attend(
         q, k, v = (x.permute(1, 2, 0, 3) for x in (q, k, v))
     dropout = attention.dropout if attention.training else 0.0
     y = scaled_dot_product_attention(q, k, v, hidden[0], dropout, hidden[1])
-    y = y.transpose(1, 2) if axis else y.permute(2, 0, 1, 3)
-    return functional.linear(y.flatten(-2), attention.out_proj.weight)
+    # In the memory of (L, N, E) in any case, as PyTorch has it: masks after it follow the memory.
+    y = functional.linear(y.permute(2, 0, 1, 3).flatten(-2), attention.out_proj.weight)
+    return y.transpose(0, 1) if attention.batch_first else y
 
 
 def _merged(
