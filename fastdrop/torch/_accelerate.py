@@ -41,9 +41,10 @@ def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
     fuse : bool, default False
         Fuse dropout with its neighbours too, forward and backward: in each ``nn.Sequential`` with
         ReLU, GELU, SiLU or Linear before Dropout, and in ``nn.TransformerEncoderLayer`` and
-        ``nn.TransformerDecoderLayer``, attention included. Parameters, ``state_dict``, names
-        and masks stay as they are; results differ by rounding. Calls that cannot be fused for sure are PyTorch's own: in evaluation, with autocast,
-        and where a part is of another class or has hooks.
+        ``nn.TransformerDecoderLayer``, attention included. Parameters, ``state_dict``, names and
+        masks stay as they are; results differ by rounding. Calls that cannot be fused for sure are
+        PyTorch's own: in evaluation, with autocast, and where a part is of another class or has
+        hooks.
 
     Returns
     -------
