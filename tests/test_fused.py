@@ -114,6 +114,15 @@ def test_relu_then_dropout(dtype, p):
         assert_same_floats(fd.dropout_backward(dy, mask), gradient)
 
 
+@pytest.mark.parametrize("function", [fd.relu_dropout, fd.gelu_dropout, fd.silu_dropout])
+def test_what_is_not_real_is_told_what_is(function):
+    """Integers are not sent to dtypes that are refused as well."""
+    for x in (np.arange(3), np.ones(3, complex)):
+        words = rf"^x must have dtype float16, bfloat16, float32 or float64, not {x.dtype}"
+        with pytest.raises(TypeError, match=words):
+            function(x, 0.5)
+
+
 def test_evaluation_of_relu_writes_out():
     x = np.array([-1.0, 2.0, -0.0, np.inf, -np.inf])
     out = np.full(5, -5.0)

@@ -48,6 +48,10 @@ OTHERS = {
     "DropConnect": ((WEIGHT,), {"bias": BIAS}, (np.ones((3, 5)),)),
     "Zoneout": ((), {}, (np.ones((30, 7)), np.zeros((30, 7)))),
     "DropoutAdd": ((), {}, (np.ones((30, 7)), np.zeros((30, 7)))),
+    "GELUDropout": ((), {"approximate": "tanh"}, (np.ones((6, 7)),)),
+    "SiLUDropout": ((), {}, (np.ones((6, 7)),)),
+    "DropoutAddLayerNorm": ((BIAS, WEIGHT[:, 0]), {"eps": 1e-3}, (WEIGHT.T, -WEIGHT.T)),
+    "DropoutAddRMSNorm": ((BIAS,), {}, (WEIGHT.T, -WEIGHT.T)),
 }
 
 
@@ -201,6 +205,84 @@ def test_the_gradient_of_a_bias_is_summed_wide(dtype):
     assert layer.dbias.tolist() == [4096, 4096]
 
 
+@pytest.mark.parametrize(
+    ("layer", "options", "function", "backward"),
+    [
+        (fd.GELUDropout, {}, fd.gelu_dropout, fd.gelu_dropout_backward),
+        (fd.GELUDropout, {"approximate": "tanh"}, fd.gelu_dropout, fd.gelu_dropout_backward),
+        (fd.SiLUDropout, {}, fd.silu_dropout, fd.silu_dropout_backward),
+    ],
+)
+def test_activations(layer, options, function, backward):
+    made, source = layer(0.3, rng=5, **options), fd.Xoshiro256PlusPlus(5)
+    x, dy = np.random.default_rng(2).standard_normal((2, 6, 7))
+    for _ in range(2):
+        y, mask = function(x, 0.3, rng=source, **options)
+        assert np.array_equal(made(x), y)
+        assert np.array_equal(made.backward(dy), backward(dy, x, mask, **options))
+    out = dy.copy()
+    assert made.backward(out, out=out) is out
+    assert np.array_equal(out, made.backward(dy))
+    buffer = x.copy()
+    assert made(buffer, out=buffer) is buffer
+    assert np.array_equal(buffer, function(x, 0.3, rng=source, **options)[0])
+    assert np.array_equal(
+        made.backward(dy), backward(dy, x, made.mask, **options)
+    )  # of x as it was
+    shown = "".join(f", {name}={value!r}" for name, value in options.items())
+    assert repr(made) == f"{layer.__name__}(p=0.3{shown})"
+    assert layer(0.3).eval()([1.0]) == function([1.0], 0.3, training=False)[0]
+
+
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("linear_bias", [None, np.arange(7.0)])
+@pytest.mark.parametrize("prenorm", [True, False])
+def test_norms(centered, linear_bias, prenorm):
+    x, residual, dy, dtotal = np.random.default_rng(2).standard_normal((4, 2, 6, 7))
+    rows = np.random.default_rng(3).standard_normal((2, 7))[: 1 + centered]
+    name = "layer" if centered else "rms"
+    layer = {True: fd.DropoutAddLayerNorm, False: fd.DropoutAddRMSNorm}[centered]
+    function = getattr(fd, f"dropout_add_{name}_norm")
+    backward = getattr(fd, f"dropout_add_{name}_norm_backward")
+    made = layer(*rows, 0.3, eps=1e-3, prenorm=prenorm, rng=5)
+    options, source = {"eps": 1e-3, "linear_bias": linear_bias}, fd.Xoshiro256PlusPlus(5)
+    of_sum = dtotal if prenorm else None
+    for _ in range(2):
+        *expected, mask = function(x, residual, *rows, 0.3, prenorm=prenorm, rng=source, **options)
+        y = made(x, residual, linear_bias=linear_bias)
+        for one, other in zip(y if prenorm else [y], expected, strict=True):
+            assert np.array_equal(one, other)
+        gradients = backward(dy, x, residual, rows[0], mask, dtotal=of_sum, **options)
+        names = ["dweight", "dbias", "dlinear_bias"][:: 1 if centered else 2]
+        own = [*made.backward(dy, of_sum), *(getattr(made, name) for name in names)]
+        for one, other in zip(own, gradients, strict=True):
+            assert (one is other is None) or np.array_equal(one, other)
+    expected = made.backward(dy, of_sum)
+    again = layer(*rows, 0.3, eps=1e-3, prenorm=prenorm, rng=5)
+    again.rng.position = made.rng.position - x.size
+    buffer = residual.copy()
+    again(x, buffer, linear_bias=linear_bias, out=buffer)
+    for one, other in zip(again.backward(dy, of_sum), expected, strict=True):
+        assert np.array_equal(one, other)  # of the residual as it was
+
+
+def test_weights_of_norms():
+    weight = np.ones(4)
+    layer = fd.DropoutAddLayerNorm(weight, None, 0.0)
+    x = np.arange(8.0).reshape(2, 4)
+    before = layer(x, x)
+    weight *= 2  # kept, not copied
+    assert np.array_equal(layer(x, x), 2 * before)
+    assert repr(layer) == "DropoutAddLayerNorm(width=4, p=0.0, bias=None)"
+    assert repr(fd.DropoutAddRMSNorm(None, prenorm=True)) == (
+        "DropoutAddRMSNorm(p=0.5, prenorm=True, weight=None)"
+    )
+    layer.backward(x)
+    assert layer.dlinear_bias is None
+    with pytest.raises(ValueError, match=r"^bias must have one axis, .*, not shape \(1, 4\)"):
+        fd.DropoutAddLayerNorm(weight, weight[None])
+
+
 def test_the_shape_of_decisions_is_checked_at_once():
     shape = np.array([1, 3])
     assert repr(fd.Dropout(0.5, noise_shape=shape)) == "Dropout(p=0.5, noise_shape=(1, 3))"
@@ -298,6 +380,10 @@ def test_p_is_an_attribute():
         ("noise_shape", 3, TypeError),
         ("channel_axis", 0, ValueError),
         ("block_size", 0, ValueError),
+        ("approximate", "erf", ValueError),
+        ("eps", -1.0, ValueError),
+        ("prenorm", 1, TypeError),
+        ("weight", np.ones((2, 4)), ValueError),
     ],
 )
 def test_settings_are_checked_when_they_are_set(which, name, value, error):
@@ -307,7 +393,9 @@ def test_settings_are_checked_when_they_are_set(which, name, value, error):
     before = getattr(layer, name)
     if name == "keep_prob":
         layer.p = None
-    with pytest.raises(error, match=rf"^{name} must .*, not "):
+    if which == "DropConnect" and name == "weight":  # it may be set as it is made alone
+        return
+    with pytest.raises(error, match=rf"^{name} must .*, not |^{name} is .*; must "):
         setattr(layer, name, value)
     assert getattr(layer, name) is before
 

@@ -261,10 +261,11 @@ def test_empty(shape):
 
 GOOD = {"x": np.ones((3, 4)), "residual": np.ones((3, 4)), "weight": np.ones(4), "bias": np.ones(4)}
 BAD = [
-    ({"x": np.array(1.0)}, ValueError, ["x has shape ()"]),
+    ({"x": np.array(1.0)}, ValueError, ["x must have at least one axis, not shape ()"]),
     ({"x": np.ones((3, 4), complex)}, TypeError, ["complex128"]),
     ({"residual": np.ones((3, 5))}, ValueError, ["residual", "(3, 5)", "(3, 4)"]),
     ({"weight": np.ones(3)}, ValueError, ["weight", "(3,)", "(4,)"]),
+    ({"weight": np.ones(3, np.float32)}, ValueError, ["weight", "(3,)", "(4,)"]),
     ({"weight": np.ones(4, np.float32)}, TypeError, ["weight", "float32", "float64"]),
     ({"bias": np.ones((1, 4))}, ValueError, ["bias", "(1, 4)"]),
     ({"linear_bias": np.ones(5)}, ValueError, ["linear_bias", "(5,)"]),

@@ -32,6 +32,12 @@ ARRAYS = {
     "symmetric_mask": (3,),
     "bernoulli": ((2, 3),),
 }
+# What layers are made of, before p.
+PARTS = {
+    "DropConnect": (SQUARE,),
+    "DropoutAddLayerNorm": (None, None),
+    "DropoutAddRMSNorm": (None,),
+}
 FUNCTIONS = [
     name for name in functional.__all__ if "rng" in inspect.signature(getattr(fd, name)).parameters
 ]
@@ -69,7 +75,7 @@ def called(name, **words):
 
 def made(name, **words):
     """A call of the constructor of a layer."""
-    return getattr(fd, name)(*([SQUARE] if name == "DropConnect" else []), 0.5, **words)
+    return getattr(fd, name)(*PARTS.get(name, ()), 0.5, **words)
 
 
 EVERY = [(name, called) for name in FUNCTIONS] + [(name, made) for name in layers.__all__]
@@ -110,9 +116,9 @@ def test_which_words_there_are(name, use):
 def test_p_is_required(name, use):
     if name not in WITH_P:
         return
-    arrays = [SQUARE] if name == "DropConnect" else []
+    parts = PARTS.get(name, ())
     with pytest.raises(TypeError, match=r"^p must be .*, not missing$|'p'"):
-        getattr(fd, name)(*(arrays if use is made else ARRAYS.get(name, (X,))), rng=1)
+        getattr(fd, name)(*(parts if use is made else ARRAYS.get(name, (X,))), rng=1)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -165,7 +171,7 @@ def test_words_of_other_places():
     for name in layers.__all__:
         with pytest.raises(TypeError, match=r"^training is False; .* methods train and eval"):
             made(name, training=False)
-        arrays = (X, X) if name in ("Zoneout", "DropoutAdd") else (X,)
+        arrays = (X, X) if name.startswith(("Zoneout", "DropoutAdd")) else (X,)
         with pytest.raises(TypeError, match=r"^training is False; .* methods train and eval"):
             made(name)(*arrays, training=False)
 

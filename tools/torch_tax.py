@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Prints the dropout tax: what dropout adds to the training steps of five PyTorch models.
+"""Prints the dropout tax: what dropout adds to the training steps of PyTorch models.
 
 Each model is stepped (forward, backward, gradients cleared) in four ways, interleaved in one run:
 
@@ -86,6 +86,21 @@ class Block(nn.Module):
         return x + self.perceptron(x)
 
 
+class Causal(nn.Module):
+    """One block of a GPT, of PyTorch's own layer."""
+
+    def __init__(self, width=256, heads=8, p=0.1):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, p, "gelu", batch_first=True, norm_first=True
+        )
+
+    def forward(self, x):
+        """Return x after attention and perceptron."""
+        hidden = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
+        return self.layer(x, hidden, is_causal=True)
+
+
 class LastState(nn.Module):
     """An LSTM with dropout between its layers."""
 
@@ -136,12 +151,24 @@ def gpt():
     return Block(), torch.randn(16, 128, 256)
 
 
+def causal():
+    """Return the same block of PyTorch's own layer, and a batch."""
+    return Causal(), torch.randn(16, 128, 256)
+
+
 def lstm():
     """Return an LSTM of three layers, p = .2, and a batch."""
     return LastState(), torch.randn(32, 64, 64)
 
 
-MODELS = {"mlp": mlp, "conv": conv, "encoder": encoder, "gpt": gpt, "lstm": lstm}
+MODELS = {
+    "mlp": mlp,
+    "conv": conv,
+    "encoder": encoder,
+    "gpt": gpt,
+    "causal": causal,
+    "lstm": lstm,
+}
 
 
 class Clone(torch.autograd.Function):

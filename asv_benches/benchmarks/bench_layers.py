@@ -20,7 +20,11 @@ LAYERS = {
     "FeatureAlphaDropout": ("feature_alpha_dropout", "dropout_backward", MAPS),
     "GaussianDropout": ("gaussian_dropout", "dropout_backward", FLAT),
     "ReLUDropout": ("relu_dropout", "dropout_backward", FLAT),
+    "GELUDropout": ("gelu_dropout", "gelu_dropout_backward", FLAT),
+    "SiLUDropout": ("silu_dropout", "silu_dropout_backward", FLAT),
     "DropoutAdd": ("dropout_add", "dropout_backward", TABLE),
+    "DropoutAddLayerNorm": ("dropout_add_layer_norm", "dropout_add_layer_norm_backward", TABLE),
+    "DropoutAddRMSNorm": ("dropout_add_rms_norm", "dropout_add_rms_norm_backward", TABLE),
     "Zoneout": ("zoneout", "zoneout_backward", FLAT),
     "DropConnect": ("drop_connect", "drop_connect_backward", TABLE),
 }
@@ -39,9 +43,14 @@ class Layers(Benchmark):
         function, backward = require(function_name), require(backward_name)
         rng, x = make_source("Xoshiro256PlusPlus"), make_array(shape)
         arrays, own, known = [x], [], []
-        if name in ("DropoutAdd", "Zoneout"):
+        if name in ("DropoutAdd", "Zoneout") or "Norm" in name:
             arrays.append(make_array(shape))
         dy = x
+        if name in ("GELUDropout", "SiLUDropout"):
+            known = [x]
+        if "Norm" in name:
+            own = [make_array(shape[-1:]) for _ in range(2 if "Layer" in name else 1)]
+            known = [*arrays, own[0]]
         if name == "DropConnect":
             own, dy = [make_array((64, 256))], make_array((16, 64))
             known = [x, *own]

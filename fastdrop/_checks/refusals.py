@@ -43,12 +43,13 @@ REAL = "float16, bfloat16, float32 or float64"
 NUMBERS = "float16, bfloat16, float32, float64, complex64 or complex128"
 
 
-def refuse_dtype(name: str, value: Any, array: NDArray[Any]) -> NoReturn:
+def refuse_dtype(name: str, value: Any, array: NDArray[Any], real: bool = False) -> NoReturn:
     """Raise the error of a value that is no array of a dtype that there are kernels for."""
+    dtypes = REAL if real else NUMBERS
     if array.ndim == 0 and not isinstance(value, np.ndarray):  # None, say
-        raise TypeError(f"{name} must be an array of {NUMBERS}, not {described(value)}")
+        raise TypeError(f"{name} must be an array of {dtypes}, not {described(value)}")
     cure = f": {name}.astype(np.float32) converts it" if array.dtype.kind in "biuf" else ""
-    raise TypeError(f"{name} must have dtype {NUMBERS}, not {array.dtype}{cure}")
+    raise TypeError(f"{name} must have dtype {dtypes}, not {array.dtype}{cure}")
 
 
 def refuse_complex(name: str, array: NDArray[Any]) -> NoReturn:
@@ -63,7 +64,7 @@ def refuse_other_dtype(name: str, array: NDArray[Any], of: str, x: NDArray[Any])
 
 def refuse_scalar(name: str) -> NoReturn:
     """Raise the error of an array without axes where rows are needed."""
-    raise ValueError(f"{name} has shape (); must have a last axis")
+    raise ValueError(f"{name} must have at least one axis, not shape ()")
 
 
 def refuse_each_p() -> NoReturn:

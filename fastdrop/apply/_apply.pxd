@@ -14,7 +14,7 @@ from fastdrop.kernels._kernels cimport (
 # Checks x (any array-like of floats) and out (None, or where to write) and returns the arrays to
 # read and to write; draws nothing and writes nothing. as_other checks an array that is read with
 # x: of its shape and dtype. Errors call x as the caller of the public function does.
-cdef ndarray as_input(object x, str name=*)
+cdef ndarray as_input(object x, str name=*, bint real=*)
 cdef ndarray as_other(str name, object other, ndarray x, str of=*)
 cdef ndarray as_output(ndarray x, object out, str of=*)
 

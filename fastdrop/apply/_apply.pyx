@@ -65,10 +65,10 @@ cdef ndarray with_dtype_of(ndarray x, ndarray array):
     return array.view(x.dtype)
 
 
-cdef ndarray as_input(object x, str name="x"):
+cdef ndarray as_input(object x, str name="x", bint real=False):
     cdef ndarray array = x if type(x) is ndarray else as_array(name, x)
     if type_of_array(array) == NULL:
-        refuse_dtype(name, x, array)
+        refuse_dtype(name, x, array, real)
     return array
 
 

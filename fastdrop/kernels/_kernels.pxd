@@ -318,6 +318,7 @@ cdef extern from "engine/norm.h" nogil:
         double eps
         size_t rows
         size_t width
+        size_t inner
         const char *x
         const char *residual
         const void *weight

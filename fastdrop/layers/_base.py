@@ -149,15 +149,21 @@ class Layer(Generic[MaskT]):
         return self.train(False)
 
     def _run(self, *arrays: ArrayLike, **given: Any) -> NDArray[Any]:
-        """Call the function and keep its mask."""
+        """Call the function, keep its mask and return y."""
+        (y,) = self._call(*arrays, **given)
+        return y
+
+    def _call(self, *arrays: ArrayLike | None, **given: Any) -> tuple[NDArray[Any], ...]:
+        """Call the function, keep its mask and return the rest."""
         settings = self.__dict__  # at once, without the detour over descriptors
         options = {name: settings[name] for name in self._options}
         if settings["p"] is not None:
             arrays = (*arrays, settings["p"])
-        y, self.mask = self._function(
+        result = self._function(
             *arrays, rng=settings["rng"], training=settings["training"], **options, **given
         )
-        return y
+        self.mask = result[-1]
+        return result[:-1]
 
     def _refuse(self, late: tuple[object, ...], words: Mapping[str, object]) -> NoReturn:
         refuse(type(self).forward, late, words, type(self).__name__, self._places)

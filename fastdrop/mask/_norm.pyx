@@ -12,14 +12,12 @@ from numpy cimport ndarray
 from fastdrop._checks import (
     check_broadcast,
     check_row,
-    refuse_complex,
     refuse_each_p,
     refuse_scalar,
 )
 
 from fastdrop.apply._apply cimport (
     apart,
-    as_input,
     as_other,
     as_output,
     copy_from_c_order,
@@ -37,6 +35,7 @@ from fastdrop.kernels._kernels cimport (
 )
 from fastdrop.mask._draw import draw_mask, kept_mask
 from fastdrop.mask._mask cimport Mask
+from fastdrop.mask._operations cimport as_real
 from fastdrop.mask._probability cimport Probability, multiplier
 from fastdrop.source._source cimport Source
 
@@ -44,9 +43,7 @@ cnp.import_array()
 
 
 cdef ndarray as_rows(object x):
-    cdef ndarray array = as_input(x)
-    if cnp.PyArray_ISCOMPLEX(array):
-        refuse_complex("x", array)
+    cdef ndarray array = as_real(x)
     if cnp.PyArray_NDIM(array) == 0:
         refuse_scalar("x")
     return array

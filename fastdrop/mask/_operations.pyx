@@ -40,7 +40,7 @@ cnp.import_array()
 
 
 cdef ndarray as_real(object x):
-    cdef ndarray array = as_input(x)
+    cdef ndarray array = as_input(x, "x", True)
     if cnp.PyArray_ISCOMPLEX(array):
         refuse_complex("x", array)
     return array

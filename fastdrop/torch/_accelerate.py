@@ -40,11 +40,11 @@ def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
         Any module. It may be a dropout module itself.
     fuse : bool, default False
         Fuse dropout with its neighbours too, forward and backward: in each ``nn.Sequential`` with
-        ReLU, GELU or SiLU before Dropout, and in ``nn.TransformerEncoderLayer`` and
-        ``nn.TransformerDecoderLayer``, attention included. Parameters, ``state_dict`` and names
-        stay as they are. Results differ by rounding, and masks only where attention has its batch
-        first. Calls that cannot be fused for sure are PyTorch's own: in evaluation, with autocast,
-        and where a part is of another class or has hooks.
+        ReLU, GELU, SiLU or Linear before Dropout, and in ``nn.TransformerEncoderLayer`` and
+        ``nn.TransformerDecoderLayer``, attention included. Parameters, ``state_dict``, names and
+        masks stay as they are. Results differ by rounding. Calls that cannot be fused for sure are
+        PyTorch's own: in evaluation, with autocast, and where a part is of another class or has
+        hooks.
 
     Returns
     -------

@@ -28,11 +28,16 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 class Settings(NamedTuple):
-    """What norm it is."""
+    """What norm it is.
+
+    ``turned``: x is (N, L, E) in the memory of (L, N, E), as PyTorch's attention returns it, and
+    so is its gradient; the mask follows the memory.
+    """
 
     centered: bool
     eps: float
     prenorm: bool
+    turned: bool = False
 
 
 def is_fusable(x: torch.Tensor, residual: torch.Tensor, *rows: Optional) -> bool:
@@ -72,6 +77,22 @@ def _numbers(row: Optional, x: torch.Tensor) -> Optional:
 # ---- by the engine -------------------------------------------------------------------------------
 
 
+def _norm(
+    mask: TensorMask | None,
+    x: Optional,
+    residual: torch.Tensor,
+    weight: Optional,
+    linear_bias: Optional,
+    settings: Settings,
+) -> Norm:
+    turned = settings.turned
+    return Norm(
+        mask, x.transpose(0, 1) if turned and x is not None else x, residual,
+        _numbers(weight, residual), _numbers(linear_bias, residual), settings.centered,
+        settings.eps, _get_num_threads(), residual.shape[0] if turned else 0,
+    )  # fmt: skip
+
+
 def _forward(
     x: torch.Tensor,
     residual: torch.Tensor,
@@ -81,11 +102,10 @@ def _forward(
     mask: TensorMask | None,
     settings: Settings,
 ) -> tuple[torch.Tensor, Optional]:
-    y = _empty_like(x)
-    total = _empty_like(x) if settings.prenorm else None
+    y = _empty_like(residual)
+    total = _empty_like(residual) if settings.prenorm else None
     if x.numel():
-        rows = _numbers(weight, x), _numbers(linear_bias, x)
-        norm = Norm(mask, x, residual, *rows, settings.centered, settings.eps, _get_num_threads())
+        norm = _norm(mask, x, residual, weight, linear_bias, settings)
         norm.forward(_numbers(bias, x), y, total)
     return y, total
 
@@ -106,7 +126,7 @@ def _gradients(
     Without x, the residual is the sum.
     """
     needs_x, needs_residual, *needs_rows = needs
-    dx = _empty_like(residual) if needs_x else None
+    dx = _empty_of_x(residual, settings.turned) if needs_x else None
     dresidual = _empty_like(residual) if needs_residual else None
     width = residual.shape[-1]
     rows = [
@@ -114,10 +134,18 @@ def _gradients(
         for need in needs_rows
     ]
     if residual.numel():
-        affine = _numbers(weight, residual), _numbers(linear_bias, residual)
-        norm = Norm(mask, x, residual, *affine, settings.centered, settings.eps, _get_num_threads())
-        norm.backward(dy, dtotal, dx, dresidual, *rows)
+        norm = _norm(mask, x, residual, weight, linear_bias, settings)
+        in_memory = dx.transpose(0, 1) if settings.turned and dx is not None else dx
+        norm.backward(dy, dtotal, in_memory, dresidual, *rows)
     return dx, dresidual, *rows
+
+
+def _empty_of_x(residual: torch.Tensor, turned: bool) -> torch.Tensor:
+    """Return room for what lies as x does."""
+    shape = residual.shape
+    if not turned:
+        return residual.new_empty(shape)
+    return residual.new_empty((shape[1], shape[0], shape[2])).transpose(0, 1)
 
 
 def _as_elements(gradient: torch.Tensor) -> torch.Tensor:
@@ -173,7 +201,7 @@ class _AddNorm(Function):
 def _derived(ctx: Any, dy: torch.Tensor, dtotal: Optional) -> tuple[Optional, ...]:
     """Return the same gradients by operations that have derivatives."""
     x, residual, weight, bias, linear_bias = ctx.saved_tensors
-    centered, eps, _ = ctx.settings
+    centered, eps, *_ = ctx.settings
     total, scale = residual, ctx.mask
     if x is not None:
         branch = x if linear_bias is None else x + linear_bias
@@ -212,7 +240,7 @@ def add_norm(
     mask: TensorMask | None,
     settings: Settings,
 ) -> Any:
-    """Return the norm, and with ``prenorm`` the sum, of tensors in C order, with derivatives."""
+    """Return the norm, and with ``prenorm`` the sum, with derivatives; all but x is in C order."""
     return _record(x, residual, weight, bias, linear_bias, mask, settings)
 
 
@@ -221,9 +249,11 @@ def add_norm(
 
 def _check(
     x: torch.Tensor, residual: torch.Tensor, rows: tuple[Optional, ...], words: torch.Tensor,
-    p: float, eps: float,
+    p: float, eps: float, turned: bool,
 ) -> None:  # fmt: skip
     check_operands(x, words, p)
+    if turned and x.dim() != 3:
+        raise RuntimeError(f"x is a {tuple(x.shape)} tensor; must have three axes to be turned")
     if x.shape != residual.shape or x.dim() == 0 or not is_fusable(x, residual, *rows):
         raise RuntimeError(
             f"x is a {tuple(x.shape)} tensor of {x.dtype}, residual a {tuple(residual.shape)} one "
@@ -238,6 +268,13 @@ def _plain(x: Optional) -> Optional:
     if x is None:
         return None
     return x.detach().resolve_conj().resolve_neg().contiguous()
+
+
+def _laid(x: torch.Tensor, turned: bool) -> torch.Tensor:
+    """Return x in the memory that the engine reads."""
+    plain = _plain(x.transpose(0, 1) if turned else x)
+    assert plain is not None
+    return plain.transpose(0, 1) if turned else plain
 
 
 def _mask(x: torch.Tensor, words: torch.Tensor, p: float) -> TensorMask:
@@ -260,13 +297,14 @@ def _operator(
     centered: bool,
     eps: float,
     prenorm: bool,
+    turned: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the norm and the sum, which is empty without ``prenorm``."""
-    _check(x, residual, (weight, bias, linear_bias), words, p, eps)
-    x, residual, weight, bias, linear_bias = map(_plain, (x, residual, weight, bias, linear_bias))
-    assert x is not None
+    _check(x, residual, (weight, bias, linear_bias), words, p, eps, turned)
+    residual, weight, bias, linear_bias = map(_plain, (residual, weight, bias, linear_bias))
     assert residual is not None
-    settings = Settings(centered, eps, prenorm)
+    x = _laid(x, turned)
+    settings = Settings(centered, eps, prenorm, turned)
     y, total = _forward(x, residual, weight, bias, linear_bias, _mask(x, words, p), settings)
     return y, _empty(x) if total is None else total
 
@@ -283,8 +321,9 @@ def _(
     centered: bool,
     eps: float,
     prenorm: bool,
+    turned: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    _check(x, residual, (weight, bias, linear_bias), words, p, eps)
+    _check(x, residual, (weight, bias, linear_bias), words, p, eps, turned)
     return x.new_empty(x.shape), x.new_empty(x.shape) if prenorm else _empty(x)
 
 
@@ -300,19 +339,21 @@ def _operator_backward(
     p: float,
     centered: bool,
     eps: float,
+    turned: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return (dx, dresidual, dweight, dbias, dlinear_bias); rows are float32 or float64."""
-    _check(x, residual, (weight, linear_bias), words, p, eps)
+    _check(x, residual, (weight, linear_bias), words, p, eps, turned)
     for gradient in (dy,) if dtotal is None else (dy, dtotal):
         if gradient.shape != x.shape or gradient.dtype != x.dtype:
             raise RuntimeError(
                 f"a gradient is a {tuple(gradient.shape)} tensor of {gradient.dtype}; must be like "
                 f"x, of {tuple(x.shape)} and {x.dtype}"
             )
-    dy, dtotal, x, residual, weight, linear_bias = map(
-        _plain, (dy, dtotal, x, residual, weight, linear_bias)
+    dy, dtotal, residual, weight, linear_bias = map(
+        _plain, (dy, dtotal, residual, weight, linear_bias)
     )
-    settings = Settings(centered, eps, False)
+    x = _laid(x, turned)
+    settings = Settings(centered, eps, False, turned)
     gradients = _gradients(
         dy, dtotal, x, residual, weight, linear_bias, _mask(x, words, p), settings, (True,) * 5
     )
@@ -331,18 +372,19 @@ def _(
     p: float,
     centered: bool,
     eps: float,
+    turned: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    _check(x, residual, (weight, linear_bias), words, p, eps)
+    _check(x, residual, (weight, linear_bias), words, p, eps, turned)
     row = x.new_empty(x.shape[-1:], dtype=_number_type(x))
     rows = row, torch.empty_like(row), torch.empty_like(row)
-    return x.new_empty(x.shape), x.new_empty(x.shape), *rows
+    return _empty_of_x(x, turned), x.new_empty(x.shape), *rows
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    x, residual, weight, bias, linear_bias, words, *settings, prenorm = inputs
+    x, residual, weight, bias, linear_bias, words, p, centered, eps, prenorm, turned = inputs
     ctx.save_for_backward(x, residual, weight, linear_bias, words)
     ctx.dtypes = [None if row is None else row.dtype for row in (weight, bias, linear_bias)]
-    ctx.settings, ctx.prenorm = settings, prenorm
+    ctx.settings, ctx.prenorm = (p, centered, eps, turned), prenorm
 
 
 def _backward(ctx: Any, dy: torch.Tensor, dtotal: torch.Tensor) -> tuple[Any, ...]:
@@ -355,7 +397,7 @@ def _backward(ctx: Any, dy: torch.Tensor, dtotal: torch.Tensor) -> tuple[Any, ..
         None if dtype is None else row.to(dtype)
         for row, dtype in zip(rows, ctx.dtypes, strict=True)
     )
-    return dx, dresidual, *narrow, *[None] * 5
+    return dx, dresidual, *narrow, *[None] * 6
 
 
 _operator.register_autograd(_backward, setup_context=_keep)

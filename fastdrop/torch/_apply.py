@@ -24,6 +24,7 @@ __all__ = [
     "as_tensor",
     "bias_rows",
     "check_floats",
+    "check_real",
     "check_tensor",
     "dense_strides",
     "is_plain",
@@ -99,6 +100,13 @@ def check_floats(name: str, x: torch.Tensor) -> None:
     check_tensor(name, x)
     if not (x.is_floating_point() or x.is_complex()):
         raise TypeError(f"{name} must be of floats or complex numbers, not of {x.dtype}")
+
+
+def check_real(name: str, x: torch.Tensor) -> None:
+    """Check that a tensor is of real floats."""
+    if not x.is_floating_point():
+        cure = "" if x.is_complex() else f": {name}.float() converts it"
+        raise TypeError(f"{name} must be of real floats, not of {x.dtype}{cure}")
 
 
 def logical_strides(shape: Sequence[int]) -> Ints:

@@ -39,6 +39,7 @@ class Norm:
         centered: bool,
         eps: float,
         threads: int,
+        inner: int = 0,
     ) -> None: ...
     def forward(
         self, bias: torch.Tensor | None, y: torch.Tensor, total: torch.Tensor | None

@@ -84,6 +84,9 @@ cdef class Norm:
         Added to the variance.
     threads : int
         The most threads to use.
+    inner : int, default 0
+        Of x, dx and the mask, whose rows have another order: how many of them are neighbours along
+        the axis that is the first of all other tensors. 0: the same order.
     """
 
     cdef fd_norm norm
@@ -93,7 +96,7 @@ cdef class Norm:
     cdef size_t threads
 
     def __init__(self, TensorMask mask, x, residual, weight, linear_bias, bint centered,
-                 double eps, size_t threads):
+                 double eps, size_t threads, size_t inner=0):
         memset(&self.norm, 0, sizeof(self.norm))
         describe(residual, &self.like)
         if self.like.type == NULL or self.like.type.components != 1 or self.like.row == 0:
@@ -109,6 +112,9 @@ cdef class Norm:
         self.norm.scale = 1.0 if mask is None else mask.scale
         self.norm.width = self.like.row
         self.norm.rows = self.like.n // self.like.row
+        if inner and self.norm.rows % inner:
+            raise RuntimeError(f"{self.norm.rows} rows are not made of {inner}")
+        self.norm.inner = inner
         self.norm.x, self.norm.residual = elements(x, &self.like), self.like.data
         self.norm.weight = numbers(weight, &self.like)
         self.norm.linear_bias = numbers(linear_bias, &self.like)

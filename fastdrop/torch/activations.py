@@ -14,7 +14,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 from fastdrop._checks import check_choice, check_p, check_switch
 from fastdrop._words import public, refuse
 from fastdrop.torch import _passes
-from fastdrop.torch._apply import as_tensor, bias_rows, check_tensor, is_plain
+from fastdrop.torch._apply import as_tensor, bias_rows, check_real, check_tensor, is_plain
 from fastdrop.torch._autograd import drop, sum_for_bias
 from fastdrop.torch._drawing import DrawingOne, as_node, is_leaf
 from fastdrop.torch._mask import RNG, drops, settled
@@ -165,8 +165,7 @@ def _activate(
     check_tensor("input", x)
     x = as_tensor(x)
     training = check_switch("training", training)
-    if not x.is_floating_point():
-        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
+    check_real("input", x)
     if bias is not None:
         check_tensor("bias", bias)
         bias = as_tensor(bias)

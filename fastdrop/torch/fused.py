@@ -19,7 +19,7 @@ from torch.overrides import (
 from fastdrop._checks import check_p, check_switch
 from fastdrop._typing import AxesLike
 from fastdrop._words import public, refuse
-from fastdrop.torch._apply import as_tensor, check_floats, check_tensor, is_plain
+from fastdrop.torch._apply import as_tensor, check_real, check_tensor, is_plain
 from fastdrop.torch._autograd import drop_add, drop_relu, relu_unsaved
 from fastdrop.torch._mask import (
     RNG,
@@ -206,8 +206,8 @@ def relu_dropout(
     fuses = drops(p, training, rng) and not x.is_complex()
     if fuses and not is_traced(x) and is_one_run(x) and is_bias_of(x, bias):
         return drop_relu(x, bias, draw_elements(x, p, rng))
-    if fuses:
-        check_floats("input", x)
+    if fuses or x.is_complex():
+        check_real("input", x)
     dtype = x.dtype
     if bias is not None:
         check_broadcasts("bias", bias, x)

@@ -17,11 +17,11 @@ from torch.overrides import handle_torch_function, has_torch_function
 from fastdrop._checks import check_eps, check_p, check_switch
 from fastdrop._words import HALF, public, refuse
 from fastdrop.torch._add_norm import Settings, add_norm, add_norm_traced, is_fusable
-from fastdrop.torch._apply import as_tensor, check_tensor
+from fastdrop.torch._apply import as_tensor, check_real, check_tensor, dense_strides
 from fastdrop.torch._drawing import DrawingOne, as_node, is_leaf
 from fastdrop.torch._given import Given
 from fastdrop.torch._mask import RNG, drops, settled
-from fastdrop.torch._operator import is_for_onnx, is_traced, words_of
+from fastdrop.torch._operator import is_for_onnx, is_traced, memory_order, words_of
 from fastdrop.torch._ways import check_rng
 from fastdrop.torch.functional import dropout
 from fastdrop.torch.fused import draw_elements, is_one_run
@@ -62,7 +62,9 @@ def dropout_add_layer_norm(
     Parameters
     ----------
     input : torch.Tensor
-        Output of the block's last linear map.
+        Output of the block's last linear map. Where it is (N, L, E) in the memory of (L, N, E), as
+        PyTorch's attention returns it, it is one pass too. As of `dropout`, masks of PyTorch's
+        generators follow the memory, those of sources the indices.
     residual : torch.Tensor
         What the branch is added to, of input's shape.
     weight, bias : torch.Tensor or None
@@ -203,13 +205,12 @@ def _add_norm(
     check_tensor("input", x)
     check_tensor("residual", residual)
     x, residual = as_tensor(x), as_tensor(residual)
-    if x.is_complex() or not x.is_floating_point():
-        raise TypeError(f"input has dtype {x.dtype}; must be of real floats")
+    check_real("input", x)
     if x.dim() == 0:
-        raise ValueError("input has shape (); must have a last axis")
+        raise ValueError("input must have at least one axis, not shape ()")
     if residual.shape != x.shape:
         raise ValueError(
-            f"residual has shape {tuple(residual.shape)}; must be input's shape, {tuple(x.shape)}"
+            f"residual must have input's shape, {tuple(x.shape)}, not {tuple(residual.shape)}"
         )
     names = ("weight", "bias", "linear_bias")
     rows = (affine[0], affine[1] if len(affine) > 1 else None, linear_bias)
@@ -220,14 +221,25 @@ def _add_norm(
     if mask is None:
         assert number is not None
         dropping = drops(number, training, rng)
-        one_pass = is_fusable(x, residual, weight, bias, linear_bias)
-        if is_traced(x):
+        traced = is_traced(x)
+        order = memory_order(x) if traced or not x.is_contiguous() else None
+        if order is not None and not (rng is None or isinstance(rng, torch.Generator)):
+            x, order = x.contiguous(), None  # masks of sources follow the indices
+        settings = settings._replace(turned=order == [1, 0, 2])
+        one_pass = is_fusable(x, residual, weight, bias, linear_bias) and (
+            order is None or settings.turned
+        )
+        if traced:
             if one_pass and dropping and not _transforming() and not is_for_onnx(rng):
                 words = words_of(rng)
                 return add_norm_traced(
                     x, residual, weight, bias, linear_bias, words, number, settings
                 )
-        elif one_pass and all(is_one_run(t) and t.is_contiguous() for t in (x, residual)):
+        elif one_pass and is_one_run(x) and is_one_run(residual) and residual.is_contiguous():
+            if order is not None and x.stride() != dense_strides(x):
+                x = x.transpose(0, 1).contiguous().transpose(0, 1)
+            elif order is None:
+                x = x.contiguous()
             if not dropping:
                 check_rng(x, rng)
             drawn = draw_elements(x, number, rng) if dropping else None
@@ -256,8 +268,8 @@ def _as_row(name: str, row: Optional, x: torch.Tensor) -> Optional:
     check_tensor(name, row)
     if row.shape != x.shape[-1:]:
         raise ValueError(
-            f"{name} has shape {tuple(row.shape)}; must be {tuple(x.shape[-1:])}, the last axis of "
-            "input"
+            f"{name} must have the shape of input's last axis, {tuple(x.shape[-1:])}, not "
+            f"{tuple(row.shape)}"
         )
     return as_tensor(row)
 

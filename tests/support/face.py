@@ -786,8 +786,9 @@ def as_layer(layer, function):
         given = arrays | options
         settings = {name: value for name, value in given.items() if name in names}
         made = layer(**settings, rng=source).train(options.get("training", True))
-        inputs = [array for name, array in arrays.items() if name not in {*names, "bias"}]
-        others = {"bias": arrays["bias"]} if "bias" in given and "bias" not in names else {}
+        biases = {"bias", "linear_bias"} - names
+        inputs = [array for name, array in arrays.items() if name not in names | biases]
+        others = {name: given[name] for name in biases & set(given)}
         y = made(*inputs, **others, **({} if out is None else {"out": out}))
         return y, made.mask
 
@@ -937,12 +938,17 @@ MEMBERS |= {
         "Dropout2d": "dropout2d",
         "Dropout3d": "dropout3d",
         "DropoutAdd": "dropout_add",
+        "DropoutAddLayerNorm": "dropout_add_layer_norm",
+        "DropoutAddRMSNorm": "dropout_add_rms_norm",
         "EmbeddingDropout": "embedding_dropout",
         "FeatureAlphaDropout": "feature_alpha_dropout",
         "GaussianDropout": "gaussian_dropout",
+        "GELUDropout": "gelu_dropout",
         "ReLUDropout": "relu_dropout",
+        "SiLUDropout": "silu_dropout",
         "Zoneout": "zoneout",
     }.items()
 }
-# The layer takes no bias.
-MEMBERS["ReLUDropout"] = replace(MEMBERS["ReLUDropout"], choose=choose_plain("x"))
+# These layers take no bias.
+for _name in ("GELUDropout", "ReLUDropout", "SiLUDropout"):
+    MEMBERS[_name] = replace(MEMBERS[_name], choose=choose_plain("x"))

@@ -62,6 +62,12 @@ LAYERS = {
     "ReLUDropout": lambda: after_a_call(fd.ReLUDropout(0.3, rng=1), X),
     "Zoneout": lambda: after_a_call(fd.Zoneout(0.3, rng=1), X, X),
     "DropoutAdd": lambda: after_a_call(fd.DropoutAdd(0.3, rng=1), X, X),
+    "GELUDropout": lambda: after_a_call(fd.GELUDropout(0.3, rng=1), X),
+    "SiLUDropout": lambda: after_a_call(fd.SiLUDropout(0.3, rng=1), X),
+    "DropoutAddLayerNorm": lambda: after_a_call(
+        fd.DropoutAddLayerNorm(X[0].copy(), X[1].copy(), 0.3, rng=1), X, X
+    ),
+    "DropoutAddRMSNorm": lambda: after_a_call(fd.DropoutAddRMSNorm(X[0].copy(), 0.3, rng=1), X, X),
     "DropConnect": lambda: after_a_call(fd.DropConnect(X[:3].copy(), 0.5, rng=1), X),
 }
 VALUES = MASKS | FACTORS | GENERATORS | LAYERS
@@ -109,7 +115,8 @@ def uses_of_generator(source):
 
 
 def uses_of_layer(layer):
-    inputs = (X, X) if isinstance(layer, (fd.Zoneout, fd.DropoutAdd)) else (X,)
+    two = (fd.Zoneout, fd.DropoutAdd, fd.DropoutAddLayerNorm, fd.DropoutAddRMSNorm)
+    inputs = (X, X) if isinstance(layer, two) else (X,)
     dy = X[:, :3] if isinstance(layer, fd.DropConnect) else X
     yield lambda: layer.backward(dy)
     yield lambda: layer(*inputs)

@@ -3,9 +3,11 @@
 
 import copy
 import pickle
+from typing import ClassVar
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 import fastdrop.torch as ft
@@ -41,6 +43,15 @@ MODELS = {
     "gelu": (lambda: perceptron(nn.GELU()), (x_of(5, 32),)),
     "gelu by tanh": (lambda: perceptron(nn.GELU(approximate="tanh")), (x_of(5, 32),)),
     "silu": (lambda: perceptron(nn.SiLU()), (x_of(5, 32),)),
+    "encoder, batch first": (lambda: encoder(batch_first=True), (x_of(3, 7, 32),)),
+    "encoder, batch and norm first": (
+        lambda: encoder(batch_first=True, norm_first=True),
+        (x_of(3, 7, 32),),
+    ),
+    "decoder, batch first": (
+        lambda: decoder(batch_first=True),
+        (x_of(3, 7, 32), x_of(3, 5, 32)),
+    ),
     "stack": (
         lambda: nn.TransformerEncoder(encoder(), 2, enable_nested_tensor=False),
         (x_of(7, 3, 32),),
@@ -139,16 +150,23 @@ def test_masks_of_attention(name):
             assert_same(run(plain, inputs, **options), run(fused, inputs, **options))
 
 
-def test_batch_first():
-    """PyTorch's attention then has another layout, and so the mask after it: that is left out."""
-    x = x_of(3, 7, 32)
-    torch.manual_seed(0)
-    plain = ft.accelerate(nn.TransformerEncoderLayer(32, 4, 64, 0.2, batch_first=True))
-    plain.dropout1.p = 0.0
-    fused = ft.accelerate(copy.deepcopy(plain), fuse=True)
-    assert type(fused).__name__ == "TransformerEncoderLayer"
-    stock = [run(model, (x,)) for model in (plain, fused)]
-    assert_same(*stock)
+def test_a_mask_that_is_causal_by_a_hint():
+    """PyTorch does not read such a mask, but with padding."""
+    plain, fused, inputs = pair_of("encoder")
+    length = inputs[0].shape[0]
+    causal = torch.ones(length, length, dtype=torch.bool).triu(1)
+    padding = torch.zeros(3, length, dtype=torch.bool)
+    padding[1, 4:] = True
+    for options in (
+        {"src_mask": causal},
+        {"src_mask": torch.zeros_like(causal)},
+        {"src_mask": causal, "src_key_padding_mask": padding},
+    ):
+        options["is_causal"] = True
+        assert_same(run(plain, inputs, **options), run(fused, inputs, **options))
+    for model in (plain, fused):
+        with pytest.raises(RuntimeError, match="is_causal"):
+            model(*inputs, is_causal=True)
 
 
 def left_alone():
@@ -157,7 +175,7 @@ def left_alone():
     own_norm = encoder()
     own_norm.norm1 = type("Norm", (nn.LayerNorm,), {})(32)
     own_activation = encoder(activation=lambda x: x.relu().square())
-    hidden = nn.Sequential(nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 8), nn.Dropout(0.1))
+    hidden = nn.Sequential(nn.Linear(32, 8), nn.ReLU(), nn.LayerNorm(8), nn.Dropout(0.1))
     subclass = type("MySequential", (nn.Sequential,), {})(nn.ReLU(), nn.Dropout(0.1))
     own_forward = encoder()
     own_forward.forward = lambda x: x
@@ -202,6 +220,105 @@ def test_the_report():
     assert names["1.2"] == "Dropout"
     with pytest.raises(TypeError, match="fuse"):
         ft.accelerate(model, fuse=1)
+
+
+# ---- linear maps ---------------------------------------------------------------------------------
+
+steps = pytest.mark.parametrize("activation", [nn.ReLU, None], ids=["relu", "dropout alone"])
+
+
+def map_and_drop(activation, bias=True, dtype=torch.float32):
+    torch.manual_seed(0)
+    between = [] if activation is None else [activation()]
+    model = nn.Sequential(nn.Linear(6, 8, bias=bias), *between, nn.Dropout(0.4)).to(dtype)
+    return ft.accelerate(model, fuse=True)
+
+
+def by_parts(model, x):
+    """The same by the functions of its parts."""
+    linear, dropout = model[0], model[-1]
+    if len(model) == 2:
+        return ft.dropout(linear(x), dropout.p)
+    return ft.relu_dropout(
+        torch.nn.functional.linear(x, linear.weight), dropout.p, bias=linear.bias
+    )
+
+
+@steps
+@pytest.mark.parametrize("shape", [(5, 6), (2, 3, 6), (6,), (0, 6)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_map_and_what_is_dropped_of_it(activation, shape, bias):
+    model = map_and_drop(activation, bias)
+    results = []
+    for function in (model, lambda x: by_parts(model, x)):
+        x = x_of(*shape).requires_grad_()
+        torch.manual_seed(1)
+        y = function(x)
+        y.square().sum().backward()
+        results.append([y, x.grad, *(parameter.grad for parameter in model.parameters())])
+        model.zero_grad()
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
+
+
+@steps
+def test_derivatives_of_a_linear_map(activation):
+    model = map_and_drop(activation, dtype=torch.float64)
+
+    def run(x, weight, bias):
+        torch.manual_seed(1)
+        return torch.func.functional_call(model, {"0.weight": weight, "0.bias": bias}, x)
+
+    inputs = (x_of(3, 6).double().requires_grad_(), *model.parameters())
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+@steps
+def test_only_what_is_asked_for_is_derived(activation):
+    model = map_and_drop(activation)
+    model[0].weight.requires_grad_(False)
+    model(x_of(5, 6)).sum().backward()
+    assert model[0].weight.grad is None
+    assert model[0].bias.grad is not None
+
+
+@steps
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_a_linear_map_that_is_not_plain(activation):
+    """Weights of another class, tangents and transforms go by the functions of the parts."""
+    model = map_and_drop(activation)
+    x, parameters = x_of(4, 5, 6), dict(model.named_parameters())
+
+    def run(x):
+        return torch.func.functional_call(model, parameters, x)
+
+    assert torch.vmap(run, randomness="different")(x).shape == (4, 5, 8)
+    with torch.autograd.forward_ad.dual_level():
+        y = run(torch.autograd.forward_ad.make_dual(x, x))
+        assert torch.autograd.forward_ad.unpack_dual(y).tangent is not None
+
+    class Weight(nn.Parameter):
+        seen: ClassVar = []
+
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            cls.seen.append(function)
+            return super().__torch_function__(function, types, args, kwargs or {})
+
+    model[0].weight = Weight(torch.ones(8, 6))
+    model(x)
+    assert torch.nn.functional.linear in Weight.seen
+
+
+@steps
+def test_a_checkpointed_linear_map(activation):
+    model, x = map_and_drop(activation), x_of(5, 6).requires_grad_()
+    gradients = []
+    for run in (model, lambda x: torch.utils.checkpoint.checkpoint(model, x, use_reentrant=False)):
+        torch.manual_seed(1)
+        gradients.append(torch.autograd.grad(run(x).square().sum(), [x, *model.parameters()]))
+    assert all(map(torch.equal, *gradients))
 
 
 # ---- outputs of other libraries' blocks ----------------------------------------------------------

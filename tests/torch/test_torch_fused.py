@@ -260,3 +260,14 @@ def test_dropout_add_with_one_decision_for_many(dtype):
         layer = ft.DropoutAdd(0.4, rng=3, broadcast_dims=dims)
         assert f"broadcast_dims={dims}" in repr(layer)
         assert torch.equal(layer(x, residual, bias=bias), y)
+
+
+@pytest.mark.parametrize("function", [ft.relu_dropout, ft.gelu_dropout, ft.silu_dropout])
+def test_what_is_not_real_is_told_what_is(function):
+    """Integers are not sent to complex numbers, which are refused as well."""
+    source = fd.Philox4x32(1)
+    for dtype in (torch.complex64, torch.int64):
+        words = rf"^input must be of real floats, not of {dtype}(: input\.float\(\) .*)?$"
+        with pytest.raises(TypeError, match=words):
+            function(torch.ones(3, dtype=dtype), 0.5, rng=source)
+    assert source.position == 0

@@ -182,12 +182,106 @@ def test_modules():
     )
 
 
+def turned(*shape, dtype=torch.float32):
+    """As PyTorch's attention returns it where the batch is first."""
+    torch.manual_seed(3)
+    return torch.randn(shape[1], shape[0], shape[2], dtype=dtype).transpose(0, 1)
+
+
+@pytest.mark.parametrize("prenorm", [False, True])
+@pytest.mark.parametrize("rms", [False, True])
+@pytest.mark.parametrize("shape", [(3, 50, 40), (4, 3, 5000), (2, 1, 40), (1, 2, 40)])
+def test_masks_follow_the_memory_of_the_input(shape, rms, prenorm):
+    """As those of dropout do, in one pass too; and the gradient lies as the input does."""
+    torch.manual_seed(1)
+    residual, weight, before = torch.randn(shape), torch.randn(shape[-1:]), torch.randn(shape[-1:])
+    results = []
+    for one_pass in (True, False):
+        inputs = [turned(*shape), residual, weight, before]
+        x, other, row, shift = leaves = [one.detach().requires_grad_() for one in inputs]
+        assert x.stride() == inputs[0].stride()
+        torch.manual_seed(7)
+        if one_pass:
+            function = ft.dropout_add_rms_norm if rms else ft.dropout_add_layer_norm
+            rows = (row,) if rms else (row, None)
+            y = function(x, other, *rows, 0.3, eps=1e-5, linear_bias=shift, prenorm=prenorm)
+            y, total = y if prenorm else (y, None)
+            if 1 not in shape:
+                assert type(y.grad_fn).__name__ == "_AddNormBackward"
+        else:
+            total = other + ft.dropout(x + shift, 0.3)
+            norm = functional.rms_norm if rms else functional.layer_norm
+            y = norm(total, shape[-1:], row, eps=1e-5)
+        loss = y.square().sum() + (total.sin().sum() if prenorm else 0)
+        gradients = torch.autograd.grad(loss, leaves)
+        if one_pass and 1 not in shape:
+            assert gradients[0].stride() == x.stride()
+        results.append([y, *gradients])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-4, atol=2e-4)
+
+
+def test_masks_of_sources_follow_the_indices_of_the_input():
+    x, residual = turned(3, 5, 8), torch.randn(3, 5, 8)
+    results = [
+        ft.dropout_add_layer_norm(one, residual, None, None, 0.3, rng=7)
+        for one in (x, x.contiguous())
+    ]
+    assert torch.equal(*results)
+
+
+def test_derivatives_of_turned_inputs():
+    residual, weight = torch.randn(3, 4, 5, dtype=torch.float64), torch.randn(5).double()
+    inputs = [turned(3, 4, 5, dtype=torch.float64), residual, weight]
+
+    def run(x, residual, weight):
+        torch.manual_seed(1)
+        return ft.dropout_add_layer_norm(x, residual, weight, None, 0.3, prenorm=True)
+
+    inputs = [one.requires_grad_() for one in inputs]
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+def test_inputs_with_gaps_are_one_pass():
+    x = turned(3, 5, 16)[..., :8].requires_grad_()
+    wide = torch.randn(3, 5, 16)[..., :8].requires_grad_()
+    for one in (x, wide):
+        residual = torch.randn(3, 5, 8)
+        torch.manual_seed(1)
+        y = ft.dropout_add_layer_norm(one, residual, None, None, 0.3)
+        assert type(y.grad_fn).__name__ == "_AddNormBackward"
+        torch.manual_seed(1)
+        expected = functional.layer_norm(residual + ft.dropout(one, 0.3), (8,))
+        torch.testing.assert_close(y, expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_compiled_masks_follow_the_memory_too():
+    x, residual = turned(3, 5, 8).requires_grad_(), torch.randn(3, 5, 8)
+
+    def run(x, residual):
+        return ft.dropout_add_layer_norm(x, residual, None, None, 0.3)
+
+    results = []
+    for function in (run, torch.compile(run, backend="aot_eager", fullgraph=True)):
+        torch.manual_seed(1)
+        y = function(x, residual)
+        results.append([y, *torch.autograd.grad(y.square().sum() + y.sin().sum(), [x])])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 BAD = [
-    ({"residual": torch.ones(3, 5)}, ValueError, "residual"),
-    ({"weight": torch.ones(5)}, ValueError, "weight"),
+    ({"residual": torch.ones(3, 5)}, ValueError, r"^residual must have .* \(3, 4\), not \(3, 5\)$"),
+    ({"weight": torch.ones(5)}, ValueError, r"^weight must have .*, \(4,\), not \(5,\)$"),
     ({"eps": -1.0}, ValueError, "eps"),
-    ({"input": torch.ones(())}, ValueError, "last axis"),
-    ({"input": torch.ones(3, 4, dtype=torch.int64)}, TypeError, "int64"),
+    ({"input": torch.ones(())}, ValueError, r"^input must have at least one axis, not shape \(\)$"),
+    (
+        {"input": torch.ones(3, 4, dtype=torch.int64)},
+        TypeError,
+        r"real floats, not of torch.int64: input.float\(\)",
+    ),
     ({"linear_bias": [1.0]}, TypeError, "linear_bias"),
     ({"prenorm": 1}, TypeError, "prenorm"),
 ]

@@ -101,15 +101,24 @@ row_at(const char *array, const fd_norm *norm, size_t row)
     return array == NULL ? NULL : array + row * norm->width * fd_number_size(norm->dtype);
 }
 
+/* Where a row of x is in the arrays that have another order. */
+static size_t
+place_of(const fd_norm *norm, size_t row)
+{
+    const size_t inner = norm->inner;
+    return inner == 0 ? row : row % inner * (norm->rows / inner) + row / inner;
+}
+
 /* The kept bits of `count` rows: more than one only if they fit into a tile. */
 static const uint8_t *
 bits_of_rows(const division *whole, fd_cursor *cursor, size_t row, size_t count, workspace *work)
 {
     const fd_norm *norm = whole->norm;
     const size_t n = count * norm->width, size = fd_number_size(norm->dtype);
-    const char *first = whole->backward ? norm->dy : norm->x;
-    const fd_prefetch soon = {row_at(first, norm, row), row_at(norm->residual, norm, row),
-                              PREFETCHED * size};
+    const size_t place = place_of(norm, row);
+    const char *first =
+        whole->backward ? row_at(norm->dy, norm, place) : row_at(norm->x, norm, row);
+    const fd_prefetch soon = {first, row_at(norm->residual, norm, place), PREFETCHED * size};
     if (norm->mask == NULL) {
         uint8_t *all = n <= TILE ? work->tile.bits : work->bits;
         memset(all, 0xFF, n / 8 + FD_PADDING);
@@ -134,9 +143,9 @@ join_row(const division *whole, const uint8_t *kept, size_t at, size_t row, work
 {
     const fd_norm *norm = whole->norm;
     fd_norm_row of = {0};
-    norm->kernels->norm_join[norm->dtype](kept, at, row_at(norm->x, norm, row),
-                                          row_at(norm->residual, norm, row), whole->linear_bias,
-                                          norm->scale, norm->width, work->numbers);
+    norm->kernels->norm_join[norm->dtype](
+        kept, at, row_at(norm->x, norm, row), row_at(norm->residual, norm, place_of(norm, row)),
+        whole->linear_bias, norm->scale, norm->width, work->numbers);
     norm->kernels->norm_moments[norm->dtype](work->numbers, norm->width, norm->centered, &of);
     of.inverse = 1.0 / sqrt(of.variance + norm->eps); /* rounded, where it is used */
     return of;
@@ -147,12 +156,13 @@ forward_row(const division *whole, const uint8_t *kept, size_t at, size_t row, w
 {
     const fd_norm *norm = whole->norm;
     const fd_norm_row of = join_row(whole, kept, at, row, work);
+    const size_t place = place_of(norm, row);
     if (norm->sum != NULL) {
         norm->kernels->round[norm->dtype](work->numbers, norm->width,
-                                          (char *)row_at(norm->sum, norm, row));
+                                          (char *)row_at(norm->sum, norm, place));
     }
     norm->kernels->norm_scale[norm->dtype](work->numbers, norm->width, &of, whole->weight,
-                                           whole->bias, (char *)row_at(norm->y, norm, row));
+                                           whole->bias, (char *)row_at(norm->y, norm, place));
 }
 
 static void
@@ -160,15 +170,15 @@ backward_row(const division *whole, const uint8_t *kept, size_t at, size_t row, 
              workspace *work)
 {
     const fd_norm *norm = whole->norm;
-    const size_t n = norm->width, padded = whole->padded;
+    const size_t n = norm->width, padded = whole->padded, place = place_of(norm, row);
     fd_norm_row of = join_row(whole, kept, at, row, work);
     norm->kernels->norm_products[norm->dtype](
-        work->numbers, row_at(norm->dy, norm, row), n, whole->weight, work->gradients,
+        work->numbers, row_at(norm->dy, norm, place), n, whole->weight, work->gradients,
         norm->dweight == NULL ? NULL : sums, norm->dbias == NULL ? NULL : sums + padded, &of);
     of.sum = norm->centered ? of.sum : 0.0;
     norm->kernels->norm_backward[norm->dtype](
-        kept, at, work->numbers, work->gradients, row_at(norm->dsum, norm, row), norm->scale, n,
-        &of, (char *)row_at(norm->dresidual, norm, row), (char *)row_at(norm->dx, norm, row),
+        kept, at, work->numbers, work->gradients, row_at(norm->dsum, norm, place), norm->scale, n,
+        &of, (char *)row_at(norm->dresidual, norm, place), (char *)row_at(norm->dx, norm, row),
         norm->dlinear_bias == NULL ? NULL : sums + 2 * padded);
 }
 

@@ -17,6 +17,9 @@ typedef struct {
     int centered; /* layer norm; else RMS norm */
     double scale, eps;
     size_t rows, width;
+    /* Of x, dx and the mask, whose rows may be in another order: row r is row (r % inner) * (rows /
+     * inner) + r / inner of all other arrays. 0: the same order. */
+    size_t inner;
     const char *x, *residual;                /* x may be NULL: the residual is the sum */
     const void *weight, *bias, *linear_bias; /* of one row; or NULL */
 
