@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from functorch.compile import make_boxed_func
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
@@ -173,7 +174,7 @@ def graph_of(program, *tensors):
         seen.append(graph.code)
         return make_boxed_func(graph)
 
-    backend = torch._dynamo.backends.common.aot_autograd(fw_compiler=look, bw_compiler=look)
+    backend = aot_autograd(fw_compiler=look, bw_compiler=look)
     torch.compile(program, backend=backend, fullgraph=True)(*tensors).sum().backward()
     return "\n".join(seen)
 
@@ -431,6 +432,20 @@ def test_what_was_compiled_before_stays_as_it_was():
         assert not torch.equal(drawn(program), inside)
         torch.compiler.reset()
         assert torch.equal(drawn(compiled), drawn(program))
+    finally:
+        switch.enter()
+
+
+def test_graphs_after_uninstall_are_pytorchs():
+    def program(x):
+        y = F.dropout(x, 0.5)
+        return y, torch.native_dropout(y, 0.3, True)[0], torch.bernoulli(x) * x
+
+    x = torch.rand(40, 50, requires_grad=True)
+    switch.leave()  # the fixture's block
+    try:
+        assert "fastdrop" not in graph_of(lambda x: sum(program(x)), x)
+        assert_same(torch.compile(program, backend="aot_eager", fullgraph=True), program, x)
     finally:
         switch.enter()
 
