@@ -315,6 +315,18 @@ def test_dropout_is_written_as_arithmetic(dtype):
         assert y.stride() == z.stride()
 
 
+def test_bytes_do_not_depend_on_threads():
+    words, shape = torch.tensor([1, 2, 3, 0]), (1 << 9, (1 << 9) + 3)
+    written = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        written.append(torch.ops.fastdrop.kept(words, 0.3, shape, [1, 0]))
+    kept = drop(torch.ones(shape[::-1]), words, 0.3, 1.0, False).T.to(torch.uint8)
+    for each in written:
+        assert torch.equal(each, kept)
+        assert each.stride() == kept.stride()
+
+
 def test_complex_dropout_stays_an_operator():
     words, x = torch.tensor([1, 2, 3, 0]), torch.randn(4, 6, dtype=torch.complex64)
     graph, passes = recorded(lambda x, words: drop(x, words, 0.3, 2.0, False), x, words)
