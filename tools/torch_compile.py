@@ -120,7 +120,7 @@ def compiled(name: str, make: Callable[[], tuple[nn.Module, torch.Tensor]]) -> C
     if name == "none":
         model = without_dropout(model)
     names: dict[str, object] = {"model": model}
-    exec(compile("def run(x): return model(x)", name, "exec"), names)  # a code of its own
+    exec(compile("def run(x): return model(x)", f"<{name}>", "exec"), names)  # a code of its own
     run = torch.compile(names["run"], fullgraph=True)
     gradient = torch.randn_like(model(batch))
 

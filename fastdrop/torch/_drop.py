@@ -141,7 +141,7 @@ class _DropKeeping(torch.autograd.Function):
         shape = feature_shape(x.shape) if features else tuple(x.shape)
         strides = logical_strides(shape) if features else dense_strides(x)
         kept = torch.empty_strided(shape, strides, dtype=torch.bool, device="cpu")
-        mask_from_words(words, p, strides).write_kept(kept)
+        mask_from_words(words, p, strides).write_kept(kept, torch.get_num_threads())
         ctx.save_for_backward(kept)
         ctx.scale = numbers[0]
         return drop_traced(x, words, p, features, None if features else memory_order(x), *numbers)

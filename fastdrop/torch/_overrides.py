@@ -163,7 +163,7 @@ def _native_dropout(operator: Operator) -> Kernel:
             return y, kept
         kept = torch.empty_like(x, dtype=torch.bool)
         mask = draw_mask(p, kept.stride())
-        mask.write_kept(kept)
+        mask.write_kept(kept, torch.get_num_threads())
         return apply(mask, x), kept
 
     return kernel
@@ -190,7 +190,7 @@ def _bernoulli_(operator: Operator) -> Kernel:
             apply_in_place(mask.with_scale(1.0), x.fill_(1.0))
         else:
             kept = torch.empty_strided(x.shape, mask.strides, dtype=torch.bool, device="cpu")
-            mask.write_kept(kept)
+            mask.write_kept(kept, torch.get_num_threads())
             x.copy_(kept)
         return given
 

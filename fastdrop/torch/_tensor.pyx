@@ -287,15 +287,23 @@ cdef class TensorMask:
             )
         return 0
 
-    def write_kept(self, out):
-        """Write the decisions of a place to ``out``, a dense tensor of bools: True where kept."""
+    def write_kept(self, out, size_t threads):
+        """Write the decisions of a place to ``out``, a dense tensor of bools: True where kept.
+
+        Parameters
+        ----------
+        out : torch.Tensor
+            What is written.
+        threads : int
+            The most threads to use.
+        """
         cdef dense kept
-        cdef fd_executor alone = engine.lent(1)
+        cdef fd_executor executor = engine.lent(threads)
         cdef fd_cursor cursor = self.decisions.start
         describe(out, &kept)
         if kept.code != DL_BOOL:
             raise TypeError(f"out has dtype {out.dtype}; must be torch.bool")
-        self.decisions.draw(<void *>kept.data, True, kept.n, &cursor, &alone)
+        self.decisions.draw(<void *>kept.data, True, kept.n, &cursor, &executor)
 
 
 # ---- tensors ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from functorch.compile import make_boxed_func
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
@@ -173,7 +174,7 @@ def graph_of(program, *tensors):
         seen.append(graph.code)
         return make_boxed_func(graph)
 
-    backend = torch._dynamo.backends.common.aot_autograd(fw_compiler=look, bw_compiler=look)
+    backend = aot_autograd(fw_compiler=look, bw_compiler=look)
     torch.compile(program, backend=backend, fullgraph=True)(*tensors).sum().backward()
     return "\n".join(seen)
 
@@ -314,6 +315,18 @@ def test_dropout_is_written_as_arithmetic(dtype):
         assert y.stride() == z.stride()
 
 
+def test_bytes_do_not_depend_on_threads():
+    words, shape = torch.tensor([1, 2, 3, 0]), (1 << 9, (1 << 9) + 3)
+    written = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        written.append(torch.ops.fastdrop.kept(words, 0.3, shape, [1, 0]))
+    kept = drop(torch.ones(shape[::-1]), words, 0.3, 1.0, False).T.to(torch.uint8)
+    for each in written:
+        assert torch.equal(each, kept)
+        assert each.stride() == kept.stride()
+
+
 def test_complex_dropout_stays_an_operator():
     words, x = torch.tensor([1, 2, 3, 0]), torch.randn(4, 6, dtype=torch.complex64)
     graph, passes = recorded(lambda x, words: drop(x, words, 0.3, 2.0, False), x, words)
@@ -431,6 +444,20 @@ def test_what_was_compiled_before_stays_as_it_was():
         assert not torch.equal(drawn(program), inside)
         torch.compiler.reset()
         assert torch.equal(drawn(compiled), drawn(program))
+    finally:
+        switch.enter()
+
+
+def test_graphs_after_uninstall_are_pytorchs():
+    def program(x):
+        y = F.dropout(x, 0.5)
+        return y, torch.native_dropout(y, 0.3, True)[0], torch.bernoulli(x) * x
+
+    x = torch.rand(40, 50, requires_grad=True)
+    switch.leave()  # the fixture's block
+    try:
+        assert "fastdrop" not in graph_of(lambda x: sum(program(x)), x)
+        assert_same(torch.compile(program, backend="aot_eager", fullgraph=True), program, x)
     finally:
         switch.enter()
 

@@ -15,7 +15,7 @@ from fastdrop.torch import _seed
 
 def kept(mask):
     out = torch.empty(500, dtype=torch.bool)
-    mask.write_kept(out)
+    mask.write_kept(out, 1)
     return out
 
 

@@ -241,6 +241,6 @@ def test_kernels_take_tensors_of_the_masks_size_alone():
         with pytest.raises((RuntimeError, TypeError)):
             mask.apply(*pair, 1)
     with pytest.raises(TypeError, match=r"torch\.bool"):
-        mask.write_kept(torch.empty(5))
+        mask.write_kept(torch.empty(5), 1)
     with pytest.raises(RuntimeError, match="bias has"):
         mask.add(wrong, wrong, torch.ones(1, 3), torch.empty(5000), 1)

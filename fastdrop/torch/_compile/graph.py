@@ -24,6 +24,9 @@ from fastdrop.torch._seed import draw_words
 __all__ = ["is_compiled", "register_for_graphs"]
 
 AUTOGRAD = torch._C.DispatchKey.AutogradCPU
+# PyTorch's kernels with derivatives are for all devices. Called by the key of the CPU, they are not
+# found, and a kernel that has no derivative runs.
+STOCK = torch._C.DispatchKey.Autograd
 
 _is_compiling = torch.compiler.is_compiling
 _is_exporting = torch.compiler.is_exporting
@@ -49,7 +52,7 @@ def _native_dropout(
     settle()
     operator = torch.ops.aten.native_dropout.default
     if train is False or not (is_compiled(x) and 0.0 <= p <= 1.0):
-        y, kept = operator._op_dk(AUTOGRAD, x, p, train)
+        y, kept = operator._op_dk(STOCK, x, p, train)
         return y, kept
     if guard_or_false(x.numel() == 0):  # nothing is drawn
         return x.clone(), torch.ones_like(x, dtype=torch.bool)
@@ -63,7 +66,7 @@ def _bernoulli(p: torch.Tensor, *, generator: torch.Generator | None = None) -> 
     settle()
     if is_compiled(p):  # of what is in place, inductor leaves the numbers to PyTorch's operator
         return torch.empty_like(p).bernoulli_(p, generator=generator)
-    y: torch.Tensor = torch.ops.aten.bernoulli.default._op_dk(AUTOGRAD, p, generator=generator)
+    y: torch.Tensor = torch.ops.aten.bernoulli.default._op_dk(STOCK, p, generator=generator)
     return y
 
 

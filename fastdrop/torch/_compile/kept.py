@@ -25,7 +25,7 @@ def _kept(
     """
     strides = strides_in_order(shape, order)
     kept = torch.empty_strided(shape, strides, dtype=torch.bool, device="cpu")
-    mask_from_words(words.contiguous(), p, strides).write_kept(kept)
+    mask_from_words(words.contiguous(), p, strides).write_kept(kept, torch.get_num_threads())
     return kept.view(torch.uint8)
 
 
