@@ -116,14 +116,16 @@ def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
 def check_row(name: str, value: Any, x: NDArray[Any]) -> NDArray[Any]:
     """Return what one row of x meets as an array: of x's dtype, or float32 for 16 bits."""
     row = as_array(name, value)
-    if row.shape != x.shape[-1:]:
+    fits = row.shape == x.shape[-1:]
+    wide = x.dtype.itemsize == 2 and row.dtype == np.float32
+    # A float that was meant for another argument is told its shape.
+    if row.dtype != x.dtype and not wide and (fits or row.dtype.kind != "f"):
+        more = " or float32" if x.dtype.itemsize == 2 else ""
+        raise TypeError(f"{name} must have x's dtype, {x.dtype}{more}, not {row.dtype}")
+    if not fits:
         raise ValueError(
             f"{name} must have the shape of x's last axis, {x.shape[-1:]}, not {row.shape}"
         )
-    wide = x.dtype.itemsize == 2 and row.dtype == np.float32
-    if row.dtype != x.dtype and not wide:
-        more = " or float32" if x.dtype.itemsize == 2 else ""
-        raise TypeError(f"{name} must have x's dtype, {x.dtype}{more}, not {row.dtype}")
     return row
 
 
