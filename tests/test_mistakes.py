@@ -475,6 +475,11 @@ class BiasedInteger(int):
             r"^old must be an array of new's shape, \(3, 4\), not 0\.5 \(a float\)$",
         ),
         (
+            lambda: fd.zoneout(x, 0.5),
+            TypeError,
+            r"^old must be an array of new's shape, not 0\.5 \(a float\)$",
+        ),
+        (
             lambda: fd.dropout_add(x.astype(np.float32), 0.5),
             TypeError,
             r"^residual must be an array of x's shape, \(3, 4\), not 0\.5 \(a float\)$",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import check_switch, kind_of
+from fastdrop._checks import MISSING, check_switch, kind_of
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -116,6 +116,9 @@ def zoneout(
     """
     if late or words:
         refuse(zoneout, late, words)
+    missing: Any = MISSING
+    if p is missing and isinstance(old, float):  # zoneout(x, 0.5): old was forgotten, and not p
+        raise TypeError(f"old must be an array of new's shape, not {old!r} (a float)")
     probability = Probability(p, None)
     source = as_source(rng)
     drawn_from = source if check_switch("training", training) else None
