@@ -98,6 +98,7 @@ def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
         "SETUPTOOLS_EXT_SUFFIX": ".abi3.so" if abi3 else f".{MODULE}-{ending}",
         "SOURCE_DATE_EPOCH": epoch(),
         "PYTHONHASHSEED": "0",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "ZIG_GLOBAL_CACHE_DIR": str(folder / "cache"),
         "ZIG_LOCAL_CACHE_DIR": str(folder / "cache"),
     }
