@@ -469,14 +469,12 @@ def wheels(session: nox.Session) -> None:
     if not names:
         return
     session.run("python", ".ci/check_wheel.py", *names)
-    session.run("check-wheel-contents", *names)
+    session.run("check-wheel-contents", "--ignore", "W002", *names)  # stubs may say the same
     session.run("twine", "check", "--strict", *names)
     for wheel in made:
         if "-abi3-" in wheel.name:
             session.run("abi3audit", "--strict", str(wheel))
-        if wheel.stem.endswith(f"manylinux_2_17_{platform.machine()}") or (
-            f"manylinux_2_17_{platform.machine()}." in wheel.name
-        ):
+        if f"manylinux_2_17_{platform.machine()}" in wheel.name:
             install(session, "--force-reinstall", "--no-deps", str(wheel))
             tests = [f"tests/test_{name}.py" for name in ("kernels", "source", "stream", "mask")]
             session.run("python", "-P", "-m", "pytest", "-q", *tests)

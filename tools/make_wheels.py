@@ -79,6 +79,20 @@ def copied_tree(folder: Path) -> Path:
     return folder
 
 
+def numpy_include(tag: str, folder: Path) -> str:
+    """Return where NumPy's headers for another system are: in its wheel."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    wanted = ["--platform", tag, "--dest", str(folder), f"numpy=={numpy.__version__}"]
+    subprocess.run([*command, "--quiet", *wanted], check=True)
+    (wheel,) = folder.glob("numpy-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "numpy")
+    wheel.unlink()
+    return str(
+        folder / "numpy" / Path(numpy.get_include()).relative_to(Path(numpy.__file__).parents[1])
+    )
+
+
 def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
     """Return a wheel, made in this folder with nothing of an earlier build."""
     target, platform, ending = WHEELS[tag]
@@ -87,17 +101,21 @@ def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
     script = folder / "cc"  # a name without spaces, which is what setuptools can take
     script.write_text(f'#!/bin/sh\nexec {" ".join(compiler(target))} "$@"\n', encoding="utf-8")
     script.chmod(0o755)
-    mac = " -Wl,-undefined,dynamic_lookup" if platform.startswith("macosx") else ""
+    includes = linked = ""
+    if platform.startswith("macosx"):
+        includes = f" -I{numpy_include(tag, folder)}"
+        linked = " -Wl,-undefined,dynamic_lookup"
     environment = os.environ | {
         "CC": str(script),
         "LDSHARED": f"{script} -shared",
-        "LDFLAGS": f"-s{mac}",
-        "CFLAGS": f"-g0 -ffile-prefix-map={tree}=.",
+        "LDFLAGS": f"-s{linked}",
+        "CFLAGS": f"-g0 -ffile-prefix-map={tree}=.{includes}",
         "FASTDROP_BUILD_ABI3": "1" if abi3 else "",
         "_PYTHON_HOST_PLATFORM": platform,
         "SETUPTOOLS_EXT_SUFFIX": ".abi3.so" if abi3 else f".{MODULE}-{ending}",
         "SOURCE_DATE_EPOCH": epoch(),
         "PYTHONHASHSEED": "0",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "ZIG_GLOBAL_CACHE_DIR": str(folder / "cache"),
         "ZIG_LOCAL_CACHE_DIR": str(folder / "cache"),
     }
@@ -109,7 +127,7 @@ def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
         stdout=subprocess.DEVNULL,
     )
     (wheel,) = folder.glob("*.whl")
-    return wheel if mac else repaired(wheel, tag, environment)
+    return wheel if linked else repaired(wheel, tag, environment)
 
 
 def repaired(wheel: Path, tag: str, environment: dict[str, str]) -> Path:

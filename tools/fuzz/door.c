@@ -162,8 +162,11 @@ read_task(input *from)
     if (t.job.components == 2 && fd_number_size(t.job.dtype) == 2) {
         t.job.components = 1;
     }
-    uint64_t scale = take(from, 8);
+    const uint64_t scale = take(from, 8);
     memcpy(&t.job.scale, &scale, 8);
+    if (isnan(t.job.scale)) { /* faces refuse it */
+        t.job.scale = 2.0;
+    }
     t.job.shift = (double)(int8_t)take(from, 1);
     t.job.dropped = (double)(int8_t)take(from, 1);
     t.job.past_caches = t.kind == APPLY && take(from, 1) % 2;
