@@ -242,7 +242,7 @@ def test_kernels_know_neither_python_nor_the_rooms_above(path):
 def test_registers_h_lists_what_a_register_must_do():
     """All that wide.h needs, and no more; the compiler compares the levels with the list."""
     simd = TREE / "kernels" / "simd"
-    needed = simd.joinpath("wide.h").read_text(encoding="utf-8")
+    needed = "".join(path.read_text(encoding="utf-8") for path in sorted(simd.glob("wide*.h")))
     own = set(re.findall(r"^(r_\w+)\(", needed, re.MULTILINE))
     listed = simd.joinpath("registers.h").read_text(encoding="utf-8")
     names = [set(re.findall(r"\br_\w+", text)) for text in (needed, listed)]
@@ -258,6 +258,14 @@ def test_only_kernels_are_written_in_c():
     assert {room_of(path) for path in written} == {"kernels", *given}
     for room, folder in given.items():
         assert {path.parent.name for path in written if room_of(path) == room} == {folder}
+
+
+@needs_tree
+def test_files_are_short():
+    """About 450 lines at most; the reference alone has the whole specification in one."""
+    written = files(".py", ".pyx", ".pxd", ".c", ".h")
+    lengths = {name_of(path): path.read_text("utf-8").count("\n") for path in written}
+    assert {name for name, lines in lengths.items() if lines > 475} == {"_reference.py"}
 
 
 @needs_tree

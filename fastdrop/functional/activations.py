@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never
 
-from fastdrop._checks import check_choice, check_switch
+from fastdrop._checks import check_choice
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._given import check_given_mask
+from fastdrop.functional._probability import as_drawing
 from fastdrop.mask import _activate
 from fastdrop.mask._mask import Mask
-from fastdrop.mask._probability import Probability
-from fastdrop.source.default import as_source
 
 __all__ = [
     "gelu_dropout",
@@ -249,10 +248,8 @@ def _forward(
     training: bool,
     out: NDArray[Any] | None,
 ) -> tuple[NDArray[Any], Mask]:
-    probability = Probability(p, None)
-    source = as_source(rng)
-    drawn_from = source if check_switch("training", training) else None
-    return _activate.activate(name, x, bias, out, probability, drawn_from)
+    probability, source = as_drawing(p, rng, training)
+    return _activate.activate(name, x, bias, out, probability, source)
 
 
 def _check_is_mask(mask: object, maker: str) -> None:

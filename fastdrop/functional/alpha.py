@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
+from fastdrop.functional._probability import as_drawing
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape, shared
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._operations import affine
-from fastdrop.mask._probability import Probability
-from fastdrop.source.default import as_source
 
 __all__ = ["alpha_dropout", "feature_alpha_dropout"]
 
@@ -207,8 +205,6 @@ def _drop(
     training: bool,
     out: NDArray[Any] | None,
 ) -> tuple[NDArray[Any], Mask]:
-    probability = Probability(p, None)
-    source = as_source(rng)
-    drawn_from = source if check_switch("training", training) else None
+    probability, source = as_drawing(p, rng, training)
     numbers = alpha_numbers(probability.p)
-    return affine(x, out, probability, drawn_from, noise_shape, *numbers)
+    return affine(x, out, probability, source, noise_shape, *numbers)

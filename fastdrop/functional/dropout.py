@@ -45,7 +45,6 @@ from fastdrop.mask._draw import (
 )
 from fastdrop.mask._gaussian_mask import GaussianMask
 from fastdrop.mask._mask import Mask
-from fastdrop.mask._probability import probability_of
 from fastdrop.source.default import as_source
 
 __all__ = ["dropout", "dropout_backward", "dropout_mask"]
@@ -219,13 +218,11 @@ def dropout(
         training = check_switch("training", training)
     if mask is not None:
         return _with_mask(x, p, keep_prob, rng, training, scale, noise_shape, mask, out)
-    if keep_prob is None and p is not HALF:
-        probability = probability_of(p)
-    else:
-        probability = as_probability(p, keep_prob)
-    source = as_source(rng)
     if training:
-        return forward(x, out, probability, source, noise_shape, scale == "train")
+        given = p if keep_prob is None and p is not HALF else as_probability(p, keep_prob)
+        return forward(x, out, given, rng, noise_shape, scale == "train")
+    probability = as_probability(p, keep_prob)
+    as_source(rng)  # nothing is drawn, but it is checked
     name = "p" if keep_prob is None else "keep_prob"
     return _evaluate(x, probability.keep_prob, scale, noise_shape, out, name)
 

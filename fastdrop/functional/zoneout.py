@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import MISSING, check_switch, kind_of
+from fastdrop._checks import MISSING, kind_of
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
+from fastdrop.functional._probability import as_drawing
 from fastdrop.functional._sharing import shared
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask, is_of_zoneout
-from fastdrop.mask._probability import Probability
-from fastdrop.source.default import as_source
 
 __all__ = ["zoneout", "zoneout_backward"]
 
@@ -119,13 +118,11 @@ def zoneout(
     missing: Any = MISSING
     if p is missing and isinstance(old, float):  # zoneout(x, 0.5): old was forgotten, and not p
         raise TypeError(f"old must be an array of new's shape, not {old!r} (a float)")
-    probability = Probability(p, None)
-    source = as_source(rng)
-    drawn_from = source if check_switch("training", training) else None
+    probability, source = as_drawing(p, rng, training)
     noise_shape = None
     if broadcast_axes is not None:
         new, noise_shape = shared("new", new, broadcast_axes)
-    return _operations.zoneout(new, old, out, probability, drawn_from, noise_shape)
+    return _operations.zoneout(new, old, out, probability, source, noise_shape)
 
 
 @overload

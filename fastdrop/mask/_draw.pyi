@@ -4,7 +4,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastdrop._typing import ArrayLike, BoolArray, NDArray, NoiseShapeLike, Shape
+from fastdrop._typing import (
+    ArrayLike,
+    BoolArray,
+    NDArray,
+    NoiseShapeLike,
+    ProbabilityLike,
+    RNGLike,
+    Shape,
+)
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._probability import Probability
 from fastdrop.source import NumPySource, Source
@@ -30,8 +38,8 @@ def draw_mask(
 def forward(
     x: ArrayLike,
     out: NDArray[Any] | None,
-    probability: Probability,
-    source: Source | NumPySource,
+    p: ProbabilityLike | Probability,
+    rng: RNGLike,
     noise_shape: NoiseShapeLike | None,
     scaled: bool,
 ) -> tuple[NDArray[Any], Mask]: ...

@@ -10,6 +10,7 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from fastdrop._checks import check_noise_shape
+from fastdrop.source.default import as_source
 
 from fastdrop.apply._apply cimport (
     apart,
@@ -33,7 +34,7 @@ from fastdrop.kernels._kernels cimport (
 from fastdrop.mask._bits cimport pack, padded_bits, room_for, size_of, unpack
 from fastdrop.mask._decisions cimport draw_all
 from fastdrop.mask._mask cimport Mask, mask_of_bits, packed_mask, seeded_mask
-from fastdrop.mask._probability cimport Probability, multiplier
+from fastdrop.mask._probability cimport Probability, multiplier, probability_of
 from fastdrop.source._numpy_source cimport NumPySource
 from fastdrop.source._source cimport Source
 
@@ -137,8 +138,13 @@ def draw_mask(tuple shape, Probability probability, source, bint packed):
     return reserve_mask(source, shape, probability, probability.factor)
 
 
-def forward(x, out, Probability probability, source, noise_shape, bint scaled):
-    """Return (y, mask) of a newly drawn mask; all checks come before the draw."""
+def forward(x, out, p, rng, noise_shape, bint scaled):
+    """Return (y, mask) of a newly drawn mask; all checks come before the draw.
+
+    ``p`` is a number, an array or a `Probability`.
+    """
+    cdef Probability probability = p if type(p) is Probability else probability_of(p)
+    source = rng if isinstance(rng, Source) else as_source(rng)
     cdef ndarray from_ = as_input(x)
     cdef ndarray to
     cdef Mask mask

@@ -10,6 +10,7 @@ cdef class Probability:
     cdef ndarray values  # of an array: p or, where it keeps, keep_prob
     cdef bint keeps
     cdef str name
+    cdef int take(self, p, keep_prob, str name) except -1
     cdef int lay(self, tuple shape, fd_numbers *laid) except -1
     cdef fd_meaning meaning(self) noexcept
 
@@ -39,3 +40,5 @@ cdef Numbers numbers_of(Probability source, object drops, object factors)
 cdef bint same_numbers(object a, object b, object shape)
 cdef object numbers_of_window(object values, object shape, object entries)
 cdef object numbers_in_reverse(object values, object ndim)
+
+cpdef Probability probability_of(p, keep_prob=*, str name=*)

@@ -47,6 +47,10 @@ cdef class Probability:
     """p or keep_prob, checked: thresholds, factors of kept elements, and p as shown."""
 
     def __init__(self, p, keep_prob, str name="p"):
+        self.take(p, keep_prob, name)
+
+    cdef int take(self, p, keep_prob, str name) except -1:
+        """Become that of a number."""
         cdef double number
         if keep_prob is None:
             number = (
@@ -63,6 +67,7 @@ cdef class Probability:
         self.factor = 1.0 / self.keep if self.keep > 0.0 else math.inf
         if isinf(self.factor) and self.keep > 0.0:
             self.drop = BELOW_ONE
+        return 0
 
     @property
     def is_array(self):
@@ -101,20 +106,20 @@ cdef class Probability:
         return FD_KEEP_PROB if self.keeps else FD_P
 
 
-def probability_of(p, keep_prob=None, str name="p"):
+cpdef Probability probability_of(p, keep_prob=None, str name="p"):
     """Return the probability that a number or an array says."""
-    cdef Probability several
+    cdef Probability probability = Probability.__new__(Probability)
     value = p if keep_prob is None else keep_prob
     if keep_prob is not None:
         name = "keep_prob"
     if isinstance(value, float) or not takes_array(name, value):
-        return Probability(p, keep_prob, name)
-    several = Probability.__new__(Probability)
-    several.name, several.keeps = name, keep_prob is not None
-    several.values = copied_probabilities(value)
-    if several.values is None:
-        several.values = check_probabilities(name, value)
-    return several
+        probability.take(p, keep_prob, name)
+        return probability
+    probability.name, probability.keeps = name, keep_prob is not None
+    probability.values = copied_probabilities(value)
+    if probability.values is None:
+        probability.values = check_probabilities(name, value)
+    return probability
 
 
 # Probabilities that are checked at once.

@@ -63,10 +63,10 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     >>> fd.as_source(np.random.default_rng(1))
     NumPySource(PCG64, draws='bytes')
     """
-    if isinstance(rng, (Source, NumPySource)):
-        return rng
     if rng is None:
         return _local.get() or _default
+    if isinstance(rng, (Source, NumPySource)):
+        return rng
     for attribute in ("bit_generator", "_bit_generator"):  # of a Generator, of a RandomState
         wrapped = getattr(rng, attribute, None)
         if isinstance(wrapped, Source):
