@@ -523,6 +523,34 @@ def test_graphs_after_uninstall_are_pytorchs():
         switch.enter()
 
 
+def test_what_was_compiled_before_the_first_install_hides_no_kernel():
+    program = """
+import torch, torch.nn.functional as F
+from functorch.compile import make_boxed_func
+from torch._dynamo.backends.common import aot_autograd
+import fastdrop.torch
+
+def run(x):
+    y = F.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
+    return F.dropout2d(F.alpha_dropout(F.dropout(y, 0.5), 0.5, True), 0.5)
+
+def look(graph, _):
+    names = [str(node.target) for node in graph.graph.nodes]
+    print(*(names.count(f"fastdrop.{name}.default") for name in ("attend", "drop")))
+    return make_boxed_func(graph)
+
+x = torch.rand(3, 40, 5, 4, requires_grad=True)
+compiled = torch.compile(run, backend=aot_autograd(fw_compiler=look), fullgraph=True)
+compiled(x).sum().backward()
+fastdrop.torch.install()
+torch.compiler.reset()
+compiled(x).sum().backward()
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert shown == ["0 0", "0 0", "1 3", "0 3", ""]
+
+
 @pytest.mark.slow
 def test_graphs_on_disk(tmp_path):
     program = """
