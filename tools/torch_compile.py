@@ -7,7 +7,9 @@ the rounds, of the ratio to the first way in the same round, less one; the last 
 of the least times. On one thread it is the time that the thread computes, which other programs on
 the machine change little. The exit status does not judge.
 
-The models whose names begin with hf are of transformers, with random weights, and need that package.
+The models whose names begin with hf are of transformers, with random weights: they need that
+package.
+
 PyTorch finds what it has compiled by the code of the outermost function, so each way has a
 function of its own.
 
