@@ -7,6 +7,9 @@ the rounds, of the ratio to the first way in the same round, less one; the last 
 of the least times. On one thread it is the time that the thread computes, which other programs on
 the machine change little. The exit status does not judge.
 
+The models whose names begin with hf are of transformers, with random weights: they need that
+package.
+
 PyTorch finds what it has compiled by the code of the outermost function, so each way has a
 function of its own.
 
@@ -90,6 +93,48 @@ def gpt() -> tuple[nn.Module, torch.Tensor]:
     return nn.Sequential(Block(), Block()), torch.randn(8, 256, 256)
 
 
+class LastHidden(nn.Module):
+    """What a model of transformers knows of each token."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model.train()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden state."""
+        y: torch.Tensor = self.model(x).last_hidden_state
+        return y
+
+
+def hf_bert(width: int = 512, layers: int = 4, batch: int = 4) -> tuple[nn.Module, torch.Tensor]:
+    """Return BERT of transformers, and sentences."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": width, "num_hidden_layers": layers, "intermediate_size": 4 * width}
+    config = BertConfig(vocab_size=1000, num_attention_heads=8, **sizes)
+    model = BertModel(config, add_pooling_layer=False)
+    return LastHidden(model), torch.randint(1000, (batch, 128))
+
+
+def hf_gpt2() -> tuple[nn.Module, torch.Tensor]:
+    """Return GPT-2 of transformers, and sentences."""
+    from transformers import GPT2Config, GPT2Model
+
+    tokens = {"vocab_size": 1000, "bos_token_id": 0, "eos_token_id": 0, "n_positions": 128}
+    config = GPT2Config(n_embd=512, n_layer=4, n_head=8, use_cache=False, **tokens)
+    return LastHidden(GPT2Model(config)), torch.randint(1000, (4, 128))
+
+
+def hf_vit() -> tuple[nn.Module, torch.Tensor]:
+    """Return ViT of transformers, with dropout of 0.1, and images."""
+    from transformers import ViTConfig, ViTModel
+
+    sizes = {"hidden_size": 512, "num_hidden_layers": 4, "intermediate_size": 2048}
+    dropped = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    config = ViTConfig(num_attention_heads=8, **sizes, **dropped)
+    return LastHidden(ViTModel(config, add_pooling_layer=False)), torch.randn(2, 3, 224, 224)
+
+
 MODELS = {
     "elementwise": elementwise,
     "mlp": mlp,
@@ -97,19 +142,19 @@ MODELS = {
     "bert": bert,
     "gpt": gpt,
     "vit": vit,
+    "hf_bert_256": lambda: hf_bert(256, 2, 8),
+    "hf_bert": hf_bert,
+    "hf_gpt2": hf_gpt2,
+    "hf_vit": hf_vit,
 }
 
 
 def without_dropout(model: nn.Module) -> nn.Module:
-    """Return a model with nothing in the places of its dropout."""
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Dropout):
-                setattr(module, name, nn.Identity())
-        if isinstance(module, nn.MultiheadAttention):
-            module.dropout = 0.0
-        if isinstance(module, Block):
-            module.p = 0.0
+    """Return a model whose modules drop nothing, under whatever name they keep the probability."""
+    for module in model.modules():
+        for name in ("p", "dropout", "attention_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
     return model
 
 

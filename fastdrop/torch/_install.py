@@ -43,6 +43,8 @@ def _register_once() -> None:
             for operator, key, kernel in kernels():
                 library.impl(operator, kernel, key)
                 library.impl(operator, kernel, IN_PYTHON[key])
+                # What was found for a graph before, PyTorch would go on calling.
+                operator._dispatch_cache.clear()
         register_small_calls()
         register_for_graphs()
         # At exit PyTorch takes the kernels in Python back, which those in C hand calls on to.

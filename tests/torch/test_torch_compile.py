@@ -9,7 +9,7 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from functorch.compile import make_boxed_func
+from functorch.compile import make_boxed_func, min_cut_rematerialization_partition
 from torch import nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -358,6 +358,67 @@ def test_the_derivative_of_relu_asks_the_result_of_dropout():
         assert steps_of(graph).count("fastdrop.drop.default") == 1 + again
 
 
+def parted(program, *tensors):
+    """Return the graphs forward and backward that inductor gets, and what is kept between them."""
+    from torch._inductor.decomposition import select_decomp_table
+
+    from fastdrop.torch._compile.passes import PASSES
+
+    graphs = []
+
+    def part(joint, *arguments, **options):
+        PASSES["joint_custom_pre_pass"](joint.graph)
+        return min_cut_rematerialization_partition(joint, *arguments, **options)
+
+    def look(graph, _):
+        PASSES["post_grad_custom_pre_pass"](graph.graph)
+        graph.graph.eliminate_dead_code()
+        graph.recompile()
+        graphs.append(graph)
+        return make_boxed_func(graph)
+
+    backend = aot_autograd(
+        fw_compiler=look, bw_compiler=look, partition_fn=part, decompositions=select_decomp_table()
+    )
+    compiled = torch.compile(program, backend=backend, fullgraph=True)
+    assert_same(compiled, program, *tensors)
+    forward, backward = graphs
+    (returned,) = forward.graph.output_node().args
+    kept = [node for node in returned if node.op == "call_function"]
+    return forward, backward, [node.meta["val"].dtype for node in kept[1:]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("again", [False, True])
+def test_backward_of_relu_keeps_bytes_instead_of_bools(again, dtype):
+    def program(x, residual):
+        y = (x @ x).relu()
+        return F.dropout(y + 1 if again else y, 0.3) + residual
+
+    x, residual = (torch.randn(20, 20, dtype=dtype, requires_grad=True) for _ in range(2))
+    _, backward, kept = parted(program, x, residual)
+    assert kept.count(torch.uint8) == 1
+    assert torch.bool not in kept
+    assert "aten.lt" in backward.code
+
+
+def test_backward_of_relu_keeps_nothing_where_the_result_is_kept_anyway():
+    def program(x, weight):
+        return F.dropout(x.relu(), 0.3) @ weight
+
+    x, weight = (torch.randn(20, 20, requires_grad=True) for _ in range(2))
+    forward, backward, kept = parted(program, x, weight)
+    assert torch.uint8 not in kept and torch.bool not in kept
+    assert "aten.lt" not in backward.code
+    assert "torch.uint8" not in forward.code + backward.code
+
+
+def test_relu_of_programs_that_drop_nothing_is_as_it_was():
+    x, residual = (torch.randn(20, 30, requires_grad=True) for _ in range(2))
+    _, _, kept = parted(lambda x, residual: x.relu() + residual, x, residual)
+    assert kept == [torch.bool]
+
+
 def test_steps_that_draw_are_in_order():
     def program(x):
         words = [torch.ops.aten.random(torch.empty(3)) for _ in range(3)]
@@ -460,6 +521,34 @@ def test_graphs_after_uninstall_are_pytorchs():
         assert_same(torch.compile(program, backend="aot_eager", fullgraph=True), program, x)
     finally:
         switch.enter()
+
+
+def test_what_was_compiled_before_the_first_install_hides_no_kernel():
+    program = """
+import torch, torch.nn.functional as F
+from functorch.compile import make_boxed_func
+from torch._dynamo.backends.common import aot_autograd
+import fastdrop.torch
+
+def run(x):
+    y = F.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
+    return F.dropout2d(F.alpha_dropout(F.dropout(y, 0.5), 0.5, True), 0.5)
+
+def look(graph, _):
+    names = [str(node.target) for node in graph.graph.nodes]
+    print(*(names.count(f"fastdrop.{name}.default") for name in ("attend", "drop")))
+    return make_boxed_func(graph)
+
+x = torch.rand(3, 40, 5, 4, requires_grad=True)
+compiled = torch.compile(run, backend=aot_autograd(fw_compiler=look), fullgraph=True)
+compiled(x).sum().backward()
+fastdrop.torch.install()
+torch.compiler.reset()
+compiled(x).sum().backward()
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert shown == ["0 0", "0 0", "1 3", "0 3", ""]
 
 
 @pytest.mark.slow

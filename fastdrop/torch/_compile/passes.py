@@ -30,6 +30,9 @@ FILES = (
 )
 UUID = TAG.encode() + get_hash_for_files(tuple(str(ROOM / name) for name in FILES))
 
+# What is said of a step whose bools are made of bytes, see `_write_derivative`.
+BYTES = "fastdrop bytes"
+
 CONVERT = torch.ops.prims.convert_element_type.default
 SAVING = torch._prims.rng_prims.run_and_save_rng_state
 
@@ -125,17 +128,31 @@ def _write_out(graph: torch.fx.Graph, node: Node) -> None:
     graph.erase_node(node)
 
 
+def _undo_bytes(graph: torch.fx.Graph) -> None:
+    """Take away bytes that relu's derivative needs not, for the partitioner did not keep them."""
+    for negative in graph.find_nodes(op="call_function", target=_aten.lt.Tensor):
+        if BYTES not in negative.meta:
+            continue
+        step, _ = negative.args
+        while step.target is CONVERT:
+            step = step.args[0]
+        if step.target is _aten.where.self:
+            negative.replace_all_uses_with(step.args[0])
+            graph.erase_node(negative)
+
+
 class _AfterPartition(_Pass):
     """Of a forward graph, or of a backward graph, which makes its masks again."""
 
     def __call__(self, graph: torch.fx.Graph) -> None:
         _keep_order(graph)
+        _undo_bytes(graph)
         for node in graph.find_nodes(op="call_function", target=_DROP):
             if not node.meta["val"].is_complex():
                 _write_out(graph, node)
 
 
-# ---- relu before dropout -------------------------------------------------------------------------
+# ---- relu ----------------------------------------------------------------------------------------
 
 
 def _source(node: Node) -> Node:
@@ -143,6 +160,19 @@ def _source(node: Node) -> Node:
     while node.target is _aten.alias.default:
         node = node.args[0]
     return node
+
+
+def _derived_relu(chosen: Node) -> Node | None:
+    """Return the relu of which a step is the derivative: where it is not positive, there is 0."""
+    negative, zero, _ = chosen.args
+    if (
+        negative.target is not _aten.le.Scalar
+        or negative.args[1] != 0
+        or zero.target not in (_aten.scalar_tensor.default, _aten.full.default)
+    ):
+        return None
+    relu = _source(negative.args[0])
+    return relu if relu.target is _aten.relu.default else None
 
 
 def _is_same_mask(node: Node, other: Node) -> bool:
@@ -154,43 +184,50 @@ def _is_same_mask(node: Node, other: Node) -> bool:
     return mine == others and not mine["shift"] and not mine["dropped"]
 
 
-def _dropped_relu(chosen: Node) -> Node | None:
-    """Return dropout of relu, if a step is the derivative of both: its elements are 0 together."""
+def _write_derivative(chosen: Node, relu: Node) -> None:
+    """Write the derivative of relu, and of the dropout after it, so that bytes serve for it.
+
+    If nothing else keeps the result, the partitioner keeps the smallest that says where it is 0.
+    Those are bools, and inductor takes longer to store them than for all else in such a loop. So
+    there are bytes, of which bools are made only by a comparison with a number that depends on the
+    gradient. What depends on that cannot be kept.
+
+    The result of dropout is 0 where relu's is, and where elements were dropped. A layer that
+    multiplies it by weights keeps it for its own derivative. So backward does not need the mask.
+    """
     negative, zero, gradient = chosen.args
-    if (
-        negative.target is not _aten.le.Scalar
-        or negative.args[1] != 0
-        or zero.target not in (_aten.scalar_tensor.default, _aten.full.default)
-        or gradient.target is not _DROP
-    ):
-        return None
-    relu = _source(negative.args[0])
-    if relu.target is not _aten.relu.default:
-        return None
-    return next((y for y in relu.users if y.args[0] is relu and _is_same_mask(y, gradient)), None)
+    write = _Writer(chosen.graph, chosen)
+    dropped = (y for y in relu.users if y.args[0] is relu and _is_same_mask(y, gradient))
+    y, dy = next(dropped, relu), gradient
+    if y is not relu:
+        given = _arguments(gradient)
+        dy = write(_aten.mul.Tensor, given["x"], given["scale"])
+    options = {"dtype": torch.float32, "layout": torch.strided, "device": torch.device("cpu")}
+
+    def either(condition: Node, *numbers: float) -> Node:
+        full = (write(_aten.full.default, [], x, **options, pin_memory=False) for x in numbers)
+        return write(_aten.where.self, condition, *full)
+
+    positive = either(write(_aten.le.Scalar, y, 0), 0.0, 1.0)
+    positive = write(CONVERT, write(CONVERT, positive, torch.uint8), torch.float32)
+    between = either(write(_aten.gt.Scalar, dy, 0), 0.25, 0.75)
+    chosen.args = (write(_aten.lt.Tensor, positive, between), zero, dy)
+    chosen.args[0].meta[BYTES] = True
+    for step in (negative, gradient):
+        if not step.users:
+            chosen.graph.erase_node(step)
 
 
 class _BeforePartition(_Pass):
-    """Of a graph that is still forward and backward.
-
-    The derivative of relu asks where its result is 0, and keeps bools for that if nothing else
-    needs the result. Inductor is slow to store bools. The result of dropout is 0 there too, and
-    where elements were dropped. A layer that multiplies it by weights keeps it for its own
-    derivative. So backward needs neither bools nor the mask.
-    """
+    """Of a graph that is still forward and backward, if something is dropped in it."""
 
     def __call__(self, graph: torch.fx.Graph) -> None:
+        if not graph.find_nodes(op="call_function", target=_DROP):
+            return
         for chosen in graph.find_nodes(op="call_function", target=_aten.where.self):
-            y = _dropped_relu(chosen)
-            if y is None:
-                continue
-            negative, zero, gradient = chosen.args
-            given, write = _arguments(gradient), _Writer(graph, chosen)
-            dy = write(_aten.mul.Tensor, given["x"], given["scale"])
-            chosen.args = (write(_aten.le.Scalar, y, 0), zero, dy)
-            for step in (negative, gradient):
-                if not step.users:
-                    graph.erase_node(step)
+            relu = _derived_relu(chosen)
+            if relu is not None:
+                _write_derivative(chosen, relu)
 
 
 # The setting of inductor -> the pass that is added to it.
