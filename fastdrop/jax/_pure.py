@@ -13,7 +13,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo
-from jax.interpreters import mlir
+from jax.interpreters import batching, mlir
 
 from fastdrop.jax._philox import Pair, add, multiply, philox, tagged
 from fastdrop.jax._primitives import FOLDED
@@ -196,6 +196,13 @@ def _factor_lowering(ctx: Any, p: Any, *, dtype: Any) -> Any:
 
 
 mlir.register_lowering(factor_p, _factor_lowering)
+
+
+def _factor_batch(operands: Any, dims: Any, *, dtype: Any) -> tuple[Any, int]:
+    return factor_p.bind(jnp.moveaxis(operands[0], dims[0], 0), dtype=dtype), 0
+
+
+batching.primitive_batchers[factor_p] = _factor_batch
 
 
 def _product(x: Any, factor: Any) -> Any:

@@ -9,12 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fastdrop._checks import check_axes, check_p, check_shape, check_switch, either, shown
+from fastdrop._checks import (
+    check_axes,
+    check_broadcast,
+    check_p,
+    check_probabilities,
+    check_shape,
+    check_switch,
+    either,
+)
 from fastdrop._typing import AxesLike, ShapeLike
 from fastdrop._words import public, refuse
-from fastdrop.jax import _lowering  # noqa: F401 - says how primitives are compiled
+from fastdrop.jax import (
+    _lowering,  # noqa: F401 - says how primitives are compiled
+    _pure,
+)
 from fastdrop.jax._keys import words_of
-from fastdrop.jax._primitives import decide, drop
+from fastdrop.jax._primitives import FOLDED, PHILOX, decide, drop
 
 __all__ = ["bernoulli", "dropout", "dropout_mask"]
 
@@ -42,9 +53,11 @@ def dropout(
         key of Philox4x32.
     x : array_like of float or complex
         Any shape.
-    p : float or scalar jax.Array, default 0.5
-        Probability of dropping an element, in [0, 1]. It may be traced. Then results are
-        differentiable with respect to it, through the scale.
+    p : float or array, default 0.5
+        Probability of dropping an element, in [0, 1]. A number may be traced. Then results are
+        differentiable with respect to it, through the scale. An array of NumPy or JAX broadcasts to
+        the decisions, needs a key of Philox4x32 or one of JAX's own, and has no gradient. Where it
+        is traced, its values are not checked.
     broadcast_dims : int or sequence of int, optional
         Axes along which there is one decision for all elements.
     training : bool, default True
@@ -81,6 +94,10 @@ def dropout(
     for axis in check_axes("broadcast_dims", broadcast_dims, x.shape):
         shared |= 1 << axis
     p = _probability(p)
+    if np.ndim(p):
+        decided = tuple(1 if shared >> axis & 1 else n for axis, n in enumerate(x.shape))
+        words = _words_of_each(p, decided, source)
+        return _drop_each(data, words, x, source=source, shared=shared) if training else x
     if not training:
         return x
     if isinstance(p, jax.Array):
@@ -100,8 +117,8 @@ def dropout_mask(
         A JAX key, as of `dropout`.
     shape : int or sequence of int
         Shape of the mask.
-    p : float or scalar jax.Array, default 0.5
-        Probability of dropping an element, in [0, 1].
+    p : float or array, default 0.5
+        Probability of dropping an element, in [0, 1], as of `dropout`.
 
     Returns
     -------
@@ -136,8 +153,8 @@ def bernoulli(key: jax.Array, p: Any, shape: ShapeLike, *late: Never, **words: N
     ----------
     key : jax.Array
         A JAX key, as of `dropout`.
-    p : float or scalar jax.Array
-        Probability of True, in [0, 1].
+    p : float or array
+        Probability of True, in [0, 1]; arrays as of `dropout`.
     shape : int or sequence of int
         Shape of the array.
 
@@ -192,22 +209,21 @@ DTYPES = tuple(
 
 def _probability(p: Any) -> Any:
     """Return a checked float, or an array of float32 or float64 that a program may have traced."""
+    if isinstance(p, np.ndarray) and p.ndim:
+        return check_probabilities("p", p)
     if not isinstance(p, jax.Array):
         return check_p(p)
-    if p.ndim or p.dtype == bool or not jnp.issubdtype(p.dtype, jnp.number):
-        raise TypeError(
-            "p must be a number in [0, 1], not "
-            f"{shown(p) if p.ndim == 0 else f'an array of shape {p.shape}'}"
-        )
+    if p.dtype == bool or not jnp.isrealobj(p) or not jnp.issubdtype(p.dtype, jnp.number):
+        raise TypeError(f"p must be of numbers in [0, 1], not of dtype {p.dtype}")
     if not isinstance(p, jax.core.Tracer):
-        return check_p(np.asarray(p).item())
+        return check_probabilities("p", np.asarray(p)) if p.ndim else check_p(np.asarray(p).item())
     return p if p.dtype == jnp.float64 else p.astype(jnp.float32)
 
 
 def _words_of_double(p: Any) -> Any:
     """Return the two words of p as a double."""
     if not isinstance(p, jax.Array):
-        return np.array(p, "<f8").reshape(1).view("<u4").astype(np.uint32)
+        return np.array(p, "<f8")[..., None].view("<u4").astype(np.uint32)
     if p.dtype == jnp.float64:
         return lax.bitcast_convert_type(p, jnp.uint32)
     word = lax.bitcast_convert_type(p, jnp.uint32)
@@ -218,7 +234,30 @@ def _words_of_double(p: Any) -> Any:
     magnitude = jnp.where((exponent == 0) & (magnitude > 0), jnp.uint32(1 << 23), magnitude)
     bias = jnp.where(exponent == 0xFF, jnp.uint32(0x700 << 20), jnp.uint32(896 << 20))
     high = jnp.where(magnitude > 0, (magnitude >> 3) + bias, 0)
-    return jnp.stack([magnitude << 29, high | word & jnp.uint32(1 << 31)])
+    return jnp.stack([magnitude << 29, high | word & jnp.uint32(1 << 31)], -1)
+
+
+def _words_of_each(p: Any, decided: tuple[int, ...], source: int) -> Any:
+    """Return the same of an array of p, with as many axes as the decisions have."""
+    check_broadcast("p shape", p.shape, decided, "the mask")
+    if source not in (PHILOX, FOLDED):
+        raise TypeError(
+            "p must be a number with a key of an xorshift source, not an array of shape "
+            f"{p.shape}; that needs a key of fastdrop.jax.key_of(fastdrop.Philox4x32(seed)), or "
+            "one of JAX's own"
+        )
+    words = _words_of_double(p)
+    return words.reshape((1,) * (len(decided) - p.ndim) + words.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("source", "shared"))
+def _drop_each(data: Any, words: Any, x: Any, *, source: int, shared: int) -> Any:
+    """Drop by an array of p, in operations of JAX. The backward pass decides again."""
+    drop_again = functools.partial(_pure.drop, source=source, shared=shared)
+    return jax.checkpoint(drop_again)(data, words, x)
+
+
+_decide_each = jax.jit(_pure.decide, static_argnames=("source", "shape", "dropped"))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -241,5 +280,9 @@ def _drop_scheduled_jvp(source: int, shared: int, primals: Any, tangents: Any) -
 def _decide(key: jax.Array, shape: ShapeLike, p: Any, *, dropped: bool) -> jax.Array:
     data, source = words_of(key)
     shape = check_shape(shape)
-    words = _words_of_double(_probability(p))
+    p = _probability(p)
+    if np.ndim(p):
+        words = _words_of_each(p, shape, source)
+        return _decide_each(data, words, source=source, shape=shape, dropped=dropped)
+    words = _words_of_double(p)
     return decide(data, words, source=source, shape=shape, dropped=dropped)

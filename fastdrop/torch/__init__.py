@@ -12,6 +12,7 @@ or the explicit functions and modules are called. Both go through the same rooms
                          where a tensor's elements lie, and masks over them (compiled)
     _apply               masks over tensors of any layout
     _autograd            its derivatives
+    _elsewhere, _philox  tensors of other devices, by operations of PyTorch
     _given, _shard       masks that the caller gives, and parts of a whole tensor
     _dtensor             the same of tensors that know their parts
     _overrides, _install PyTorch's operators, and the switch

@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from fastdrop._checks import check_p, check_switch
+from fastdrop._checks import check_broadcast, check_p, check_switch, kind_of
 from fastdrop._typing import SeedLike
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
+from fastdrop.functional.dropout import dropout_mask
 from fastdrop.source import Source
 from fastdrop.torch._apply import (
     CLASSES,
@@ -28,6 +29,7 @@ from fastdrop.torch._apply import (
     logical_strides,
 )
 from fastdrop.torch._autograd import check_in_place
+from fastdrop.torch._elsewhere import chances_of, dropping_elsewhere, is_elsewhere
 from fastdrop.torch._given import drop_under
 from fastdrop.torch._mask import (
     RNG,
@@ -38,6 +40,7 @@ from fastdrop.torch._mask import (
     draw_element_mask,
     draw_shared_mask,
     drops,
+    given_mask,
     settled,
     source_mask,
 )
@@ -68,7 +71,7 @@ _transforming = torch._C._are_functorch_transforms_active
 def drop_any(
     function: Callable[..., torch.Tensor],
     x: torch.Tensor,
-    p: float,
+    p: Any,
     training: bool,
     inplace: bool,
     rng: RNG,
@@ -90,9 +93,11 @@ def drop_any(
         raise TypeError(f"input must be of real floats, not of {x.dtype}")
     unbatched = features and _lacks_batch(function.__name__, x)
     shared = decided_shape(tuple(as_tensor(x).shape), **options) if options else None
-    p = check_p(p)
+    of_each = type(p) is not float and isinstance(p, torch.Tensor) and p.dim() > 0 and not alpha
+    if not of_each:
+        p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
-    if not drops(p, training, rng):
+    if not (training if of_each else drops(p, training, rng)):
         if rng is not None and not isinstance(rng, Source):  # drawn from or not, it is checked
             (check_traced_rng if is_traced(x) else addressable_source)(rng)
         return x
@@ -103,8 +108,9 @@ def drop_any(
         y = y.unsqueeze(0)
     if features:
         shared = _features_of(y)
-    dropping = _dropping(y, p, rng, shared, features)
-    if dropping is None:
+    if of_each:
+        y = _dropping_each(y, p, rng, shared)(y, inplace)
+    elif (dropping := _dropping(y, p, rng, shared, features)) is None:
         y = _stock(features, alpha, inplace)(y, p, True)
     else:
         y = _drop_by(dropping, y, p, inplace, alpha)
@@ -177,13 +183,16 @@ def _dropping(
     x: torch.Tensor, p: float, rng: Settled, shared: SharedShape, features: bool
 ) -> Dropping | None:
     """Return what drops elements of x by the mask that it has drawn; None: PyTorch does."""
-    if is_traced(x) and has_operator(x):
+    traced = is_traced(x)
+    if traced and has_operator(x):
         if is_for_onnx(rng):
             return None if shared is None else dropping_by_pytorch(x, p, shared, None)
         return _dropping_traced(x, p, rng, shared, features)
-    readable = is_readable(x)
+    readable = not traced and is_readable(x)
     if not readable:
         check_floats("input", x)
+        if is_elsewhere(x) and not (rng is None or isinstance(rng, torch.Generator)):
+            return dropping_elsewhere(x, p, rng, shared)
     source = addressable_source(rng)
     transforming = _transforming()
     if source is not None and (transforming or readable):
@@ -211,6 +220,29 @@ def _dropping(
         return drop_under(x, mask.with_scale(scale, *of_alpha) if of_alpha else mask, inplace)
 
     return dropping
+
+
+def _dropping_each(x: torch.Tensor, p: torch.Tensor, rng: Settled, shared: SharedShape) -> Dropping:
+    """Return what drops elements of x where p, of one axis or more, broadcasts to the decisions."""
+    decided = tuple(x.shape) if shared is None else shared
+    check_broadcast("p shape", tuple(p.shape), decided, "the mask")
+    if p.is_complex() or p.dtype is torch.bool:
+        raise TypeError(f"p must be of floats or integers in [0, 1], not of {p.dtype}")
+    if rng is None or isinstance(rng, torch.Generator):
+        raise TypeError(
+            f"rng must be a seed or a source where p is a tensor, of shape {tuple(p.shape)}, not "
+            f"{kind_of(rng)}"
+        )
+    if is_elsewhere(x):
+        check_floats("input", x)
+        return dropping_elsewhere(x, p, rng, shared)
+    if is_traced(x) or not (_transforming() or is_readable(x)):
+        raise TypeError(
+            "p must be a number in a traced program, and where input is no strided tensor of "
+            f"floats, not a tensor of shape {tuple(p.shape)}"
+        )
+    mask = dropout_mask(decided, chances_of(p), rng=addressable_source(rng))
+    return lambda x, inplace: drop_under(x, given_mask(x, mask), inplace)
 
 
 def _dropping_traced(

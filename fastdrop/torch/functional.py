@@ -34,7 +34,7 @@ Seed: TypeAlias = SeedLike | None
 @public("fastdrop.torch")
 def dropout(
     input: torch.Tensor,
-    p: float = HALF,
+    p: float | torch.Tensor = HALF,
     training: bool = True,
     inplace: bool = False,
     *late: Never,
@@ -55,8 +55,9 @@ def dropout(
     input : torch.Tensor
         Of float16, bfloat16, float32, float64, complex64 or complex128, of any shape and layout,
         which the result preserves.
-    p : float, default 0.5
-        Probability of dropping an element, in [0, 1].
+    p : float or torch.Tensor, default 0.5
+        Probability of dropping an element, in [0, 1]. A tensor broadcasts to the decisions, gets
+        no gradient, and needs rng that is a seed or a source.
     training : bool, default True
         False returns input itself.
     inplace : bool, default False
@@ -105,8 +106,9 @@ def dropout(
     a generator of PyTorch it follows the order of input's memory, which is faster for layouts such
     as channels-last.
 
-    Tensors of other devices are PyTorch's business: they go to ``torch.nn.functional.dropout``,
-    without a seed or rng. Traced programs take masks that are tensors of bool.
+    Tensors of other devices have the same masks of a `fastdrop.Philox4x32`, the one source that
+    such devices take, by PyTorch's own operations. Without rng they are PyTorch's business: they go
+    to ``torch.nn.functional.dropout``. Traced programs take masks that are tensors of bool.
 
     Of a DTensor, with a seed, a source or a Mask, each process drops the part that it has, by its
     window of the mask of the whole. Of rng that is a source, each must have its like. The DTensor
@@ -144,7 +146,7 @@ def dropout(
 @public("fastdrop.torch")
 def dropout1d(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: float | torch.Tensor = 0.5,
     training: bool = True,
     inplace: bool = False,
     *late: Never,
@@ -161,7 +163,7 @@ def dropout1d(
     ----------
     input : torch.Tensor
         Of shape (N, C, L) or (C, L).
-    p : float, default 0.5
+    p : float or torch.Tensor, default 0.5
         As of `dropout`.
     training : bool, default True
         As of `dropout`.
@@ -198,7 +200,7 @@ def dropout1d(
 @public("fastdrop.torch")
 def dropout2d(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: float | torch.Tensor = 0.5,
     training: bool = True,
     inplace: bool = False,
     *late: Never,
@@ -217,7 +219,7 @@ def dropout2d(
     input : torch.Tensor
         Of shape (N, C, H, W). Three axes are (N, C, L), with a warning, as for PyTorch's function;
         for `fastdrop.dropout2d` of NumPy arrays they are (C, H, W), one image.
-    p : float, default 0.5
+    p : float or torch.Tensor, default 0.5
         As of `dropout`.
     training : bool, default True
         As of `dropout`.
@@ -248,7 +250,7 @@ def dropout2d(
 @public("fastdrop.torch")
 def dropout3d(
     input: torch.Tensor,
-    p: float = 0.5,
+    p: float | torch.Tensor = 0.5,
     training: bool = True,
     inplace: bool = False,
     *late: Never,
@@ -265,7 +267,7 @@ def dropout3d(
     ----------
     input : torch.Tensor
         Of shape (N, C, D, H, W) or (C, D, H, W).
-    p : float, default 0.5
+    p : float or torch.Tensor, default 0.5
         As of `dropout`.
     training : bool, default True
         As of `dropout`.

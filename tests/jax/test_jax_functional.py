@@ -212,13 +212,69 @@ def test_refusals():
             dropout(KEY, x, p)
         with pytest.raises(ValueError, match="p must be "):
             dropout_mask(KEY, 3, p)
-    for p in (jnp.ones(3), "0.5", jnp.array(True), jnp.array(1j)):
+    for p in ("0.5", jnp.array(True), jnp.array(1j), np.ones(3, bool), jnp.ones(3, bool)):
         with pytest.raises(TypeError, match="p must be "):
             dropout(KEY, x, p)
     with pytest.raises(TypeError, match=r"rate is 0\.5; this argument of dropout must be called p"):
         dropout(KEY, x, rate=0.5)
     with pytest.raises(TypeError, match="must be given by name: broadcast_dims, training"):
         dropout(KEY, x, 0.5, (0,))
+
+
+# ---- an array of p -------------------------------------------------------------------------------
+
+X = numbers((5, 3, 4))
+EACH = np.array([0.1, 1 / 3, 0.9, 1.0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [EACH, EACH.reshape(4)[:3, None].astype("float32"), EACH[:1]])
+def test_an_array_of_p_is_that_of_arrays(dtype, p):
+    x = numbers((5, 3, 4), dtype)
+    expected, mask = fd.dropout(x, p, rng=fd.Philox4x32(7))
+    assert same_bits(dropout(KEY, x, p), expected)
+    assert same_bits(dropout_mask(KEY, x.shape, p), mask)
+    assert same_bits(bernoulli(KEY, p, x.shape), ~np.asarray(mask))
+    p = p.astype("float32")
+    expected, _ = fd.dropout(x, p, rng=fd.Philox4x32(7))
+    for function in (dropout, jax.jit(dropout)):
+        assert same_bits(function(KEY, x, jnp.asarray(p)), expected)
+
+
+def test_an_array_of_p_and_shared_decisions():
+    p = EACH[:3, None]
+    expected, _ = fd.dropout(X, p, rng=fd.Philox4x32(7), broadcast_axes=(0, 2))
+    assert same_bits(dropout(KEY, X, p, broadcast_dims=(0, 2)), expected)
+
+
+def test_derivatives_with_an_array_of_p():
+    """With respect to x alone. The pass back decides again."""
+    p = jnp.asarray(EACH, jnp.float32)
+
+    def f(x, p):
+        return (dropout(KEY, x, p) * 3).sum()
+
+    x = jnp.ones((5, 3, 4))
+    expected = dropout(KEY, 3 * x, p)
+    of_x, of_p = jax.grad(f, argnums=(0, 1))(x, p)
+    assert same_bits(of_x, expected) and not of_p.any()
+    assert same_bits(jax.jvp(lambda x: dropout(KEY, x, p), (x,), (3 * x,))[1], expected)
+    batches = jax.vmap(lambda x, p: dropout(KEY, x, p))(x, jnp.stack([p] * 5))
+    assert all(same_bits(batch, dropout(KEY, x[0], p)) for batch in batches)
+
+
+def test_wrong_arrays_of_p():
+    for wrong, error, match in (
+        (EACH * 2, ValueError, r"p\[2\] must be a number in \[0, 1\], not 1\.8"),
+        (jnp.asarray(EACH) * 2, ValueError, r"p\[2\] must be a number in \[0, 1\], not 1\.79"),
+        (np.ones(7), ValueError, r"p shape \(7,\) does not broadcast to the mask's shape"),
+    ):
+        with pytest.raises(error, match=match):
+            dropout(KEY, X, wrong)
+        with pytest.raises(error, match=match):
+            dropout_mask(KEY, X.shape, wrong)
+    with pytest.raises(TypeError, match="p must be a number with a key of an xorshift source"):
+        dropout(key_of(fd.Xoshiro256PlusPlus(7)), X, EACH)
 
 
 @pytest.mark.parametrize("p", [1.5, -1e-9, float("nan"), float("inf"), -float("inf")])

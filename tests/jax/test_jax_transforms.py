@@ -262,6 +262,33 @@ def run(code, *arguments):
     return done.stdout.strip()
 
 
+@pytest.mark.parametrize("p", [0.1, np.array([0.1, 0.5, 0.9, 1.0])], ids=["number", "array"])
+def test_export_of_symbolic_shapes(p):
+    """One program for all lengths of an axis, with the masks of each."""
+    from jax import export
+
+    key = key_of(fd.Philox4x32(7))
+    checks = [export.DisabledSafetyCheck.custom_call("fastdrop_drop_v1")]
+    shape = export.symbolic_shape("b, n, 4")
+    program = export.export(jax.jit(lambda x: dropout(key, x, p)), disabled_checks=checks)(
+        jax.ShapeDtypeStruct(shape, jnp.float32)
+    )
+    for lengths in ((5, 3), (1, 1), (7, 20)):
+        x = np.ones((*lengths, 4), np.float32)
+        expected, _ = fd.dropout(x, p, rng=fd.Philox4x32(7))
+        assert same(program.call(x), expected)
+
+
+def test_export_of_masks_of_symbolic_shapes():
+    """These are made from their shape alone, which must be of numbers."""
+    from jax import export
+
+    key = key_of(fd.Philox4x32(7))
+    x = jax.ShapeDtypeStruct(export.symbolic_shape("b, 4"), jnp.float32)
+    with pytest.raises(TypeError, match="shape must be an integer or a sequence of integers"):
+        export.export(jax.jit(lambda x: dropout_mask(key, x.shape, 0.1)))(x)
+
+
 def test_export(tmp_path):
     """The names of the custom calls have the version of the stream in them."""
     pytest.importorskip("flatbuffers")

@@ -254,7 +254,7 @@ def test_wrong_shapes_of_decisions(words, error, match, training):
 
 def test_shared_decisions_elsewhere():
     with pytest.raises(TypeError, match="broadcast_dims or noise_shape, input must be a strided"):
-        ft.dropout(torch.ones(3, device="meta"), 0.5, rng=1, broadcast_dims=0)
+        ft.dropout(torch.ones(3).to_sparse(), 0.5, rng=1, broadcast_dims=0)
     y = ft.dropout(torch.ones(3, device="meta"), 0.5, broadcast_dims=0)
     assert y.shape == (3,) and y.device.type == "meta"
 
