@@ -103,7 +103,7 @@ class FusedModules(Steps):
 class FusedTraining(Torch):
     """Training steps of models after `accelerate(fuse=True)`; the baseline has no dropout."""
 
-    params = [["mlp", "encoder", "gpt"]]
+    params = [["mlp", "encoder", "gpt", "causal"]]
     param_names = ["model"]
     seconds = 3
 
