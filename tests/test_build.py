@@ -275,6 +275,26 @@ def test_x87_is_an_error(tmp_path):
     assert "fastdrop cannot be compiled for x87" in run.stderr
 
 
+# ---- for all later Pythons -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_modules_for_all_later_pythons_are_built_where_asked(asked, monkeypatch):
+    pytest.importorskip("setuptools")
+    pytest.importorskip("Cython")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FASTDROP_BUILD_ABI3", "1" if asked else "")
+    made = runpy.run_path("setup.py", run_name="build")["extension"]("fastdrop.mask._mask")
+    assert made.py_limited_api is asked
+    assert (("Py_LIMITED_API", "0x030B0000") in made.define_macros) is asked
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "fastdrop").rglob("*.pyx")), ids=lambda p: p.stem)
+def test_no_module_needs_what_the_limited_api_hides(path):
+    """The fields of types: see fastdrop/source/_class_name.pxd."""
+    assert not re.search(r"\.(tp_\w+|ob_type|ob_refcnt)\b", path.read_text(encoding="utf-8"))
+
+
 # ---- README.md -----------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The batteries of TestU01, of words that a function of the caller's brings. testu01.py compiles and
- * loads it.
+ * The batteries of TestU01, of words that a function of the caller's brings. testu01.py compiles
+ * and loads it.
  */
 #include <stdint.h>
 #include <string.h>

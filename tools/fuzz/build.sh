@@ -26,5 +26,5 @@ for level in $levels; do
     have+=("-DFD_HAVE_${level^^}")
 done
 clang "${flags[@]}" "${have[@]}" -g -isystem "$numpy" \
-    -fsanitize=fuzzer,undefined -fno-sanitize-recover=undefined tools/fuzz/door.c "$kernels"/engine/*.c \
-    "$work"/*.o -lm -o "$program"
+    -fsanitize=fuzzer,undefined -fno-sanitize-recover=undefined \
+    tools/fuzz/door.c "$kernels"/engine/*.c "$work"/*.o -lm -o "$program"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * For libFuzzer: jobs that its bytes describe go through the door of the engine, on buffers that end
- * where the contracts of job.h say. Every table has to give the results of the scalar one, and so has
- * a job that is done in two parts. The sanitizers see what is read or written elsewhere.
+ * For libFuzzer: jobs that its bytes describe go through the door of the engine, on buffers that
+ * end where the contracts of job.h say. Every table has to give the results of the scalar one, and
+ * so has a job that is done in two parts. The sanitizers see what is read or written elsewhere.
  */
 #include <math.h>
 
