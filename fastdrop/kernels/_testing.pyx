@@ -258,7 +258,8 @@ def unpack(cnp.ndarray bits, size_t n):
 def softmax(cnp.ndarray scores, cnp.ndarray kept, size_t at, double before=-INFINITY):
     """Turn scores of a row in place; return (largest, inverse).
 
-    ``before`` is the largest of scores before these. Their number is a multiple of 16; the packed ``kept`` has 2 bytes more than bits.
+    ``before`` is the largest of scores before these. Their number is a multiple of 16. The packed
+    ``kept`` has 2 bytes more than bits.
     """
     cdef fd_softmax row
     row.largest = before
