@@ -29,6 +29,7 @@ NAMES = (
     "_C.DisableTorchFunctionSubclass",
     "_C.DispatchKey",
     "_C.DispatchKeySet",
+    "_C._DisableFuncTorch",
     "_C._TorchDispatchModeKey",
     "_C._are_functorch_transforms_active",
     "_C._dispatch_keys",

@@ -251,15 +251,22 @@ def _add_norm(
             None if row is None else row.float() for row in (weight, bias, linear_bias)
         )
     branch = x if linear_bias is None else x + linear_bias
+    if any(row is not None and row.dtype is not residual.dtype for row in (weight, bias)):
+        _normalized((branch + residual)[None][:0], weight, bias, settings)  # errors, before a draw
     given = p if number is None else number
     total = residual + dropout(branch, given, training, rng=rng, mask=mask)
-    if settings.centered:
-        result = layer_norm(total, total.shape[-1:], weight, bias, eps)
-    else:
-        result = rms_norm(total, total.shape[-1:], weight, eps)
+    result = _normalized(total, weight, bias, settings)
     if half:
         result, total = result.to(dtype), total.to(dtype)
     return (result, total) if prenorm else result
+
+
+def _normalized(
+    total: torch.Tensor, weight: Optional, bias: Optional, settings: Settings
+) -> torch.Tensor:
+    if settings.centered:
+        return layer_norm(total, total.shape[-1:], weight, bias, settings.eps)
+    return rms_norm(total, total.shape[-1:], weight, settings.eps)
 
 
 def _as_row(name: str, row: Optional, x: torch.Tensor) -> Optional:

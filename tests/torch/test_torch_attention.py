@@ -970,7 +970,7 @@ def test_masks_that_learn_have_the_same_mask(installed, calls):
     torch.manual_seed(3)
     with torch.no_grad():
         assert_close(F.scaled_dot_product_attention(*tensors, bias, dropout_p=0.4), out, 1e-12)
-    assert len(calls) == 1
+    assert not calls  # few weights
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
