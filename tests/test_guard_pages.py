@@ -18,7 +18,7 @@ from fastdrop.kernels import _testing
 
 FUNCTIONS = [name for name in MEMBERS if name.islower()]  # the layers call these
 LAYOUTS = ("C", "C", "C", "unaligned", "backwards", "every other")
-ROOM = 2**21 + 2**16  # for every other element of the largest array, of complex128
+ROOM = 2**23  # for every other element, along each axis, of the largest array of complex128
 
 # Around the steps of kernels; tiles, the pieces of np.nditer, and what threads take at least.
 SHORT = [*range(68), 95, 127, 128, 129, 191, 255, 256, 257, 300]
