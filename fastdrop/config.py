@@ -12,7 +12,7 @@ from typing import Literal, SupportsIndex, overload
 
 import numpy as np
 
-from fastdrop._checks import check_positive, either
+from fastdrop._checks import check_positive, refuse_level, refuse_variable
 from fastdrop._cpus import usable_cpus
 from fastdrop._fork import renew_in_children
 from fastdrop._words import public
@@ -237,9 +237,7 @@ def _check_level(name: str, level: str) -> str:
     if level == "auto":
         return levels[-1]
     if level not in levels:
-        raise ValueError(
-            f"{name} must be {either(map(repr, (*levels, 'auto')))} on this machine, not {level!r}"
-        )
+        refuse_level(name, levels, level)
     return level
 
 
@@ -252,9 +250,7 @@ def _from_environment() -> None:
     threads = os.environ.get("FASTDROP_NUM_THREADS", "").strip()
     if threads:
         if not threads.isdecimal():
-            raise ValueError(
-                f"FASTDROP_NUM_THREADS must be an integer of at least 1, not {threads!r}"
-            )
+            refuse_variable("FASTDROP_NUM_THREADS", threads)
         set_num_threads(check_positive("FASTDROP_NUM_THREADS", int(threads)))
         return
     openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdrop._checks import as_array, check_positive, kind_of, shown
+from fastdrop._checks import check_positive, check_result, check_same_results, refuse_function
 from fastdrop._typing import NDArray
 from fastdrop._words import public
 
@@ -82,21 +82,15 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     (True, True)
     """
     if not callable(forward):
-        raise TypeError(
-            f"forward must be a function of x that returns an array, not {shown(forward)}"
-        )
+        refuse_function(forward)
     n = check_positive("n", n)
-    first = _result(forward(x))
+    first = check_result(forward(x))
     samples = np.empty((n, *first.shape), first.dtype)
     samples[0] = first
     alike = n > 1 and first.size > 0
     for index in range(1, n):
-        result = _result(forward(x))
-        if (result.shape, result.dtype) != (first.shape, first.dtype):
-            raise ValueError(
-                f"forward must always return shape {first.shape} and dtype {first.dtype}, as its "
-                f"first result; it returned {result.shape} and {result.dtype}"
-            )
+        result = check_result(forward(x))
+        check_same_results(result, first)
         samples[index] = result
         alike = alike and samples[index].tobytes() == samples[0].tobytes()
     if alike:
@@ -111,17 +105,3 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
     if wide:
         mean, std = mean.astype(first.dtype), std.astype(first.dtype)
     return Prediction(mean.reshape(first.shape), np.asarray(std), samples)
-
-
-def _result(value: Any) -> NDArray[Any]:
-    """Return what ``forward`` returned as an array of numbers."""
-    if isinstance(value, (tuple, list)):
-        raise TypeError(
-            f"forward must return one array, not {kind_of(value)}: return y, not (y, mask)"
-        )
-    result = as_array("forward's result", value)
-    if result.dtype.kind in "OSUMmT" or result.dtype.names:
-        raise TypeError(
-            f"forward must return an array of numbers, not {shown(value)} of dtype {result.dtype}"
-        )
-    return result

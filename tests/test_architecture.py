@@ -261,6 +261,18 @@ def test_only_kernels_are_written_in_c():
 
 
 @needs_tree
+def test_checks_have_every_message_about_an_argument():
+    """Of the NumPy face; `_words` speaks of words alone, and `_testing` is for tests."""
+    others = {"_checks", "_words", "_testing", "torch", "jax", "dask", "cli"}
+    for path in files(".py", ".pyx"):
+        if room_of(path) not in others and path.stem not in others:
+            raised = re.findall(
+                r"raise (?:Type|Value|Index|Overflow)Error", path.read_text("utf-8")
+            )
+            assert not raised, name_of(path)
+
+
+@needs_tree
 def test_files_are_short():
     """About 450 lines at most; the reference alone has the whole specification in one."""
     written = files(".py", ".pyx", ".pxd", ".c", ".h")

@@ -596,7 +596,7 @@ def test_masks_of_drop_connect_backward():
     dy = np.ones((3, 3))
     for shape in ((4, 3), (3, 1), (2, 4)):
         wrong = fd.dropout_mask(shape, rng=1)
-        with pytest.raises(ValueError, match=r"mask must have weight's shape, .*, not \("):
+        with pytest.raises(ValueError, match=r"mask must have shape .*, that of weight, not \("):
             fd.drop_connect_backward(dy, x, x, wrong)
     with pytest.raises(TypeError, match=r"mask must be .*, not a GaussianMask"):
         fd.drop_connect_backward(dy, x, x, gaussian_mask)

@@ -276,7 +276,7 @@ BAD = [
     ({"p": 0.5, "keep_prob": 0.5}, TypeError, ["keep_prob"]),
     ({"prenorm": 1}, TypeError, ["prenorm", "1"]),
     ({"mask": np.ones((3, 4))}, TypeError, ["mask", "float64"]),
-    ({"mask": np.ones((3, 4), bool)}, TypeError, ["without p"]),
+    ({"mask": np.ones((3, 4), bool)}, TypeError, ["give p or keep_prob"]),
     ({"mask": np.ones((3, 5), bool), "p": 0.5}, ValueError, ["(3, 5)"]),
     ({"out": np.ones((3, 5))}, ValueError, ["out"]),
 ]  # fmt: skip

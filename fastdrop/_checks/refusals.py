@@ -4,11 +4,12 @@
 So a call that is right pays for a comparison, and all sentences stand in this room.
 """
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
 
-from fastdrop._checks.display import described, kind_of, shown
+from fastdrop._checks.display import described, either, kind_of, shown
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "refuse_generator",
     "refuse_init_again",
     "refuse_lanes",
+    "refuse_level",
     "refuse_other",
     "refuse_other_dtype",
     "refuse_out",
@@ -34,6 +36,7 @@ __all__ = [
     "refuse_seed",
     "refuse_truth",
     "refuse_unlike",
+    "refuse_variable",
     "refuse_without_axes",
     "refuse_without_init",
     "refuse_zoneout",
@@ -112,6 +115,21 @@ def refuse_beside_mask(name: str, value: Any) -> NoReturn:
 def refuse_changed(sentence: str, error: type[Exception] = ValueError) -> NoReturn:
     """Raise the error of an argument that another thread has changed since it was checked."""
     raise error(sentence)
+
+
+# ---- settings ------------------------------------------------------------------------------------
+
+
+def refuse_level(name: str, levels: Iterable[str], level: object) -> NoReturn:
+    """Raise the error of a level that this machine has not."""
+    raise ValueError(
+        f"{name} must be {either(map(repr, (*levels, 'auto')))} on this machine, not {level!r}"
+    )
+
+
+def refuse_variable(name: str, value: str) -> NoReturn:
+    """Raise the error of a variable of the environment that must be a number of threads."""
+    raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
 
 
 # ---- sources -------------------------------------------------------------------------------------

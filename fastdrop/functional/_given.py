@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Mask that the caller gives."""
 
-from fastdrop._checks import refuse_beside_mask
+from fastdrop._checks import refuse_alpha, refuse_beside_mask, refuse_other_maker
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.mask._mask import Mask, is_of_zoneout
 
@@ -17,9 +17,6 @@ def check_given_mask(mask: Mask, **given: object) -> None:
     # Of a tiny p, the two scales are the same number.
     of_alpha = numbers and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]
     if of_alpha and mask.scale != 1.0 / (1.0 - mask.p):
-        raise ValueError(
-            "mask must be a mask of dropout, not one of alpha_dropout, which scales what it keeps "
-            f"by {mask.scale}"
-        )
+        refuse_alpha(mask.scale)
     if is_of_zoneout(mask):
-        raise ValueError(f"mask must be a mask of dropout, not {mask!r}")
+        refuse_other_maker("a mask of dropout", mask)

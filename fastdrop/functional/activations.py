@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never
 
-from fastdrop._checks import check_choice
+from fastdrop._checks import check_choice, check_made_by
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import public, refuse
 from fastdrop.functional._given import check_given_mask
@@ -253,6 +253,4 @@ def _forward(
 
 
 def _check_is_mask(mask: object, maker: str) -> None:
-    if not isinstance(mask, Mask):
-        raise TypeError(f"mask is a {type(mask).__name__}; must be the Mask that {maker} returned")
-    check_given_mask(mask)
+    check_given_mask(check_made_by(maker, mask, Mask))

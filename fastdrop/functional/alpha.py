@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
+from fastdrop._checks import refuse_axes
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -193,7 +194,7 @@ def feature_alpha_dropout(
         refuse(feature_alpha_dropout, late, words)
     x, shape = check_arrays(x, None, None)
     if len(shape) < 2:
-        raise ValueError(f"feature_alpha_dropout needs x of shape (N, C, ...), not {shape}")
+        refuse_axes("feature_alpha_dropout", shape, "(N, C, ...)")
     return _drop(x, p, feature_shape(shape), rng, training, out)
 
 

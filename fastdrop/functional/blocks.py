@@ -7,7 +7,7 @@ from typing import Any, Never, overload
 
 import numpy as np
 
-from fastdrop._checks import check_positive, check_switch
+from fastdrop._checks import check_positive, check_switch, refuse_axes
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays, settled
@@ -120,7 +120,7 @@ def drop_block2d(
         refuse(drop_block2d, late, words)
     array, shape = check_arrays(x, out, None)
     if len(shape) not in (3, 4):
-        raise ValueError(f"drop_block2d needs x of shape (N, C, H, W) or (C, H, W), not {shape}")
+        refuse_axes("drop_block2d", shape, "(N, C, H, W) or (C, H, W)")
     block = check_positive("block_size", block_size)
     probability = Probability(p, None)
     source = as_source(rng)

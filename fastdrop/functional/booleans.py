@@ -9,7 +9,7 @@ from typing import Any, Literal, Never, overload
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastdrop._checks import check_booleans, check_shape, check_switch
+from fastdrop._checks import check_booleans, check_of_booleans, check_shape, check_switch
 from fastdrop._typing import BoolArray, NDArray, ProbabilityLike, RNGLike, ShapeLike
 from fastdrop._words import public, refuse
 from fastdrop.mask._draw import draw_bernoulli
@@ -120,12 +120,4 @@ def _dtypes_of_booleans(dtype: DTypeLike | None, packed: bool) -> tuple[np.dtype
     """Return the dtypes that the result may have; the first is that of a new array."""
     if dtype is None:
         return (BITS,) if packed else (BYTES, BITS)
-    try:
-        wanted = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"dtype must be bool or uint8, not {dtype!r}") from None
-    if wanted not in (BYTES, BITS):
-        raise TypeError(f"dtype must be bool or uint8, not {wanted}")
-    if packed and wanted != BITS:
-        raise TypeError(f"dtype must be uint8 with packed=True, not {wanted}")
-    return (wanted,)
+    return (check_of_booleans(dtype, packed),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import check_channel_axis
+from fastdrop._checks import check_channel_axis, refuse_axes
 from fastdrop._typing import (
     ArrayLike,
     NDArray,
@@ -293,9 +293,7 @@ def _channels(x: ArrayLike, inner: int, channel_axis: int) -> tuple[NDArray[Any]
     axes = inner + 2
     if len(shape) not in (axes - 1, axes):
         places = ("L", "H, W", "D, H, W")[inner - 1]
-        raise ValueError(
-            f"dropout{inner}d needs x of shape (N, C, {places}) or (C, {places}), not {shape}"
-        )
+        refuse_axes(f"dropout{inner}d", shape, f"(N, C, {places}) or (C, {places})")
     missing = axes - len(shape)
     decided = (check_channel_axis(channel_axis, axes) - missing, *(() if missing else (0,)))
     return x, tuple(length if index in decided else 1 for index, length in enumerate(shape))

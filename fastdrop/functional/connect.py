@@ -8,7 +8,7 @@ from typing import Any, Never, overload
 
 import numpy as np
 
-from fastdrop._checks import as_array, kind_of, refuse_other_dtype
+from fastdrop._checks import as_array, check_made_by, refuse_other_dtype, refuse_shape
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -214,10 +214,9 @@ def drop_connect_backward(
     """
     x, weight = _check_map(x, weight)
     dy = _check_beside("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
-    if not isinstance(mask, Mask):
-        raise TypeError(f"mask must be the Mask that drop_connect returned, not {kind_of(mask)}")
+    check_made_by("drop_connect", mask, Mask)
     if mask.shape != weight.shape:
-        raise ValueError(f"mask must have weight's shape, {weight.shape}, not {mask.shape}")
+        refuse_shape("mask", mask.shape, f"{weight.shape}, that of weight")
     dropped = mask.apply(weight)  # the same map as forward
     features_out, features_in = weight.shape
     rows = math.prod(x.shape[:-1])
@@ -236,13 +235,11 @@ def _check_map(x: ArrayLike, weight: ArrayLike) -> tuple[NDArray[Any], NDArray[A
     """Return both as arrays that can be multiplied."""
     x, shape = check_arrays(x, None, None)
     if not shape:
-        raise ValueError("x must have shape (..., features_in), not ()")
+        refuse_shape("x", shape, "(..., features_in)")
     weight = _of_dtype("weight", weight, x)
     if weight.ndim != 2 or weight.shape[1] != shape[-1]:
-        raise ValueError(
-            f"weight must have shape (features_out, {shape[-1]}), as x has shape {shape}, not "
-            f"{weight.shape}"
-        )
+        wanted = f"(features_out, {shape[-1]}), as x has shape {shape}"
+        refuse_shape("weight", weight.shape, wanted)
     return x, weight
 
 
@@ -258,7 +255,7 @@ def _check_beside(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) ->
     """Return ``value`` as an array of ``shape`` and of x's dtype."""
     array = _of_dtype(name, value, x)
     if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+        refuse_shape(name, array.shape, shape)
     return array
 
 

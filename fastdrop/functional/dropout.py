@@ -11,11 +11,13 @@ from fastdrop._checks import (
     as_array,
     check_broadcast,
     check_choice,
+    check_kept,
+    check_made_by,
     check_noise_shape,
     check_one_way_to_share,
     check_shape,
+    check_store,
     check_switch,
-    kind_of,
     refuse_beside_mask,
 )
 from fastdrop._typing import (
@@ -280,14 +282,8 @@ def _with_mask(
         refuse_beside_mask("noise_shape", noise_shape)
     else:
         as_source(rng)  # drawn from or not, it is checked
-        kept = as_array("mask", mask)
-        if kept.dtype != bool:
-            raise TypeError(f"mask must be a Mask or an array of bool, not of {kept.dtype}")
-        if p is HALF and keep_prob is None and scale != "none":
-            raise TypeError(
-                f"mask is an array of bool of shape {kept.shape}, which does not say how to scale: "
-                "give p or keep_prob, or scale='none'"
-            )
+        says_p = p is not HALF or keep_prob is not None or scale == "none"
+        kept = check_kept(mask, says_p, "p or keep_prob, or scale='none'")
         probability = as_probability(p, keep_prob)
         keep = probability.keep_prob
         mask = mask_from_array(kept, probability, None if scale == "train" else 1.0)
@@ -347,10 +343,7 @@ def dropout_backward(
     >>> fd.dropout_backward(np.full(4, 10.0), mask)
     array([ 0., 20.,  0., 20.])
     """
-    if not isinstance(mask, (Mask, GaussianMask)):
-        raise TypeError(
-            f"mask must be the Mask that the forward function returned, not {kind_of(mask)}"
-        )
+    check_made_by("the forward function", mask, Mask, GaussianMask)
     return mask.backward(dy, out)
 
 
@@ -421,10 +414,5 @@ def dropout_mask(
         shape = shared_shape(shape, broadcast_axes)
     probability = as_probability(p, keep_prob)
     source = as_source(rng)
-    if store == "seed" and probability.is_array:
-        raise ValueError("store must be 'auto' or 'bits' with an array as p, not 'seed'")
-    if store == "seed" and not hasattr(source, "position"):
-        raise ValueError(
-            f"store must be 'auto' or 'bits' with {source!r}, which cannot go back, not 'seed'"
-        )
+    check_store(store, probability.is_array, source)
     return draw_mask(shape, probability, source, store == "bits")

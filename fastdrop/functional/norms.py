@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never, overload
 
-from fastdrop._checks import as_array, check_eps, check_switch, refuse_both
+from fastdrop._checks import check_eps, check_kept, check_made_by, check_switch, refuse_both
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import HALF, public, refuse
 from fastdrop.functional._given import check_given_mask
@@ -418,13 +418,7 @@ def _given(
         check_given_mask(mask, p=None if p is HALF else p, keep_prob=keep_prob, rng=rng)
         return mask
     as_source(rng)  # drawn from or not, it is checked
-    kept = as_array("mask", mask)
-    if kept.dtype != bool:
-        raise TypeError(f"mask has dtype {kept.dtype}; must be a Mask or an array of bool")
-    if p is HALF and keep_prob is None:
-        raise TypeError(
-            f"mask is an array of bool of shape {kept.shape} without p; must have p or keep_prob"
-        )
+    kept = check_kept(mask, p is not HALF or keep_prob is not None, "p or keep_prob")
     return mask_from_array(kept, _number(p, keep_prob), None)
 
 
@@ -436,6 +430,4 @@ def _number(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probabilit
 
 
 def _check_is_mask(mask: object, maker: str) -> None:
-    if not isinstance(mask, Mask):
-        raise TypeError(f"mask is a {type(mask).__name__}; must be the Mask that {maker} returned")
-    check_given_mask(mask)
+    check_given_mask(check_made_by(maker, mask, Mask))

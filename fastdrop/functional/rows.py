@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
+from fastdrop._checks import refuse_axes, refuse_shape
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Scale
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -106,7 +107,7 @@ def drop_path(
         refuse(drop_path, late, words)
     x, shape = check_arrays(x, None, None)
     if not shape:
-        raise ValueError("drop_path needs x of shape (N, ...), of N samples, not ()")
+        refuse_axes("drop_path", shape, "(N, ...), of N samples")
     noise_shape = (shape[0], *(1,) * (len(shape) - 1))
     return dropout(
         x,
@@ -198,7 +199,7 @@ def embedding_dropout(
         refuse(embedding_dropout, late, words)
     array, shape = check_arrays(weight, out, None, "weight")
     if len(shape) != 2:
-        raise ValueError(f"weight must have shape (words, features), not {shape}")
+        refuse_shape("weight", shape, "(words, features)")
     return dropout(
         array,
         p,

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import MISSING, kind_of
+from fastdrop._checks import (
+    MISSING,
+    check_made_by,
+    check_same_axes,
+    refuse_float,
+    refuse_other_maker,
+)
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -117,7 +123,7 @@ def zoneout(
         refuse(zoneout, late, words)
     missing: Any = MISSING
     if p is missing and isinstance(old, float):  # zoneout(x, 0.5): old was forgotten, and not p
-        raise TypeError(f"old must be an array of new's shape, not {old!r} (a float)")
+        refuse_float("old", old, "new")
     probability, source = as_drawing(p, rng, training)
     noise_shape = None
     if broadcast_axes is not None:
@@ -173,13 +179,9 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     >>> dold
     array([10.,  0., 10.,  0.])
     """
-    if not isinstance(mask, Mask):
-        raise TypeError(f"mask must be the Mask that zoneout returned, not {kind_of(mask)}")
+    check_made_by("zoneout", mask, Mask)
     if not is_of_zoneout(mask):
-        raise ValueError(f"mask must be the Mask that zoneout returned, not {mask!r}")
+        refuse_other_maker("the Mask that zoneout returned", mask)
     dy, shape = check_arrays(dy, None, None, "dy")
-    if mask.ndim != len(shape):
-        raise ValueError(
-            f"mask must have as many axes as dy, of shape {shape}; it has shape {mask.shape}"
-        )
+    check_same_axes(mask.shape, shape)
     return _operations.zoneout_gradients(dy, mask)

@@ -27,9 +27,9 @@ from fastdrop._checks import (
     check_entries,
     check_probabilities,
     check_probability,
+    check_state_mask,
     check_switch,
     is_array,
-    shown,
     takes_array,
 )
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
@@ -182,8 +182,7 @@ class Layer(Generic[MaskT]):
         check_entries("the pickled layer", state, ("p", *required, "rng", "training", "mask"))
         own.__init__(self, **{name: state[name] for name in settings if name in state})
         self.training = state["training"]
-        if not isinstance(state["mask"], (Mask, GaussianMask, NoneType)):
-            raise TypeError(f"mask must be a mask or None, not {shown(state['mask'])}")
+        check_state_mask(state["mask"], Mask, GaussianMask, NoneType)
         self.__dict__.update({name: state[name] for name in state if name not in settings})
 
     def _last_mask(self) -> Any:

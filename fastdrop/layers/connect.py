@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
-from fastdrop._checks import as_array, described
+from fastdrop._checks import as_array, check_matrix
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import drop_connect, drop_connect_backward
 from fastdrop.layers._base import Forward, Layer
@@ -59,16 +59,7 @@ class DropConnect(Layer[Mask]):
         bias: ArrayLike | None = None,
         rng: RNGLike = None,
     ) -> None:
-        self.weight: NDArray[Any] = as_array("weight", weight)
-        if self.weight.ndim == 0:  # (features_in, features_out), say
-            raise TypeError(
-                "weight must be an array of shape (features_out, features_in), not "
-                f"{described(weight)}: DropConnect drops the weights of a matrix that exists"
-            )
-        if self.weight.ndim != 2:
-            raise ValueError(
-                f"weight must have shape (features_out, features_in), not {self.weight.shape}"
-            )
+        self.weight: NDArray[Any] = check_matrix("DropConnect", weight)
         super().__init__(p, rng)
         self.bias: NDArray[Any] | None = None if bias is None else as_array("bias", bias)
         self.x: NDArray[Any] | None = None

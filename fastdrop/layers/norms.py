@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 import numpy as np
 
-from fastdrop._checks import as_array, check_eps, check_switch
+from fastdrop._checks import as_array, check_eps, check_one_axis, check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional import (
     dropout_add_layer_norm,
@@ -26,12 +26,7 @@ __all__ = ["DropoutAddLayerNorm", "DropoutAddRMSNorm"]
 
 def _row(layer: Any, name: str, value: Any) -> NDArray[Any] | None:
     """Return weight or bias: an array is kept, not copied."""
-    if value is None:
-        return None
-    row = as_array(name, value)
-    if row.ndim != 1:
-        raise ValueError(f"{name} must have one axis, as long as x's last, not shape {row.shape}")
-    return row
+    return check_one_axis(name, value)
 
 
 class _DropoutAddNorm(Layer[Mask]):
