@@ -153,12 +153,13 @@ run(const problem *of, const fd_kernels *kernels, const size_t block[2], int spl
         for (size_t head = 0; head < heads_of(of, i); head++) {
             offsets[i][head] = (int64_t)(head * step);
         }
-        matrices[i] = (fd_matrices){tensors[i], offsets[i], (int64_t)columns};
+        matrices[i] = (fd_matrices){tensors[i], of->dtype, offsets[i], (int64_t)columns};
     }
     fd_attention attention = {.kernels = kernels,
                               .seeded = &seeded,
                               .gemm = of->dtype == FD_FLOAT64 ? gemm_float64 : gemm_float32,
                               .dtype = of->dtype,
+                              .multiplied = of->dtype,
                               .causal = of->causal,
                               .scale = 0.5,
                               .factor = 1.0 / 0.7,
@@ -222,8 +223,7 @@ attend_row(const problem *of, const void *const *tensors, const uint8_t *kept, s
     for (size_t j = 0; j < seen; j++) {
         double score = 0;
         for (size_t i = 0; i < of->width; i++) {
-            score += number_at(of, tensors[QUERY],
-                               (head * of->queries + row) * of->width + i) *
+            score += number_at(of, tensors[QUERY], (head * of->queries + row) * of->width + i) *
                      number_at(of, tensors[KEY], (key_head * of->keys + j) * of->width + i);
         }
         score *= 0.5;

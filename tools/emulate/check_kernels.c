@@ -7,6 +7,8 @@
  *
  * Buffers end where the kernels' contracts say, so that a sanitizer sees what goes past them.
  */
+#include <math.h>
+
 #include "allocate.h"
 #include "engine/cpu.h"
 #include "engine/job.h"
@@ -459,7 +461,7 @@ run_softmax(const fd_kernels *kernels, const vector *v, uint8_t *out)
         memcpy(out + bytes, gradients, bytes);
         swap_order(out + bytes, bytes, size);
     } else {
-        fd_softmax row;
+        fd_softmax row = {.largest = -INFINITY};
         kernels->softmax[v->which](scores, v->n, kept, (size_t)v->at, &row);
         memcpy(out + bytes, &row.largest, 8);
         memcpy(out + bytes + 8, &row.inverse, 8);
