@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Mask that the caller gives."""
 
-from fastdrop._checks import refuse_alpha, refuse_beside_mask, refuse_other_maker
+from fastdrop._checks import check_made_by, refuse_alpha, refuse_beside_mask, refuse_other_maker
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.mask._mask import Mask, is_of_zoneout
 
-__all__ = ["check_given_mask"]
+__all__ = ["check_given_mask", "check_mask_of"]
 
 
 def check_given_mask(mask: Mask, **given: object) -> None:
@@ -20,3 +20,8 @@ def check_given_mask(mask: Mask, **given: object) -> None:
         refuse_alpha(mask.scale)
     if is_of_zoneout(mask):
         refuse_other_maker("a mask of dropout", mask)
+
+
+def check_mask_of(maker: str, mask: object) -> None:
+    """Check that a mask, of which a gradient is computed, is one of dropout."""
+    check_given_mask(check_made_by(maker, mask, Mask))

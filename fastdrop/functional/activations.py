@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never
 
-from fastdrop._checks import check_choice, check_made_by
+from fastdrop._checks import check_choice
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import public, refuse
-from fastdrop.functional._given import check_given_mask
+from fastdrop.functional._given import check_mask_of
 from fastdrop.functional._probability import as_drawing
 from fastdrop.mask import _activate
 from fastdrop.mask._mask import Mask
@@ -140,7 +140,7 @@ def gelu_dropout_backward(
     """
     if late or words:
         refuse(gelu_dropout_backward, late, words)
-    _check_is_mask(mask, "gelu_dropout")
+    check_mask_of("gelu_dropout", mask)
     return _activate.activate_backward(_named(approximate), dy, x, bias, out, mask)
 
 
@@ -230,7 +230,7 @@ def silu_dropout_backward(
     """
     if late or words:
         refuse(silu_dropout_backward, late, words)
-    _check_is_mask(mask, "silu_dropout")
+    check_mask_of("silu_dropout", mask)
     return _activate.activate_backward("silu", dy, x, bias, out, mask)
 
 
@@ -250,7 +250,3 @@ def _forward(
 ) -> tuple[NDArray[Any], Mask]:
     probability, source = as_drawing(p, rng, training)
     return _activate.activate(name, x, bias, out, probability, source)
-
-
-def _check_is_mask(mask: object, maker: str) -> None:
-    check_given_mask(check_made_by(maker, mask, Mask))

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 from typing import Any, Never, overload
 
-from fastdrop._checks import check_switch
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop._words import public, refuse
+from fastdrop.functional._probability import as_drawing
 from fastdrop.functional._sharing import shared
 from fastdrop.mask import _operations
 from fastdrop.mask._mask import Mask
-from fastdrop.mask._probability import Probability
-from fastdrop.source.default import as_source
 
 __all__ = ["dropout_add", "relu_dropout"]
 
@@ -117,13 +115,11 @@ def dropout_add(
     """
     if late or words:
         refuse(dropout_add, late, words)
-    probability = Probability(p, None)
-    source = as_source(rng)
-    drawn_from = source if check_switch("training", training) else None
+    probability, source = as_drawing(p, rng, training)
     noise_shape = None
     if broadcast_axes is not None:
         x, noise_shape = shared("x", x, broadcast_axes)
-    return _operations.add(x, residual, bias, out, probability, drawn_from, noise_shape)
+    return _operations.add(x, residual, bias, out, probability, source, noise_shape)
 
 
 @overload
@@ -209,7 +205,5 @@ def relu_dropout(
     """
     if late or words:
         refuse(relu_dropout, late, words)
-    probability = Probability(p, None)
-    source = as_source(rng)
-    drawn_from = source if check_switch("training", training) else None
-    return _operations.relu(x, bias, out, probability, drawn_from)
+    probability, source = as_drawing(p, rng, training)
+    return _operations.relu(x, bias, out, probability, source)

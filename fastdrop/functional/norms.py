@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never, overload
 
-from fastdrop._checks import check_eps, check_kept, check_made_by, check_switch, refuse_both
+from fastdrop._checks import check_eps, check_kept, check_switch, refuse_both
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import HALF, public, refuse
-from fastdrop.functional._given import check_given_mask
+from fastdrop.functional._given import check_given_mask, check_mask_of
 from fastdrop.mask._draw import mask_from_array
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._norm import norm, norm_gradients
@@ -219,7 +219,7 @@ def dropout_add_layer_norm_backward(
     """
     if late or words:
         refuse(dropout_add_layer_norm_backward, late, words)
-    _check_is_mask(mask, "dropout_add_layer_norm")
+    check_mask_of("dropout_add_layer_norm", mask)
     eps = check_eps(eps)
     return norm_gradients(dy, x, residual, weight, linear_bias, dtotal, mask, True, eps)
 
@@ -366,7 +366,7 @@ def dropout_add_rms_norm_backward(
     """
     if late or words:
         refuse(dropout_add_rms_norm_backward, late, words)
-    _check_is_mask(mask, "dropout_add_rms_norm")
+    check_mask_of("dropout_add_rms_norm", mask)
     dx, dresidual, dweight, _, dlinear_bias = norm_gradients(
         dy, x, residual, weight, linear_bias, dtotal, mask, False, check_eps(eps)
     )
@@ -427,7 +427,3 @@ def _number(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probabilit
     if keep_prob is not None and p is not HALF:
         refuse_both(p=p, keep_prob=keep_prob)
     return Probability(0.5 if p is HALF else p, keep_prob)
-
-
-def _check_is_mask(mask: object, maker: str) -> None:
-    check_given_mask(check_made_by(maker, mask, Mask))

@@ -4,7 +4,7 @@
 The functions are looked up in PyTorch's own library and in those that it was linked with. Where
 they are not found (on Windows they are not exported), attention takes whole matrices of weights.
 
-Products of bfloat16 are used where the CPU has tiles for them (AMX); elsewhere MKL widens them.
+Products of bfloat16 are used where the CPU has tiles for them (AMX). Elsewhere MKL widens them.
 """
 
 import contextlib
