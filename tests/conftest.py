@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 import fastdrop as fd
+from fastdrop.kernels import _kernels
 
 # The same examples in every run; `pytest --hypothesis-profile=random` looks for new ones.
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
@@ -64,7 +65,9 @@ def source_class(request):
 
 @pytest.fixture(autouse=True)
 def threads_restored():
-    """Leave the number of threads as it was."""
-    before = fd.get_num_threads()
+    """Leave the number of threads as it was, and wake threads for arrays that are quickly made."""
+    before, grain = fd.get_num_threads(), _kernels.get_grain()
+    _kernels.set_grain(1 << 16)
     yield
     fd.set_num_threads(before)
+    _kernels.set_grain(grain)

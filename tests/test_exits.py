@@ -50,11 +50,11 @@ def assert_ends_well(kind, size):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_daemon_threads(kind):
-    assert_ends_well(kind, 100 if kind == "layer" else 300_000)
+    assert_ends_well(kind, 100 if kind == "layer" else 600_000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [10, 20_000, 300_000])
+@pytest.mark.parametrize("size", [10, 20_000, 600_000])
 @pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
 def test_daemon_threads_many_times(kind, size):
     for _ in range(30):

@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 PATIENCE = 60  # seconds until a child is taken to hang
-X = np.ones(300_001, np.float32)  # enough for several threads
+X = np.ones(600_001, np.float32)  # enough for several threads
 
 
 @pytest.fixture(autouse=True)

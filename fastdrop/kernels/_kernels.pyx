@@ -22,6 +22,8 @@ cdef extern from "engine/settings.h" nogil:
     void fd_use_kernels(const fd_kernels *kernels)
     size_t fd_pool_workers()
     void fd_use_pool_workers(size_t workers)
+    size_t fd_pool_grain()
+    void fd_use_pool_grain(size_t elements)
     void fd_use_ask(fd_ask ask)
     size_t fd_last_level_cache()
     void fd_use_last_level_cache(size_t bytes)
@@ -121,6 +123,16 @@ def get_threads():
 def set_threads(size_t n):
     """Use at most ``n`` >= 1 threads in one call."""
     fd_use_pool_workers(n)
+
+
+def get_grain():
+    """Return the fewest elements for which another thread of the pool is woken."""
+    return fd_pool_grain()
+
+
+def set_grain(size_t n):
+    """Wake another thread of the pool for ``n`` >= 1 elements. For the tests."""
+    fd_use_pool_grain(n)
 
 
 def get_build():

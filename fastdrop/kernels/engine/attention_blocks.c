@@ -69,7 +69,7 @@ void
 fd_draw_kept(const fd_attention *attention, const fd_score_block *part, uint8_t *kept)
 {
     const uint64_t first = ((uint64_t)part->head * attention->queries + part->first);
-    const fd_executor alone = {NULL, 1, NULL};
+    const fd_executor alone = {.workers = 1};
     const fd_arrays arrays = {NULL, NULL, (char *)kept};
     fd_any_mask mask = {.seeded = *attention->seeded};
     fd_cursor cursor = {.has_last = 0};

@@ -35,9 +35,13 @@ fd_lend(fd_parallel_for parallel_for)
     lent = parallel_for;
 }
 
+/* PyTorch's threads spin for a while after each call, so they start within a microsecond or two.
+ * PyTorch's own loops have the same grain. */
+enum { GRAIN = 1 << 15 };
+
 fd_executor
 fd_lent(size_t workers)
 {
-    const fd_executor executor = {lent_run, lent == NULL ? 1 : workers, NULL};
+    const fd_executor executor = {lent_run, lent == NULL ? 1 : workers, GRAIN, NULL};
     return executor;
 }

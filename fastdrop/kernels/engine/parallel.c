@@ -4,8 +4,10 @@
 size_t
 fd_workers(const fd_executor *executor, size_t elements)
 {
-    const size_t worth = fd_min(executor->workers, elements / FD_ELEMENTS_A_WORKER);
-    return worth ? worth : 1;
+    if (executor->workers == 1 || elements < 2 * executor->grain) {
+        return 1;
+    }
+    return fd_min(executor->workers, elements / executor->grain);
 }
 
 void

@@ -7,10 +7,6 @@
 
 #include "interrupt.h"
 
-/* A worker below this many elements costs more than it saves: waking a thread takes a few
- * microseconds, in which one decides about 40,000 elements. */
-enum { FD_ELEMENTS_A_WORKER = 1 << 16 };
-
 /* Worker 0 is the thread that made the call. */
 typedef void (*fd_task)(void *context, size_t index, size_t worker);
 
@@ -23,6 +19,7 @@ typedef void (*fd_run)(size_t tasks, size_t workers, fd_task task, void *context
 typedef struct {
     fd_run run;
     size_t workers; /* the most of one call; 1: the caller, and `run` is not called */
+    size_t grain;   /* a worker with fewer elements costs more than it saves */
     fd_ask ask;     /* by long calls; may be NULL */
 } fd_executor;
 

@@ -5,6 +5,7 @@
 
 static const void *kernels_in_use; /* shared */
 static size_t pool_workers = 1;    /* shared */
+static size_t pool_grain = 1 << 18; /* shared */
 static fd_ask ask_by_pool;
 static size_t last_level_cache;
 
@@ -32,6 +33,18 @@ fd_use_pool_workers(size_t workers)
     fd_shared_write(&pool_workers, workers);
 }
 
+size_t
+fd_pool_grain(void)
+{
+    return fd_shared_read(&pool_grain);
+}
+
+void
+fd_use_pool_grain(size_t elements)
+{
+    fd_shared_write(&pool_grain, elements);
+}
+
 void
 fd_use_ask(fd_ask ask)
 {
@@ -53,6 +66,6 @@ fd_use_last_level_cache(size_t bytes)
 fd_executor
 fd_pool(void)
 {
-    const fd_executor executor = {fd_pool_run, fd_pool_workers(), ask_by_pool};
+    const fd_executor executor = {fd_pool_run, fd_pool_workers(), fd_pool_grain(), ask_by_pool};
     return executor;
 }

@@ -16,6 +16,12 @@ void fd_use_kernels(const fd_kernels *kernels);
 size_t fd_pool_workers(void);
 void fd_use_pool_workers(size_t workers);
 
+/* The fewest elements of a worker of the pool: 2^18, but in tests. Workers sleep between calls, and
+ * waking one takes 5 to 40 microseconds, most of all on virtual machines. In 40 microseconds one
+ * thread decides about 2^18 elements. */
+size_t fd_pool_grain(void);
+void fd_use_pool_grain(size_t elements);
+
 /* What long calls on the pool ask: nothing until it is said. Called before any other thread runs. */
 void fd_use_ask(fd_ask ask);
 

@@ -42,7 +42,7 @@ draw_place(optional_pointer *generator, fd_threshold threshold)
 void
 make_bits(const fd_seeded *place, size_t n, small_bits *out)
 {
-    const fd_executor alone = {NULL, 1, NULL};
+    const fd_executor alone = {.workers = 1};
     const fd_arrays arrays = {NULL, NULL, (char *)out->bits};
     const fd_any_mask mask = {.seeded = *place};
     const fd_job job = {.kernels = known.engine->kernels(), .mask = &mask};
