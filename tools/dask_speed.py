@@ -2,8 +2,8 @@
 """Print what dropout of Dask arrays costs, compared with the same graph that doubles its numbers.
 
 The graphs have one task for each chunk, and run in turns on one thread, in the thread's own time. A
-figure is the time per element less that of reading, which is a graph that makes the chunks alone;
-the ratio compares whole graphs. ``--memory`` instead drops elements of 10 GB, and prints the most
+figure is the time per element less that of reading, which is a graph that has the chunks alone; the
+ratio compares whole graphs. ``--memory`` instead drops elements of 10 GB, and prints the most
 memory that the process had.
 
     python tools/dask_speed.py [--chunks 1000] [--elements 1048576] [--rounds 5]
@@ -15,10 +15,12 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
+from dask.tokenize import tokenize
 
 import fastdrop as fd
 import fastdrop.dask
@@ -29,14 +31,23 @@ GIGABYTE = 10**9
 
 
 def first_of_each(array: da.Array) -> da.Array:
-    """Return one element of every chunk, so that no result is large."""
-    return array.map_blocks(lambda block: block[:1], chunks=((1,) * array.numblocks[0],))
+    """Return one element of every chunk; a copy, as a view would keep the whole chunk."""
+    return array.map_blocks(lambda block: block[:1].copy(), chunks=((1,) * array.numblocks[0],))
+
+
+def repeated(chunk: Any, chunks: int) -> da.Array:
+    """Return an array all of whose chunks are one array that is there, so that reading is free.
+
+    Those of ``da.ones`` are views of one number, which no data are.
+    """
+    name = f"repeated-{tokenize(chunk)}"
+    graph = {(name, i): chunk for i in range(chunks)}
+    return da.Array(graph, name, chunks=((len(chunk),) * chunks,), meta=chunk[:0])
 
 
 def graphs(chunks: int, elements: int) -> dict[str, Callable[[], da.Array]]:
     """Return the functions that make each graph."""
-    x = da.ones(chunks * elements, chunks=elements, dtype="float32")
-    p = da.full(chunks * elements, P, chunks=elements, dtype="float32")
+    x, p = (repeated(np.full(elements, value, np.float32), chunks) for value in (1.0, P))
 
     def drop(p: float | da.Array, source: fd.Source) -> da.Array:
         return fastdrop.dask.dropout(x, p, rng=source)[0]

@@ -22,6 +22,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import fastdrop as fd
 import fastdrop.jax
@@ -29,6 +30,11 @@ import fastdrop.jax
 Call = Callable[[], Any]
 P = 0.1
 SECONDS = 0.01  # of a round
+
+
+def waits(function: Any, *arguments: Any) -> Call:
+    """Return what calls a compiled function and waits for its result."""
+    return lambda: function(*arguments).block_until_ready()
 
 
 def implementations() -> Iterator[tuple[str, Any]]:
@@ -46,22 +52,35 @@ def idiom(key: Any, x: Any) -> Any:
     return jax.lax.select(kept, x / (1 - P), jnp.zeros_like(x))
 
 
+def kernels(n: int) -> Iterator[tuple[str, Call]]:
+    """Yield names and calls of the same kernels from NumPy, into an array that is there."""
+    x, y = np.ones(n, np.float32), np.empty(n, np.float32)
+    for source in (fd.Philox4x32, fd.Xoshiro256PlusPlus):
+        mask = fd.dropout_mask(n, P, rng=source(7))
+        yield f"without JAX, {source.__name__}", lambda mask=mask: mask.apply(x, out=y)
+    empty = fd.dropout_mask(n, 0.0, rng=7)
+    yield "without JAX, p = 0", lambda: empty.apply(x, out=y)
+
+
 def dropouts(n: int) -> Iterator[tuple[str, Call]]:
     """Yield names and calls of dropout."""
     x = jnp.ones(n, jnp.float32)
     double = jax.jit(lambda x: x * 2)
-    yield "x * 2", lambda: double(x)
+    yield "x * 2", waits(double, x)
     own = jax.jit(lambda key, x: fastdrop.jax.dropout(key, x, P))
     for source in (fd.Philox4x32, fd.Xoshiro256PlusPlus):
         key = fastdrop.jax.key_of(source(7))
-        yield f"dropout, {source.__name__}", lambda key=key: own(key, x)
+        yield f"dropout, {source.__name__}", waits(own, key, x)
+    nothing = jax.jit(lambda key, x: fastdrop.jax.dropout(key, x, 0.0))
+    yield "dropout, p = 0, draws nothing", waits(nothing, fastdrop.jax.key_of(fd.Philox4x32(7)), x)
+    yield from kernels(n)
     key = jax.random.key(7)
-    yield "dropout, a key of JAX", lambda: own(key, x)
+    yield "dropout, a key of JAX", waits(own, key, x)
     gradient = jax.jit(jax.grad(lambda x, key: fastdrop.jax.dropout(key, x, P).sum()))
-    yield "its gradient", lambda: gradient(x, key)
+    yield "its gradient", waits(gradient, x, key)
     theirs = jax.jit(idiom)
     for name, key in implementations():
-        yield f"Flax's idiom, {name}", lambda key=key: theirs(key, x)
+        yield f"Flax's idiom, {name}", waits(theirs, key, x)
 
 
 def numbers(n: int) -> Iterator[tuple[str, Call]]:
@@ -76,23 +95,23 @@ def numbers(n: int) -> Iterator[tuple[str, Call]]:
     for what, function in functions.items():
         draw = jax.jit(function)
         for name, key in [*keys, *implementations()]:
-            yield f"{what}, {name}", lambda draw=draw, key=key: draw(key)
+            yield f"{what}, {name}", waits(draw, key)
 
 
 def seconds(calls: dict[str, Call], rounds: int) -> dict[str, float]:
     """Return the least time of each call, all called in turns."""
     repeats, least = {}, dict.fromkeys(calls, float("inf"))
     for name, call in calls.items():
-        call().block_until_ready()
+        call()
         start = time.process_time()
         for _ in range(10):
-            call().block_until_ready()
+            call()
         repeats[name] = max(1, int(10 * SECONDS / (time.process_time() - start)))
     for _ in range(rounds):
         for name, call in calls.items():
             start = time.process_time()
             for _ in range(repeats[name]):
-                call().block_until_ready()
+                call()
             least[name] = min(least[name], (time.process_time() - start) / repeats[name])
     return least
 

@@ -121,6 +121,43 @@ def a_training_step_does_not_either():
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def arrays_of_p_do_not_either():
+    """A number for each element, column or sample, in the program or given to it, cut or whole."""
+    for shape in (SHAPE, (12, 1), (8, 1, 1), (4,)):
+        p = np.random.default_rng(4).uniform(0, 1, shape).astype("float32")
+        expected = fd.dropout(X, p, rng=fd.Philox4x32(7))[0]
+        kept = np.asarray(fd.dropout_mask(SHAPE, p, rng=fd.Philox4x32(7)))
+
+        def drop(x, p):
+            return dropout(KEY, x, p)
+
+        def loss(x, p):
+            return dropout(KEY, x, p).sum()
+
+        for spec in every_sharding():
+            x = jax.device_put(X, cuts(spec))
+            assert same(jax.jit(drop)(x, p), expected), (shape, spec)
+            assert same(jax.jit(lambda x, p=p: dropout(KEY, x, p))(x), expected), (shape, spec)
+            assert jax.jit(drop)(x, p).sharding.is_equivalent_to(x.sharding, x.ndim)
+            assert is_local(drop, x, p), (shape, spec)
+            if shape == SHAPE:
+                cut = jax.device_put(p, cuts(spec))
+                assert same(jax.jit(drop)(x, cut), expected), spec
+                assert is_local(drop, x, cut), spec
+                found = jax.jit(jax.grad(loss))(x, p)
+                assert same(found, fd.dropout(np.ones_like(X), p, rng=fd.Philox4x32(7))[0])
+                draw = jax.jit(lambda p: dropout_mask(KEY, SHAPE, p), out_shardings=cuts(spec))
+                assert same(draw(p), kept), (shape, spec)
+                draw = jax.jit(lambda p: bernoulli(KEY, p, SHAPE), out_shardings=cuts(spec))
+                assert same(draw(p), ~kept), (shape, spec)
+    p = np.random.default_rng(5).uniform(0, 1, (8, 1, 4)).astype("float32")
+    expected = fd.dropout(X, p, rng=fd.Philox4x32(7), broadcast_axes=1)[0]
+    for spec in every_sharding():
+        x = jax.device_put(X, cuts(spec))
+        found = jax.jit(lambda x, p: dropout(KEY, x, p, broadcast_dims=1))(x, p)
+        assert same(found, expected), spec
+
+
 # ---- where a program says itself what each device does -------------------------------------------
 
 
@@ -184,8 +221,11 @@ CHECKS = {
     )
 }
 
+# These compile some dozens of programs.
+SLOW = {"arrays_of_p_do_not_either": arrays_of_p_do_not_either}
+
 if __name__ == "__main__":
     assert len(jax.devices()) == int(sys.argv[1])
-    for name, check in CHECKS.items():
+    for name, check in (SLOW if "slow" in sys.argv else CHECKS).items():
         check()
         print(name)
