@@ -20,7 +20,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
-from dask.tokenize import tokenize
+from dask.base import tokenize
 
 import fastdrop as fd
 import fastdrop.dask

@@ -6,7 +6,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask.tokenize import tokenize
+from dask.base import tokenize
 
 import fastdrop as fd
 from fastdrop._typing import NDArray, Shape

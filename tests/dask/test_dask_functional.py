@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import signatures
-from dask.tokenize import tokenize
+from dask.base import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
