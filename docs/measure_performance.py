@@ -3,8 +3,8 @@
 
 ``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
 includes: ``docs/performance-tables.md``, with the pictures that `draw_speed.py` makes of it, and
-``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install torch, jax and numba first, to have them in the tables, and
-leave the machine alone while it runs.
+``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install torch, jax
+and numba first, to have them in the tables, and leave the machine alone while it runs.
 """
 
 import argparse
