@@ -128,6 +128,7 @@ html_sidebars = {
     for page in (
         *("index", "getting-started", "torch", "attention", "jax", "dask", "performance"),
         *("comparison", "comparison-functions", "changelog", "contributing", "install"),
+        "error-messages",
         *("which-function", "when-not", "faq", "glossary", "history", "measurements"),
     )
 }
