@@ -621,7 +621,7 @@ def test_version_of_the_command(capsys):
 @pytest.mark.parametrize(("call", "message"), TOLD, ids=[call for call, _ in TOLD])
 def test_messages_are_as_the_documentation_shows_them(call, message):
     x = np.ones((3, 4), np.float32)
-    with pytest.raises(Exception, match="") as caught:
+    with pytest.raises(Exception, match=re.escape(message.partition(": ")[2])) as caught:
         eval(call, {"fd": fd, "np": np, "x": x, "m": fd.dropout_mask((3, 4), rng=1)})
     assert f"{caught.type.__name__}: {caught.value}" == message
 
