@@ -41,8 +41,9 @@ def read(text: str) -> dict[str, dict[str, float]]:
 def draw(panels: dict[str, dict[str, float]], theme: str, file: Path) -> None:
     """Draw a panel of bars for each table."""
     _, _, _, faint, _ = THEMES[theme]
-    style = {"svg.fonttype": "none", "svg.hashsalt": file.stem, "font.size": 12}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": file.stem, "font.size": 12}
+    ):
         figure = Figure(figsize=(5, 6.4), layout="constrained")
         every_axes = figure.subplots(len(panels), sharex=True)
         for axes, (title, ratios) in zip(every_axes, panels.items(), strict=True):
