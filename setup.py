@@ -227,15 +227,17 @@ def readme(repository):
     """
 
     def absolute(match):
-        picture, text, target = match.groups()
+        text, target = match.groups()
         if re.match("[a-z]+:|#", target):
             return match[0]
-        if repository:
-            return f"{picture}[{text}]({repository}/{'raw' if picture else 'blob'}/main/{target})"
-        return "" if picture else text
+        return f"[{text}]({repository}/blob/main/{target})" if repository else text
 
     text = Path("README.md").read_text(encoding="utf-8")
-    return re.sub(r"(!?)\[([^]]*)\]\(([^)\s]+)\)", absolute, text)
+    if repository:
+        text = re.sub(r'( src(?:set)?=")(?!https:)', rf"\1{repository}/raw/main/", text)
+    else:
+        text = re.sub(r"<picture>.*?</picture>\n", "", text, flags=re.DOTALL)
+    return re.sub(r"\[([^]]*)\]\(([^)\s]+)\)", absolute, text)
 
 
 def main():

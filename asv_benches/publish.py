@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Let asv draw the results that are committed, and no others: ``python publish.py [HTML_DIR]``.
 
+The pages of asv take scripts of others, such as jQuery, from the web whenever somebody looks at
+them. With ``--scripts`` they are fetched now, compared with the hashes that asv knows, and put
+next to the pages, which then need no network.
+
 What else is in `results/` was measured on a machine that nobody named, or is a trial; to look at
 that, run ``asv publish``. Commits lead to the project's repository, if `pyproject.toml` names it
 (`urls.Repository`).
 """
 
+import argparse
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -13,10 +20,16 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 BENCHES = Path(__file__).resolve().parent
+FOREIGN = re.compile(
+    r'(src|href)="(https://[^"]+/([^"/]+))" integrity="(sha\d+)-([^"]+)" crossorigin="anonymous"'
+    r'(?: referrerpolicy="no-referrer")?'
+)
 
 
 def committed(benches: Path) -> list[Path]:
@@ -46,14 +59,55 @@ def settings(benches: Path, folder: Path, html: Path) -> dict[str, Any]:
     return conf
 
 
+def fetched(url: str) -> bytes:
+    """Return what is at an address."""
+    with urllib.request.urlopen(url, timeout=60) as response:
+        content: bytes = response.read()
+    return content
+
+
+def keep_scripts(html: Path, fetch: Callable[[str], bytes] = fetched) -> None:
+    """Put the scripts and styles of others into a folder of the pages, with their licences.
+
+    Raises
+    ------
+    ValueError
+        If a file is not the one that asv knows, or if a page still takes one from elsewhere.
+    """
+    folder = html / "scripts"
+    folder.mkdir(exist_ok=True)
+
+    def own(match: re.Match[str]) -> str:
+        attribute, url, name, algorithm, expected = match.groups()
+        content = fetch(url)
+        digest = base64.b64encode(hashlib.new(algorithm, content).digest()).decode()
+        if digest != expected:
+            raise ValueError(f"{url} must have the {algorithm} {expected}, not {digest}")
+        (folder / name).write_bytes(content)
+        return f'{attribute}="scripts/{name}"'
+
+    page = html / "index.html"
+    text = FOREIGN.sub(own, page.read_text(encoding="utf-8"))
+    if left := re.findall(r'<(?:script|link rel="stylesheet")[^>]+"(https?:[^"]+)', text):
+        raise ValueError(f"the pages must take nothing from elsewhere, not {left[0]}")
+    page.write_text(text, encoding="utf-8")
+    shutil.copyfile(BENCHES / "scripts-licences.txt", folder / "LICENCES.txt")
+
+
 def main() -> None:
     """Write asv's pages."""
-    html = Path(*sys.argv[1:]) if sys.argv[1:] else BENCHES / "html"
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("html", nargs="?", type=Path, default=BENCHES / "html")
+    parser.add_argument("--scripts", action="store_true", help="fetch the scripts of others now")
+    arguments = parser.parse_args()
+    html: Path = arguments.html
     with tempfile.TemporaryDirectory() as name:
         config = Path(name, "asv.conf.json")
         config.write_text(json.dumps(settings(BENCHES, Path(name), html)), encoding="utf-8")
         command = [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(config)]
         subprocess.run(command, check=True)
+    if arguments.scripts:
+        keep_scripts(html)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,9 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 maximum_signature_line_length = 72  # longer ones have a line for each argument
 
-# Links into NumPy's documentation need its inventory, which is fetched; nothing else here needs a
-# network, so this is left to those who ask for it, and such names stay plain text without it.
+# Links into NumPy's documentation need its inventory, which is fetched. Only this and
+# `dashboard.py` use a network, and only for those who ask for it. Without it such names stay plain
+# text.
 if os.environ.get("FASTDROP_DOCS_ONLINE"):
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
@@ -128,6 +129,7 @@ html_sidebars = {
     for page in (
         *("index", "getting-started", "torch", "attention", "jax", "dask", "performance"),
         *("comparison", "comparison-functions", "changelog", "contributing", "install"),
+        "error-messages",
         *("which-function", "when-not", "faq", "glossary", "history", "measurements"),
     )
 }

@@ -2,10 +2,9 @@
 """Measure what `performance.md` and `measurements.md` show, on the machine at hand.
 
 ``python docs/measure_performance.py`` runs ``python -m fastdrop bench`` and writes what the page
-includes: ``docs/performance-tables.md``, with ``docs/_static/speed.png`` (for the README) and
-``docs/_static/speed.svg`` (for the site), and ``docs/performance-family.md``. Name ``tables`` or
-``family`` for one of the two. Install torch, jax and numba first, to have them in the tables, and
-leave the machine alone while it runs.
+includes: ``docs/performance-tables.md``, with the pictures that `draw_speed.py` makes of it, and
+``docs/performance-family.md``. Name ``tables`` or ``family`` for one of the two. Install torch, jax
+and numba first, to have them in the tables, and leave the machine alone while it runs.
 """
 
 import argparse
@@ -17,10 +16,9 @@ from pathlib import Path
 import draw_speed
 
 DOCS = Path(__file__).parent
-PLOT = DOCS / "_static" / "speed.png"
 LEVELS = ["--simd", "best", "--simd", "avx2"]
 PAGES = {
-    "tables": ["--rows", "core", "peers", "--full", *LEVELS, "--plot", str(PLOT)],
+    "tables": ["--rows", "core", "peers", "--full", *LEVELS],
     "family": ["--rows", "family"],
 }
 
@@ -35,7 +33,7 @@ def origin(page: str) -> str:
 
 
 def main() -> None:
-    """Run the benchmark and write its tables and its plot."""
+    """Run the benchmark and write its tables and their pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"{' or '.join(PAGES)}; both")
     for page in parser.parse_args().pages or PAGES:

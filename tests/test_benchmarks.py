@@ -6,9 +6,12 @@ PyTorch are in `tests/torch`.
 """
 
 import ast
+import base64
 import contextlib
+import hashlib
 import itertools
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -272,6 +275,35 @@ def test_only_results_that_are_committed_are_published(url, results, tmp_path):
     assert conf["html_dir"] == str(tmp_path / "html")
     assert Path(conf["repo"]) == benches.parent
     assert conf["show_commit_url"] == (f"{url}/commit/" if url else "#/?commit=")
+
+
+def test_scripts_of_others_are_put_next_to_the_pages(tmp_path):
+    asv = pytest.importorskip("asv")
+    keep_scripts = runpy.run_path(str(suite.FOLDER.parent / "publish.py"))["keep_scripts"]
+    page = tmp_path / "index.html"
+    text = Path(asv.__file__).with_name("www").joinpath("index.html").read_text("utf-8")
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^https://.* must have the sha256 .*, not "):
+        keep_scripts(tmp_path, str.encode)
+
+    # The page as it would be if each script were its own address.
+    def hashed(match):
+        digest = hashlib.sha512(match[1].encode()).digest()
+        return f'"{match[1]}" integrity="sha512-{base64.b64encode(digest).decode()}"'
+
+    known = re.sub(r'"(https://[^"]+)" integrity="[^"]+"', hashed, text)
+    page.write_text(known, encoding="utf-8")
+    keep_scripts(tmp_path, str.encode)
+    made = page.read_text(encoding="utf-8")
+    assert not re.search(r"(<script|stylesheet)[^>]*https?:|integrity|crossorigin", made)
+    names = re.findall(r'"scripts/([^"]+)"', made)
+    assert len(names) == text.count("integrity=") > 5
+    files = {path.name for path in (tmp_path / "scripts").iterdir()}
+    assert files == {*names, "LICENCES.txt"}
+
+    page.write_text('<script src="https://example.org/other.js"></script>', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"nothing from elsewhere, not https://example.org/other"):
+        keep_scripts(tmp_path, str.encode)
 
 
 def named_benchmarks():

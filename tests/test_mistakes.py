@@ -3,6 +3,8 @@
 
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +65,11 @@ ARRAYS = [
     for name in arrays
 ]
 DRAWING = [pytest.param(*entry, id=key) for key, entry in FUNCTIONS.items()]
+
+# The table of docs/error-messages.md: a call, what it said once, and what it says.
+PAGE = Path(__file__).parents[1] / "docs" / "error-messages.md"
+ROW = re.compile(r"^\| `(.+?)` \| .+ \| (\w+Error: .+) \|$", re.MULTILINE)
+TOLD = ROW.findall(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
 
 
 def drawing(function):
@@ -609,3 +616,16 @@ def test_version_of_the_command(capsys):
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"fastdrop {fd.__version__}\n"
+
+
+@pytest.mark.parametrize(("call", "message"), TOLD, ids=[call for call, _ in TOLD])
+def test_messages_are_as_the_documentation_shows_them(call, message):
+    x = np.ones((3, 4), np.float32)
+    with pytest.raises(Exception, match=re.escape(message.partition(": ")[2])) as caught:
+        eval(call, {"fd": fd, "np": np, "x": x, "m": fd.dropout_mask((3, 4), rng=1)})
+    assert f"{caught.type.__name__}: {caught.value}" == message
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not here")
+def test_the_documentation_shows_forty_messages():
+    assert len(TOLD) == 40

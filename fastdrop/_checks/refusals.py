@@ -72,7 +72,7 @@ def refuse_scalar(name: str) -> NoReturn:
 
 def refuse_each_p() -> NoReturn:
     """Raise the error of a mask whose elements have a p each where one number is needed."""
-    raise ValueError("mask has a p for each element; must have one p")
+    raise ValueError("mask must have one p, not a p for each element")
 
 
 def refuse_unlike(name: str, array: NDArray[Any], of: str, x: NDArray[Any]) -> NoReturn:
