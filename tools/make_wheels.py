@@ -130,12 +130,27 @@ def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
     return wheel if linked else repaired(wheel, tag, environment)
 
 
+def split_tag(tag: str) -> tuple[str, tuple[int, ...]]:
+    """Return what a tag names, and the version in it: of manylinux_2_17_x86_64, (2, 17)."""
+    family, major, minor, machine = re.fullmatch(r"([a-z]+)(?:_(\d+)_(\d+))?_?(.*)", tag).groups()
+    return f"{family} {machine}", (int(major or 0), int(minor or 0))
+
+
 def repaired(wheel: Path, tag: str, environment: dict[str, str]) -> Path:
-    """Return the wheel with its tag, which auditwheel gives it if nothing in it needs more."""
+    """Return the wheel with the tag of what its symbols need, which must not be more than this."""
     folder = wheel.parent / "repaired"
-    command = [sys.executable, "-m", "auditwheel", "repair", "--plat", tag, "--wheel-dir", folder]
-    subprocess.run([*command, wheel], env=environment, check=True)
+    # auditwheel takes a system that is not this machine's by the name of the wheel alone.
+    named = wheel.with_name("-".join([*wheel.stem.split("-")[:-1], f"{tag}.whl"]))
+    wheel.rename(named)
+    command = [sys.executable, "-m", "auditwheel", "repair", "--plat", "auto"]
+    # zig names musl as musl does itself; auditwheel knows the name that Alpine gives it.
+    command += ["--exclude", "libc.so"] if "musl" in tag else []
+    subprocess.run([*command, "--wheel-dir", folder, named], env=environment, check=True)
     (made,) = folder.glob("*.whl")
+    family, most = split_tag(tag)
+    found = [split_tag(name) for name in made.stem.split("-")[-1].split(".")]
+    if not any(name == family and version <= most for name, version in found):
+        raise SystemExit(f"{made.name} needs more than {tag}")
     return made
 
 
