@@ -264,8 +264,8 @@ clock_gettime(clockid_t clock, struct timespec *now)
 }
 """
 
-# A call is stopped at its second look, again at its third, and so on: what is written from one to the
-# next is what it does between them.
+# A call is stopped at its second look, again at its third, and so on: what is written from one to
+# the next is what it does between them.
 LOOKING = """
 import ctypes, itertools, json, signal, sys
 import numpy as np, fastdrop as fd
@@ -312,7 +312,7 @@ def norm(x, residual):
 look("dropout", drop(x), np.empty_like(x))
 look("boxes", drop(x), np.empty((2 * len(x), x.shape[1]), x.dtype)[::2])
 look("out of order", drop(x.T), np.empty_like(x).T)
-look("one p for each element", lambda out: fd.dropout(x, np.full_like(x, 1e-6, float), 
+look("one p for each element", lambda out: fd.dropout(x, np.full_like(x, 1e-6, float),
      rng=1, out=out), np.empty_like(x))
 look("GELU", lambda out: fd.gelu_dropout(x, 1e-6, rng=1, out=out), np.empty_like(x))
 look("Gaussian", lambda out: fd.gaussian_dropout(x, 0.5, rng=1, out=out), np.empty_like(x))
