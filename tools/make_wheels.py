@@ -23,7 +23,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import lief
 import numpy
 
 ROOT = Path(__file__).parents[1]
@@ -188,6 +187,8 @@ def repaired(wheel: Path, tag: str, environment: dict[str, str]) -> Path:
 
 def lost_symbols(module: Path) -> list[str]:
     """Return what no library has, in a module for macOS; and libraries that Windows may lack."""
+    import lief  # there is none for a Python without the GIL, which makes wheels for Linux
+
     parsed = lief.parse(str(module))
     if isinstance(parsed, lief.PE.Binary):
         python = re.compile(r"python3\w*\.dll")
