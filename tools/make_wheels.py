@@ -144,7 +144,6 @@ def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
         "FASTDROP_BUILD_ABI3": "1" if abi3 else "",
         "_PYTHON_HOST_PLATFORM": platform,
         "SETUPTOOLS_EXT_SUFFIX": suffix(ending, abi3),
-        "SOURCE_DATE_EPOCH": epoch(),
         "PYTHONHASHSEED": "0",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "ZIG_GLOBAL_CACHE_DIR": str(folder / "cache"),
@@ -163,8 +162,10 @@ def build_wheel(tag: str, abi3: bool, folder: Path) -> Path:
 
 def split_tag(tag: str) -> tuple[str, tuple[int, ...]]:
     """Return what a tag names, and the version in it: of manylinux_2_17_x86_64, (2, 17)."""
-    family, major, minor, machine = re.fullmatch(r"([a-z]+)(?:_(\d+)_(\d+))?_?(.*)", tag).groups()
-    return f"{family} {machine}", (int(major or 0), int(minor or 0))
+    found = re.fullmatch(r"([a-z]+)_(\d+)_(\d+)_(.*)", tag)
+    if found is None:  # a name that is a year
+        return tag, ()
+    return f"{found[1]} {found[4]}", (int(found[2]), int(found[3]))
 
 
 def repaired(wheel: Path, tag: str, environment: dict[str, str]) -> Path:
@@ -229,6 +230,7 @@ def main() -> None:
     if unknown := set(options.tags) - set(WHEELS):
         parser.error(f"{', '.join(sorted(unknown))} is not known")
     options.out.mkdir(parents=True, exist_ok=True)
+    os.environ["SOURCE_DATE_EPOCH"] = epoch()  # once: both builds are of the same commit
     # Always at one place: paths may be in a wheel.
     work = Path(tempfile.gettempdir()) / f"fastdrop-wheels-{MODULE}"
     for tag in options.tags or WHEELS:
