@@ -454,7 +454,7 @@ def sdist(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Make wheels for many systems on Linux, each twice, and check them; `-- TAG` chooses.
+    """Make wheels for many systems on Linux, most of them twice, and check them; `-- TAG` chooses.
 
     That of this machine is installed and tested. `-- --abi3` makes those for all later Pythons;
     `--force-python python3.13` those of another Python.

