@@ -328,7 +328,7 @@ print(json.dumps(seen))
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader takes no other clock")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no GCC")
 def test_elements_between_two_looks(tmp_path):
-    """Ctrl-C within 0.2 s: a call asks every 50 ms, and looks whether to every 64 tiles or boxes."""
+    """Ctrl-C within 0.2 s: a call asks every 50 ms, and looks whether to after 64 tiles."""
     (tmp_path / "clock.c").write_text(CLOCK, encoding="utf-8")
     library = str(tmp_path / "clock.so")
     subprocess.run(["gcc", "-shared", "-fPIC", "clock.c", "-o", library], cwd=tmp_path, check=True)
