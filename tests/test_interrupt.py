@@ -6,7 +6,9 @@ and the handler's exception has to come out before the most of it is done.
 """
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,6 +229,123 @@ def assert_numpy_goes_on(source):
     thread.start()  # it needs the lock
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+# ---- how often a call looks ---------------------------------------------------------------------
+
+# A clock that goes a minute for each look at it, and that has a signal come with one of them.
+CLOCK = """
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static long looks, last;
+
+void
+have_signal_at(long look)
+{
+    looks = 0;
+    last = look;
+}
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    const int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (last && clock == CLOCK_MONOTONIC) {
+        now->tv_sec += 60 * ++looks;
+        if (looks == last) {
+            raise(SIGALRM);
+        }
+    }
+    return result;
+}
+"""
+
+# A call is stopped at its second look, again at its third, and so on: what is written from one to
+# the next is what it does between them.
+LOOKING = """
+import ctypes, itertools, json, signal, sys
+import numpy as np, fastdrop as fd
+
+class Stop(Exception):
+    pass
+
+def stop(*_):
+    raise Stop
+
+signal.signal(signal.SIGALRM, stop)
+fd.set_num_threads(1)
+clock = ctypes.CDLL(sys.argv[1])
+N = 1 << 22
+x, residual = np.ones((N >> 10, 1 << 10), np.float32), np.ones((N >> 10, 1 << 10), np.float32)
+wide = x.reshape(16, -1)
+seen = {}
+
+def look(name, call, out, each=1):
+    written, most = 0, 0
+    for looks in itertools.count(2):
+        out[...] = 0
+        clock.have_signal_at(looks)
+        try:
+            call(out)
+            stopped = False
+        except Stop:
+            stopped = True
+        clock.have_signal_at(0)
+        before, written = written, each * int(np.count_nonzero(out))
+        most = max(most, written - before)
+        if not stopped:
+            seen[name] = looks - 1, written, most
+            break
+
+def drop(x):
+    return lambda out: fd.dropout(x, 1e-6, rng=1, out=out)
+
+def norm(x, residual):
+    return lambda out: fd.dropout_add_layer_norm(
+        x, residual, None, np.ones(x.shape[1], np.float32), 0.5, rng=1, out=out
+    )
+
+look("dropout", drop(x), np.empty_like(x))
+look("boxes", drop(x), np.empty((2 * len(x), x.shape[1]), x.dtype)[::2])
+look("out of order", drop(x.T), np.empty_like(x).T)
+look("one p for each element", lambda out: fd.dropout(x, np.full_like(x, 1e-6, float),
+     rng=1, out=out), np.empty_like(x))
+look("GELU", lambda out: fd.gelu_dropout(x, 1e-6, rng=1, out=out), np.empty_like(x))
+look("Gaussian", lambda out: fd.gaussian_dropout(x, 0.5, rng=1, out=out), np.empty_like(x))
+look("norm", norm(x, residual), np.empty_like(x))
+look("norm of long rows", norm(wide, residual.reshape(wide.shape)), np.empty_like(wide))
+look("bools", lambda out: fd.bernoulli(x.shape, 1 - 1e-6, rng=1, out=out), np.empty(x.shape, bool))
+look("bits", lambda out: fd.bernoulli(N, 1 - 1e-6, rng=1, packed=True, out=out),
+     np.empty(N // 8, np.uint8), 8)
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader takes no other clock")
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no GCC")
+def test_elements_between_two_looks(tmp_path):
+    """Ctrl-C within 0.2 s: a call asks every 50 ms, and looks whether to after 64 tiles."""
+    (tmp_path / "clock.c").write_text(CLOCK, encoding="utf-8")
+    library = str(tmp_path / "clock.so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "clock.c", "-o", library], cwd=tmp_path, check=True)
+    preload = os.pathsep.join(filter(None, (os.environ.get("LD_PRELOAD"), library)))
+    child = subprocess.run(
+        [sys.executable, "-c", LOOKING, library],
+        env=os.environ | {"LD_PRELOAD": preload},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    most = 64 * 16384
+    seen = json.loads(child.stdout)
+    assert len(seen) == 10
+    for name, (looks, written, between) in seen.items():
+        assert looks > written / most, name
+        assert 0 < between <= most, name
 
 
 # ---- Ctrl-C --------------------------------------------------------------------------------------

@@ -700,6 +700,9 @@ OF_ZONEOUT = fd.zoneout(np.ones((4, 5)), np.zeros((4, 5)), 0.3, rng=1)[1]
                 ({"scale": np.ones(3)}, ValueError, "scale shape .* does not broadcast"),
                 ({"scale": np.ones((4, 5), object)}, TypeError, "scale must .* object"),
                 ({"scale": -1.0}, ValueError, "scale must .*, not -1.0"),
+                # Vectors of bfloat16 round without a look for a NaN whose lower bits are not 0.
+                ({"scale": math.nan}, ValueError, "scale must .*, not nan"),
+                ({"scale": np.full((4, 1), math.nan)}, ValueError, "scale must .* shape"),
                 ({"scale": LOST}, ValueError, "has no 'scale'"),
             ]
         ],

@@ -257,7 +257,7 @@ is_the_formula(const problem *of, const fd_kernels *kernels, const void *all)
     void *tensors[TENSORS];
     const fd_any_mask whole = {.seeded = mask()};
     const fd_job job = {.kernels = kernels, .mask = &whole};
-    const fd_executor alone = {NULL, 1, NULL};
+    const fd_executor alone = {.workers = 1};
     const fd_arrays arrays = {NULL, NULL, (char *)kept};
     fd_cursor cursor = {.has_last = 0};
     int same = 1;

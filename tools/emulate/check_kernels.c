@@ -304,7 +304,7 @@ run_unpack(const fd_kernels *kernels, const vector *v, uint8_t *out)
 static void
 run_draw(const fd_kernels *kernels, const vector *v, uint8_t *out)
 {
-    const fd_executor pool = {fd_pool_run, 3, NULL};
+    const fd_executor pool = {.run = fd_pool_run, .workers = 3, .grain = 1024};
     const fd_arrays arrays = {NULL, NULL, (char *)out};
     fd_any_mask mask;
     fd_cursor cursor;

@@ -76,7 +76,7 @@ bytes_of(const task *t, size_t n)
 static void
 go(const task *t, const fd_job *job, fd_cursor *cursor, size_t n, fd_arrays arrays)
 {
-    const fd_executor alone = {NULL, 1, NULL};
+    const fd_executor alone = {.workers = 1};
     const fd_job_function functions[KINDS] = {fd_engine.apply, fd_engine.apply, fd_engine.multiply,
                                               fd_engine.draw, fd_engine.bernoulli};
     if (functions[t->kind](job, cursor, n, arrays, &alone) != 0) {

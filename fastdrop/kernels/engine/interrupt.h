@@ -20,8 +20,8 @@ typedef int (*fd_ask)(void);
 /* Of one call. */
 typedef struct {
     fd_ask ask;
-    uint64_t due; /* when to ask next; this and the next of the thread that made the call */
-    unsigned tiles;
+    uint64_t due;   /* when to ask next; this and the next of the thread that made the call */
+    size_t tiles;   /* since the last look at the clock */
     size_t stopped; /* shared */
 } fd_interrupt;
 
@@ -44,17 +44,25 @@ fd_stopped(const fd_interrupt *interrupt)
     return interrupt != NULL && fd_shared_read(&interrupt->stopped) != 0;
 }
 
-/* The same, asked before every tile. */
+/* The same, asked before so many tiles. */
 FD_INLINE int
-fd_stops(fd_watch watch)
+fd_stops_before(fd_watch watch, size_t tiles)
 {
     if (watch.interrupt == NULL) {
         return 0;
     }
-    if (watch.asks && ++watch.interrupt->tiles % FD_ASK_TILES == 0) {
+    if (watch.asks && (watch.interrupt->tiles += tiles) >= FD_ASK_TILES) {
+        watch.interrupt->tiles = 0;
         fd_interrupt_ask(watch.interrupt);
     }
     return fd_stopped(watch.interrupt);
+}
+
+/* The same, asked before every tile. */
+FD_INLINE int
+fd_stops(fd_watch watch)
+{
+    return fd_stops_before(watch, 1);
 }
 
 #endif

@@ -187,12 +187,13 @@ run_chunk(const division *whole, size_t chunk, fd_cursor *cursor, workspace *wor
 {
     const fd_norm *norm = whole->norm;
     const size_t most = norm->width < TILE ? TILE / norm->width : 1;
+    const size_t tiles = 1 + norm->width / TILE; /* of a row or, at most, of several short ones */
     const size_t end = fd_min(norm->rows, (chunk + 1) * whole->rows_of_chunk);
     char *sums = whole->sums + chunk * SUMS * whole->padded;
     for (size_t row = chunk * whole->rows_of_chunk, count; row < end; row += count) {
         const uint8_t *kept;
         count = fd_min(most, end - row);
-        if (fd_stops(watch)) {
+        if (fd_stops_before(watch, tiles)) {
             return;
         }
         kept = bits_of_rows(whole, cursor, row, count, work);
