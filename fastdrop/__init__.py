@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout and random masks on CPUs, at the price of a memory copy.
 
-The house has three rooms in a row, and the same three words name them everywhere:
+The package has three parts in a row, and the same three words name them everywhere:
 
     source  ->  mask  ->  apply
 

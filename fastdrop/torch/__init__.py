@@ -5,7 +5,7 @@ Either one line makes an unmodified program use fastdrop for all its dropout on 
 
     fastdrop.torch.install()
 
-or the explicit functions and modules are called. Both go through the same rooms:
+or the explicit functions and modules are called. Both go through the same parts:
 
     _seed, _mask         where the mask of a call comes from
     _memory, _tensor, _relatives, _passes

@@ -74,8 +74,11 @@ fd_draw_kept(const fd_attention *attention, const fd_score_block *part, uint8_t 
     fd_any_mask mask = {.seeded = *attention->seeded};
     fd_cursor cursor = {.has_last = 0};
     const fd_job job = {.kernels = attention->kernels, .mask = &mask};
+    const size_t bits = (part->rows - 1) * attention->keys + part->columns;
     mask.seeded.position += first * attention->keys;
-    fd_draw(&job, &cursor, (part->rows - 1) * attention->keys + part->columns, arrays, &alone);
+    fd_draw(&job, &cursor, bits, arrays, &alone);
+    /* The last vector of a row reads bits past its end. They decide nothing. */
+    memset(kept + (bits + 7) / 8, 0, FD_PADDING);
 }
 
 void

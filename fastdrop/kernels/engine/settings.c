@@ -3,8 +3,8 @@
 
 #include "threads.h"
 
-static const void *kernels_in_use; /* shared */
-static size_t pool_workers = 1;    /* shared */
+static const void *kernels_in_use;  /* shared */
+static size_t pool_workers = 1;     /* shared */
 static size_t pool_grain = 1 << 18; /* shared */
 static fd_ask ask_by_pool;
 static size_t last_level_cache;
