@@ -198,11 +198,11 @@ def test_dropout_add(bias):
 def test_the_gradient_of_a_bias_is_summed_wide(dtype):
     dtype = np.dtype(getattr(pytest.importorskip("ml_dtypes"), dtype, dtype))
     rows = np.ones((4096, 2), dtype)
-    layer = fd.DropoutAdd(0.0, rng=1)
-    layer(rows, rows, bias=np.zeros(2, dtype))
-    layer.backward(rows)
-    assert layer.dbias.dtype == dtype
-    assert layer.dbias.tolist() == [4096, 4096]
+    for layer, arrays in ((fd.DropoutAdd(0.0), (rows, rows)), (fd.ReLUDropout(0.0), (rows,))):
+        layer(*arrays, bias=np.zeros(2, dtype))
+        layer.backward(rows)
+        assert layer.dbias.dtype == dtype
+        assert layer.dbias.tolist() == [4096, 4096]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,27 @@ def test_activations(layer, options, function, backward):
     shown = "".join(f", {name}={value!r}" for name, value in options.items())
     assert repr(made) == f"{layer.__name__}(p=0.3{shown})"
     assert layer(0.3).eval()([1.0]) == function([1.0], 0.3, training=False)[0]
+
+
+@pytest.mark.parametrize("layer", [fd.ReLUDropout, fd.GELUDropout, fd.SiLUDropout])
+def test_activations_add_a_bias_first(layer):
+    x, dy = np.random.default_rng(2).standard_normal((2, 5, 6, 7))
+    bias = np.arange(7.0) - 3
+    made, other = layer(0.3, rng=5), layer(0.3, rng=5)
+    assert np.array_equal(made(x, bias=bias), other(x + bias))
+    dx = made.backward(dy)
+    assert np.array_equal(dx, other.backward(dy))
+    assert np.array_equal(made.dbias, dx.sum(axis=(0, 1)))
+    assert other.dbias is None
+    buffer = x.copy()
+    assert np.array_equal(made(buffer, bias=buffer[0, 0], out=buffer), other(x + x[0, 0]))
+    assert np.array_equal(made.backward(dy), other.backward(dy))  # of x and bias as they were
+    made(x)
+    made.backward(dy)
+    assert made.dbias is None
+    assert made(x, bias=list(bias)).shape == x.shape
+    with pytest.raises(TypeError, match=r"as in layer\(x, bias=bias\)"):
+        layer(0.3, bias=bias)
 
 
 @pytest.mark.parametrize("centered", [True, False])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions as layers, which keep their settings, their source and their last mask."""
 
-from fastdrop.layers.activations import GELUDropout, SiLUDropout
+from fastdrop.layers.activations import GELUDropout, ReLUDropout, SiLUDropout
 from fastdrop.layers.channels import Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from fastdrop.layers.connect import DropConnect
-from fastdrop.layers.elements import AlphaDropout, Dropout, GaussianDropout, ReLUDropout
+from fastdrop.layers.elements import AlphaDropout, Dropout, GaussianDropout
 from fastdrop.layers.norms import DropoutAddLayerNorm, DropoutAddRMSNorm
 from fastdrop.layers.residual import DropoutAdd
 from fastdrop.layers.shaped import DropBlock2d, DropPath, EmbeddingDropout

@@ -1,29 +1,110 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers of gelu and silu with dropout, whose gradients need x; relu's is in `elements`."""
+"""Layers of activations with dropout, which take the bias of a linear map in the same pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Never, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, overload
 
 from fastdrop._checks import as_array, check_choice
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import (
     gelu_dropout,
     gelu_dropout_backward,
+    relu_dropout,
     silu_dropout,
     silu_dropout_backward,
 )
 from fastdrop.functional.activations import APPROXIMATIONS
 from fastdrop.layers._base import ArrayLayer, Forward
-from fastdrop.layers._kept import unwritten
+from fastdrop.layers._kept import sum_of_rows, unwritten
 from fastdrop.layers._setting import Setting
 from fastdrop.mask import Mask
 
-__all__ = ["GELUDropout", "SiLUDropout"]
+__all__ = ["GELUDropout", "ReLUDropout", "SiLUDropout"]
 
 
-class _Activation(ArrayLayer[Mask]):
+class _Biased(ArrayLayer[Mask]):
+    """A layer that adds a bias first, if a call gives one."""
+
+    _places: ClassVar[dict[str, str]] = ArrayLayer._places | {
+        "bias": "it must be given in each call, as in layer(x, bias=bias)"
+    }
+
+    def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
+        super().__init__(p, rng)
+        self.dbias: NDArray[Any] | None = None
+        self._had_bias: bool = False
+
+    @overload
+    def forward(
+        self,
+        x: NDArray[ScalarT],
+        *,
+        bias: ArrayLike | None = None,
+        out: NDArray[ScalarT] | None = None,
+    ) -> NDArray[ScalarT]: ...
+    @overload
+    def forward(
+        self,
+        x: ArrayLike,
+        *,
+        bias: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]: ...
+    def forward(
+        self,
+        x: ArrayLike,
+        *late: Never,
+        bias: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
+        **words: Never,
+    ) -> NDArray[Any]:
+        """Return y under a new mask, which is kept. In evaluation nothing is dropped.
+
+        Parameters
+        ----------
+        x : array_like of float
+            As of the function of this layer.
+        bias : array_like of float, optional
+            Added to x before all else: of the length of x's last axis, and of its dtype.
+        out : ndarray, optional
+            Where to write: an array of x's shape and dtype. It may be x.
+
+        Returns
+        -------
+        y : ndarray
+            ``out`` if that is given, else a new array of x's shape and dtype.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            As of the function of this layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.ReLUDropout(0.5, rng=1)
+        >>> layer.forward(np.zeros(4), bias=np.arange(4.0))
+        array([0., 2., 0., 6.])
+        """
+        if late or words:
+            self._refuse(late, words)
+        y = self._run(x, bias=bias, out=out)
+        self._had_bias = bias is not None
+        return y
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    def _sum_for_bias(self, dx: NDArray[Any]) -> NDArray[Any]:
+        """Set `dbias`, and return dx."""
+        self.dbias = sum_of_rows(dx) if self._had_bias else None
+        return dx
+
+
+class _Smooth(_Biased):
     """A layer whose gradient is one of x, which it keeps."""
 
     _gradient: ClassVar[Callable[..., NDArray[Any]]]
@@ -31,12 +112,14 @@ class _Activation(ArrayLayer[Mask]):
     def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
         super().__init__(p, rng)
         self.x: NDArray[Any] | None = None
+        self.bias: NDArray[Any] | None = None
 
     def _run(self, *arrays: ArrayLike, **given: Any) -> NDArray[Any]:
-        x = as_array("x", arrays[0])
-        kept = unwritten(x, given["out"])
+        x, bias = as_array("x", arrays[0]), given["bias"]
+        given["bias"] = bias = None if bias is None else as_array("bias", bias)
+        kept = [None if each is None else unwritten(each, given["out"]) for each in (x, bias)]
         y = super()._run(x, **given)
-        self.x = kept
+        self.x, self.bias = kept
         return y
 
     @overload
@@ -48,7 +131,7 @@ class _Activation(ArrayLayer[Mask]):
     def backward(
         self, dy: ArrayLike, *late: Never, out: NDArray[Any] | None = None, **words: Never
     ) -> NDArray[Any]:
-        """Return the gradient with respect to x of the last call of `forward`.
+        """Return the gradient with respect to x of the last call of `forward`, and set `dbias`.
 
         Parameters
         ----------
@@ -80,10 +163,11 @@ class _Activation(ArrayLayer[Mask]):
         """
         mask = self._last_mask()
         options = {name: getattr(self, name) for name in self._options}
-        return self._gradient(dy, self.x, mask, out=out, **options)
+        dx = self._gradient(dy, self.x, mask, bias=self.bias, out=out, **options)
+        return self._sum_for_bias(dx)
 
 
-class GELUDropout(_Activation):
+class GELUDropout(_Smooth):
     """`gelu_dropout` as a layer: ``dropout(gelu(x))`` in one pass.
 
     Parameters
@@ -97,8 +181,10 @@ class GELUDropout(_Activation):
 
     Attributes
     ----------
-    x : ndarray or None
-        Of the last call of `forward`: `backward` reads it.
+    x, bias : ndarray or None
+        Of the last call of `forward`: `backward` reads them.
+    dbias : ndarray or None
+        Gradient with respect to the bias of the last call, set by `backward`.
 
     Examples
     --------
@@ -130,7 +216,81 @@ class GELUDropout(_Activation):
         self.approximate = approximate
 
 
-class SiLUDropout(_Activation):
+class ReLUDropout(_Biased):
+    """`relu_dropout` as a layer: ``dropout(relu(x))`` in one pass.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        As of `Dropout`.
+    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
+        As of `Dropout`.
+
+    Attributes
+    ----------
+    dbias : ndarray or None
+        Gradient with respect to the bias of the last call, set by `backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdrop as fd
+    >>> layer = fd.ReLUDropout(0.5, rng=1)
+    >>> layer(np.array([1.0, 2.0, -3.0, -4.0, 5.0, 6.0]))
+    array([ 0.,  4.,  0.,  0.,  0., 12.])
+    >>> layer.backward(np.ones(6))
+    array([0., 2., 0., 0., 0., 2.])
+    """
+
+    _function: ClassVar[Forward] = staticmethod(relu_dropout)
+
+    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
+        super().__init__(p, rng)
+
+    @overload
+    def backward(
+        self, dy: NDArray[ScalarT], *, out: NDArray[ScalarT] | None = None
+    ) -> NDArray[ScalarT]: ...
+    @overload
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the gradient with respect to x of the last call of `forward`, and set `dbias`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+        out : ndarray, optional
+            Where to write: an array of dy's shape and dtype. It may be dy.
+
+        Returns
+        -------
+        dx : ndarray
+            As of `dropout_backward`.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of `dropout_backward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.ReLUDropout(0.5, rng=1)
+        >>> y = layer(np.ones((2, 4)), bias=np.zeros(4))
+        >>> layer.backward(np.ones((2, 4)))
+        array([[0., 2., 0., 2.],
+               [0., 2., 0., 0.]])
+        >>> layer.dbias
+        array([0., 4., 0., 2.])
+        """
+        return self._sum_for_bias(super().backward(dy, out=out))
+
+
+class SiLUDropout(_Smooth):
     """`silu_dropout` as a layer: ``dropout(silu(x))`` in one pass.
 
     Parameters
@@ -142,8 +302,10 @@ class SiLUDropout(_Activation):
 
     Attributes
     ----------
-    x : ndarray or None
-        Of the last call of `forward`: `backward` reads it.
+    x, bias : ndarray or None
+        Of the last call of `forward`: `backward` reads them.
+    dbias : ndarray or None
+        Gradient with respect to the bias of the last call, set by `backward`.
 
     Examples
     --------

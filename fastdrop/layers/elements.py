@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share, refuse_both
 from fastdrop._typing import AxesLike, NoiseShapeLike, ProbabilityLike, RNGLike, Scale
 from fastdrop._words import HALF
-from fastdrop.functional import alpha_dropout, dropout, gaussian_dropout, relu_dropout
+from fastdrop.functional import alpha_dropout, dropout, gaussian_dropout
 from fastdrop.functional._probability import as_probability
 from fastdrop.functional.dropout import SCALES
-from fastdrop.layers._base import ArrayLayer, Forward, PlainLayer, checked_probability
+from fastdrop.layers._base import ArrayLayer, Forward, checked_probability
 from fastdrop.layers._setting import Setting
 from fastdrop.mask import GaussianMask, Mask
 
-__all__ = ["AlphaDropout", "Dropout", "GaussianDropout", "ReLUDropout"]
+__all__ = ["AlphaDropout", "Dropout", "GaussianDropout"]
 
 
 def _one_of_two(layer: Any, name: str, value: Any, other: str) -> Any:
@@ -174,30 +174,3 @@ class GaussianDropout(ArrayLayer[GaussianMask]):
     ) -> None:
         super().__init__(p, rng)
         self.broadcast_axes = broadcast_axes
-
-
-class ReLUDropout(PlainLayer[Mask]):
-    """`relu_dropout` as a layer: ``dropout(relu(x))`` in one pass.
-
-    Parameters
-    ----------
-    p : float, default 0.5
-        As of `Dropout`.
-    rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastdrop as fd
-    >>> layer = fd.ReLUDropout(0.5, rng=1)
-    >>> layer(np.array([1.0, 2.0, -3.0, -4.0, 5.0, 6.0]))
-    array([ 0.,  4.,  0.,  0.,  0., 12.])
-    >>> layer.backward(np.ones(6))
-    array([0., 2., 0., 0., 0., 2.])
-    """
-
-    _function: ClassVar[Forward] = staticmethod(relu_dropout)
-
-    def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
-        super().__init__(p, rng=rng)

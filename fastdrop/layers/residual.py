@@ -9,8 +9,8 @@ import numpy as np
 
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import dropout_add, dropout_backward
-from fastdrop.functional.connect import widened
 from fastdrop.layers._base import Forward, Layer
+from fastdrop.layers._kept import sum_of_rows
 from fastdrop.mask import Mask
 
 __all__ = ["DropoutAdd"]
@@ -164,5 +164,5 @@ class DropoutAdd(Layer[Mask]):
         dx = dropout_backward(dy, self._last_mask())
         self.dbias = None
         if self._had_bias:
-            self.dbias = widened(dx).sum(axis=tuple(range(dx.ndim - 1))).astype(dx.dtype)
+            self.dbias = sum_of_rows(dx)
         return dx, np.asarray(dy)
