@@ -118,6 +118,17 @@ def extras(session: nox.Session) -> None:
 
 
 @nox.session
+def recipes(session: nox.Session) -> None:
+    """Run the programs of the documentation for other frameworks, all of which are there."""
+    frameworks = ("autograd", "cubed", "keras", "numba", "onnx", "polars", "pytensor", "thinc")
+    install(session, TORCH, *frameworks, "scikit-learn", "xarray")
+    install_package(session, "test", "dask", "jax")
+    wanted = requiring("torch", "jax", "dask", "sklearn", "xarray", *frameworks)
+    blocks = ("-m", "", "tests/test_docs_blocks.py")
+    session.run("pytest", *(session.posargs or blocks), env=wanted | {"KERAS_BACKEND": "torch"})
+
+
+@nox.session
 def jax(session: nox.Session) -> None:
     """Run the tests of fastdrop.jax, none of which may be skipped for want of a package."""
     install_package(session, "test", "jax")
@@ -223,7 +234,9 @@ def free_threading(session: nox.Session) -> None:
     folder = Path(session.create_tmp()) / "environment"
     session.run(python, "-m", "venv", "--clear", str(folder), external=True)
     run = str(folder / "bin" / "python")
-    session.run(run, "-m", "pip", "install", "--quiet", ".[test]", PARALLEL, external=True)
+    # The newest Hypothesis would be compiled from Rust where it has no wheel for such a Python.
+    options = ("--quiet", "--only-binary=hypothesis")
+    session.run(run, "-m", "pip", "install", *options, ".[test]", PARALLEL, external=True)
     wanted = requiring("nogil")
     session.run(run, "-P", "-m", "pytest", *session.posargs, external=True, env=wanted)
     session.run(
