@@ -120,10 +120,10 @@ def extras(session: nox.Session) -> None:
 @nox.session
 def recipes(session: nox.Session) -> None:
     """Run the programs of the documentation for other frameworks, all of which are there."""
-    frameworks = ("autograd", "cubed", "keras", "numba", "onnx", "polars", "pytensor", "thinc")
-    install(session, TORCH, *frameworks, "scikit-learn", "xarray")
+    frameworks = ("autograd", "cubed", "equinox", "keras", "numba", "onnx", "polars", "pytensor")
+    install(session, TORCH, *frameworks, "dm-haiku", "scikit-learn", "thinc", "xarray")
     install_package(session, "test", "dask", "jax")
-    wanted = requiring("torch", "jax", "dask", "sklearn", "xarray", *frameworks)
+    wanted = requiring("torch", "jax", "dask", "haiku", "sklearn", "thinc", "xarray", *frameworks)
     blocks = ("-m", "", "tests/test_docs_blocks.py")
     session.run("pytest", *(session.posargs or blocks), env=wanted | {"KERAS_BACKEND": "torch"})
 
