@@ -344,7 +344,7 @@ def dropout_backward(
     array([ 0., 20.,  0., 20.])
     """
     if not isinstance(mask, (Mask, GaussianMask)):  # on small arrays the call alone would be felt
-        check_made_by("the forward function", mask, Mask, GaussianMask)
+        check_made_by("the forward function", mask, Mask, GaussianMask)  # type: ignore[unreachable]
     return mask.backward(dy, out)
 
 

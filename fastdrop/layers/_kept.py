@@ -19,4 +19,5 @@ def unwritten(x: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
 
 def sum_of_rows(dx: NDArray[Any]) -> NDArray[Any]:
     """Return the gradient of a bias that was added to each row of x."""
-    return widened(dx).sum(axis=tuple(range(dx.ndim - 1))).astype(dx.dtype)
+    total: NDArray[Any] = widened(dx).sum(axis=tuple(range(dx.ndim - 1))).astype(dx.dtype)
+    return total
