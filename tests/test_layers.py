@@ -253,6 +253,10 @@ def test_activations_add_a_bias_first(layer):
     assert made(x, bias=list(bias)).shape == x.shape
     with pytest.raises(TypeError, match=r"as in layer\(x, bias=bias\)"):
         layer(0.3, bias=bias)
+    with pytest.raises(TypeError):
+        made.backward(dy, dy)
+    with pytest.raises(TypeError):
+        made.backward(dy, inplace=True)
 
 
 @pytest.mark.parametrize("centered", [True, False])

@@ -121,10 +121,10 @@ class Call(linen.Module):
 def ways() -> dict[str, tuple[Dropout, Any]]:
     """Return name -> what makes the layers, and a key."""
 
-    def ours(rate: float) -> Any:
+    def fastdrop_layer(rate: float) -> Any:
         return fastdrop.jax.linen.Dropout(rate, deterministic=False)
 
-    def theirs(rate: float) -> Any:
+    def flax_layer(rate: float) -> Any:
         return linen.Dropout(rate, deterministic=False)
 
     philox, xoshiro = (
@@ -134,12 +134,12 @@ def ways() -> dict[str, tuple[Dropout, Any]]:
         "none": (lambda rate: lambda x: x, philox),
         "x * 1": (lambda rate: Times(), philox),
         "call": (lambda rate: Call(), philox),
-        "Philox4x32": (ours, philox),
-        "Xoshiro256PlusPlus": (ours, xoshiro),
+        "Philox4x32": (fastdrop_layer, philox),
+        "Xoshiro256PlusPlus": (fastdrop_layer, xoshiro),
     }
     for name in ("threefry2x32", "rbg", "philox4x32"):
         try:
-            made[name] = (theirs, jax.random.key(7, impl=name))
+            made[name] = (flax_layer, jax.random.key(7, impl=name))
         except (KeyError, ValueError):
             print(f"this JAX has no {name}")
     return made

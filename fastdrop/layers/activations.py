@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, overload
 from fastdrop._checks import as_array, check_choice
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import (
+    dropout_backward,
     gelu_dropout,
     gelu_dropout_backward,
     relu_dropout,
@@ -24,7 +25,7 @@ from fastdrop.mask import Mask
 __all__ = ["GELUDropout", "ReLUDropout", "SiLUDropout"]
 
 
-class _Biased(ArrayLayer[Mask]):
+class ActivationLayer(ArrayLayer[Mask]):
     """A layer that adds a bias first, if a call gives one."""
 
     _places: ClassVar[dict[str, str]] = ArrayLayer._places | {
@@ -98,16 +99,58 @@ class _Biased(ArrayLayer[Mask]):
     if TYPE_CHECKING:
         __call__ = forward
 
-    def _sum_for_bias(self, dx: NDArray[Any]) -> NDArray[Any]:
-        """Set `dbias`, and return dx."""
+    @overload
+    def backward(
+        self, dy: NDArray[ScalarT], *, out: NDArray[ScalarT] | None = None
+    ) -> NDArray[ScalarT]: ...
+    @overload
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the gradient with respect to x of the last call of `forward`, and set `dbias`.
+
+        Parameters
+        ----------
+        dy : array_like of float
+            Gradient with respect to y.
+        out : ndarray, optional
+            Where to write: an array of dy's shape and dtype. It may be dy.
+
+        Returns
+        -------
+        dx : ndarray
+            ``out`` if that is given, else a new array of dy's shape and dtype.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward.
+        TypeError, ValueError
+            As of the backward function of this layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastdrop as fd
+        >>> layer = fd.ReLUDropout(0.5, rng=1)
+        >>> y = layer(np.ones((2, 4)), bias=np.zeros(4))
+        >>> layer.backward(np.ones((2, 4)))
+        array([[0., 2., 0., 2.],
+               [0., 2., 0., 0.]])
+        >>> layer.dbias
+        array([0., 4., 0., 2.])
+        """
+        dx = self._gradient(dy, out)
         self.dbias = sum_of_rows(dx) if self._had_bias else None
         return dx
 
+    def _gradient(self, dy: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
+        return dropout_backward(dy, self._last_mask(), out=out)
 
-class _Smooth(_Biased):
+
+class SmoothLayer(ActivationLayer):
     """A layer whose gradient is one of x, which it keeps."""
 
-    _gradient: ClassVar[Callable[..., NDArray[Any]]]
+    _backward: ClassVar[Callable[..., NDArray[Any]]]
 
     def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
         super().__init__(p, rng)
@@ -122,52 +165,13 @@ class _Smooth(_Biased):
         self.x, self.bias = kept
         return y
 
-    @overload
-    def backward(
-        self, dy: NDArray[ScalarT], *, out: NDArray[ScalarT] | None = None
-    ) -> NDArray[ScalarT]: ...
-    @overload
-    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
-    def backward(
-        self, dy: ArrayLike, *late: Never, out: NDArray[Any] | None = None, **words: Never
-    ) -> NDArray[Any]:
-        """Return the gradient with respect to x of the last call of `forward`, and set `dbias`.
-
-        Parameters
-        ----------
-        dy : array_like of float
-            Gradient with respect to y.
-        out : ndarray, optional
-            Where to write, of dy's shape and dtype; may be dy.
-
-        Returns
-        -------
-        dx : ndarray
-            As of `gelu_dropout_backward`.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward.
-        TypeError, ValueError
-            As of `gelu_dropout_backward`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastdrop as fd
-        >>> layer = fd.SiLUDropout(0.5, rng=1)
-        >>> y = layer(np.zeros(4))
-        >>> layer.backward(np.full(4, 10.0))
-        array([ 0., 10.,  0., 10.])
-        """
+    def _gradient(self, dy: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
         mask = self._last_mask()
         options = {name: getattr(self, name) for name in self._options}
-        dx = self._gradient(dy, self.x, mask, bias=self.bias, out=out, **options)
-        return self._sum_for_bias(dx)
+        return self._backward(dy, self.x, mask, bias=self.bias, out=out, **options)
 
 
-class GELUDropout(_Smooth):
+class GELUDropout(SmoothLayer):
     """`gelu_dropout` as a layer: ``dropout(gelu(x))`` in one pass.
 
     Parameters
@@ -198,7 +202,7 @@ class GELUDropout(_Smooth):
     """
 
     _function: ClassVar[Forward] = staticmethod(gelu_dropout)
-    _gradient = staticmethod(gelu_dropout_backward)
+    _backward = staticmethod(gelu_dropout_backward)
     _options = ("approximate",)
 
     approximate: Literal["none", "tanh"] = Setting(  # type: ignore[assignment]
@@ -216,7 +220,7 @@ class GELUDropout(_Smooth):
         self.approximate = approximate
 
 
-class ReLUDropout(_Biased):
+class ReLUDropout(ActivationLayer):
     """`relu_dropout` as a layer: ``dropout(relu(x))`` in one pass.
 
     Parameters
@@ -247,50 +251,8 @@ class ReLUDropout(_Biased):
     def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
         super().__init__(p, rng)
 
-    @overload
-    def backward(
-        self, dy: NDArray[ScalarT], *, out: NDArray[ScalarT] | None = None
-    ) -> NDArray[ScalarT]: ...
-    @overload
-    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
-    def backward(self, dy: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return the gradient with respect to x of the last call of `forward`, and set `dbias`.
 
-        Parameters
-        ----------
-        dy : array_like of float
-            Gradient with respect to y.
-        out : ndarray, optional
-            Where to write: an array of dy's shape and dtype. It may be dy.
-
-        Returns
-        -------
-        dx : ndarray
-            As of `dropout_backward`.
-
-        Raises
-        ------
-        RuntimeError
-            If there was no forward.
-        TypeError, ValueError
-            As of `dropout_backward`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import fastdrop as fd
-        >>> layer = fd.ReLUDropout(0.5, rng=1)
-        >>> y = layer(np.ones((2, 4)), bias=np.zeros(4))
-        >>> layer.backward(np.ones((2, 4)))
-        array([[0., 2., 0., 2.],
-               [0., 2., 0., 0.]])
-        >>> layer.dbias
-        array([0., 4., 0., 2.])
-        """
-        return self._sum_for_bias(super().backward(dy, out=out))
-
-
-class SiLUDropout(_Smooth):
+class SiLUDropout(SmoothLayer):
     """`silu_dropout` as a layer: ``dropout(silu(x))`` in one pass.
 
     Parameters
@@ -319,7 +281,7 @@ class SiLUDropout(_Smooth):
     """
 
     _function: ClassVar[Forward] = staticmethod(silu_dropout)
-    _gradient = staticmethod(silu_dropout_backward)
+    _backward = staticmethod(silu_dropout_backward)
 
     def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
         super().__init__(p, rng)
