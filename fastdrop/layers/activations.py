@@ -139,18 +139,18 @@ class ActivationLayer(ArrayLayer[Mask]):
         >>> layer.dbias
         array([0., 4., 0., 2.])
         """
-        dx = self._gradient(dy, out)
+        dx = self._gradient_of(dy, out)
         self.dbias = sum_of_rows(dx) if self._had_bias else None
         return dx
 
-    def _gradient(self, dy: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
+    def _gradient_of(self, dy: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
         return dropout_backward(dy, self._last_mask(), out=out)
 
 
 class SmoothLayer(ActivationLayer):
     """A layer whose gradient is one of x, which it keeps."""
 
-    _backward: ClassVar[Callable[..., NDArray[Any]]]
+    _gradient: ClassVar[Callable[..., NDArray[Any]]]
 
     def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:
         super().__init__(p, rng)
@@ -165,10 +165,10 @@ class SmoothLayer(ActivationLayer):
         self.x, self.bias = kept
         return y
 
-    def _gradient(self, dy: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
+    def _gradient_of(self, dy: ArrayLike, out: NDArray[Any] | None) -> NDArray[Any]:
         mask = self._last_mask()
         options = {name: getattr(self, name) for name in self._options}
-        return self._backward(dy, self.x, mask, bias=self.bias, out=out, **options)
+        return self._gradient(dy, self.x, mask, bias=self.bias, out=out, **options)
 
 
 class GELUDropout(SmoothLayer):
@@ -202,7 +202,7 @@ class GELUDropout(SmoothLayer):
     """
 
     _function: ClassVar[Forward] = staticmethod(gelu_dropout)
-    _backward = staticmethod(gelu_dropout_backward)
+    _gradient = staticmethod(gelu_dropout_backward)
     _options = ("approximate",)
 
     approximate: Literal["none", "tanh"] = Setting(  # type: ignore[assignment]
@@ -281,7 +281,7 @@ class SiLUDropout(SmoothLayer):
     """
 
     _function: ClassVar[Forward] = staticmethod(silu_dropout)
-    _backward = staticmethod(silu_dropout_backward)
+    _gradient = staticmethod(silu_dropout_backward)
 
     def __init__(self, p: ProbabilityLike = 0.5, *, rng: RNGLike = None) -> None:
         super().__init__(p, rng)
