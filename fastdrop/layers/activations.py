@@ -17,7 +17,7 @@ from fastdrop.functional import (
     silu_dropout_backward,
 )
 from fastdrop.functional.activations import APPROXIMATIONS
-from fastdrop.layers._base import ArrayLayer, Forward
+from fastdrop.layers._base import Forward, Layer
 from fastdrop.layers._kept import sum_of_rows, unwritten
 from fastdrop.layers._setting import Setting
 from fastdrop.mask import Mask
@@ -25,10 +25,10 @@ from fastdrop.mask import Mask
 __all__ = ["GELUDropout", "ReLUDropout", "SiLUDropout"]
 
 
-class ActivationLayer(ArrayLayer[Mask]):
+class ActivationLayer(Layer[Mask]):
     """A layer that adds a bias first, if a call gives one."""
 
-    _places: ClassVar[dict[str, str]] = ArrayLayer._places | {
+    _places: ClassVar[dict[str, str]] = Layer._places | {
         "bias": "it must be given in each call, as in layer(x, bias=bias)"
     }
 
