@@ -18,6 +18,9 @@ cdef ndarray as_input(object x, str name=*, bint real=*)
 cdef ndarray as_other(str name, object other, ndarray x, str of=*)
 cdef ndarray as_output(ndarray x, object out, str of=*)
 
+# Whether that is x's shape. To make the tuple of a shape takes longer.
+cdef bint has_shape(ndarray x, tuple shape)
+
 # x, or a copy of it where writing y would overwrite what is still to be read of x.
 cdef ndarray apart(ndarray x, ndarray y)
 cdef bint overlap_partly(ndarray x, ndarray y)

@@ -85,6 +85,15 @@ cdef bint same_shape(ndarray x, ndarray y):
     return True
 
 
+cdef bint has_shape(ndarray x, tuple shape):
+    if cnp.PyArray_NDIM(x) != len(shape):
+        return False
+    for axis in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(x, axis) != <Py_ssize_t>shape[axis]:
+            return False
+    return True
+
+
 cdef ndarray as_other(str name, object other, ndarray x, str of="x"):
     cdef ndarray array = other if type(other) is ndarray else as_array(name, other)
     if not (same_dtype(x, array) and same_shape(x, array)):
@@ -180,7 +189,9 @@ cdef int apply_mask(fd_job *job, fd_any_mask *mask, tuple mask_shape,
     job.kernels = engine.kernels()
     job.mask = mask
     set_type(job, x)
-    set_broadcast(&broadcast, mask_shape, (<object>x).shape)
+    broadcast.ndim = 0
+    if not has_shape(x, mask_shape):
+        set_broadcast(&broadcast, mask_shape, (<object>x).shape)
     mask.broadcast = &broadcast if broadcast.ndim else NULL
     set_arrays(&arrays, x, other, y)
     if not all_plain(x, other, y):

@@ -6,7 +6,7 @@ from numpy cimport ndarray
 
 from fastdrop._checks import check_broadcast, refuse_each_p
 
-from fastdrop.apply._apply cimport apart, as_other, as_output, job_of
+from fastdrop.apply._apply cimport apart, as_other, as_output, has_shape, job_of
 from fastdrop.kernels._kernels cimport (
     FD_GELU,
     FD_GELU_BACKWARD,
@@ -54,7 +54,7 @@ def activate_backward(str name, dy, x, bias, out, Mask mask):
     cdef ndarray to = as_output(from_, out)
     cdef ndarray _rows = set_bias(&job, bias, from_, to)
     cdef fd_cursor cursor = mask.start
-    if mask.shape != (<object>from_).shape:
+    if not has_shape(from_, mask.shape):
         check_broadcast("mask shape", mask.shape, (<object>from_).shape, "x")
     if mask.numbers is not None and mask.numbers.scales_each():
         refuse_each_p()

@@ -25,7 +25,7 @@ from fastdrop._checks import (
 )
 from fastdrop._pickle import add_reader, in_words, load
 
-from fastdrop.apply._apply cimport as_input, as_output
+from fastdrop.apply._apply cimport as_input, as_output, has_shape
 from fastdrop.kernels._kernels cimport engine, fd_any_mask, fd_cursor, fd_job, fd_seeded
 from fastdrop.mask._any_mask cimport AnyMask
 from fastdrop.mask._bits cimport size_of
@@ -110,9 +110,8 @@ cdef class GaussianMask(AnyMask):
         cdef ndarray from_ = as_input(x, name)
         cdef ndarray to
         cdef fd_cursor cursor
-        shape = (<object>from_).shape
-        if shape != self.shape:
-            check_broadcast("mask shape", self.shape, shape, name)
+        if not has_shape(from_, self.shape):
+            check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
         to = as_output(from_, out, name)
         memset(&cursor, 0, sizeof(cursor))
         self.run(from_, to, room_for(self.shape, from_, to), &cursor)

@@ -33,6 +33,7 @@ from fastdrop.apply._apply cimport (
     as_input,
     as_output,
     fit_boxes,
+    has_shape,
     job_of,
     order_of_memory,
 )
@@ -180,7 +181,7 @@ cdef class Mask(Decisions):
         cdef fd_job job = job_of(FD_SCALE, multiplier(self.factor, self.drop))
         cdef fd_cursor cursor = self.start
         cdef fd_numbers laid
-        if self.shape != (<object>from_).shape:
+        if not has_shape(from_, self.shape):
             check_broadcast("mask shape", self.shape, (<object>from_).shape, name)
         to = as_output(from_, out, name)
         if self.numbers is not None and self.numbers.scales_each():
