@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, Never, overload
 
-from fastdrop._checks import check_eps, check_kept, check_switch, refuse_both
+from fastdrop._checks import check_eps, check_kept, check_switch
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop._words import HALF, public, refuse
 from fastdrop.functional._given import check_given_mask, check_mask_of
+from fastdrop.functional._probability import as_number
 from fastdrop.mask._draw import mask_from_array
 from fastdrop.mask._mask import Mask
 from fastdrop.mask._norm import norm, norm_gradients
-from fastdrop.mask._probability import Probability
 from fastdrop.source.default import as_source
 
 __all__ = [
@@ -394,7 +394,7 @@ def _forward(
     given = _given(mask, p, keep_prob, rng)
     probability, source = None, None
     if given is None:
-        probability = _number(p, keep_prob)
+        probability = as_number(p, keep_prob)
         source = as_source(rng)
     if not training:
         given, source = None, None
@@ -419,11 +419,4 @@ def _given(
         return mask
     as_source(rng)  # drawn from or not, it is checked
     kept = check_kept(mask, p is not HALF or keep_prob is not None, "p or keep_prob")
-    return mask_from_array(kept, _number(p, keep_prob), None)
-
-
-def _number(p: ProbabilityLike, keep_prob: ProbabilityLike | None) -> Probability:
-    """Return the Probability of p or keep_prob, a number, of which one is given."""
-    if keep_prob is not None and p is not HALF:
-        refuse_both(p=p, keep_prob=keep_prob)
-    return Probability(0.5 if p is HALF else p, keep_prob)
+    return mask_from_array(kept, as_number(p, keep_prob), None)
