@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.display import MISSING, either, is_array, kind_of, shown
+from fastdrop._checks.display import check_given, either, is_array, kind_of, shown
 from fastdrop._checks.refusals import refuse_other_dtype, refuse_out
 from fastdrop._typing import NDArray, Shape
 
@@ -80,9 +80,8 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
             raise ValueError(
                 f"{name} must be an array, not {kind_of(value)} of parts that differ in length"
             ) from None
-    elif value is MISSING:
-        raise TypeError(f"{name} must be given; it is missing")
     else:
+        check_given(name, value)
         _check_not_foreign(name, value)
     return np.asarray(value)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MISSING", "described", "either", "is_array", "kind_of", "shown"]
+__all__ = ["MISSING", "check_given", "described", "either", "is_array", "kind_of", "shown"]
 
 
 class _Missing:
@@ -18,6 +18,12 @@ class _Missing:
 
 
 MISSING = _Missing()
+
+
+def check_given(name: str, value: Any) -> None:
+    """Check that an argument was given at all."""
+    if value is MISSING:
+        raise TypeError(f"{name} must be given; it is missing")
 
 
 def is_array(value: Any) -> bool:
@@ -47,7 +53,7 @@ def shown(value: Any) -> str:
 def described(value: Any) -> str:
     """Return what an error shows of a value of a wrong type: itself and its class."""
     text, kind = shown(value), kind_of(value)
-    if text == kind or value is MISSING:  # None is its own class
+    if text == kind:  # None is its own class
         return text
     if not text.startswith(f"{kind} of shape"):
         return f"{text} ({kind})"

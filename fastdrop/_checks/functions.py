@@ -6,7 +6,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from fastdrop._checks.arrays import as_array
-from fastdrop._checks.display import described, kind_of, shown
+from fastdrop._checks.display import check_given, described, kind_of, shown
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
@@ -78,6 +78,7 @@ def refuse_float(name: str, value: float, of: str) -> NoReturn:
 def check_made_by(maker: str, mask: object, *kinds: type[MaskT]) -> MaskT:
     """Return a mask that is a value of the package, as the function that made it returned it."""
     if not isinstance(mask, kinds):
+        check_given("mask", mask)
         raise TypeError(f"mask must be the Mask that {maker} returned, not {kind_of(mask)}")
     return mask
 
@@ -131,6 +132,7 @@ def check_store(store: str, each_p: bool, source: object) -> None:
 def check_state_mask(mask: object, *kinds: type) -> None:
     """Check the mask in a pickled layer."""
     if not isinstance(mask, kinds):
+        check_given("mask", mask)
         raise TypeError(f"mask must be a mask or None, not {shown(mask)}")
 
 

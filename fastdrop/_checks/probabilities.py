@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastdrop._checks.arrays import as_array
-from fastdrop._checks.display import described, is_array
+from fastdrop._checks.display import check_given, described, is_array
 from fastdrop._typing import NDArray
 
 __all__ = [
@@ -30,6 +30,7 @@ def check_probability(name: str, value: Any) -> float:
             or kind not in "iufV"
             or not hasattr(value, "__float__")
         ):
+            check_given(name, value)
             raise TypeError(f"{name} must be a number in [0, 1], not {described(value)}")
     # As it is, since an integer may be larger than any float; and as a float, since a subclass may
     # compare in its own way. NaN is neither.

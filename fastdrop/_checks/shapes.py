@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.display import described, is_array
+from fastdrop._checks.display import check_given, described, is_array
 from fastdrop._checks.refusals import refuse_both
 from fastdrop._checks.values import check_integer
 from fastdrop._typing import Shape
@@ -37,6 +37,7 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
         else:
             lengths = tuple(map(operator.index, value))
     except TypeError:
+        check_given(name, value)
         raise TypeError(
             f"{name} must be an integer or a sequence of integers, not {described(value)}"
         ) from None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import SeedSequence
 from numpy.random.bit_generator import ISeedSequence
 
-from fastdrop._checks.display import described, either, is_array, shown
+from fastdrop._checks.display import check_given, described, either, is_array, shown
 
 __all__ = [
     "check_choice",
@@ -48,6 +48,7 @@ def check_integer(name: str, value: Any, least: int, end: float, which: str) -> 
             raise TypeError
         number = operator.index(value)
     except TypeError:
+        check_given(name, value)
         raise TypeError(f"{name} must be an integer {which}, not {described(value)}") from None
     if not least <= number < end:
         raise ValueError(f"{name} must be an integer {which}, not {number}")
@@ -57,11 +58,9 @@ def check_integer(name: str, value: Any, least: int, end: float, which: str) -> 
 def check_eps(value: Any) -> float:
     """Return the ``eps`` of a norm as a float that is finite and not negative."""
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or is_array(value):
-        raise TypeError(
-            f"eps is {shown(value)}, a {type(value).__name__}; must be a number of at least 0"
-        )
+        raise TypeError(f"eps must be a number of at least 0, not {described(value)}")
     if not 0.0 <= float(value) < math.inf:
-        raise ValueError(f"eps is {value!r}; must be a finite number that is not negative")
+        raise ValueError(f"eps must be a finite number that is not negative, not {value!r}")
     return float(value)
 
 

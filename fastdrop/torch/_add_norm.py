@@ -13,7 +13,7 @@ from torch.nn.functional import layer_norm, rms_norm
 
 from fastdrop.torch._apply import is_plain, logical_strides
 from fastdrop.torch._autograd import drop
-from fastdrop.torch._operator import check_operands
+from fastdrop.torch._operator import check_operands, shown_tensor
 from fastdrop.torch._passes import Norm
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
@@ -253,15 +253,15 @@ def _check(
 ) -> None:  # fmt: skip
     check_operands(x, words, p)
     if turned and x.dim() != 3:
-        raise RuntimeError(f"x is a {tuple(x.shape)} tensor; must have three axes to be turned")
+        raise RuntimeError(f"x must have three axes to be turned, not shape {tuple(x.shape)}")
     if x.shape != residual.shape or x.dim() == 0 or not is_fusable(x, residual, *rows):
         raise RuntimeError(
-            f"x is a {tuple(x.shape)} tensor of {x.dtype}, residual a {tuple(residual.shape)} one "
-            f"of {residual.dtype}; both must be of one shape with a last axis, of real floats of "
-            "one dtype, and weights of the last axis and of that dtype or float32"
+            "x and residual must be of one shape with a last axis and of one dtype of real "
+            "floats, and weights of the last axis and of that dtype or float32, not "
+            f"{shown_tensor(x)}, {shown_tensor(residual)} and {', '.join(map(shown_tensor, rows))}"
         )
     if not 0.0 <= eps < float("inf"):
-        raise RuntimeError(f"eps is {eps}; must be finite and not negative")
+        raise RuntimeError(f"eps must be finite and not negative, not {eps}")
 
 
 def _plain(x: Optional) -> Optional:
@@ -346,8 +346,7 @@ def _operator_backward(
     for gradient in (dy,) if dtotal is None else (dy, dtotal):
         if gradient.shape != x.shape or gradient.dtype != x.dtype:
             raise RuntimeError(
-                f"a gradient is a {tuple(gradient.shape)} tensor of {gradient.dtype}; must be like "
-                f"x, of {tuple(x.shape)} and {x.dtype}"
+                f"a gradient must be like x, {shown_tensor(x)}, not {shown_tensor(gradient)}"
             )
     dy, dtotal, residual, weight, linear_bias = map(
         _plain, (dy, dtotal, residual, weight, linear_bias)

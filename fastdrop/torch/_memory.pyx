@@ -35,7 +35,9 @@ cdef dl_exchange *exchange = <dl_exchange *>PyCapsule_GetPointer(
     torch.Tensor.__dlpack_c_exchange_api__, "dlpack_exchange_api"
 )
 if exchange.major != 1:
-    raise ImportError(f"PyTorch {torch.__version__} has DLPack {exchange.major}; must be 1")
+    raise ImportError(
+        f"PyTorch must have DLPack 1, not {exchange.major}, which {torch.__version__} has"
+    )
 
 cdef object TENSOR = torch.Tensor
 cdef enum:

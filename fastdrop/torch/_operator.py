@@ -40,6 +40,7 @@ __all__ = [
     "kept_by_pytorch",
     "laid_like",
     "memory_order",
+    "shown_tensor",
     "strides_in_order",
     "words_of",
 ]
@@ -137,6 +138,11 @@ def laid_like(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return y in the layout that the operators promise, that of ``torch.empty_like(x)``."""
     like = torch.empty_like(x)
     return y if y.stride() == like.stride() else like.copy_(y)
+
+
+def shown_tensor(x: torch.Tensor | None) -> str:
+    """Return what errors of operators show of a tensor."""
+    return "None" if x is None else f"a {tuple(x.shape)} tensor of {x.dtype}"
 
 
 def check_operands(

@@ -302,7 +302,7 @@ cdef class TensorMask:
         cdef fd_cursor cursor = self.decisions.start
         describe(out, &kept)
         if kept.code != DL_BOOL:
-            raise TypeError(f"out has dtype {out.dtype}; must be torch.bool")
+            raise TypeError(f"out must have dtype torch.bool, not {out.dtype}")
         self.decisions.draw(<void *>kept.data, True, kept.n, &cursor, &executor)
 
 
@@ -351,7 +351,7 @@ cdef TensorMask laid_mask(Decisions decisions, double scale, tuple strides):
 
 cdef fd_threshold threshold_of(double p, bint keeps) except *:
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"p is {p}; must be in [0, 1]")
+        raise ValueError(f"p must be in [0, 1], not {p}")
     return fd_keep_threshold(p) if keeps else fd_drop_threshold(p)
 
 
@@ -393,7 +393,9 @@ def mask_from_words(words, double p, tuple strides, bint keeps=False):
     cdef fd_seeded seeded
     describe(words, &given)
     if given.code != DL_INT or given.bits != 64 or given.n != 4 or given.row != 4:
-        raise ValueError(f"words has {given.n} numbers; must be 4 of int64 in a row")
+        raise ValueError(
+            f"words must be 4 numbers of int64 in a row, not a tensor of {given.n} numbers"
+        )
     place_at_words(&given, &seeded)
     seeded.threshold = threshold_of(p, keeps)
     return laid_mask(decisions_at(ENDLESS, seeded), scale_of(p, keeps), strides)

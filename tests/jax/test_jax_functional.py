@@ -280,9 +280,9 @@ def test_wrong_arrays_of_p():
 @pytest.mark.parametrize("p", [1.5, -1e-9, float("nan"), float("inf"), -float("inf")])
 def test_a_traced_p_out_of_range(p):
     """The program tells when it runs; no number is changed silently."""
-    with pytest.raises(RuntimeError, match=r"fastdrop: p is .*; must be in \[0, 1\]"):
+    with pytest.raises(RuntimeError, match=r"fastdrop: p must be in \[0, 1\], not"):
         jax.block_until_ready(jax.jit(dropout)(KEY, jnp.ones(3), p))
-    with pytest.raises(RuntimeError, match="fastdrop: p is"):
+    with pytest.raises(RuntimeError, match="fastdrop: p must be"):
         jax.block_until_ready(jax.jit(dropout_mask, static_argnums=1)(KEY, (3,), p))
 
 

@@ -135,7 +135,7 @@ decide(const xla_call *call, const decisions *all, size_t mask, fd_seeded *seede
     char message[80];
     memcpy(p, &bits, sizeof *p);
     if (!(*p >= 0.0 && *p <= 1.0)) {
-        snprintf(message, sizeof message, "fastdrop: p is %.17g; must be in [0, 1]", *p);
+        snprintf(message, sizeof message, "fastdrop: p must be in [0, 1], not %.17g", *p);
         return fd_call_error(call, XLA_INVALID_ARGUMENT, message);
     }
     *seeded = fd_call_stream(all->key, index, all->source);

@@ -16,7 +16,7 @@ from fastdrop.torch._attend.autograd import is_derived, owned, rounded
 from fastdrop.torch._attend.blocks import exact_dtype, gradients_in_blocks, in_blocks
 from fastdrop.torch._attend.inputs import Inputs, expand, fitting, plain
 from fastdrop.torch._attend.whole import attend_whole
-from fastdrop.torch._operator import drop_traced
+from fastdrop.torch._operator import drop_traced, shown_tensor
 from fastdrop.torch._tensor import TensorMask, mask_from_words
 
 __all__ = ["attend_traced"]
@@ -54,7 +54,7 @@ def _check(
         x.shape != y.shape for x, y in zip(blocks[:3], (query, key, value), strict=True)
     ):
         given = ", ".join(
-            f"{name} {_shown(x)}" for name, x in list(tensors.items())[:4] if x is not None
+            f"{name} {shown_tensor(x)}" for name, x in list(tensors.items())[:4] if x is not None
         )
         raise RuntimeError(
             f"{given}, causal is {causal}; they must be of shapes (..., heads, L, E), (..., key "
@@ -98,11 +98,7 @@ def _check_places(devices: tuple[str, ...], tensors: dict[str, Optional]) -> Non
 
 def _check_is(name: str, x: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     if x.shape != shape or x.dtype is not dtype:
-        raise RuntimeError(f"{name} must be a {shape} tensor of {dtype}, not {_shown(x)}")
-
-
-def _shown(x: torch.Tensor) -> str:
-    return f"a {tuple(x.shape)} tensor of {x.dtype}"
+        raise RuntimeError(f"{name} must be a {shape} tensor of {dtype}, not {shown_tensor(x)}")
 
 
 def _mask(inputs: Inputs, words: torch.Tensor, p: float) -> TensorMask:
