@@ -280,6 +280,30 @@ def test_help_shows_types_by_their_names():
             assert "Union[" not in text
 
 
+@pytest.mark.parametrize(
+    "imported", ["fastdrop.typing", "fastdrop.torch", "fastdrop.dask", "fastdrop.jax"]
+)
+def test_dir_is_the_same_in_every_process(imported):
+    pytest.importorskip(imported.replace("fastdrop.", "").replace("typing", "numpy"))
+    code = (
+        "import fastdrop as fd\n"
+        "before = dir(fd)\n"
+        f"import {imported} as face\n"
+        "assert dir(fd) == before == sorted({*fd.__all__, '__version__', 'torch', 'typing'})\n"
+        "late = {'linen', 'nnx'} if face.__name__ == 'fastdrop.jax' else set()\n"
+        "assert face.__name__ == 'fastdrop.typing' or {*dir(face)} == {*face.__all__} | late\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("face", ["dask", "jax"])
+def test_faces_that_must_be_imported_say_so(face):
+    code = f"import fastdrop as fd; fd.{face}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said = f"module 'fastdrop' has no attribute {face!r}: import fastdrop.{face} loads it"
+    assert f"AttributeError: {said}" in run.stderr
+
+
 def test_dir_shows_public_names_only():
     assert set(dir(fd)) == {*fd.__all__, "__version__", "torch", "typing"}
     assert not {"version", "PackageNotFoundError"} & set(vars(fd))

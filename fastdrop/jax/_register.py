@@ -25,7 +25,7 @@ OLDEST = (0, 5)
 def _register() -> None:
     if jax.__version_info__[:2] < OLDEST:
         raise RuntimeError(
-            f"JAX is {jax.__version__}; must be {'.'.join(map(str, OLDEST))} or newer"
+            f"JAX must be {'.'.join(map(str, OLDEST))} or newer, not {jax.__version__}"
         )
     jax.devices("cpu")
     for name, capsule in capsules().items():

@@ -359,5 +359,5 @@ def test_a_jax_that_is_too_old(monkeypatch):
 
     monkeypatch.setattr(jax, "__version_info__", (0, 4, 38))
     monkeypatch.setattr(jax, "__version__", "0.4.38")
-    with pytest.raises(RuntimeError, match=r"JAX is 0\.4\.38; must be 0\.5 or newer"):
+    with pytest.raises(RuntimeError, match=r"JAX must be 0\.5 or newer, not 0\.4\.38"):
         _register._register.__wrapped__()
