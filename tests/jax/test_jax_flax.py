@@ -113,7 +113,7 @@ def test_nnx_takes_keys_in_every_form():
         assert same(fastdrop.jax.nnx.Dropout(rate)(X), expected)
     with pytest.raises(ValueError, match="rngs must be an Rngs, not None: give it"):
         layer(X)
-    with pytest.raises(ValueError, match="deterministic must be .*, not None"):
+    with pytest.raises(ValueError, match=r"deterministic must be .*, not None"):
         fastdrop.jax.nnx.Dropout(0.5, deterministic=None)(X)
 
 
