@@ -153,6 +153,7 @@ class StaticSummary(Directive):
         return section.children
 
 
+MODULE = re.compile(r"^\.\. py:(?:current)?module:: (.+)$", re.M)
 SUMMARY = re.compile(r"^\.\. static-summary::\n((?: +:.*\n)*)((?: +[^: ].*\n|\n)+)", re.M)
 
 
@@ -160,12 +161,13 @@ def write_pages(app):
     """Write the pages that the tables lead to, before Sphinx looks which pages there are."""
     for page in Path(app.srcdir, "reference").glob("*.md"):
         text = page.read_text(encoding="utf-8")
-        package = re.search(r"^\.\. py:module:: (.+)$", text, re.M)
-        for options, content in SUMMARY.findall(text):
+        for summary in SUMMARY.finditer(text):
+            options, content = summary.groups()
+            *_, package = MODULE.findall(text, 0, summary.start())
             for module, name, signature in entries(content.splitlines()):
-                title = f"{name}\n{'=' * len(name)}\n\n.. py:currentmodule:: {package[1]}\n\n"
+                title = f"{name}\n{'=' * len(name)}\n\n.. py:currentmodule:: {package}\n\n"
                 own = f"   :signature: {signature}\n" if signature else ""
-                to = page.parent / "generated" / f"{package[1]}.{name}.rst"
+                to = page.parent / "generated" / f"{package}.{name}.rst"
                 to.parent.mkdir(exist_ok=True)
                 made = f"{title}.. static:: {module} {name}\n{options}{own}"
                 if not to.exists() or to.read_text(encoding="utf-8") != made:

@@ -102,10 +102,12 @@ _LATE = ("torch", "typing")
 def __getattr__(name: str) -> _t.Any:
     if name in _LATE:
         return _importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = f": import fastdrop.{name} loads it" if name in ("dask", "jax") else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:
+    # The same in every process, whatever else was imported.
     return sorted(["__version__", *__all__, *_LATE])
 
 

@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar, cast
 
-from fastdrop._checks import MISSING, shown
+from fastdrop._checks import MISSING, either, shown
 
 __all__ = ["HALF", "explained", "public", "refuse"]
 
@@ -50,11 +50,11 @@ NOWHERE: Mapping[str, str] = {}
 
 # What more there is to say of some of them.
 HINTS = {
-    "keep_prob": ", and is 1 - keep_prob",
-    "keep_rate": ", and is 1 - keep_rate",
-    "retain_prob": ", and is 1 - retain_prob",
-    "noise_shape": ", and takes the axes of length 1",
-    "inplace": ", and takes the array itself",
+    "keep_prob": ", and p is 1 - keep_prob",
+    "keep_rate": ", and p is 1 - keep_rate",
+    "retain_prob": ", and p is 1 - retain_prob",
+    "noise_shape": ", and names the axes of length 1",
+    "inplace": ", and takes the array to write into",
 }
 
 
@@ -130,18 +130,18 @@ def refuse(
         word, value = next(iter(words.items()))
         right = [own for own in MEANINGS.get(word, ()) if own in parameters]
         if right:
-            advice = f"this argument of {name} must be called {right[0]}{HINTS.get(word, '')}"
+            advice = f"it is called {right[0]} here{HINTS.get(word, '')}"
         elif word in places:
             advice = places[word]
         else:
             known = ", ".join(own for own in parameters if own != "self")
-            advice = f"an argument of {name} must be one of {known}"
-        raise TypeError(f"{word} is {shown(value)}; {advice}")
+            advice = f"it has {known}"
+        raise TypeError(f"{name}() has no argument {word}={shown(value)}: {advice}")
     named = [own for own, each in parameters.items() if each.kind is each.KEYWORD_ONLY]
     ordered = [own for own in parameters if own not in named and own != "self"]
-    advice = f"it must be given by name: {', '.join(named)}" if named else "there must be no more"
-    before = " and ".join(ordered)
-    raise TypeError(f"{shown(late[0])} is a positional argument of {name} after {before}; {advice}")
+    value = shown(late[0])
+    advice = f"give {value} by name ({', '.join(named)})" if named else f"{value} is too much"
+    raise TypeError(f"{name}() takes only {either(ordered, 'and')} by position: {advice}")
 
 
 def explained(constructor: FunctionT, places: Mapping[str, str]) -> FunctionT:

@@ -9,6 +9,7 @@ import ast
 import base64
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import re
@@ -253,6 +254,11 @@ def test_pruning_takes_out_what_nothing_shows(results):
     assert prune(results) == {}
 
 
+PUBLISH = suite.FOLDER.parent / "publish.py"
+DASHBOARD = suite.ROOT / "docs" / "dashboard.py"
+FROM_ELSEWHERE = re.compile(r"(<script|stylesheet)[^>]*https?:|integrity|crossorigin")
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.parametrize("url", [None, "https://example.org/fastdrop"])
 def test_only_results_that_are_committed_are_published(url, results, tmp_path):
@@ -266,7 +272,7 @@ def test_only_results_that_are_committed_are_published(url, results, tmp_path):
     for name in ("other/machine.json", "named/3-env.json"):
         (results / name).write_text("{}", encoding="utf-8")
 
-    settings = runpy.run_path(str(suite.FOLDER.parent / "publish.py"))["settings"]
+    settings = runpy.run_path(str(PUBLISH))["settings"]
     conf = settings(benches, tmp_path / "copy", tmp_path / "html")
     copies = Path(conf["results_dir"])
     assert {path.relative_to(copies).as_posix() for path in copies.rglob("*.json")} == {
@@ -277,25 +283,71 @@ def test_only_results_that_are_committed_are_published(url, results, tmp_path):
     assert conf["show_commit_url"] == (f"{url}/commit/" if url else "#/?commit=")
 
 
-def test_scripts_of_others_are_put_next_to_the_pages(tmp_path):
+def page_of_asv():
+    """Return the page that asv publishes."""
     asv = pytest.importorskip("asv")
-    keep_scripts = runpy.run_path(str(suite.FOLDER.parent / "publish.py"))["keep_scripts"]
-    page = tmp_path / "index.html"
-    text = Path(asv.__file__).with_name("www").joinpath("index.html").read_text("utf-8")
-    page.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"^https://.* must have the sha256 .*, not "):
-        keep_scripts(tmp_path, str.encode)
+    return Path(asv.__file__).with_name("www").joinpath("index.html").read_text("utf-8")
 
-    # The page as it would be if each script were its own address.
+
+def known_by_addresses(text):
+    """Return a page as it would be if each script were its own address."""
+
     def hashed(match):
         digest = hashlib.sha512(match[1].encode()).digest()
         return f'"{match[1]}" integrity="sha512-{base64.b64encode(digest).decode()}"'
 
-    known = re.sub(r'"(https://[^"]+)" integrity="[^"]+"', hashed, text)
-    page.write_text(known, encoding="utf-8")
+    return re.sub(r'"(https://[^"]+)" integrity="[^"]+"', hashed, text)
+
+
+@pytest.mark.skipif(not DASHBOARD.exists(), reason="the documentation is not here")
+@pytest.mark.parametrize("online", [False, True])
+def test_the_site_has_the_scripts_of_its_dashboard(online, tmp_path, monkeypatch):
+    """Where the build may use a network; the one of the published site may."""
+    text, asked, real_run = known_by_addresses(page_of_asv()), [], subprocess.run
+
+    def run(command, **options):
+        """Stand in for asv, and for the process that is told to publish."""
+        if command[0] == "git":
+            return real_run(command, **options)
+        if "publish" in command:
+            (tmp_path / "benchmarks" / "index.html").write_text(text, encoding="utf-8")
+        else:
+            monkeypatch.setattr(sys, "argv", command[1:])
+            runpy.run_path(command[1])["main"]()
+        return None
+
+    def urlopen(url, timeout):
+        asked.append(url)
+        return io.BytesIO(url.encode())
+
+    monkeypatch.delenv("FASTDROP_DOCS_ONLINE", raising=False)
+    if online:
+        settings = suite.ROOT.joinpath(".readthedocs.yaml").read_text("utf-8")
+        name, value = re.search(r"- (\w+)=(\w+) sphinx-build", settings).groups()
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    (tmp_path / "benchmarks").mkdir()
+    tags = types.SimpleNamespace(has={"dashboard"}.__contains__)
+    app = types.SimpleNamespace(outdir=tmp_path, tags=tags)
+    runpy.run_path(str(DASHBOARD))["publish"](app, None)
+    made = (tmp_path / "benchmarks" / "index.html").read_text("utf-8")
+    assert bool(FROM_ELSEWHERE.search(made)) is not online
+    assert len(asked) == online * text.count("integrity=")
+    assert "../_static/dashboard.css" in made
+
+
+def test_scripts_of_others_are_put_next_to_the_pages(tmp_path):
+    keep_scripts = runpy.run_path(str(PUBLISH))["keep_scripts"]
+    page, text = tmp_path / "index.html", page_of_asv()
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^https://.* must have the sha256 .*, not "):
+        keep_scripts(tmp_path, str.encode)
+
+    page.write_text(known_by_addresses(text), encoding="utf-8")
     keep_scripts(tmp_path, str.encode)
     made = page.read_text(encoding="utf-8")
-    assert not re.search(r"(<script|stylesheet)[^>]*https?:|integrity|crossorigin", made)
+    assert not FROM_ELSEWHERE.search(made)
     names = re.findall(r'"scripts/([^"]+)"', made)
     assert len(names) == text.count("integrity=") > 5
     files = {path.name for path in (tmp_path / "scripts").iterdir()}

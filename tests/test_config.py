@@ -113,7 +113,7 @@ def test_environment_variables_that_are_obeyed(environment):
         "0",
         "many",
         "-2",
-    ):  # another package's variable: not ours to refuse
+    ):  # another package's variable: not refused
         assert environment(OMP_NUM_THREADS=other) == (cpus, fastest)
 
 

@@ -143,7 +143,7 @@ def test_it_is_a_mask_of_dropout():
         ({"axes": 2}, ValueError, "axes must be .*, not 2"),
         ({"axes": (0, 0)}, ValueError, "axes must name an axis once"),
         ({"rng": "a"}, TypeError, "rng must be "),
-        ({"seed": 1}, TypeError, "must be called rng"),
+        ({"seed": 1}, TypeError, "seed=1: it is called rng here"),
     ],
 )
 def test_mistakes(options, error, words):

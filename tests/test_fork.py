@@ -34,24 +34,24 @@ def in_children(function, count=1):
     context = multiprocessing.get_context("fork")
     children = []
     for _ in range(count):
-        ours, theirs = context.Pipe(duplex=False)
-        child = context.Process(target=lambda end=theirs: end.send(function()), daemon=False)
+        own, others = context.Pipe(duplex=False)
+        child = context.Process(target=lambda end=others: end.send(function()), daemon=False)
         child.start()
-        theirs.close()
-        children.append((child, ours))
+        others.close()
+        children.append((child, own))
     results = []
     try:
-        for _, ours in children:
-            assert ours.poll(PATIENCE), "a child hangs"
-            results.append(ours.recv())
+        for _, own in children:
+            assert own.poll(PATIENCE), "a child hangs"
+            results.append(own.recv())
         for child, _ in children:
             child.join(PATIENCE)
             assert child.exitcode == 0
     finally:
-        for child, ours in children:
+        for child, own in children:
             child.kill()
             child.join()
-            ours.close()
+            own.close()
     return results
 
 
@@ -314,15 +314,15 @@ def test_children_of_c_do_not_repeat_their_parents_masks():
     fork = ctypes.CDLL(None).fork
     fork.restype = ctypes.c_int
     fd.dropout_mask(256)
-    ours, theirs = os.pipe()
+    own, others = os.pipe()
     child = fork()
     if child == 0:
         try:
-            os.write(theirs, b"".join(unseeded_masks()))
+            os.write(others, b"".join(unseeded_masks()))
         finally:
             os._exit(0)
-    os.close(theirs)
-    with open(ours, "rb") as end:
+    os.close(others)
+    with open(own, "rb") as end:
         drawn = end.read()
     assert os.waitpid(child, 0)[1] == 0
     masks = [drawn[256 * i : 256 * (i + 1)] for i in range(3)] + unseeded_masks()

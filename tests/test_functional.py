@@ -331,19 +331,19 @@ def bad_calls():
         {"noise_shape": (2, 3)},
     ):
         (name, value), *_ = options.items()
-        beside = [(options, TypeError, [f"{name}={value!r}", "mask"])]
-        add("beside a Mask", beside, lambda options: masked(mask=MASK, **options))
-        add("beside a Mask", beside, lambda options: masked(mask=MASK, training=False, **options))
+        excluded = [(options, TypeError, [f"{name}={value!r}", "mask"])]
+        add("with a Mask", excluded, lambda options: masked(mask=MASK, **options))
+        add("with a Mask", excluded, lambda options: masked(mask=MASK, training=False, **options))
     kept_all = np.ones((2, 3), bool)
     for shape in ((2, 3), (None, 1), (7,)):
-        beside = [(shape, TypeError, ["noise_shape", repr(shape), "mask"])]
-        add("beside a mask", beside, lambda shape: masked(mask=kept_all, noise_shape=shape))
+        excluded = [(shape, TypeError, ["noise_shape", repr(shape), "mask"])]
+        add("with a mask", excluded, lambda shape: masked(mask=kept_all, noise_shape=shape))
     for axes in (0, (0, 1)):
-        beside = [(axes, TypeError, ["broadcast_axes", repr(axes), "mask"])]
+        excluded = [(axes, TypeError, ["broadcast_axes", repr(axes), "mask"])]
         for mask in (MASK, kept_all):
-            add("beside a mask", beside, lambda axes, m=mask: masked(mask=m, broadcast_axes=axes))
+            add("with a mask", excluded, lambda axes, m=mask: masked(mask=m, broadcast_axes=axes))
     wrong = [(rng, TypeError, [repr(rng)]) for rng in (1.5, "1", True)]
-    add("rng beside a mask", wrong, lambda rng: masked(mask=kept_all, rng=rng))
+    add("rng with a mask", wrong, lambda rng: masked(mask=kept_all, rng=rng))
     add("mask of backward", MASKS[2:4], lambda mask: backward(mask=mask))
     for mask in (np.ones((2, 3), bool), None, "kept", 0.5):
         wrong = [(mask, TypeError, ["None" if mask is None else type(mask).__name__, "Mask"])]
@@ -798,7 +798,7 @@ def test_one_decision_for_all_time_steps():
 
 
 @pytest.mark.parametrize("scale", ["train", "test", "none"])
-@pytest.mark.parametrize("rng", [1, np.random.PCG64(1)], ids=["ours", "NumPy's"])
+@pytest.mark.parametrize("rng", [1, np.random.PCG64(1)], ids=["fastdrop", "NumPy's"])
 def test_backward_is_the_same_map(scale, rng):
     x = RANDOM.astype(np.float64)
     dy = np.random.default_rng(3).standard_normal(x.shape)
@@ -849,7 +849,7 @@ def test_bernoulli_is_true_where_dropout_drops():
     assert abs(int(kept_with_that_probability.sum()) - 2000) < 4.5 * 40
 
 
-@pytest.mark.parametrize("rng", [6, np.random.PCG64], ids=["ours", "NumPy's"])
+@pytest.mark.parametrize("rng", [6, np.random.PCG64], ids=["fastdrop", "NumPy's"])
 @pytest.mark.parametrize("dtype", [bool, np.uint8])
 def test_bernoulli_writes_outputs_of_every_layout(rng, dtype):
     shape = (70, 1001)
@@ -874,7 +874,7 @@ def test_bernoulli_writes_outputs_of_every_layout(rng, dtype):
     assert (room[:, 1006:] == room[0, 0]).all()
 
 
-@pytest.mark.parametrize("rng", [6, np.random.PCG64], ids=["ours", "NumPy's"])
+@pytest.mark.parametrize("rng", [6, np.random.PCG64], ids=["fastdrop", "NumPy's"])
 @pytest.mark.parametrize("n", [0, 1, 8, 70_001])
 def test_bernoulli_writes_packed_outputs(rng, n):
     size = -(-n // 8)

@@ -527,11 +527,11 @@ def test_threads_share_a_generator():
     assert same_state(bit_generator.state, twin.state)
 
 
-# --- sources of ours -----------------------------------------------------------------------------
+# --- sources of fastdrop -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrap", [np.random.Generator, np.random.RandomState])
-def test_what_wraps_a_source_of_ours_is_that_source(source_class, wrap):
+def test_what_wraps_a_source_of_fastdrop_is_that_source(source_class, wrap):
     """Addressable, seeded and additive, as if the source itself had been given."""
     source = source_class(4)
     rng = wrap(source)
@@ -549,8 +549,8 @@ def test_what_wraps_a_source_of_ours_is_that_source(source_class, wrap):
 
 
 @pytest.mark.parametrize("cls", SOURCES, ids=lambda cls: cls.__name__)
-def test_a_source_of_ours_as_a_bit_generator(level, cls):
-    """Asked for by name, the words of a source of ours make masks as NumPy's do."""
+def test_a_source_of_fastdrop_as_a_bit_generator(level, cls):
+    """Asked for by name, the words of a source of fastdrop make masks as NumPy's do."""
     source = cls(4)
     drawn = kept(1001, 0.3, fd.NumPySource(source))
     expected = reference.numpy_kept(cls(4), 1001, reference.decision_threshold(0.3))

@@ -272,6 +272,7 @@ def test_what_is_not_missing_is_not_blamed(copied):
     ("face", "lost", "cure"),
     [
         ("torch", "torch", "fastdrop.torch needs PyTorch 2.13 or newer: pip install torch"),
+        ("jax", "jax", "fastdrop.jax needs JAX 0.5 or newer: pip install jax"),
         ("dask", "dask", 'fastdrop.dask needs Dask: pip install "dask[array]"'),
     ],
 )

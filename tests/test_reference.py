@@ -65,8 +65,8 @@ def stream_vectors():
 
 
 VECTORS = list(stream_vectors())
-OURS = [vector for vector in VECTORS if vector.values[0]["source"] in reference.SOURCES]
-NUMPYS = [vector for vector in VECTORS if vector not in OURS]
+OWN = [vector for vector in VECTORS if vector.values[0]["source"] in reference.SOURCES]
+NUMPYS = [vector for vector in VECTORS if vector not in OWN]
 
 
 def place(vector):
@@ -106,7 +106,7 @@ def test_steps_give_the_published_outputs(generator, s, expected, lanes):
 # --- source: stream version 1 --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("vector", OURS)
+@pytest.mark.parametrize("vector", OWN)
 def test_identity(vector):
     expected = tuple(vector["key"]), tuple(vector["counter"])
     assert reference.identity(vector["seed"]) == expected
@@ -114,7 +114,7 @@ def test_identity(vector):
     assert reference.identity(np.random.SeedSequence(vector["seed"])) == expected
 
 
-@pytest.mark.parametrize("vector", OURS)
+@pytest.mark.parametrize("vector", OWN)
 def test_bytes(vector):
     stream = reference.stream_bytes(*place(vector), 40_000)
     assert stream.dtype == np.uint8
@@ -123,13 +123,13 @@ def test_bytes(vector):
     assert sha256(stream) == vector["bytes_40000_sha256"]
 
 
-@pytest.mark.parametrize("vector", OURS)
+@pytest.mark.parametrize("vector", OWN)
 def test_tie_digits(vector):
     digits = reference.tie_digits(*place(vector), 3)
     assert [f"{digit:014x}" for digit in digits] == vector["tie_digits_3"]
 
 
-@pytest.mark.parametrize("vector", OURS)
+@pytest.mark.parametrize("vector", OWN)
 def test_kept(vector):
     for p, expected in vector["kept_packed_40000_sha256"].items():
         threshold = reference.decision_threshold(float(p))
@@ -145,7 +145,7 @@ def test_numpy_kept(vector):
         assert sha256(reference.pack(kept)) == expected, p
 
 
-@pytest.mark.parametrize("vector", OURS)
+@pytest.mark.parametrize("vector", OWN)
 def test_lanes(vector):
     """The vectors hold the lanes at the start of the block; those at the position follow."""
     source, key, counter, position = place(vector)

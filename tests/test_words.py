@@ -86,7 +86,8 @@ every = pytest.mark.parametrize(("name", "use"), EVERY, ids=[name for name, _ in
 def test_words_of_peers(name, use):
     for word, right in PEERS.items():
         with pytest.raises(
-            TypeError, match=rf"^{word} is 0\.25; .* {name} must be called {right}$"
+            TypeError,
+            match=rf"^{name}\(\) has no argument {word}=0\.25: it is called {right} here$",
         ):
             use(name, **{word: 0.25})
 
@@ -94,11 +95,11 @@ def test_words_of_peers(name, use):
 @every
 def test_words_that_went(name, use):
     if name not in WITH_KEEP_PROB:
-        with pytest.raises(TypeError, match=r"^keep_prob is 0\.8; .* p, and is 1 - keep_prob$"):
+        with pytest.raises(TypeError, match=r"keep_prob=0\.8: .* p here, and p is 1 - keep_prob$"):
             use(name, keep_prob=0.8)
     if name not in WITH_NOISE_SHAPE:
-        right = "called broadcast_axes, " if name in SHARING else "an argument of"
-        with pytest.raises(TypeError, match=rf"^noise_shape is \(2, 1\); .*{right}"):
+        right = "it is called broadcast_axes here, and" if name in SHARING else "it has "
+        with pytest.raises(TypeError, match=rf"noise_shape=\(2, 1\): {right}"):
             use(name, noise_shape=(2, 1))
 
 
@@ -127,10 +128,10 @@ def test_what_is_missing(name):
     source, function = fd.Philox4x32(1), getattr(fd, name)
     parameters = inspect.signature(function).parameters
     required = [own for own, each in parameters.items() if each.default is each.empty]
-    with pytest.raises(TypeError, match=rf"^rate is 0\.5; .* {name} must be called p$"):
+    with pytest.raises(TypeError, match=rf"^{name}\(\) .* rate=0\.5: it is called p here$"):
         function(rate=0.5, rng=source)
     if "x" in parameters:
-        with pytest.raises(TypeError, match=rf"^input is 1; .* {name} must be called x$"):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) .* input=1: it is called x here$"):
             function(input=1, rng=source)
     arrays = ARRAYS.get(name, (X,))
     for index in range(len(required)):
@@ -142,7 +143,9 @@ def test_what_is_missing(name):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_training_by_position(name):
     source, arrays = fd.Philox4x32(1), ARRAYS.get(name, (X,))
-    with pytest.raises(TypeError, match=rf"^True is a positional argument of {name} .* by name: "):
+    with pytest.raises(
+        TypeError, match=rf"^{name}\(\) takes only .* by position: give True by name"
+    ):
         getattr(fd, name)(*arrays, 0.5, True, rng=source)
     assert source.position == 0
 
@@ -150,29 +153,27 @@ def test_training_by_position(name):
 @every
 def test_unknown_words(name, use):
     known = ", ".join(inspect.signature(getattr(fd, name)).parameters)
-    with pytest.raises(TypeError, match=rf"^wrong is 1; an argument of {name} must be one of "):
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument wrong=1: it has "):
         use(name, wrong=1)
     with pytest.raises(TypeError, match=re.escape(known)):
         use(name, wrong=1)
 
 
 def test_words_of_other_places():
-    with pytest.raises(
-        TypeError, match=r"^size is 3; this argument of bernoulli must be .* shape$"
-    ):
+    with pytest.raises(TypeError, match=r"^bernoulli\(\) has no argument size=3: .* shape here$"):
         fd.bernoulli(3, 0.5, size=3)
     for call in (lambda: fd.dropout_mask(size=3), lambda: fd.bernoulli(size=3, p=0.5)):
-        with pytest.raises(TypeError, match=r"^size is 3; this argument of \w+ must be .* shape$"):
+        with pytest.raises(TypeError, match=r"has no argument size=3: it is called shape here$"):
             call()
-    with pytest.raises(TypeError, match="must be called out, and takes the array itself"):
+    with pytest.raises(TypeError, match="it is called out here, and takes the array to write into"):
         fd.dropout(X, inplace=True)
     with pytest.raises(TypeError, match="bias=bias"):
         fd.DropoutAdd(0.5, bias=np.ones(5))
     for name in layers.__all__:
-        with pytest.raises(TypeError, match=r"^training is False; .* methods train and eval"):
+        with pytest.raises(TypeError, match=r" training=False: .* methods train and eval"):
             made(name, training=False)
         arrays = (X, X) if name.startswith(("Zoneout", "DropoutAdd")) else (X,)
-        with pytest.raises(TypeError, match=r"^training is False; .* methods train and eval"):
+        with pytest.raises(TypeError, match=r" training=False: .* methods train and eval"):
             made(name)(*arrays, training=False)
 
 
@@ -277,6 +278,30 @@ def test_help_shows_types_by_their_names():
             assert "'" not in text
             assert "numpy." not in text
             assert "Union[" not in text
+
+
+@pytest.mark.parametrize(
+    "imported", ["fastdrop.typing", "fastdrop.torch", "fastdrop.dask", "fastdrop.jax"]
+)
+def test_dir_is_the_same_in_every_process(imported):
+    pytest.importorskip(imported.replace("fastdrop.", "").replace("typing", "numpy"))
+    code = (
+        "import fastdrop as fd\n"
+        "before = dir(fd)\n"
+        f"import {imported} as face\n"
+        "assert dir(fd) == before == sorted({*fd.__all__, '__version__', 'torch', 'typing'})\n"
+        "late = {'linen', 'nnx'} if face.__name__ == 'fastdrop.jax' else set()\n"
+        "assert face.__name__ == 'fastdrop.typing' or {*dir(face)} == {*face.__all__} | late\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("face", ["dask", "jax"])
+def test_faces_that_must_be_imported_say_so(face):
+    code = f"import fastdrop as fd; fd.{face}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said = f"module 'fastdrop' has no attribute {face!r}: import fastdrop.{face} loads it"
+    assert f"AttributeError: {said}" in run.stderr
 
 
 def test_dir_shows_public_names_only():

@@ -212,10 +212,10 @@ def main() -> None:
     print(f"{'model':12} {'none, ms':>9} {'stock':>8} {'fastdrop':>9} {'least':>7}")
     for name in options.models:
         seconds = measure(MODELS[name], options.threads, options.rounds)
-        stock, ours = (median_ratio(seconds, way, "none") - 1 for way in WAYS[1:])
+        stock, own = (median_ratio(seconds, way, "none") - 1 for way in WAYS[1:])
         least = min(seconds["fastdrop"]) / min(seconds["none"]) - 1
         base = 1e3 * statistics.median(seconds["none"])
-        print(f"{name:12} {base:9.2f} {stock:8.1%} {ours:9.1%} {least:7.1%}", flush=True)
+        print(f"{name:12} {base:9.2f} {stock:8.1%} {own:9.1%} {least:7.1%}", flush=True)
 
 
 if __name__ == "__main__":

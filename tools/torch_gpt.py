@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Trains a small character-level GPT on the standard library's own sources, stock and with ours.
+"""Trains a small character-level GPT on the standard library's sources, stock and with fastdrop.
 
 The program is an ordinary one: bytes as tokens, three blocks of causal attention with dropout 0.1
 of the weights, of the residual branches and of the embedding. ``train`` is the same for all ways,

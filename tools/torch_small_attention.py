@@ -60,14 +60,14 @@ def case(
     return step
 
 
-def least(stock: Call, ours: Call, rounds: int) -> tuple[float, float]:
+def least(stock: Call, own: Call, rounds: int) -> tuple[float, float]:
     """Return the least microseconds of both, measured in turn."""
     times = calls_in_turn(
-        {"stock": stock, "ours": ours},
+        {"stock": stock, "own": own},
         lambda: lambda done: done < rounds,
-        around={"ours": fastdrop.torch.installed},
+        around={"own": fastdrop.torch.installed},
     )
-    return 1e6 * min(times["stock"]), 1e6 * min(times["ours"])
+    return 1e6 * min(times["stock"]), 1e6 * min(times["own"])
 
 
 def rows() -> Iterator[tuple[str, Call, Call]]:
@@ -104,8 +104,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     print(f"{'case':70}  stock us  ratio")
-    for name, stock, ours in rows():
-        before, after = least(stock, ours, rounds)
+    for name, stock, own in rows():
+        before, after = least(stock, own, rounds)
         print(f"{name:70}  {before:8.1f}  {after / before:5.2f}", flush=True)
 
 

@@ -133,9 +133,9 @@ def main() -> None:
             results.append(json.loads(done.stdout))
     print(f"{'call':55} {'stock us':>10} {'fastdrop us':>11} {'ratio':>6}")
     for name in times["stock"][0]:
-        stock, ours = ([run[name] for run in times[which]] for which in times)
-        ratio = statistics.median(b / a for a, b in zip(stock, ours, strict=True))
-        print(f"{name:55} {min(stock):10.2f} {min(ours):11.2f} {ratio:6.2f}{' *' * (ratio > 1.05)}")
+        stock, own = ([run[name] for run in times[which]] for which in times)
+        ratio = statistics.median(b / a for a, b in zip(stock, own, strict=True))
+        print(f"{name:55} {min(stock):10.2f} {min(own):11.2f} {ratio:6.2f}{' *' * (ratio > 1.05)}")
 
 
 if __name__ == "__main__":

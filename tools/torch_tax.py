@@ -22,7 +22,7 @@ glibc gives the top of its heap back to the system whenever it is free, and clea
 by page when it is needed: thousands of times in a step, at any place and by chance, so that the
 same way measured twice may differ by more than all that dropout costs. Here the allocator
 therefore keeps its memory, unless ``--allocator stock`` says otherwise. The last two columns are
-the page faults of a step without dropout and with ours: zeros say that this worked.
+the page faults of a step without dropout and with fastdrop: zeros say that this worked.
 
     python tools/torch_tax.py [--threads 1 2] [--rounds 30] [--models mlp conv ...] [--fuse]
 """

@@ -59,14 +59,14 @@ def function_of(statements, names):
 
 
 @against("copies")
-class BesideCopy(Relatives):
+class AgainstCopy(Relatives):
     """Forward; the baseline is `np.copyto` of as many bytes as it reads and writes."""
 
     against = "against_copy"
 
 
 @against("steps without dropout")
-class BesideBare(Relatives):
+class AgainstBare(Relatives):
     """Forward; the baseline is the step without dropout, one by one, into memory that exists."""
 
     params = [[case for case, relative in FAMILY.items() if relative.bare], PLACES]
@@ -74,7 +74,7 @@ class BesideBare(Relatives):
 
 
 @against("times of PyTorch")
-class BesidePyTorch(Relatives):
+class AgainstPyTorch(Relatives):
     """Forward; the baseline is PyTorch's function, or what is done without."""
 
     params = [list(FAMILY), ["LLC"]]

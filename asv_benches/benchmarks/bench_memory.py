@@ -39,4 +39,4 @@ class KeptForBackward(Benchmark):
         mask = fd.dropout_mask(2**20, 0.1, rng=1, store=store)
         return mask.nbytes / mask.size
 
-    track_mask.unit = "bytes an element"
+    track_mask.unit = "bytes per element"

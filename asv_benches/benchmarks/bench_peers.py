@@ -39,7 +39,7 @@ def numpy_float32(x):
 
 
 def numpy_uint8(x):
-    """One byte an element: as fast as NumPy can be, and p is rounded to 1/256."""
+    """One byte per element: as fast as NumPy can be, and p is rounded to 1/256."""
     bits, y = np.random.SFC64(1), BUFFER.to_write(x)
     kept, scale = BUFFER.to_write(x.astype(bool)), x.dtype.type(1 / (1 - P))
     threshold = np.uint8(round(256 * P))

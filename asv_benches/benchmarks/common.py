@@ -231,7 +231,7 @@ def warn_of_slow_copies(copy, x):
 
 
 def make_source(name, seed=1):
-    """Give a source of ours, or a NumPy bit generator, by its name."""
+    """Give a source of fastdrop, or a NumPy bit generator, by its name."""
     if hasattr(fd, name):
         return getattr(fd, name)(seed)
     return getattr(np.random, name)(seed)

@@ -61,7 +61,7 @@ def described(value: Any) -> str:
     return text if dtype is None else f"{text} and dtype {dtype}"
 
 
-def either(words: Iterable[Any]) -> str:
+def either(words: Iterable[Any], before_last: str = "or") -> str:
     """Join words: "a, b or c"."""
     *most, last = map(str, words)
-    return f"{', '.join(most)} or {last}" if most else last
+    return f"{', '.join(most)} {before_last} {last}" if most else last

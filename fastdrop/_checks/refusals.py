@@ -15,7 +15,6 @@ from fastdrop._typing import NDArray, Shape
 __all__ = [
     "refuse_attribute",
     "refuse_base",
-    "refuse_beside_mask",
     "refuse_both",
     "refuse_call",
     "refuse_changed",
@@ -37,6 +36,7 @@ __all__ = [
     "refuse_truth",
     "refuse_unlike",
     "refuse_variable",
+    "refuse_with_mask",
     "refuse_without_axes",
     "refuse_without_init",
     "refuse_zoneout",
@@ -104,7 +104,7 @@ def refuse_both(**given: Any) -> NoReturn:
     raise TypeError(f"{both} exclude each other; give one of the two")
 
 
-def refuse_beside_mask(name: str, value: Any) -> NoReturn:
+def refuse_with_mask(name: str, value: Any) -> NoReturn:
     """Raise the error of an argument that was given with a mask, which has its own."""
     raise TypeError(
         f"{name}={shown(value)} and a mask exclude each other: the mask has its own; leave {name} "

@@ -58,9 +58,9 @@ def check_integer(name: str, value: Any, least: int, end: float, which: str) -> 
 def check_eps(value: Any) -> float:
     """Return the ``eps`` of a norm as a float that is finite and not negative."""
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or is_array(value):
-        raise TypeError(f"eps must be a number of at least 0, not {described(value)}")
+        raise TypeError(f"eps must be a finite number of at least 0, not {described(value)}")
     if not 0.0 <= float(value) < math.inf:
-        raise ValueError(f"eps must be a finite number that is not negative, not {value!r}")
+        raise ValueError(f"eps must be a finite number of at least 0, not {value!r}")
     return float(value)
 
 

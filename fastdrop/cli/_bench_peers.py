@@ -34,7 +34,7 @@ def _row(case: str, candidate: str, setup: str = "", note: str = "") -> Row:
 
 SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
 
-OURS = tuple(
+FASTDROP = tuple(
     _row(
         f"fastdrop {source}",
         "fd.dropout(x, p, rng=src, out=y)",
@@ -154,7 +154,7 @@ def peer_rows(levels: Iterable[str], sizes: Iterable[int], threads: int = 1) -> 
     list of Row
         The rows.
     """
-    ours = [replace(row, simd=level) for level in levels for row in OURS]
+    own = [replace(row, simd=level) for level in levels for row in FASTDROP]
     return [
         replace(
             row,
@@ -162,7 +162,7 @@ def peer_rows(levels: Iterable[str], sizes: Iterable[int], threads: int = 1) -> 
             size=size,
             threads=threads,
         )
-        for size, row in product(sizes, (*ours, *PEERS))
+        for size, row in product(sizes, (*own, *PEERS))
     ]
 
 

@@ -10,7 +10,7 @@ from fastdrop.cli._bench_timing import Result
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OURS, THEIRS, INK, FAINT, RULE = "#d9480f", "#b8c0c8", "#212529", "#6c757d", "#e9ecef"
+FASTDROP, PEER, INK, FAINT, RULE = "#d9480f", "#b8c0c8", "#212529", "#6c757d", "#e9ecef"
 TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -78,8 +78,8 @@ def _draw_panel(axis: "Axes", title: str, results: list[Result]) -> None:
     labels = []
     for place, result in enumerate(results):
         ratio, level = result.times.ratio, result.row.simd  # only fastdrop's rows force a level
-        colour, weight = (OURS, "bold") if level else (INK, "normal")
-        axis.barh(place, ratio - 1, left=1, height=0.68, color=OURS if level else THEIRS)
+        colour, weight = (FASTDROP, "bold") if level else (INK, "normal")
+        axis.barh(place, ratio - 1, left=1, height=0.68, color=FASTDROP if level else PEER)
         axis.annotate(
             f"{three_digits(ratio)}×",
             (max(ratio, 1), place),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A Mask that the caller gives."""
 
-from fastdrop._checks import check_made_by, refuse_alpha, refuse_beside_mask, refuse_other_maker
+from fastdrop._checks import check_made_by, refuse_alpha, refuse_other_maker, refuse_with_mask
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.mask._mask import Mask, is_of_zoneout
 
@@ -12,7 +12,7 @@ def check_given_mask(mask: Mask, **given: object) -> None:
     """Check that a Mask is one of dropout, and that no argument says what it says itself."""
     for name, value in given.items():
         if value is not None:
-            refuse_beside_mask(name, value)
+            refuse_with_mask(name, value)
     numbers = type(mask.p) is type(mask.scale) is float
     # Of a tiny p, the two scales are the same number.
     of_alpha = numbers and 0.0 < mask.p < 1.0 and mask.scale == alpha_numbers(mask.p)[0]

@@ -121,7 +121,7 @@ def drop_connect(
         refuse(drop_connect, late, words)
     x, weight = _check_map(x, weight)
     if bias is not None:
-        bias = widened(_check_beside("bias", bias, x, weight.shape[:1]))
+        bias = widened(_check_other("bias", bias, x, weight.shape[:1]))
     # All memory is taken before anything is drawn.
     weight = weight.astype(weight.dtype.newbyteorder("="), copy=False)
     room = None if training is False else np.empty(weight.shape, weight.dtype)
@@ -213,7 +213,7 @@ def drop_connect_backward(
     array([2., 2., 2.])
     """
     x, weight = _check_map(x, weight)
-    dy = _check_beside("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
+    dy = _check_other("dy", dy, x, (*x.shape[:-1], weight.shape[0]))
     check_made_by("drop_connect", mask, Mask)
     if mask.shape != weight.shape:
         refuse_shape("mask", mask.shape, f"{weight.shape}, that of weight")
@@ -251,7 +251,7 @@ def _of_dtype(name: str, value: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _check_beside(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) -> NDArray[Any]:
+def _check_other(name: str, value: ArrayLike, x: NDArray[Any], shape: Shape) -> NDArray[Any]:
     """Return ``value`` as an array of ``shape`` and of x's dtype."""
     array = _of_dtype(name, value, x)
     if array.shape != shape:

@@ -18,7 +18,7 @@ from fastdrop._checks import (
     check_shape,
     check_store,
     check_switch,
-    refuse_beside_mask,
+    refuse_with_mask,
 )
 from fastdrop._typing import (
     ArrayLike,
@@ -237,7 +237,7 @@ def _shared(
 ) -> tuple[NDArray[Any], Shape]:
     """Return x as an array, and its noise_shape: one decision along each of ``broadcast_axes``."""
     if mask is not None:
-        refuse_beside_mask("broadcast_axes", broadcast_axes)
+        refuse_with_mask("broadcast_axes", broadcast_axes)
     check_one_way_to_share(noise_shape, broadcast_axes)
     return shared("x", x, broadcast_axes)
 
@@ -279,7 +279,7 @@ def _with_mask(
         if scale != "train":
             mask = unscaled(mask)
     elif noise_shape is not None:
-        refuse_beside_mask("noise_shape", noise_shape)
+        refuse_with_mask("noise_shape", noise_shape)
     else:
         as_source(rng)  # drawn from or not, it is checked
         says_p = p is not HALF or keep_prob is not None or scale == "none"

@@ -60,7 +60,7 @@ class Dropout(nnx.Dropout):
         deterministic = self.deterministic if deterministic is None else deterministic
         if deterministic is None:
             raise ValueError(
-                "deterministic is None; it must be a bool, given to Dropout or to its call"
+                "deterministic must be True or False, not None: give it to Dropout or to its call"
             )
         if deterministic or self.rate == 0.0:
             return inputs
@@ -71,7 +71,7 @@ class Dropout(nnx.Dropout):
 
     def _key(self, rngs: Any) -> jax.Array:
         if rngs is None:
-            raise ValueError("rngs is None; it must be given to Dropout or to its call")
+            raise ValueError("rngs must be an Rngs, not None: give it to Dropout or to its call")
         if isinstance(rngs, nnx.Rngs):
             rngs = rngs[self.rng_collection]
         key: jax.Array = rngs if isinstance(rngs, jax.Array) else rngs()

@@ -74,9 +74,7 @@ class Layer(Generic[MaskT]):
     _function: ClassVar[Forward]
     _options: ClassVar[tuple[str, ...]] = ()
     _arrays: ClassVar[bool] = False  # p may be an array
-    _places: ClassVar[dict[str, str]] = {
-        "training": "a layer must be switched by its methods train and eval"
-    }
+    _places: ClassVar[dict[str, str]] = {"training": "switch a layer by its methods train and eval"}
     forward: Callable[..., NDArray[Any]]
 
     p: Any = Setting(checked_probability)

@@ -29,7 +29,7 @@ class ActivationLayer(Layer[Mask]):
     """A layer that adds a bias first, if a call gives one."""
 
     _places: ClassVar[dict[str, str]] = Layer._places | {
-        "bias": "it must be given in each call, as in layer(x, bias=bias)"
+        "bias": "give it in each call, as in layer(x, bias=bias)"
     }
 
     def __init__(self, p: ProbabilityLike, rng: RNGLike) -> None:

@@ -36,7 +36,7 @@ class _DropoutAddNorm(Layer[Mask]):
     _rows: ClassVar[tuple[str, ...]]  # the weights, in the order in which the function takes them
     _gradients: ClassVar[Callable[..., tuple[Any, ...]]]
     _places: ClassVar[dict[str, str]] = Layer._places | {
-        "linear_bias": "it must be given in each call, as in layer(x, residual, linear_bias=bias)"
+        "linear_bias": "give it in each call, as in layer(x, residual, linear_bias=bias)"
     }
 
     weight: NDArray[Any] | None = Setting(_row)  # type: ignore[assignment]

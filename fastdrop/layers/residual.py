@@ -46,7 +46,7 @@ class DropoutAdd(Layer[Mask]):
     _function: ClassVar[Forward] = staticmethod(dropout_add)
     _options = ("broadcast_axes",)
     _places: ClassVar[dict[str, str]] = Layer._places | {
-        "bias": "it must be given in each call, as in layer(x, residual, bias=bias)"
+        "bias": "give it in each call, as in layer(x, residual, bias=bias)"
     }
 
     def __init__(

@@ -50,7 +50,7 @@ def activate_backward(str name, dy, x, bias, out, Mask mask):
         <fd_operation><int>BACKWARD[name], multiplier(mask.factor, mask.drop)
     )
     cdef ndarray from_ = as_real(x)
-    cdef ndarray beside = as_other("dy", dy, from_)
+    cdef ndarray other = as_other("dy", dy, from_)
     cdef ndarray to = as_output(from_, out)
     cdef ndarray _rows = set_bias(&job, bias, from_, to)
     cdef fd_cursor cursor = mask.start
@@ -58,5 +58,5 @@ def activate_backward(str name, dy, x, bias, out, Mask mask):
         check_broadcast("mask shape", mask.shape, (<object>from_).shape, "x")
     if mask.numbers is not None and mask.numbers.scales_each():
         refuse_each_p()
-    mask.run(&job, apart(from_, to), apart(beside, to), to, &cursor, None)
+    mask.run(&job, apart(from_, to), apart(other, to), to, &cursor, None)
     return to if out is None else out

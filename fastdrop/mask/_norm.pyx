@@ -120,7 +120,7 @@ def norm(x, residual, weight, bias, linear_bias, out, Probability probability, s
     cdef fd_norm job
     cdef fd_cursor cursor
     cdef ndarray from_ = as_rows(x)
-    cdef ndarray beside = as_other("residual", residual, from_)
+    cdef ndarray other = as_other("residual", residual, from_)
     cdef ndarray to, there, room, sum_there
     cdef Mask kept = mask
     cdef object rows = numbers_of("weight", weight, from_)
@@ -134,7 +134,7 @@ def norm(x, residual, weight, bias, linear_bias, out, Probability probability, s
         total = as_output(from_, None)
     if cnp.PyArray_SIZE(from_):
         room = begin(&job, from_, False, centered, eps)
-        from_, beside = plain(apart(from_, to)), plain(apart(beside, to))
+        from_, other = plain(apart(from_, to)), plain(apart(other, to))
         there = to if cnp.PyArray_ISCARRAY(to) else np.empty(shape, from_.dtype)
         sum_there = total
         if prenorm and not cnp.PyArray_ISCARRAY(total):
@@ -146,7 +146,7 @@ def norm(x, residual, weight, bias, linear_bias, out, Probability probability, s
     if cnp.PyArray_SIZE(from_):
         cursor = kept.start
         job.x = <const char *>cnp.PyArray_DATA(from_)
-        job.residual = <const char *>cnp.PyArray_DATA(beside)
+        job.residual = <const char *>cnp.PyArray_DATA(other)
         job.weight, job.bias, job.linear_bias = address(rows), address(offsets), address(before)
         job.y, job.sum = <char *>cnp.PyArray_DATA(there), <char *>address(sum_there)
         job.scale = multiplier(kept.factor, kept.drop)
@@ -177,7 +177,7 @@ def norm_gradients(dy, x, residual, weight, linear_bias, dsum, Mask mask, bint c
     cdef fd_norm job
     cdef fd_cursor cursor
     cdef ndarray from_ = as_rows(x)
-    cdef ndarray beside = as_other("residual", residual, from_)
+    cdef ndarray other = as_other("residual", residual, from_)
     cdef ndarray of_y = as_other("dy", dy, from_)
     cdef ndarray of_sum = None if dsum is None else as_other("dsum", dsum, from_)
     cdef object rows = numbers_of("weight", weight, from_)
@@ -193,11 +193,11 @@ def norm_gradients(dy, x, residual, weight, linear_bias, dsum, Mask mask, bint c
     of_rows, of_before = room_of(rows, from_), room_of(before, from_)
     if cnp.PyArray_SIZE(from_):
         room = begin(&job, from_, True, centered, eps)
-        from_, beside, of_y = plain(from_), plain(beside), plain(of_y)
+        from_, other, of_y = plain(from_), plain(other), plain(of_y)
         of_sum = None if of_sum is None else plain(of_sum)
         cursor = mask.start
         job.x = <const char *>cnp.PyArray_DATA(from_)
-        job.residual = <const char *>cnp.PyArray_DATA(beside)
+        job.residual = <const char *>cnp.PyArray_DATA(other)
         job.dy, job.dsum = <const char *>cnp.PyArray_DATA(of_y), <const char *>address(of_sum)
         job.weight, job.linear_bias = address(rows), address(before)
         job.dx, job.dresidual = <char *>cnp.PyArray_DATA(dx), <char *>cnp.PyArray_DATA(dresidual)

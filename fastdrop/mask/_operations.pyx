@@ -119,7 +119,7 @@ def add(x, residual, bias, out, Probability probability, source, noise_shape):
     """Return (y, mask) with ``y = residual + (kept ? (x + bias) * scale : 0)``."""
     cdef fd_job job
     cdef ndarray from_ = as_input(x)
-    cdef ndarray beside = as_other("residual", residual, from_)
+    cdef ndarray other = as_other("residual", residual, from_)
     cdef ndarray _rows
     cdef ndarray to = as_output(from_, out)
     cdef double scale = 1.0 if source is None else probability.factor
@@ -128,7 +128,7 @@ def add(x, residual, bias, out, Probability probability, source, noise_shape):
         shape = check_noise_shape(noise_shape, shape)
     job = job_of(FD_ADD if bias is None else FD_ADD_BIAS, scale)
     _rows = set_bias(&job, bias, from_, to)
-    mask = run_all(&job, from_, beside, to, source, shape, probability, scale)
+    mask = run_all(&job, from_, other, to, source, shape, probability, scale)
     return to if out is None else out, mask
 
 
@@ -136,7 +136,7 @@ def zoneout(new, old, out, Probability probability, source, noise_shape):
     """Return (y, mask) with ``y = kept ? new : old``. Without source, y is their mean."""
     cdef fd_job job
     cdef ndarray from_ = as_input(new, "new")
-    cdef ndarray beside = as_other("old", old, from_, "new")
+    cdef ndarray other = as_other("old", old, from_, "new")
     cdef ndarray to = as_output(from_, out, "new")
     cdef tuple shape = (<object>from_).shape
     cdef Mask mask
@@ -144,12 +144,12 @@ def zoneout(new, old, out, Probability probability, source, noise_shape):
         shape = check_noise_shape(noise_shape, shape)
     if source is None:
         job = job_of(FD_ADD, probability.keep)
-        beside = kept_mask(shape, probability.drop).apply(beside)
-        run_all(&job, from_, beside, to, source, shape, probability, 1.0)
+        other = kept_mask(shape, probability.drop).apply(other)
+        run_all(&job, from_, other, to, source, shape, probability, 1.0)
         mask = kept_mask(shape, probability.keep)
     else:
         job = job_of(FD_SELECT, 1.0)
-        mask = run_first(&job, from_, beside, to, source, shape, probability, 1.0)
+        mask = run_first(&job, from_, other, to, source, shape, probability, 1.0)
     mask.of_zoneout = True
     return to if out is None else out, mask
 

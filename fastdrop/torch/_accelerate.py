@@ -18,7 +18,7 @@ __all__ = ["accelerate", "accelerated"]
 
 ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 
-OURS = {
+OF_FASTDROP = {
     getattr(torch.nn, name): getattr(modules, name)
     for name in modules.__all__
     if hasattr(torch.nn, name)
@@ -73,9 +73,9 @@ def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
     if check_switch("fuse", fuse):
         fuse_model(model)
     for module in model.modules():
-        ours = OURS.get(type(module))
-        if ours is not None:
-            module.__class__ = ours
+        own = OF_FASTDROP.get(type(module))
+        if own is not None:
+            module.__class__ = own
     return model
 
 

@@ -20,8 +20,8 @@ __all__ = ["Drawing", "DrawingInPlace", "DrawingOne", "as_node", "is_leaf"]
 PLACE = "rng"
 
 PLACES = {
-    "training": "a module must be switched by its methods train and eval",
-    "bias": "it must be given in each call, as in layer(input, residual, bias=bias)",
+    "training": "switch a module by its methods train and eval",
+    "bias": "give it in each call, as in layer(input, residual, bias=bias)",
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from fastdrop._checks import as_array, check_broadcast, check_p, check_switch, refuse_beside_mask
+from fastdrop._checks import as_array, check_broadcast, check_p, check_switch, refuse_with_mask
 from fastdrop._typing import BoolArray, SeedLike
 from fastdrop._words import HALF
 from fastdrop.functional._given import check_given_mask
@@ -122,7 +122,7 @@ def _checked_bools(mask: Any, p: float, sharing: Mapping[str, Any]) -> torch.Ten
     """Return a mask that is not a Mask: a tensor or an array of bool, with p alone."""
     for name, value in sharing.items():
         if value is not None:
-            refuse_beside_mask(name, value)
+            refuse_with_mask(name, value)
     if isinstance(mask, torch.Tensor):
         mask, bools = as_tensor(mask), torch.bool
     else:

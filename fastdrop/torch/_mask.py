@@ -63,7 +63,7 @@ def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
             refuse_both(seed=seed, rng=rng)
         if not torch.compiler.is_compiling():
             warnings.warn(
-                "seed is an old name of rng, and will go; it must be called rng",
+                "seed is an old name of rng and will be removed: give rng instead",
                 FutureWarning,
                 stacklevel=depth,
             )

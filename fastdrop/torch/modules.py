@@ -32,15 +32,15 @@ __all__ = [
 ]
 
 
-def _forward_by(ours: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def _forward_by(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Return the forward pass of a module by a function of this package."""
-    stock = getattr(torch.nn.functional, ours.__name__)
+    stock = getattr(torch.nn.functional, function.__name__)
 
     def call(self: Any, input: torch.Tensor) -> torch.Tensor:
         if type(input) is not torch.Tensor and is_leaf(self, input):
             return as_node(self, input)
         options = self._shared
-        return ours(input, self.p, self.training, self.inplace, rng=self.rng, **options)
+        return function(input, self.p, self.training, self.inplace, rng=self.rng, **options)
 
     def forward(self: torch.nn.Module, input: torch.Tensor) -> torch.Tensor:
         """Return the input under a new mask; in evaluation the input itself."""

@@ -214,12 +214,12 @@ MISTAKES = {
     "a peer's word": (
         lambda: fastdrop.dask.dropout(X, 0.5, random_state=1),
         TypeError,
-        "random_state is 1; this argument of dropout must be called rng",
+        r"dropout\(\) has no argument random_state=1: it is called rng here",
     ),
     "positional": (
         lambda: fastdrop.dask.bernoulli(3, 0.5, 1),
         TypeError,
-        "it must be given by name: rng, chunks",
+        r"by position: give 1 by name \(rng, chunks\)",
     ),
     "no mask": (
         lambda: fastdrop.dask.dropout_backward(X, np.ones(6, bool)),

@@ -226,8 +226,8 @@ def test_gradients_of_halves_are_as_exact(installed, monkeypatch, dtype, causal,
         tensors = [torch.randn(1, 4, length, 32).to(dtype) for _ in range(4)]
         tensors[0] *= deviation
         exact = results([x.double() for x in tensors], True)
-        ours, stock = results(tensors, True), results(tensors, False)
-        for x, y, z in zip(ours, stock, exact, strict=True):
+        own, stock = results(tensors, True), results(tensors, False)
+        for x, y, z in zip(own, stock, exact, strict=True):
             assert (x - z).square().sum() <= most**2 * (y - z).square().sum()
 
 
@@ -758,9 +758,9 @@ def test_errors_are_those_of_pytorch_and_draw_nothing(name, install):
         F.scaled_dot_product_attention(*arguments)
     source = fd.Xoshiro256PlusPlus(1)
     state = torch.get_rng_state()
-    ours = fastdrop.torch.installed if install else contextlib.nullcontext
+    own = fastdrop.torch.installed if install else contextlib.nullcontext
     for options in ({"rng": source}, {}):
-        with ours(), pytest.raises(expected.type) as found:
+        with own(), pytest.raises(expected.type) as found:
             attention(*arguments, **options)
         assert str(found.value) == str(expected.value)
     assert source.position == 0

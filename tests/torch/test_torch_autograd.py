@@ -63,7 +63,7 @@ def test_first_and_second_derivatives_of_pytorchs_functions(installed, name, poi
 
 
 @pytest.mark.parametrize("name", EXPLICIT)
-def test_first_and_second_derivatives_of_ours(name, point):
+def test_first_and_second_derivatives_of_fastdrop(name, point):
     function = EXPLICIT[name]
     gradcheck(function, point, check_forward_ad=True, check_batched_grad=True)
     gradgradcheck(function, point, check_fwd_over_rev=True, check_batched_grad=True)

@@ -58,11 +58,13 @@ def test_a_call_is_prepared_once(cls):
 @pytest.mark.parametrize("way", ["stock", "installed", "explicit"])
 def test_each_way_calls_what_it_says(way, monkeypatch):
     called = []
-    monkeypatch.setattr(fastdrop.torch, "dropout", lambda x, *rest: called.append("ours") or x * 1)
+    monkeypatch.setattr(
+        fastdrop.torch, "dropout", lambda x, *rest: called.append("fastdrop") or x * 1
+    )
     benchmark = MODULES["bench_torch"].Functions()
     benchmark.setup("dropout", way)
     benchmark.call()
-    assert called == ["ours"] * (way == "explicit")
+    assert called == ["fastdrop"] * (way == "explicit")
     torch.manual_seed(1)
     stock = torch.nn.functional.dropout(torch.ones(1000))
     with benchmark.around[0]():

@@ -59,11 +59,11 @@ def test_operators_are_pytorchs(dtype, lazy):
         inputs = [tensor_of(dtype).conj() if lazy else tensor_of(dtype) for _ in range(2)]
         stock = outcome(call, inputs[0])
         with fastdrop.torch.installed():
-            ours = outcome(call, inputs[1])
-        if ours != stock:
+            own = outcome(call, inputs[1])
+        if own != stock:
             assert (dtype, name, p) in {(*more, 0.5) for more in MORE}
             assert stock[0] is NotImplementedError
-            assert ours == [(dtype, inputs[1].shape, inputs[1].stride())]
+            assert own == [(dtype, inputs[1].shape, inputs[1].stride())]
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])

@@ -36,7 +36,7 @@ def test_channels_are_those_of_the_adapter(name, shape):
     [("dropout1d", (5, 64)), ("dropout3d", (5, 4, 4, 4)), ("dropout2d", (3, 5, 8, 8))],
 )
 def test_pytorch_reads_axes_alike(name, shape):
-    """What PyTorch drops as a whole is one decision of ours."""
+    """What PyTorch drops as a whole is one decision of fastdrop."""
     _, mask = getattr(fd, name)(np.ones(shape), 0.5, rng=1)
     y = getattr(torch.nn.functional, name)(torch.ones(shape), 0.5).numpy()
     whole = y.reshape(mask.size, -1)
@@ -124,8 +124,8 @@ def test_alpha_dropout_has_torchs_numbers(p):
     theirs = torch.nn.functional.alpha_dropout(torch.from_numpy(x), p, training=True).numpy()
     kept, *numbers = affine_parts(x, theirs)
     assert 0 < kept.sum() < kept.size
-    ours, mask = fd.alpha_dropout(x, p, rng=1)
-    same, *own = affine_parts(x, ours)
+    given, mask = fd.alpha_dropout(x, p, rng=1)
+    same, *own = affine_parts(x, given)
     assert np.array_equal(same, np.asarray(mask))
     np.testing.assert_allclose(own, numbers, rtol=1e-7)  # torch's constant has 17 digits, b fewer
 

@@ -61,7 +61,7 @@ models = pytest.mark.parametrize("name", MODELS)
 
 
 def pair_of(name):
-    """The model with dropout of ours, and the same fused."""
+    """The model with dropout of fastdrop, and the same fused."""
     make, inputs = MODELS[name]
     torch.manual_seed(0)
     stock = make()

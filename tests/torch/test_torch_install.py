@@ -176,9 +176,9 @@ def test_evaluation_returns_x_itself(installed):
 def test_errors_are_pytorchs(call):
     with pytest.raises(Exception) as stock:
         call()
-    with fastdrop.torch.installed(), pytest.raises(type(stock.value)) as ours:
+    with fastdrop.torch.installed(), pytest.raises(type(stock.value)) as own:
         call()
-    assert str(ours.value).splitlines()[0] == str(stock.value).splitlines()[0]
+    assert str(own.value).splitlines()[0] == str(stock.value).splitlines()[0]
 
 
 @pytest.mark.parametrize("part", [lambda x: x, lambda x: x[:4], lambda x: (x * 1).chunk(2)[0]])

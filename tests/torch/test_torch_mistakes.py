@@ -140,9 +140,9 @@ def test_an_inference_tensor_in_place(name, recording, source, installed):
         made_there.mul_(2)
     with torch.inference_mode():
         made_there.fill_(1)
-    with torch.set_grad_enabled(recording), pytest.raises(RuntimeError) as ours:
+    with torch.set_grad_enabled(recording), pytest.raises(RuntimeError) as own:
         IN_PLACE[name](made_there)
-    assert str(ours.value) == str(stock.value)
+    assert str(own.value) == str(stock.value)
     assert torch.equal(made_there, torch.ones(2, 3, 4))  # and nothing was drawn: see `source`
 
 

@@ -16,16 +16,16 @@ SHAPES = {"Dropout1d": (50, 20, 3), "Dropout3d": (50, 20, 3, 1, 2)}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_module_is_like_pytorchs(name):
-    stock, ours = (getattr(package, name)(0.3, True) for package in (nn, fastdrop.torch))
-    assert isinstance(ours, type(stock))
-    assert repr(ours) == repr(stock)
-    assert ours.state_dict() == stock.state_dict()
-    ours.load_state_dict(stock.state_dict())
-    for twin in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
-        assert type(twin) is type(ours)
+    stock, own = (getattr(package, name)(0.3, True) for package in (nn, fastdrop.torch))
+    assert isinstance(own, type(stock))
+    assert repr(own) == repr(stock)
+    assert own.state_dict() == stock.state_dict()
+    own.load_state_dict(stock.state_dict())
+    for twin in (copy.deepcopy(own), pickle.loads(pickle.dumps(own))):
+        assert type(twin) is type(own)
         assert (twin.p, twin.inplace) == (0.3, True)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        type(ours)(1.1)
+        type(own)(1.1)
 
 
 @pytest.mark.parametrize("name", NAMES)

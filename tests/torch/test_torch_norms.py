@@ -42,17 +42,17 @@ def parts(centered, x, residual, weight, bias, linear_bias, p=0.3, rng=7):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_parts(dtype, centered):
     """And their gradients, to the rounding of the dtype; those of the sum to the last bit."""
-    ours, theirs = tensors(dtype=dtype), tensors(dtype=dtype)
-    y, total = fused(centered, *ours, prenorm=True)
+    own, theirs = tensors(dtype=dtype), tensors(dtype=dtype)
+    y, total = fused(centered, *own, prenorm=True)
     expected, same = parts(centered, *theirs)
     assert torch.equal(total, same)
-    assert torch.equal(fused(centered, *ours), y)
+    assert torch.equal(fused(centered, *own), y)
     tolerance = {8: 1e-12, 4: 1e-5, 2: 0.05}[dtype.itemsize]
     torch.testing.assert_close(y, expected, rtol=tolerance, atol=tolerance)
     dy, dtotal = torch.randn_like(y), torch.randn_like(y)
     ((y * dy).sum() + (total * dtotal).sum()).backward()
     ((expected * dy).sum() + (same * dtotal).sum()).backward()
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in zip(own, theirs, strict=True):
         if other.grad is not None:
             scale = max(1.0, float(other.grad.abs().max()))
             torch.testing.assert_close(one.grad, other.grad, rtol=tolerance, atol=tolerance * scale)

@@ -68,10 +68,10 @@ def test_samples_of_every_dtype(operator, dtype, request):
     expected = [layout(results(operator, sample)) for sample in samples]
     request.getfixturevalue("installed")
     for sample, stock in zip(samples, expected, strict=True):
-        ours = results(operator, sample)
-        assert layout(ours) == stock
-        if ours[0].requires_grad:
-            ours[0].backward(torch.ones_like(ours[0]))
+        own = results(operator, sample)
+        assert layout(own) == stock
+        if own[0].requires_grad:
+            own[0].backward(torch.ones_like(own[0]))
             if isinstance(sample.input, torch.Tensor) and sample.input.requires_grad:
                 assert sample.input.grad.shape == sample.input.shape
 

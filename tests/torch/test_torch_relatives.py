@@ -104,18 +104,18 @@ def test_results_are_those_of_arrays(name, layout):
 @pytest.mark.parametrize("algorithm", [fd.Xoshiro256PlusPlus, fd.Philox4x32, fd.Xorshift128Plus])
 def test_a_source_advances_as_for_arrays(name, algorithm):
     x = random(4, 3, 6, 5)
-    ours, theirs = algorithm(5), algorithm(5)
-    y = of_tensors(name)(x, 0.4, rng=ours)
+    own, theirs = algorithm(5), algorithm(5)
+    y = of_tensors(name)(x, 0.4, rng=own)
     if name == "drop_connect":
         fd.dropout(x[0, 0].numpy(), 0.4, rng=theirs)
     else:
         assert np.array_equal(y.numpy(), of_arrays(name, x.numpy(), 0.4, rng=theirs))
-    assert ours.position == theirs.position > 0
-    before = ours.position
-    of_tensors(name)(x, 0.0, rng=ours)
-    assert ours.position == 2 * before
-    of_tensors(name)(x, 0.4, False, rng=ours)
-    assert ours.position == 2 * before
+    assert own.position == theirs.position > 0
+    before = own.position
+    of_tensors(name)(x, 0.0, rng=own)
+    assert own.position == 2 * before
+    of_tensors(name)(x, 0.4, False, rng=own)
+    assert own.position == 2 * before
 
 
 @pytest.mark.parametrize("name", IN_PLACE)

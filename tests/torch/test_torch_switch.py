@@ -15,7 +15,7 @@ from fastdrop.torch import _install, install, installed, uninstall
 config = torch.compiler.config
 
 
-def is_ours():
+def is_fastdrop():
     """Return whether the gradient of dropout is that of the package."""
     y = F.dropout(torch.ones(6, 6, requires_grad=True) * 1)
     return "Drop" in type(y.grad_fn).__name__
@@ -32,10 +32,10 @@ def in_a_thread(function):
 
 @pytest.fixture(autouse=True)
 def off_before_and_after():
-    assert not is_ours() and config.cache_key_tag == ""
+    assert not is_fastdrop() and config.cache_key_tag == ""
     yield
     uninstall()
-    assert not is_ours() and config.cache_key_tag == ""
+    assert not is_fastdrop() and config.cache_key_tag == ""
 
 
 # ---- on and off ----------------------------------------------------------------------------------
@@ -43,43 +43,43 @@ def off_before_and_after():
 
 def test_on_and_off():
     install()
-    assert is_ours()
+    assert is_fastdrop()
     install()
     with installed():
-        assert is_ours()
-    assert is_ours()
+        assert is_fastdrop()
+    assert is_fastdrop()
     uninstall()
-    assert not is_ours()
+    assert not is_fastdrop()
     uninstall()
     with pytest.raises(KeyError), installed():
         raise KeyError
-    assert not is_ours()
+    assert not is_fastdrop()
 
 
 def test_it_is_for_all_threads():
     with installed():
-        assert in_a_thread(is_ours)
+        assert in_a_thread(is_fastdrop)
     in_a_thread(install)
-    assert is_ours()
+    assert is_fastdrop()
     in_a_thread(uninstall)
-    assert not is_ours()
+    assert not is_fastdrop()
 
 
 def test_blocks_nest():
     with installed():
         with installed():
-            assert is_ours()
-        assert is_ours()
-    assert not is_ours()
+            assert is_fastdrop()
+        assert is_fastdrop()
+    assert not is_fastdrop()
 
 
 def test_blocks_overlap():
     first, second = installed(), installed()
     with first:
         second.__enter__()
-    assert is_ours()
+    assert is_fastdrop()
     second.__exit__(None, None, None)
-    assert not is_ours()
+    assert not is_fastdrop()
 
 
 def test_blocks_of_threads_overlap():
@@ -100,8 +100,8 @@ def test_blocks_of_threads_overlap():
         closed.set()
         thread.join()
         torch.manual_seed(0)
-        seen += [is_ours(), torch.equal(F.dropout(torch.ones(64)), before)]
-    assert seen[0] and not is_ours()
+        seen += [is_fastdrop(), torch.equal(F.dropout(torch.ones(64)), before)]
+    assert seen[0] and not is_fastdrop()
     torch.manual_seed(0)
     assert not torch.equal(F.dropout(torch.ones(64)), before)
 
@@ -109,15 +109,15 @@ def test_blocks_of_threads_overlap():
 def test_install_and_uninstall_in_a_block_decide_what_is_after_it():
     with installed():
         uninstall()
-        assert is_ours()  # in the block whatever other code does
-    assert not is_ours()
+        assert is_fastdrop()  # in the block whatever other code does
+    assert not is_fastdrop()
     with installed():
         install()
-    assert is_ours()
+    assert is_fastdrop()
     with installed():
         uninstall()
-        assert is_ours()
-    assert not is_ours()
+        assert is_fastdrop()
+    assert not is_fastdrop()
 
 
 def test_kernels_are_registered_once():
@@ -165,7 +165,7 @@ def test_threads_drop_while_others_switch():
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failures and not is_ours()
+    assert not failures and not is_fastdrop()
 
 
 # ---- the compiler's cache key --------------------------------------------------------------------

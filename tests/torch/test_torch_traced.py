@@ -324,10 +324,10 @@ def test_seeds_are_checked_in_traced_programs():
 
 
 @pytest.mark.slow
-def test_compiled_caches_of_stock_and_ours_do_not_mix(tmp_path):
+def test_compiled_caches_of_stock_and_fastdrop_do_not_mix(tmp_path):
     program = """
 import sys, torch, torch.nn.functional as F
-if "ours" in sys.argv:
+if "fastdrop" in sys.argv:
     import fastdrop.torch
     fastdrop.torch.install()
 g = torch.compile(lambda x: F.dropout(x * 2, 0.5))
@@ -337,7 +337,7 @@ assert set(y.tolist()) == {0.0, 4.0}
 print("fastdrop" in sys.modules)
 """
     environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    for arguments in ((), ("ours",), (), ("ours",)):
+    for arguments in ((), ("fastdrop",), (), ("fastdrop",)):
         run = subprocess.run(
             [sys.executable, "-c", program, *arguments],
             env=environment,
