@@ -369,3 +369,22 @@ def test_the_wheel_has_no_sources(archives):
     # A .pxd would need the headers that it names, which stay behind.
     assert not [name for name in package if Path(name).suffix in {".c", ".h", ".pyx", ".pxd"}]
     assert package - compiled == tree(".py", ".pyi", "py.typed")
+
+
+@needs_tree
+def test_what_is_foreign_to_a_wheel_is_told(tmp_path):
+    """A linker once wrote libraries into the wheels for Windows."""
+    wheel = tmp_path / "fastdrop.whl"
+    problems = runpy.run_path(str(ROOT / ".ci" / "check_wheel.py"))["problems"]
+    whole = ["fastdrop/", "fastdrop/_a.cp311.pyd", "fastdrop/_a.pyi", "fastdrop/py.typed"]
+
+    def found(*names):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name in (*names, "fastdrop-1.dist-info/RECORD"):
+                archive.writestr(name, "")
+        return [problem.partition(": ")[2] for problem in problems(wheel)]
+
+    assert found(*whole) == []
+    assert found(*whole, "fastdrop/python.lib") == ["holds fastdrop/python.lib"]
+    assert found(*whole, "fastdrop/_a.pyx") == ["holds fastdrop/_a.pyx"]
+    assert found(*whole, "tests/a.py") == ["tests/a.py lies outside the package"]
