@@ -119,13 +119,12 @@ def extras(session: nox.Session) -> None:
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Run the programs of the documentation for other frameworks, all of which are there."""
+    """Run the programs of the documentation for other frameworks, none of which may be skipped."""
     frameworks = ("autograd", "cubed", "equinox", "keras", "numba", "onnx", "polars", "pytensor")
-    install(session, TORCH, *frameworks, "dm-haiku", "scikit-learn", "thinc", "xarray")
+    install(session, TORCH, *frameworks, "dm-haiku", "flax", "scikit-learn", "thinc", "xarray")
     install_package(session, "test", "dask", "jax")
-    wanted = requiring("torch", "jax", "dask", "haiku", "sklearn", "thinc", "xarray", *frameworks)
-    blocks = ("-m", "", "tests/test_docs_blocks.py")
-    session.run("pytest", *(session.posargs or blocks), env=wanted | {"KERAS_BACKEND": "torch"})
+    wanted = requiring("everything") | {"KERAS_BACKEND": "torch"}
+    session.run("pytest", *(session.posargs or ("-m", "", "tests/test_docs_blocks.py")), env=wanted)
 
 
 @nox.session
