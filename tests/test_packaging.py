@@ -183,13 +183,15 @@ def is_compiled(path):
 @pytest.fixture(params=["source folder", "installed"])
 def copied(request, tmp_path):
     """A copy of the package that may be damaged, in a folder of its own."""
-    ignored = ["__pycache__", "*.c", "*.h"]
-    if request.param == "installed":
-        ignored += ["*.pyx", "*.pxd"]
-    elif not (PACKAGE / "kernels" / "_kernels.pyx").exists():
-        pytest.skip("the sources are not here")
     copy = tmp_path / "fastdrop"
+    ignored = ("__pycache__", "*.c", "*.h", "*.pyx", "*.pxd")
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns(*ignored))
+    if request.param == "source folder":
+        sources = tree(".pyx", ".pxd")
+        if not sources:
+            pytest.skip("the sources are not here")
+        for name in sources:
+            shutil.copy(ROOT / name, tmp_path / name)
     return copy
 
 
