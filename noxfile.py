@@ -108,24 +108,23 @@ def dask(session: nox.Session) -> None:
 @nox.session
 def extras(session: nox.Session) -> None:
     """Run the tests that need an extra or a package of others, all of which are there."""
-    install(session, TORCH, "pandas", "xarray", "setuptools>=77", "Cython>=3.1", "build")
-    install_package(session, "test", "demo", "bench", "dask", "types")
+    install(session, TORCH, "numba", "pandas", "xarray", "setuptools>=77", "Cython>=3.1", "build")
+    install_package(session, "test", "demo", "bench", "dask", "jax", "types")
     names = ("test_demo", "test_bench", "test_terminal", "test_benchmarks", "test_as_array")
     files = [f"tests/{name}.py" for name in (*names, "test_types", "test_packaging", "test_build")]
-    packages = ("rich", "matplotlib", "sklearn", "threadpoolctl", "torch", "dask.array", "pandas")
-    wanted = requiring(*packages, "xarray", "setuptools", "Cython", "build", "mypy", "ml_dtypes")
-    session.run("pytest", *(session.posargs or files), env=wanted)
+    packages = ("rich", "matplotlib", "sklearn", "threadpoolctl", "torch", "dask.array", "jax")
+    others = ("numba", "pandas", "xarray", "setuptools", "Cython", "build", "mypy", "ml_dtypes")
+    session.run("pytest", *(session.posargs or files), env=requiring(*packages, *others))
 
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Run the programs of the documentation for other frameworks, all of which are there."""
+    """Run the programs of the documentation for other frameworks, none of which may be skipped."""
     frameworks = ("autograd", "cubed", "equinox", "keras", "numba", "onnx", "polars", "pytensor")
-    install(session, TORCH, *frameworks, "dm-haiku", "scikit-learn", "thinc", "xarray")
+    install(session, TORCH, *frameworks, "dm-haiku", "flax", "scikit-learn", "thinc", "xarray")
     install_package(session, "test", "dask", "jax")
-    wanted = requiring("torch", "jax", "dask", "haiku", "sklearn", "thinc", "xarray", *frameworks)
-    blocks = ("-m", "", "tests/test_docs_blocks.py")
-    session.run("pytest", *(session.posargs or blocks), env=wanted | {"KERAS_BACKEND": "torch"})
+    wanted = requiring("everything") | {"KERAS_BACKEND": "torch"}
+    session.run("pytest", *(session.posargs or ("-m", "", "tests/test_docs_blocks.py")), env=wanted)
 
 
 @nox.session

@@ -38,6 +38,18 @@ def pytest_sessionstart():
     required.check()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    """Fail where a file is skipped that this run has to test."""
+    return required.unskipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Fail where a test is skipped that this run has to make."""
+    return required.unskipped((yield))
+
+
 def pytest_report_header():
     """Say what a run with fresh seeds needs to be repeated."""
     return seeds.header()

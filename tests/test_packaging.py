@@ -183,13 +183,15 @@ def is_compiled(path):
 @pytest.fixture(params=["source folder", "installed"])
 def copied(request, tmp_path):
     """A copy of the package that may be damaged, in a folder of its own."""
-    ignored = ["__pycache__", "*.c", "*.h"]
-    if request.param == "installed":
-        ignored += ["*.pyx", "*.pxd"]
-    elif not (PACKAGE / "kernels" / "_kernels.pyx").exists():
-        pytest.skip("the sources are not here")
     copy = tmp_path / "fastdrop"
+    ignored = ("__pycache__", "*.c", "*.h", "*.pyx", "*.pxd")
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns(*ignored))
+    if request.param == "source folder":
+        sources = tree(".pyx", ".pxd")
+        if not sources:
+            pytest.skip("the sources are not here")
+        for name in sources:
+            shutil.copy(ROOT / name, tmp_path / name)
     return copy
 
 
@@ -370,3 +372,22 @@ def test_the_wheel_has_no_sources(archives):
     # A .pxd would need the headers that it names, which stay behind.
     assert not [name for name in package if Path(name).suffix in {".c", ".h", ".pyx", ".pxd"}]
     assert package - compiled == tree(".py", ".pyi", "py.typed")
+
+
+@needs_tree
+def test_what_is_foreign_to_a_wheel_is_told(tmp_path):
+    """A linker once wrote libraries into the wheels for Windows."""
+    wheel = tmp_path / "fastdrop.whl"
+    problems = runpy.run_path(str(ROOT / ".ci" / "check_wheel.py"))["problems"]
+    whole = ["fastdrop/", "fastdrop/_a.cp311.pyd", "fastdrop/_a.pyi", "fastdrop/py.typed"]
+
+    def found(*names):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name in (*names, "fastdrop-1.dist-info/RECORD"):
+                archive.writestr(name, "")
+        return [problem.partition(": ")[2] for problem in problems(wheel)]
+
+    assert found(*whole) == []
+    assert found(*whole, "fastdrop/python.lib") == ["holds fastdrop/python.lib"]
+    assert found(*whole, "fastdrop/_a.pyx") == ["holds fastdrop/_a.pyx"]
+    assert found(*whole, "tests/a.py") == ["tests/a.py lies outside the package"]

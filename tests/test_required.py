@@ -29,3 +29,24 @@ def test_a_run_without_them_fails(monkeypatch):
     monkeypatch.setenv("FASTDROP_TEST_REQUIRES", "numpy,no_such_package")
     with pytest.raises(pytest.UsageError, match="FASTDROP_TEST_REQUIRES names no_such_package"):
         required.check()
+
+
+@pytest.mark.parametrize("kind", [pytest.TestReport, pytest.CollectReport])
+def test_no_test_is_skipped_where_everything_is_required(kind, monkeypatch):
+    def report_of(outcome):
+        reason = ("test_file.py", 1, "Skipped: needs flax")
+        if kind is pytest.CollectReport:
+            return kind("test_file.py", outcome, reason, [])
+        return kind("test_file.py::test", ("test_file.py", 1, "test"), {}, outcome, reason, "call")
+
+    monkeypatch.setenv("FASTDROP_TEST_REQUIRES", "numpy")
+    assert required.unskipped(report_of("skipped")).skipped
+    monkeypatch.setenv("FASTDROP_TEST_REQUIRES", "numpy,everything")
+    required.check()
+    assert required.unskipped(report_of("passed")).passed
+    failed = required.unskipped(report_of("skipped"))
+    assert failed.failed
+    assert str(failed.longrepr).endswith("everything: Skipped: needs flax")
+    expected_to_fail = report_of("skipped")
+    expected_to_fail.wasxfail = "for a reason"
+    assert required.unskipped(expected_to_fail).skipped

@@ -221,6 +221,11 @@ cdef int lay_statistics(fd_attention *attention, x, size_t first) except -1:
     return 0
 
 
+cdef tuple without_last(tuple lengths, Py_ssize_t count):
+    """Return the lengths without the last ones."""
+    return lengths[:max(len(lengths) - count, 0)]
+
+
 def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, value, bias,
            statistics, size_t first, size_t threads, tuple block, out, gradients=()):
     """Compute attention with dropout or, given gradients, its derivative.
@@ -264,7 +269,7 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
     cdef fd_executor executor = engine.lent(threads)
     cdef int failed
     cdef bint backward = len(gradients) > 0
-    cdef tuple heads = shape[:-2], key_heads = tuple(key.shape[:-2])
+    cdef tuple heads = without_last(shape, 2), key_heads = without_last(tuple(key.shape), 2)
     cdef size_t queries = shape[len(heads)], keys = shape[len(heads) + 1], width = key.size(-1)
     cdef size_t value_width = value.size(-1), count = 1, key_count = 1
     cdef int64_t *offsets
@@ -292,8 +297,8 @@ def attend(TensorMask mask, bint causal, double scale, tuple shape, query, key, 
         count *= length
     for length in key_heads:
         key_count *= length
-    if (len(heads) != len(key_heads) or heads[:-1] != key_heads[:-1] or not key_count
-            or count % key_count):
+    if (len(heads) != len(key_heads) or not key_count or count % key_count
+            or without_last(heads, 1) != without_last(key_heads, 1)):
         refuse("key", key, (*heads, keys, width), multiplied)
     attention.heads, attention.group = count, count // key_count
     offsets = <int64_t *>malloc(9 * count * sizeof(int64_t))
