@@ -23,6 +23,14 @@ HEAD = (
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     '<link href="../_static/dashboard.css" rel="stylesheet">'
 )
+# What is shown where the scripts cannot be had: asv's own page speaks of swallows.
+NO_SCRIPTS = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Dashboard</title></head><body>
+<p>The dashboard needs scripts from the web, and your browser could not load them.
+A site that is built with FASTDROP_DOCS_ONLINE=1 has them.</p>
+<p><a href="../history.html">The history of the speed</a> shows the most important figures.</p>
+</body></html>
+"""
 
 
 def can_publish() -> bool:
@@ -54,6 +62,7 @@ def publish(app: Sphinx, exception: Exception | None) -> None:
     page = folder / "index.html"
     html = page.read_text(encoding="utf-8")
     page.write_text(html.replace("</head>", HEAD + "</head>"), encoding="utf-8")
+    (folder / "error.html").write_text(NO_SCRIPTS, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -19,6 +19,7 @@ import typing as _t
 from importlib import metadata as _metadata
 
 try:
+    from fastdrop._words import where as _where
     from fastdrop.config import (
         get_num_threads,
         set_num_threads,
@@ -102,8 +103,7 @@ _LATE = ("torch", "typing")
 def __getattr__(name: str) -> _t.Any:
     if name in _LATE:
         return _importlib.import_module(f"{__name__}.{name}")
-    hint = f": import fastdrop.{name} loads it" if name in ("dask", "jax") else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_where(name)}")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The words of arguments: what is said of one that another library has, or that went.
+"""What is said of arguments and names that other libraries have, or that went.
 
 A public function ends its parameters with ``*late`` and ``**words``, which take what fits nowhere,
 and hands them to `refuse`; `public` leaves both out of its signature. An empty pair costs 25 ns.
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from fastdrop._checks import MISSING, either, shown
 
-__all__ = ["HALF", "explained", "public", "refuse"]
+__all__ = ["HALF", "explained", "public", "refuse", "where"]
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -30,20 +30,43 @@ class _Default(enum.Enum):
 # Typed as what it stands for.
 HALF = cast("float", _Default.HALF)
 
-P, RNG, SHARED = ("p",), ("rng",), ("broadcast_axes", "broadcast_dims")
+P, RNG, SHARED = ("p", "dropout_p"), ("rng", "key"), ("broadcast_axes", "broadcast_dims")
+ARRAY = ("x", "input", "weight", "new")
 
 # A word of another library -> those of fastdrop, of which a function has one at most.
 MEANINGS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("rate", "prob", "drop_prob", "drop_rate", "dropout_p", "ratio"), P),
+    **dict.fromkeys(("rate", "prob", "drop_prob", "drop_rate", "dropout_p", "ratio", "P"), P),
     **dict.fromkeys(("keep_prob", "keep_rate", "retain_prob"), P),
-    **dict.fromkeys(("seed", "random_state", "generator", "bit_generator", "key"), RNG),
+    **dict.fromkeys(("probability", "dropout", "p_drop", "p"), P),
+    **dict.fromkeys(
+        ("rng", "rng_seed", "seed", "random_state", "generator", "bit_generator", "key"), RNG
+    ),
     **dict.fromkeys(("noise_shape", "broadcast_axes", "broadcast_dims"), SHARED),
+    **dict.fromkeys(("axis", "axes", "dim", "dims"), ("axes", *SHARED)),
     "size": ("shape",),
-    "input": ("x",),
-    "x": ("input",),
+    **dict.fromkeys(("input", "inputs", "x", "X", "data", "array", "tensor"), ARRAY),
+    "epsilon": ("eps",),
+    "is_training": ("training",),
+    "deterministic": ("training",),
     "inplace": ("out",),
     "out": ("inplace",),
     "train": ("training",),
+}
+
+# What people look for in the package, and where it is.
+OF_TORCH = (
+    *("install", "installed", "uninstall", "is_installed", "accelerate", "fuse_output"),
+    *("locked_dropout", "LockedDropout", "WeightDropLSTM", "scaled_dot_product_attention"),
+)
+OF_NUMPY = ("Generator", "PCG64", "default_rng", "random")
+
+PLACES = {
+    **dict.fromkeys(("dask", "jax"), "import fastdrop.{name} loads it"),
+    **dict.fromkeys(OF_TORCH, "fastdrop.torch has it"),
+    **dict.fromkeys(OF_NUMPY, "numpy.random has it, and rng takes its generators"),
+    **dict.fromkeys(("manual_seed", "random_seed", "set_seed"), "fastdrop.seed does this"),
+    **dict.fromkeys(("Philox", "PhiloxSource"), "fastdrop.Philox4x32 is that source"),
+    **{f"SpatialDropout{n}D": f"fastdrop.Dropout{n}d does this" for n in (1, 2, 3)},
 }
 
 NOWHERE: Mapping[str, str] = {}
@@ -54,6 +77,8 @@ HINTS = {
     "keep_rate": ", and p is 1 - keep_rate",
     "retain_prob": ", and p is 1 - retain_prob",
     "noise_shape": ", and names the axes of length 1",
+    "deterministic": ", and says the opposite",
+    **dict.fromkeys(("axis", "axes", "dim", "dims"), ", and names the axes that share decisions"),
     "inplace": ", and takes the array to write into",
 }
 
@@ -130,7 +155,8 @@ def refuse(
         word, value = next(iter(words.items()))
         right = [own for own in MEANINGS.get(word, ()) if own in parameters]
         if right:
-            advice = f"it is called {right[0]} here{HINTS.get(word, '')}"
+            hint = "" if right[0] == "axes" else HINTS.get(word, "")
+            advice = f"it is called {right[0]} here{hint}"
         elif word in places:
             advice = places[word]
         else:
@@ -162,3 +188,8 @@ def explained(constructor: FunctionT, places: Mapping[str, str]) -> FunctionT:
 
     _show(construct, constructor)
     return construct  # type: ignore[return-value]
+
+
+def where(name: str) -> str:
+    """Return what is said, after a colon, of a name that the package has not; or nothing."""
+    return f": {PLACES[name].format(name=name)}" if name in PLACES else ""

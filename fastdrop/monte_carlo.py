@@ -95,7 +95,7 @@ def mc_predict(forward: Callable[[Any], NDArray[Any]], x: Any, n: int) -> Predic
         alike = alike and samples[index].tobytes() == samples[0].tobytes()
     if alike:
         warnings.warn(
-            f"all {n} samples are alike; forward must draw new masks in each call: from layers in "
+            f"all {n} samples are alike: forward must draw new masks in each call: from layers in "
             "training, and from a source, not from a seed",
             stacklevel=2,
         )

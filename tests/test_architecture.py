@@ -40,7 +40,8 @@ ROOMS = {
     "layers": {"functional", "mask", "source", "_checks", "_typing", "_words"},
     "monte_carlo": {"_checks", "_typing", "_words"},
     "config": {"kernels", "_checks", "_cpus", "_fork", "_typing", "_words"},
-    "__init__": {"functional", "layers", "monte_carlo", "mask", "source", "config", "_incomplete"},
+    "__init__": {"functional", "layers", "monte_carlo", "mask", "source", "config", "_incomplete"}
+    | {"_words"},
     "__main__": {"cli"},
     "cli": {"__init__", "_cpus", "kernels", "_reference", "_typing"},
 }

@@ -479,7 +479,7 @@ def test_a_picture_is_drawn(tiny, tmp_path):
     ("options", "sentence"),
     [
         (["--simd", "mmx"], "SIMD level 'mmx' is not one of"),
-        (["--threads", "0"], "--threads must be at least 1, got 0."),
+        (["--threads", "0"], "--threads must be at least 1, not 0."),
         (["--json", "no/such/folder/x.json"], "There is no folder"),
     ],
 )

@@ -335,6 +335,8 @@ def test_the_site_has_the_scripts_of_its_dashboard(online, tmp_path, monkeypatch
     assert bool(FROM_ELSEWHERE.search(made)) is not online
     assert len(asked) == online * text.count("integrity=")
     assert "../_static/dashboard.css" in made
+    error = (tmp_path / "benchmarks" / "error.html").read_text("utf-8")
+    assert "scripts from the web" in error
 
 
 def test_scripts_of_others_are_put_next_to_the_pages(tmp_path):

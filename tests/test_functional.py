@@ -85,7 +85,7 @@ def test_rng_is_a_keyword():
         lambda: fd.bernoulli(3, 0.5, 1),
         lambda: fd.dropout_backward(np.ones(3), fd.dropout_mask(3), np.ones(3)),
     ):
-        with pytest.raises(TypeError, match="positional"):
+        with pytest.raises(TypeError, match="position"):
             call()
 
 
@@ -242,8 +242,8 @@ MASKS = [
     (fd.dropout_mask((1, 2, 3), rng=1), ValueError, ["(1, 2, 3)", "(2, 3)"]),
     (np.ones((2, 3), np.uint8), TypeError, ["uint8", "bool"]),
     (np.ones((2, 3)), TypeError, ["float64", "bool"]),
-    ("kept", TypeError, ["<U4"]),
-    (SimpleNamespace(), TypeError, ["object"]),
+    ("kept", TypeError, ["'kept'", "bool"]),
+    (SimpleNamespace(), TypeError, ["SimpleNamespace", "bool"]),
 ]
 
 

@@ -100,7 +100,7 @@ def test_a_linear_network():
     fourth = ((samples - x @ weight) ** 4).mean()
     assert abs(std**2 - variance) < 4.5 * math.sqrt((fourth - variance**2) / n)
     layer.eval()
-    with pytest.warns(UserWarning, match="all 3 samples are alike; .* layers in training"):
+    with pytest.warns(UserWarning, match="all 3 samples are alike: .* layers in training"):
         mean, std, _ = fd.mc_predict(lambda x: layer(x) @ weight, x, 3)
     np.testing.assert_allclose(mean, x @ weight, rtol=1e-15)
     np.testing.assert_allclose(std, 0, atol=1e-14)

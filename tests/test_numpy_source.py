@@ -357,7 +357,8 @@ class WithNoCapsule:
 )
 def test_other_objects_are_refused(stranger):
     with pytest.raises(
-        TypeError, match=rf"^bit_generator must be NumPy's .*(an? {type(stranger).__name__}|None)$"
+        TypeError,
+        match=rf"^bit_generator must be NumPy's .*(\(an? {type(stranger).__name__}\)|None)$",
     ):
         fd.NumPySource(stranger)
 

@@ -6,6 +6,7 @@ All of them run before any source advances and before any output is written.
 
 from fastdrop._checks.arrays import (
     as_array,
+    as_array_of_numbers,
     check_bias,
     check_booleans,
     check_bools,
@@ -40,6 +41,7 @@ from fastdrop._checks.probabilities import (
     check_probability,
 )
 from fastdrop._checks.refusals import (
+    cure_of_class,
     refuse_attribute,
     refuse_base,
     refuse_both,
@@ -53,6 +55,7 @@ from fastdrop._checks.refusals import (
     refuse_init_again,
     refuse_lanes,
     refuse_level,
+    refuse_mask_attribute,
     refuse_other,
     refuse_other_dtype,
     refuse_out,
@@ -105,6 +108,7 @@ from fastdrop._checks.values import (
 __all__ = [
     "MISSING",
     "as_array",
+    "as_array_of_numbers",
     "check_axes",
     "check_bias",
     "check_bits",
@@ -151,6 +155,7 @@ __all__ = [
     "check_switch",
     "check_window",
     "check_words",
+    "cure_of_class",
     "described",
     "either",
     "is_array",
@@ -172,6 +177,7 @@ __all__ = [
     "refuse_init_again",
     "refuse_lanes",
     "refuse_level",
+    "refuse_mask_attribute",
     "refuse_other",
     "refuse_other_dtype",
     "refuse_other_maker",

@@ -34,8 +34,8 @@ def is_array(value: Any) -> bool:
 
 def kind_of(value: Any) -> str:
     """Return the class of a value with its article: "an int", "a list"; None is itself."""
-    if value is None:
-        return "None"
+    if value is None or value is MISSING:
+        return repr(value)
     name = type(value).__name__
     vowel = name[0] in "aeioAEIO" or name.startswith("nd")  # "an ndarray", but "a uint8"
     return f"{'an' if vowel else 'a'} {name}"
@@ -47,7 +47,8 @@ def shown(value: Any) -> str:
     shape = np.ndarray.shape.__get__(value) if of_numpy else getattr(value, "shape", ())
     if shape and (of_numpy or is_array(value)):
         return f"{kind_of(value)} of shape {tuple(shape)}"
-    return reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
+    text = reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
+    return " ".join(text.split()) if "\n" in text else text
 
 
 def described(value: Any) -> str:

@@ -100,7 +100,7 @@ def check_same_axes(mask_shape: Shape, shape: Shape) -> None:
     """Check that a mask has as many axes as dy."""
     if len(mask_shape) != len(shape):
         raise ValueError(
-            f"mask must have as many axes as dy, of shape {shape}; it has shape {mask_shape}"
+            f"mask must have as many axes as dy, of shape {shape}, not shape {mask_shape}"
         )
 
 
@@ -108,7 +108,7 @@ def check_kept(mask: Any, says_p: bool, cure: str) -> NDArray[np.bool_]:
     """Return a caller's decisions as an array of bool; they need a p, or the cure."""
     kept = as_array("mask", mask)
     if kept.dtype != bool:
-        raise TypeError(f"mask must be a Mask or an array of bool, not of {kept.dtype}")
+        raise TypeError(f"mask must be a Mask or an array of bool, not {described(mask)}")
     if not says_p:
         raise TypeError(
             f"mask is an array of bool of shape {kept.shape}, which does not say how to scale: "
@@ -168,9 +168,7 @@ def check_result(value: Any) -> NDArray[Any]:
         )
     result = as_array("forward's result", value)
     if result.dtype.kind in "OSUMmT" or result.dtype.names:
-        raise TypeError(
-            f"forward must return an array of numbers, not {shown(value)} of dtype {result.dtype}"
-        )
+        raise TypeError(f"forward must return an array of numbers, not {described(value)}")
     return result
 
 
@@ -179,5 +177,5 @@ def check_same_results(result: NDArray[Any], first: NDArray[Any]) -> None:
     if (result.shape, result.dtype) != (first.shape, first.dtype):
         raise ValueError(
             f"forward must always return shape {first.shape} and dtype {first.dtype}, as its "
-            f"first result; it returned {result.shape} and {result.dtype}"
+            f"first result, not shape {result.shape} and dtype {result.dtype}"
         )

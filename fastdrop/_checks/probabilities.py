@@ -18,11 +18,11 @@ __all__ = [
 ]
 
 
-def check_probability(name: str, value: Any) -> float:
-    """Return the probability ``value`` as a float in [0, 1]."""
+def check_probability(name: str, value: Any, allowed: str = "[0, 1]") -> float:
+    """Return the probability ``value`` as a float in [0, 1]; ``allowed`` is what errors say."""
     if not isinstance(value, float):
         if is_array(value):
-            raise TypeError(f"{name} must be a number in [0, 1], not {described(value)}")
+            raise TypeError(f"{name} must be a number in {allowed}, not {described(value)}")
         # Of NumPy's scalars and arrays without axes; V is that of bfloat16.
         kind = getattr(getattr(value, "dtype", None), "kind", "f")
         if (
@@ -31,14 +31,14 @@ def check_probability(name: str, value: Any) -> float:
             or not hasattr(value, "__float__")
         ):
             check_given(name, value)
-            raise TypeError(f"{name} must be a number in [0, 1], not {described(value)}")
+            raise TypeError(f"{name} must be a number in {allowed}, not {described(value)}")
     # As it is, since an integer may be larger than any float; and as a float, since a subclass may
     # compare in its own way. NaN is neither.
     if 0 <= value <= 1:
         number = float(value)
         if 0.0 <= number <= 1.0:
             return number
-    raise ValueError(f"{name} must be a number in [0, 1], not {value!r}")
+    raise ValueError(f"{name} must be a number in {allowed}, not {value!r}")
 
 
 @np.errstate(invalid="ignore")  # signalling NaN
@@ -68,7 +68,7 @@ def check_p(value: Any) -> float:
 
 def check_gaussian_p(value: Any) -> float:
     """Return the p of Gaussian dropout as a float in [0, 1)."""
-    p = check_probability("p", value)
+    p = check_probability("p", value, "[0, 1)")
     if p == 1.0:
         raise ValueError("p must be a number in [0, 1), not 1.0: at 1 the variance is infinite")
     return p

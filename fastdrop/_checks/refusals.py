@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fastdrop._checks.display import described, either, kind_of, shown
+from fastdrop._checks.display import described, either, shown
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
+    "cure_of_class",
     "refuse_attribute",
     "refuse_base",
     "refuse_both",
@@ -26,6 +27,7 @@ __all__ = [
     "refuse_init_again",
     "refuse_lanes",
     "refuse_level",
+    "refuse_mask_attribute",
     "refuse_other",
     "refuse_other_dtype",
     "refuse_out",
@@ -94,21 +96,21 @@ def refuse_other(name: str, value: Any, array: NDArray[Any], of: str, x: NDArray
 def refuse_out(out: Any) -> NoReturn:
     """Raise the error of an ``out`` that cannot be written to."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, not {kind_of(out)}")
-    raise ValueError("out must be writeable; it is a read-only array")
+        raise TypeError(f"out must be a NumPy array, not {described(out)}")
+    raise ValueError("out must be writeable, not a read-only array")
 
 
 def refuse_both(**given: Any) -> NoReturn:
     """Raise the error of two arguments of which one can be given."""
     both = " and ".join(f"{name}={shown(value)}" for name, value in given.items())
-    raise TypeError(f"{both} exclude each other; give one of the two")
+    raise TypeError(f"{both} exclude each other: give one of the two")
 
 
 def refuse_with_mask(name: str, value: Any) -> NoReturn:
     """Raise the error of an argument that was given with a mask, which has its own."""
     raise TypeError(
-        f"{name}={shown(value)} and a mask exclude each other: the mask has its own; leave {name} "
-        "out"
+        f"{name}={shown(value)} and a mask exclude each other: leave {name} out, as the mask has "
+        "its own"
     )
 
 
@@ -135,11 +137,17 @@ def refuse_variable(name: str, value: str) -> NoReturn:
 # ---- sources -------------------------------------------------------------------------------------
 
 
+def cure_of_class(rng: Any) -> str:
+    """Return what is to be said of a class that was given in the place of its object."""
+    return f": call it, as in {rng.__name__}(7)" if isinstance(rng, type) else ""
+
+
 def refuse_rng(rng: Any) -> NoReturn:
     """Raise the error of an ``rng`` that nothing can be drawn from."""
     raise TypeError(
         "rng must be None, a seed (an integer, a sequence of integers or a SeedSequence), a "
         f"source, or NumPy's Generator, BitGenerator or RandomState, not {described(rng)}"
+        f"{cure_of_class(rng)}"
     )
 
 
@@ -147,20 +155,20 @@ def refuse_generator(value: Any) -> NoReturn:
     """Raise the error of what is no bit generator of NumPy's kind."""
     raise TypeError(
         "bit_generator must be NumPy's BitGenerator, Generator or RandomState, or an object with "
-        f"their capsule and lock, not {kind_of(value)}"
+        f"their capsule and lock, not {described(value)}"
     )
 
 
 def refuse_base() -> NoReturn:
     """Raise the error of the base of sources, which was called."""
     raise TypeError(
-        "Source is a base class; call Xoshiro256PlusPlus, Xorshift128Plus or Philox4x32"
+        "Source is a base class: call Xoshiro256PlusPlus, Xorshift128Plus or Philox4x32"
     )
 
 
 def refuse_seed(seed: Any) -> NoReturn:
     """Raise the error of a seed that was given with the words that it would stand for."""
-    raise TypeError(f"seed={seed!r} excludes key and counter; give either a seed or these words")
+    raise TypeError(f"seed={seed!r} excludes key and counter: give either a seed or these words")
 
 
 def refuse_positions(n: int, position: int) -> NoReturn:
@@ -173,7 +181,7 @@ def refuse_positions(n: int, position: int) -> NoReturn:
 def refuse_lanes() -> NoReturn:
     """Raise the error of states of lanes that are not those of the place."""
     raise ValueError(
-        "state['s'] contradicts key, counter and position; leave 's' out, or give the lane states "
+        "state['s'] contradicts key, counter and position: leave 's' out, or give the lane states "
         "that these three give"
     )
 
@@ -190,9 +198,15 @@ def refuse_without_init(source: object, base: str) -> NoReturn:
     )
 
 
+HINTS = {
+    "advance": ": add to its position",
+    "seed": ": make another source with that seed",
+}
+
+
 def refuse_attribute(source: object, name: str) -> NoReturn:
     """Raise the error of an attribute that a source has not; of a Generator's, say where it is."""
-    hint = ""
+    hint = HINTS.get(name, "")
     if hasattr(np.random.Generator, name) and not name.startswith("_"):
         hint = ": numpy.random.Generator(source) has it"
     raise AttributeError(
@@ -206,6 +220,15 @@ def refuse_attribute(source: object, name: str) -> NoReturn:
 def refuse_call(cls: str, makers: str) -> NoReturn:
     """Raise the error of a class that was called."""
     raise TypeError(f"{cls} is made by {makers}, not by calling its class")
+
+
+def refuse_mask_attribute(mask: object, name: str) -> NoReturn:
+    """Raise the error of an attribute that a mask has not; of an array's, say where it is."""
+    kind = f"fastdrop.{type(mask).__name__}"
+    hint = ""
+    if hasattr(np.ndarray, name) and not name.startswith("_"):
+        hint = ": numpy.asarray(mask) has it"
+    raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint}", name=name, obj=mask)
 
 
 def refuse_copy(why: str) -> NoReturn:

@@ -32,10 +32,11 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
     """Return a shape as a tuple of ints that are not negative; an int is one axis."""
     lengths: Shape
     try:
-        if hasattr(value, "__index__") and not is_array(value):
-            lengths = (operator.index(value),)
-        else:
-            lengths = tuple(map(operator.index, value))
+        one = hasattr(value, "__index__") and not is_array(value)
+        entries = (value,) if one else tuple(value)
+        if bool in map(type, entries):
+            raise TypeError
+        lengths = tuple(map(operator.index, entries))
     except TypeError:
         check_given(name, value)
         raise TypeError(
@@ -55,9 +56,10 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
 def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
     """Return the entries of a noise_shape, integers and None, of an x that is yet to come."""
     try:
-        return tuple(
-            length if length is None else operator.index(length) for length in tuple(value)
-        )
+        lengths = tuple(value)
+        if bool in map(type, lengths):
+            raise TypeError
+        return tuple(None if length is None else operator.index(length) for length in lengths)
     except TypeError:
         raise TypeError(
             f"noise_shape must be a sequence of integers and None, not {described(value)}"
@@ -130,7 +132,7 @@ def check_axes(name: str, value: Any, shape: Shape) -> tuple[int, ...]:
 
 def check_channel_axis(value: Any, axes: int) -> int:
     """Return the axis of channels in a batch of ``axes`` axes as an int that is not negative."""
-    which = f"in [1, {axes}) or [{1 - axes}, 0), an axis of a batch that is not that of samples"
+    which = f"in [1, {axes}) or [{1 - axes}, 0), an axis of x other than that of samples"
     axis = check_integer("channel_axis", value, 1 - axes, axes, which)
     if axis == 0:
         raise ValueError(f"channel_axis must be an integer {which}, not 0")

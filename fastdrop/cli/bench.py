@@ -105,7 +105,7 @@ def problem(args: argparse.Namespace) -> str | None:
     if args.plot and "peers" not in args.rows:
         return f"--plot draws the peers, which --rows {' '.join(args.rows)} leaves out."
     if args.threads < 1:
-        return f"--threads must be at least 1, got {args.threads}."
+        return f"--threads must be at least 1, not {args.threads}."
     for level in simd_levels(args.simd):
         if level not in fd.simd_levels():
             return f"SIMD level {level!r} is not one of {', '.join(fd.simd_levels())}."

@@ -22,7 +22,7 @@ from fastdrop._checks import (
     takes_array,
 )
 from fastdrop._typing import AxesLike, RNGLike, Shape, ShapeLike
-from fastdrop._words import public, refuse
+from fastdrop._words import HALF, public, refuse
 from fastdrop.dask._chunked_mask import ChunkedMask, made_mask
 from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._sharing import shared_shape
@@ -38,7 +38,7 @@ ChunkedProbability: TypeAlias = Any  # a number, or an array of NumPy or Dask
 @public("fastdrop.dask")
 def dropout(
     x: da.Array,
-    p: ChunkedProbability = 0.5,
+    p: ChunkedProbability = HALF,
     *late: Never,
     rng: RNGLike = None,
     training: bool = True,
@@ -99,6 +99,7 @@ def dropout(
     training = check_switch("training", training)
     if mask is None:
         shape = x.shape if broadcast_axes is None else shared_shape(x.shape, broadcast_axes)
+        p = 0.5 if p is HALF else p
         (number, each), source = _probability(p, shape), _addressable(rng)
         if not training:
             return x, fd.dropout_mask(shape, 0.0, rng=0)
@@ -108,7 +109,8 @@ def dropout(
     else:
         _check_mask(mask)
         place = mask.place if isinstance(mask, ChunkedMask) else mask
-        check_given_mask(place, rng=rng, broadcast_axes=broadcast_axes)
+        given = None if p is HALF else p
+        check_given_mask(place, p=given, rng=rng, broadcast_axes=broadcast_axes)
     return (_apply("dropout", "apply", x, mask) if training else x), mask
 
 
@@ -143,7 +145,7 @@ def dropout_backward(dy: da.Array, mask: fd.Mask | ChunkedMask) -> da.Array:
     >>> fastdrop.dask.dropout_backward(da.full(4, 10.0, chunks=1), mask).compute()
     array([ 0., 20.,  0., 20.])
     """
-    _check_array("dy", dy)
+    _check_array("dy", dy, "dropout_backward")
     _check_mask(mask)
     if isinstance(mask, fd.Mask):
         mask[(slice(0, 0),) * mask.ndim].backward(dy._meta)  # of nothing: a check of its kind
@@ -210,10 +212,10 @@ def bernoulli(
 # ---- arguments -----------------------------------------------------------------------------------
 
 
-def _check_array(name: str, x: object) -> None:
+def _check_array(name: str, x: object, function: str = "dropout") -> None:
     if not isinstance(x, da.Array):
         raise TypeError(
-            f"{name} must be a Dask array, not {kind_of(x)}: fastdrop.dropout takes NumPy's"
+            f"{name} must be a Dask array, not {kind_of(x)}: fastdrop.{function} takes NumPy's"
         )
     fd.dropout(x._meta, 0.0, rng=0)  # an empty array of the dtype of chunks, which is checked
     _check_sizes(name, x)
@@ -267,7 +269,7 @@ def _shared_chunks(chunks: Any, shape: Shape) -> Any:
 
 def _apply(what: str, method: str, x: da.Array, mask: fd.Mask | ChunkedMask) -> da.Array:
     """Return what a method of the mask makes of x, chunk by chunk."""
-    check_broadcast("mask shape", mask.shape, x.shape)
+    check_broadcast("mask shape", mask.shape, x.shape, "x" if method == "apply" else "dy")
     place, of_p = mask, []
     if isinstance(mask, ChunkedMask):
         place = mask.place

@@ -8,7 +8,12 @@ from typing import Any, Never, overload
 
 import numpy as np
 
-from fastdrop._checks import as_array, check_made_by, refuse_other_dtype, refuse_shape
+from fastdrop._checks import (
+    as_array_of_numbers,
+    check_made_by,
+    refuse_other_dtype,
+    refuse_shape,
+)
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT, Shape
 from fastdrop._words import public, refuse
 from fastdrop.apply._apply import check_arrays
@@ -245,7 +250,7 @@ def _check_map(x: ArrayLike, weight: ArrayLike) -> tuple[NDArray[Any], NDArray[A
 
 def _of_dtype(name: str, value: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:
     """Return ``value`` as an array of x's dtype."""
-    array = as_array(name, value)
+    array = as_array_of_numbers(name, value)
     if array.dtype != x.dtype:
         refuse_other_dtype(name, array, "x", x)
     return array

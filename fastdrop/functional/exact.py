@@ -87,7 +87,7 @@ def exact_mask(
     elif p is not HALF:
         refuse_both(p=p, k=k)
     else:
-        k = check_integer("k", k, 0, n + 1, f"in [0, {n}], the elements to choose from")
+        k = check_integer("k", k, 0, n + 1, f"in [0, {n}], of {n} elements to choose from")
     source = as_source(rng)
     outer = tuple(axis for axis in range(len(shape)) if axis not in inner)
     groups = math.prod(shape[axis] for axis in outer)

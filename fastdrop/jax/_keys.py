@@ -155,8 +155,8 @@ def words_of(key: object) -> tuple[Any, int]:
         return jax.random.key_data(key).reshape(-1), _index_of(key)
     if key.dtype != jnp.uint32 or key.ndim != 1 or key.size == 0:
         raise TypeError(
-            "key must be a JAX key: one of jax.random.key, or of uint32 and one axis as of "
-            f"jax.random.PRNGKey; it has dtype {key.dtype} and shape {key.shape}"
+            "key, the first argument, must be a JAX key, as of jax.random.key or "
+            f"jax.random.PRNGKey, not an array of {key.dtype} and shape {key.shape}"
         )
     return key, FOLDED
 

@@ -24,7 +24,7 @@ class Dropout(nnx.Dropout):
     broadcast_dims : sequence of int, optional
         Axes along which there is one decision for all elements.
     deterministic : bool, default False
-        True: return what is given. `train` and `eval` of a module change it.
+        True: return what is given. A module's methods ``train`` and ``eval`` change it.
     rng_collection : str, default "dropout"
         Name of the stream that keys are taken from.
     rngs : flax.nnx.Rngs, optional

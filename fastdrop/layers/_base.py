@@ -164,7 +164,9 @@ class Layer(Generic[MaskT]):
         return result[:-1]
 
     def _refuse(self, late: tuple[object, ...], words: Mapping[str, object]) -> NoReturn:
-        refuse(type(self).forward, late, words, type(self).__name__, self._places)
+        made = "give it when the layer is made"
+        places = dict.fromkeys(inspect.signature(type(self)).parameters, made) | self._places
+        refuse(type(self).forward, late, words, f"{type(self).__name__}.forward", places)
 
     def __setstate__(self, state: Any) -> None:
         """Take what was pickled, which may be anything: the constructor checks it again."""
@@ -206,6 +208,10 @@ class Layer(Generic[MaskT]):
 
 class ArrayLayer(Layer[MaskT]):
     """A layer of one array."""
+
+    _places: ClassVar[dict[str, str]] = Layer._places | {
+        "inplace": "give out=x in each call, which writes into x"
+    }
 
     @overload
     def forward(

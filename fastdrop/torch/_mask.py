@@ -14,6 +14,8 @@ from fastdrop._checks import (
     check_noise_shape,
     check_one_way_to_share,
     check_seed,
+    cure_of_class,
+    described,
     kind_of,
     refuse_both,
 )
@@ -75,7 +77,7 @@ def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
     wrapped = getattr(rng, "bit_generator", getattr(rng, "_bit_generator", None))
     if isinstance(wrapped, Source):
         return wrapped
-    if wrapped is not None or hasattr(rng, "capsule"):
+    if wrapped is not None or (hasattr(rng, "capsule") and not isinstance(rng, type)):
         raise TypeError(
             "rng must be a source of fastdrop or a Generator over one, a torch.Generator, a seed "
             f"or None, not {kind_of(rng)}, which only goes forward"
@@ -83,7 +85,7 @@ def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
     raise TypeError(
         "rng must be None, a seed (an integer, a sequence of integers or a SeedSequence), a source "
         "of fastdrop, a NumPy Generator over one, or a torch.Generator, not "
-        f"{kind_of(rng)}"
+        f"{described(rng)}{cure_of_class(rng)}"
     )
 
 

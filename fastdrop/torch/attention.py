@@ -185,7 +185,9 @@ def _refuse(*arguments: Any, **options: Any) -> NoReturn:
     else:
         with torch.random.fork_rng(devices=[]):
             _stock(*arguments, **options)
+    if arguments[3] is not None and arguments[5]:
+        raise RuntimeError("attn_mask and is_causal=True exclude each other: give one of the two")
     raise RuntimeError(
-        "dropout_p must be in [0, 1], and query a strided tensor of floats on the CPU; they are "
+        "dropout_p must be in [0, 1], and query a strided tensor of floats on the CPU, not "
         f"{arguments[4]} and a {arguments[0].dtype} tensor"
     )

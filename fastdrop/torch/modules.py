@@ -50,6 +50,7 @@ def _forward_by(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Te
         else:
             return call(self, input)
 
+    forward.__qualname__ = "forward"  # which is what errors of a call say
     return forward
 
 

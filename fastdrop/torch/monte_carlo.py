@@ -115,7 +115,7 @@ def mc_predict(
         samples = _sampled(model, input, n)
     if n > 1 and samples.numel() and bool((samples == samples[:1]).all()):
         warnings.warn(
-            f"all {n} samples are alike; model must have modules that drop: those of PyTorch and "
+            f"all {n} samples are alike: model must have modules that drop: those of PyTorch and "
             "of fastdrop, or of classes",
             stacklevel=2,
         )
@@ -137,7 +137,7 @@ def _sampled(model: torch.nn.Module, input: Any, n: int) -> torch.Tensor:
         if (result.shape, result.dtype) != (first.shape, first.dtype):
             raise ValueError(
                 f"model must always return shape {tuple(first.shape)} and dtype {first.dtype}, as "
-                f"its first result; it returned {tuple(result.shape)} and {result.dtype}"
+                f"its first result, not shape {tuple(result.shape)} and dtype {result.dtype}"
             )
         samples[index] = result
     return samples

@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import layer_norm, rms_norm
 from torch.overrides import handle_torch_function, has_torch_function
 
-from fastdrop._checks import check_eps, check_p, check_switch
+from fastdrop._checks import check_eps, check_p, check_positive, check_switch
 from fastdrop._words import HALF, public, refuse
 from fastdrop.torch._add_norm import Settings, add_norm, add_norm_traced, is_fusable
 from fastdrop.torch._apply import as_tensor, check_real, check_tensor, dense_strides
@@ -300,6 +300,7 @@ class _DropoutAddNorm(DrawingOne):
         super().__init__(p, rng=rng)
         self.eps: float = check_eps(eps)
         self.prenorm: bool = check_switch("prenorm", prenorm)
+        check_positive("normalized_shape", normalized_shape)
         weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
         self.normalized_shape: tuple[int] = (normalized_shape,)
         self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)

@@ -201,6 +201,21 @@ MISTAKES = {
         ValueError,
         r"mask shape \(5,\) does not broadcast",
     ),
+    "of backward": (
+        lambda: fastdrop.dask.dropout_backward(X[:2], fd.dropout_mask((5, 6))),
+        ValueError,
+        r"mask shape \(5, 6\) does not broadcast to dy's",
+    ),
+    "a mask and p": (
+        lambda: fastdrop.dask.dropout(X, 0.5, mask=fd.dropout_mask(6)),
+        TypeError,
+        "p=0.5 and a mask exclude each other",
+    ),
+    "of NumPy, backward": (
+        lambda: fastdrop.dask.dropout_backward(np.ones(6), fd.dropout_mask(6)),
+        TypeError,
+        "dy must .*, not an ndarray: fastdrop.dropout_backward takes NumPy's",
+    ),
     "zoneout's mask": (
         lambda: fastdrop.dask.dropout_backward(X, fd.zoneout(*np.ones((2, 4, 6)), 0.5)[1]),
         ValueError,

@@ -418,7 +418,7 @@ KEPT = torch.ones(SHAPE, dtype=torch.bool)
         ({"mask": KEPT, "p": 0.5, "broadcast_dims": 1}, TypeError, "broadcast_dims=1 and "),
         ({"mask": KEPT, "p": 0.5, "noise_shape": ()}, TypeError, r"noise_shape=\(\) and "),
         ({"mask": KEPT, "p": 1.5}, ValueError, "p must .*, not 1.5"),
-        ({"mask": KEPT, "p": 0.5, "rng": "a"}, TypeError, "rng must be .*, not a str"),
+        ({"mask": KEPT, "p": 0.5, "rng": "a"}, TypeError, "rng must be .*, not '"),
         ({"mask": KEPT.float(), "p": 0.5}, TypeError, "mask must .* torch.float32"),
         ({"mask": np.ones(7), "p": 0.5}, TypeError, "mask must .* float64"),
         ({"mask": drawn((5, 6))}, ValueError, r"mask shape \(5, 6\) does not broadcast to input"),

@@ -190,3 +190,30 @@ def test_attention(changes, words, source):
     arguments = {"query": q, "key": q, "value": q, "dropout_p": 0.5} | changes
     with pytest.raises(TypeError, match=words):
         fastdrop.torch.scaled_dot_product_attention(**arguments, rng=source)
+
+
+def test_a_mask_of_attention_and_causal(source):
+    """Where PyTorch takes both, it applies both in some of its kernels alone."""
+    mask = torch.zeros(4, 4)
+    with pytest.raises(RuntimeError, match=r"attn_mask .*is_causal"):
+        fastdrop.torch.scaled_dot_product_attention(q, q, q, mask, 0.0, True)
+    with pytest.raises(TypeError, match=r"p=0\.5: it is called dropout_p here"):
+        fastdrop.torch.scaled_dot_product_attention(q, q, q, p=0.5, rng=source)
+
+
+def test_a_class_in_the_place_of_a_source():
+    with pytest.raises(TypeError, match=r"^rng must be .*: call it, as in Philox4x32\(7\)$"):
+        fastdrop.torch.dropout(x, rng=fd.Philox4x32)
+
+
+@pytest.mark.parametrize("wrong", ["a", (3, 4), -4, 0, 2.0])
+@pytest.mark.parametrize("name", ["DropoutAddLayerNorm", "DropoutAddRMSNorm"])
+def test_the_length_of_a_norm(name, wrong):
+    error = ValueError if type(wrong) is int else TypeError
+    with pytest.raises(error, match="normalized_shape must be an integer of at least 1, not"):
+        getattr(fastdrop.torch, name)(wrong)
+
+
+def test_calls_of_modules_say_no_names_of_the_package():
+    with pytest.raises(TypeError, match=r"^forward\(\) "):
+        fastdrop.torch.Dropout(0.5)(x, training=True)

@@ -94,7 +94,7 @@ class Own(nn.Module):
 
 
 def test_classes_of_other_libraries():
-    with pytest.warns(UserWarning, match="all 3 samples are alike; model must have modules"):
+    with pytest.warns(UserWarning, match="all 3 samples are alike: model must have modules"):
         ft.mc_predict(Own(), X, 3)
     assert (ft.mc_predict(Own(), X, 3, classes=(Own,)).std > 0).any()
     with warnings.catch_warnings():
@@ -187,7 +187,7 @@ def test_integers():
 def test_mistakes(arguments, error, words):
     with pytest.raises(error, match=words):
         ft.mc_predict(*arguments)
-    with pytest.raises(TypeError, match=r"rng must be .*, not a str"):
+    with pytest.raises(TypeError, match=r"rng must be .*, not '"):
         ft.mc_predict(nn.Dropout(), X, 2, rng="1")
 
 
@@ -199,5 +199,5 @@ def test_results_of_one_shape():
             self.count += 1
             return torch.ones(self.count)
 
-    with pytest.raises(ValueError, match=r"it returned \(2,\) and torch.float32"):
+    with pytest.raises(ValueError, match=r"not shape \(2,\) and dtype torch\.float32"):
         ft.mc_predict(Growing(), X, 3)
