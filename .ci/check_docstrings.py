@@ -52,13 +52,13 @@ def members(cls: type) -> Iterator[tuple[str, bool]]:
         if entry.desc
         for name in entry.name.split(", ")
     }
-    ours, others = {}, set()
+    own, others = {}, set()
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("fastdrop"):
-            ours |= {name: member for name, member in vars(base).items() if name[0] != "_"}
+            own |= {name: member for name, member in vars(base).items() if name[0] != "_"}
         else:
             others |= set(vars(base))
-    for name, member in ours.items():
+    for name, member in own.items():
         if name not in others and (name not in listed or member.__doc__):
             yield name, not callable(member)
 

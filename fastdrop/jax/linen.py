@@ -65,4 +65,4 @@ class Dropout(linen.Dropout):
             return jnp.zeros_like(inputs)
         if rng is None:
             rng = self.make_rng(self.rng_collection)
-        return dropout(rng, inputs, self.rate, broadcast_dims=tuple(self.broadcast_dims))
+        return dropout(rng, inputs, self.rate, broadcast_dims=self.broadcast_dims)

@@ -67,7 +67,7 @@ class Dropout(nnx.Dropout):
         if self.rate == 1.0:  # as Flax, which asks for no key
             return jnp.zeros_like(inputs)
         key = self._key(self.rngs if rngs is None else rngs)
-        return dropout(key, inputs, self.rate, broadcast_dims=tuple(self.broadcast_dims))
+        return dropout(key, inputs, self.rate, broadcast_dims=self.broadcast_dims)
 
     def _key(self, rngs: Any) -> jax.Array:
         if rngs is None:
