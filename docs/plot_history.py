@@ -4,10 +4,13 @@
 ``python docs/plot_history.py`` writes ``docs/history-table.md`` (included by the page) and
 ``docs/_static/history-light.svg`` and ``-dark.svg``. Nothing is measured: asv did that at the
 commits of ``asv_benches/milestones.txt``. Results of another version of a benchmark are left out,
-as asv does. Needs matplotlib.
+as asv does. Needs matplotlib. ``--benchmarks`` prints which benchmarks it shows, for asv's
+``--bench``.
 """
 
 import json
+import re
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 DOCS = Path(__file__).parent
 BENCHES = DOCS.parent / "asv_benches"
 
-MACHINE = "amd-epyc-zen4"  # other machines have other ratios
+MACHINE = "intel-xeon-amx"  # other machines have other ratios
 # Milestone -> "benchmark(parameters)" -> value; what was skipped is not there.
 Ratios = dict[str, dict[str, float]]
 # Title, unit, and label -> benchmark of each line.
@@ -29,16 +32,16 @@ Panel = tuple[str, str, dict[str, str]]
 SOURCES = ("Xoshiro256PlusPlus", "Xorshift128Plus", "Philox4x32")
 MODELS = ("mlp", "conv", "encoder", "gpt", "lstm")
 PANELS = {
-    "L2": "in the L2 cache: 2¹⁶ float32",
-    "LLC": "in the last-level cache: 2²⁰ float32",
-    "memory": "in memory: 2²⁵ float32",
+    "L2": "of 2¹⁶ float32, in the L2 cache",
+    "LLC": "of 2²⁰ float32, in the last-level cache",
+    "memory": "of 2²⁵ float32: 128 MiB",
 }
 COLUMNS = {
     "L2": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'L2')",
     "last-level cache": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'LLC')",
-    "memory": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'memory')",
-    "memory, new y": "bench_apply.FreshMemory.track_ratio('memory')",
-    "memory, backward": "bench_apply.Backward.track_ratio('Xoshiro256PlusPlus', 'seed', 'memory')",
+    "2²⁵": "bench_apply.Forward.track_ratio('Xoshiro256PlusPlus', 0.1, 'memory')",
+    "2²⁵, new y": "bench_apply.FreshMemory.track_ratio('memory')",
+    "2²⁵, backward": "bench_apply.Backward.track_ratio('Xoshiro256PlusPlus', 'seed', 'memory')",
     "float16": "bench_apply.Dtypes.track_ratio('float16')",
     "128 elements": "bench_small.SmallAgainstNumPy.track_ratio(128)",
     "booleans": "bench_mask.BernoulliAgainstNumPy.track_ratio('Xoshiro256PlusPlus', 0.1)",
@@ -105,8 +108,8 @@ def write_table(milestones: dict[str, str], machine: dict[str, Any], ratios: Rat
     return "\n".join(lines) + "\n"
 
 
-def panels_of(ratios: Ratios) -> list[Panel]:
-    """Return a panel for each place where arrays live and one for PyTorch, if there are results."""
+def every_panel() -> list[Panel]:
+    """Return a panel for each size of arrays and one for PyTorch."""
     panels = [
         (
             f"Dropout {title}",
@@ -117,8 +120,19 @@ def panels_of(ratios: Ratios) -> list[Panel]:
     ]
     models = {name: f"bench_torch.Training.track_ratio('installed', '{name}')" for name in MODELS}
     panels.append(("PyTorch training steps", "steps with clones", models))
+    return panels
+
+
+def shown() -> str:
+    """Return a regular expression of the benchmarks that are shown."""
+    names = {name for panel in every_panel() for name in panel[2].values()}
+    return "|".join(map(re.escape, sorted(names.union(COLUMNS.values()))))
+
+
+def panels_of(ratios: Ratios) -> list[Panel]:
+    """Return the panels of which there are results."""
     measured = {name for row in ratios.values() for name in row}
-    return [panel for panel in panels if measured.intersection(panel[2].values())]
+    return [panel for panel in every_panel() if measured.intersection(panel[2].values())]
 
 
 def draw(ratios: Ratios, theme: str, file: Path) -> None:
@@ -174,4 +188,7 @@ def frame(axes: Axes, title: str, unit: str, ink: str, rules: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if "--benchmarks" in sys.argv[1:]:
+        print(shown())
+    else:
+        main()
