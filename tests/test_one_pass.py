@@ -544,5 +544,5 @@ def test_bad_sources(one):
     ],
 )
 def test_settings_are_keywords(function, arrays):
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="by position: give 1 by name"):
         function(*[np.ones((2, 2))] * arrays, 0.5, 1)
