@@ -39,12 +39,23 @@ def committed(benches: Path) -> list[Path]:
     return [Path(name) for name in listing.split("\0") if name]
 
 
+def keep_measured(results: Path) -> None:
+    """Take benchmarks without results out of asv's list, so that no empty figures are shown."""
+    measured: set[str] = set()
+    for file in results.glob("*/*-*.json"):
+        measured |= set(json.loads(file.read_bytes())["results"])
+    known = json.loads((results / "benchmarks.json").read_bytes())
+    shown = {name: known[name] for name in known if name in measured or name == "version"}
+    (results / "benchmarks.json").write_text(json.dumps(shown), encoding="utf-8")
+
+
 def settings(benches: Path, folder: Path, html: Path) -> dict[str, Any]:
     """Return asv's configuration for the committed results, which are copied into a folder."""
     for file in committed(benches):
         copy = folder / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(benches / file, copy)
+    keep_measured(folder / "results")
     text = (benches / "asv.conf.json").read_text(encoding="utf-8")
     conf: dict[str, Any] = json.loads(re.sub(r"(?m)^\s*//.*", "", text))
     conf |= {

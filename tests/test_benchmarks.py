@@ -232,10 +232,10 @@ def record(**versions):
 
 @pytest.fixture
 def results(tmp_path):
-    """Make a folder of results: of a machine, at two commits, of one benchmark that is known."""
+    """Make a folder of results: of a machine, at two commits, of one of two known benchmarks."""
     folder = tmp_path / "project" / "asv_benches" / "results"
     (folder / "named").mkdir(parents=True)
-    known = {"now": {"version": "2"}, "version": 2}
+    known = {"now": {"version": "2"}, "never": {"version": "1"}, "version": 2}
     (folder / "benchmarks.json").write_text(json.dumps(known), encoding="utf-8")
     for file, content in {
         "1-env.json": record(now="2", gone="1"),
@@ -278,6 +278,8 @@ def test_only_results_that_are_committed_are_published(url, results, tmp_path):
     assert {path.relative_to(copies).as_posix() for path in copies.rglob("*.json")} == {
         *("benchmarks.json", "named/1-env.json", "named/2-env.json", "named/machine.json"),
     }
+    shown = json.loads((copies / "benchmarks.json").read_bytes())
+    assert shown == {"now": {"version": "2"}, "version": 2}
     assert conf["html_dir"] == str(tmp_path / "html")
     assert Path(conf["repo"]) == benches.parent
     assert conf["show_commit_url"] == (f"{url}/commit/" if url else "#/?commit=")
