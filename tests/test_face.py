@@ -4,6 +4,7 @@
 import os
 from random import Random
 
+import numpy as np
 import pytest
 from face import ELSEWHERE, MEMBERS
 from hypothesis import given, settings
@@ -26,7 +27,8 @@ def test_random_calls(name, seed):
     random = Random(seed)
     fd.set_num_threads(random.choice((1, 2, 3)))
     call = MEMBERS[name](random, layouts=True)
-    with fd.use_simd(random.choice(fd.simd_levels())):
+    # A BLAS may compute with what lies behind a small matrix, and warn of numbers that it drops.
+    with fd.use_simd(random.choice(fd.simd_levels())), np.errstate(invalid="ignore"):
         call.check()
 
 
