@@ -34,8 +34,8 @@ def is_array(value: Any) -> bool:
 
 def kind_of(value: Any) -> str:
     """Return the class of a value with its article: "an int", "a list"; None is itself."""
-    if value is None or value is MISSING:
-        return repr(value)
+    if value is None:
+        return "None"
     name = type(value).__name__
     vowel = name[0] in "aeioAEIO" or name.startswith("nd")  # "an ndarray", but "a uint8"
     return f"{'an' if vowel else 'a'} {name}"

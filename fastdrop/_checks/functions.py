@@ -132,7 +132,6 @@ def check_store(store: str, each_p: bool, source: object) -> None:
 def check_state_mask(mask: object, *kinds: type) -> None:
     """Check the mask in a pickled layer."""
     if not isinstance(mask, kinds):
-        check_given("mask", mask)
         raise TypeError(f"mask must be a mask or None, not {shown(mask)}")
 
 

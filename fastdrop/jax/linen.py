@@ -21,7 +21,7 @@ class Dropout(linen.Dropout):
     ----------
     rate : float
         Probability of dropping an element, in [0, 1].
-    broadcast_dims : sequence of int, optional
+    broadcast_dims : int or sequence of int, optional
         Axes along which there is one decision for all elements.
     deterministic : bool, optional
         True: return what is given.
