@@ -27,7 +27,6 @@ __all__ = [
     "refuse_init_again",
     "refuse_lanes",
     "refuse_level",
-    "refuse_mask_attribute",
     "refuse_other",
     "refuse_other_dtype",
     "refuse_out",
@@ -220,15 +219,6 @@ def refuse_attribute(source: object, name: str) -> NoReturn:
 def refuse_call(cls: str, makers: str) -> NoReturn:
     """Raise the error of a class that was called."""
     raise TypeError(f"{cls} is made by {makers}, not by calling its class")
-
-
-def refuse_mask_attribute(mask: object, name: str) -> NoReturn:
-    """Raise the error of an attribute that a mask has not; of an array's, say where it is."""
-    kind = f"fastdrop.{type(mask).__name__}"
-    hint = ""
-    if hasattr(np.ndarray, name) and not name.startswith("_"):
-        hint = ": numpy.asarray(mask) has it"
-    raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint}", name=name, obj=mask)
 
 
 def refuse_copy(why: str) -> NoReturn:

@@ -21,7 +21,6 @@ from fastdrop._checks import (
     check_window,
     refuse_call,
     refuse_copy,
-    refuse_mask_attribute,
     selects,
 )
 from fastdrop._pickle import add_reader, in_words, load
@@ -233,9 +232,6 @@ cdef class GaussianMask(AnyMask):
 
     def __reduce__(self):
         return load, ("GaussianMask", self.state)
-
-    def __getattr__(self, name):
-        refuse_mask_attribute(self, name)  # none of those above
 
     def __repr__(self):
         stored = "seeded" if self.factors is None else "stored"

@@ -23,7 +23,6 @@ from fastdrop._checks import (
     check_shape,
     check_window,
     refuse_call,
-    refuse_mask_attribute,
     refuse_zoneout,
     selects,
 )
@@ -403,9 +402,6 @@ cdef class Mask(Decisions):
 
     def __reduce__(self):
         return load, ("Mask", self.state)
-
-    def __getattr__(self, name):
-        refuse_mask_attribute(self, name)  # none of those above
 
     def __repr__(self):
         p = f"{self.p:.6g}" if type(self.p) is float else f"array of shape {self.p.shape}"
