@@ -198,12 +198,12 @@ def lanes(source: str, key: ArrayLike, counter: Sequence[int], position: int) ->
 
 
 def _xorshift_bytes(
-    spec: SourceSpec, key: ArrayLike, counter: Sequence[int], blocks: Words
+    spec: SourceSpec, key: ArrayLike, counter: Sequence[int], blocks: Words, steps: int
 ) -> Bytes:
-    """Return 16 KiB blocks: step t gives the bytes 64t to 64t + 63, lane l their word l."""
+    """Return the first steps of blocks: step t gives the bytes 64t to 64t + 63, lane l word l."""
     s = _block_lanes(spec, key, counter, blocks)
-    outputs = np.empty((len(blocks), BLOCK_BYTES // STEP_BYTES, LANES), dtype="<u8")
-    for t in range(outputs.shape[1]):
+    outputs = np.empty((len(blocks), steps, LANES), dtype="<u8")
+    for t in range(steps):
         s, outputs[:, t] = _STEPS[spec.name](s)
     return outputs.view(np.uint8)
 
@@ -233,7 +233,8 @@ def stream_bytes(
     blocks = np.arange(-(-(offset + n) // size), dtype=np.uint64) + np.uint64(first)
     blocks %= np.uint64(2**64 // size)
     if spec.lane_words:
-        stream = _xorshift_bytes(spec, key, counter, blocks)
+        end = offset + n if len(blocks) == 1 else BLOCK_BYTES  # the rest of one block is not used
+        stream = _xorshift_bytes(spec, key, counter, blocks, -(-end // STEP_BYTES))
     else:
         stream = _philox_bytes(key, counter, blocks)
     return stream.ravel()[offset : offset + n]
