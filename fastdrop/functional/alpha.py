@@ -148,7 +148,7 @@ def feature_alpha_dropout(
     out: NDArray[Any] | None = None,
     **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
-    """Do what `alpha_dropout` does to whole channels.
+    """Apply `alpha_dropout` to whole channels, with one decision for each.
 
     Parameters
     ----------

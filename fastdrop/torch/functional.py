@@ -88,7 +88,7 @@ def dropout(
     ------
     TypeError
         If two arguments exclude each other (``seed`` and ``rng``, broadcast_dims and noise_shape, a
-        Mask and any of these or p), if bools are given without p, or if an argument is of another
+        Mask and any of these or p), if bools are given without p, or if an argument has a wrong
         type.
     ValueError
         If p is outside [0, 1] or NaN, or a shape or dimension does not fit.
