@@ -59,11 +59,11 @@ def dropout(
         Probability of dropping an element, in [0, 1]. The shape of an array broadcasts to the
         mask's. The numbers of a Dask array are checked when they are computed.
     rng : None, int, sequence, SeedSequence or source, optional
-        As of `fastdrop.dropout`. But sources of NumPy have no places, and are refused.
+        As in `fastdrop.dropout`. But sources of NumPy have no places, and are refused.
     training : bool, default True
         False: return x itself, and a mask that keeps all of it.
     broadcast_axes : int or sequence of int, optional
-        Axes along which there is one decision for all elements, as of `fastdrop.dropout`.
+        Axes along which there is one decision for all elements, as in `fastdrop.dropout`.
     mask : Mask or ChunkedMask, optional
         A mask to apply instead of a new one. It brings its own p.
 
@@ -170,9 +170,9 @@ def bernoulli(
     p : float, ndarray or dask.array.Array
         Probability of True, in [0, 1]. The shape of an array broadcasts to the result's.
     rng : None, int, sequence, SeedSequence or source, optional
-        As of `dropout`.
+        As in `dropout`.
     chunks : int, tuple or str, default "auto"
-        As of ``dask.array.ones``. The booleans do not depend on it.
+        As in ``dask.array.ones``. The booleans do not depend on it.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def bernoulli(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range, or rng is a sequential source.
+        If an argument has a wrong type or is out of range, or rng is a sequential source.
 
     Examples
     --------

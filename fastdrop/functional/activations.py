@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""gelu and silu with dropout, in one pass over memory. The one of relu is in `fused`."""
+"""gelu and silu with dropout, in one pass over memory. relu with dropout is in `fused`."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def gelu_dropout(
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     approximate : {"none", "tanh"}, default "none"
-        "none" is x times the share of the normal distribution below x; "tanh" is the approximation
-        ``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``.
+        "none" is x times the probability that a normal number is below x. "tanh" is the
+        approximation ``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``.
     bias : array_like of float, optional
-        Added to x before all else: of the length of x's last axis, and of its dtype.
+        Added to x first. It has the length of x's last axis, and x's dtype.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`. False applies gelu alone.
+        As in `dropout`. False applies gelu alone.
     out : ndarray, optional
         Where to write: an array of x's shape and dtype. It may be x.
 
@@ -60,12 +60,12 @@ def gelu_dropout(
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        The mask of `dropout`. `gelu_dropout_backward` takes it.
+        The mask that `dropout` would draw, for `gelu_dropout_backward`.
 
     Raises
     ------
     TypeError
-        If x is not of real floats, or bias or out of another dtype.
+        If x does not hold real floats, or bias or out has another dtype.
     ValueError
         If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
     OverflowError
@@ -73,7 +73,8 @@ def gelu_dropout(
 
     Notes
     -----
-    16 bits are computed in float32 and rounded once. All instruction sets give the same floats.
+    float16 and bfloat16 are computed in float32 and rounded once. All instruction sets give the
+    same floats.
 
     Examples
     --------
@@ -108,24 +109,24 @@ def gelu_dropout_backward(
     dy : array_like of float
         Gradient with respect to y, of x's shape and dtype.
     x : array_like of float
-        What the forward function was given.
+        The x of the forward function.
     mask : Mask
-        What it returned.
+        The mask that the forward function returned.
     approximate, bias : str and array_like, optional
-        What it was given.
+        The arguments of the forward function.
     out : ndarray, optional
         Where to write: an array of x's shape and dtype. It may be dy or x.
 
     Returns
     -------
     dx : ndarray
-        ``out`` if that is given, else a new array of x's shape and dtype. The gradient of the bias
-        is the sum of it over all axes but the last.
+        ``out`` if that is given, else a new array of x's shape and dtype. Its sum over all axes
+        except the last is the gradient of the bias.
 
     Raises
     ------
     TypeError
-        If an array is not of real floats, or not of x's dtype, or mask is not a Mask.
+        If an array does not hold real floats, or has another dtype than x, or mask is not a Mask.
     ValueError
         If a shape does not fit, or out is read-only.
 
@@ -155,7 +156,7 @@ def silu_dropout(
     out: NDArray[Any] | None = None,
     **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
-    """Return ``dropout(silu(x + bias))`` in one pass: silu is ``x / (1 + exp(-x))``.
+    """Return ``dropout(silu(x + bias))`` in one pass, where silu is ``x / (1 + exp(-x))``.
 
     Parameters
     ----------
@@ -164,19 +165,19 @@ def silu_dropout(
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     bias, rng, training, out : optional
-        As of `gelu_dropout`.
+        As in `gelu_dropout`.
 
     Returns
     -------
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        The mask of `dropout`. `silu_dropout_backward` takes it.
+        The mask that `dropout` would draw, for `silu_dropout_backward`.
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `gelu_dropout`.
+        As in `gelu_dropout`.
 
     Examples
     --------
@@ -207,17 +208,17 @@ def silu_dropout_backward(
     Parameters
     ----------
     dy, x, mask, bias, out : array_like and Mask
-        As of `gelu_dropout_backward`.
+        As in `gelu_dropout_backward`.
 
     Returns
     -------
     dx : ndarray
-        As of `gelu_dropout_backward`.
+        As in `gelu_dropout_backward`.
 
     Raises
     ------
     TypeError, ValueError
-        As of `gelu_dropout_backward`.
+        As in `gelu_dropout_backward`.
 
     Examples
     --------

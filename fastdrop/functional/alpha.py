@@ -55,9 +55,9 @@ def alpha_dropout(
 ) -> tuple[NDArray[Any], Mask]:
     """Set elements to SELU's least value at random, and keep mean 0 and variance 1.
 
-    ``y = a * x + b`` where an element is kept and ``a * s + b`` where it is dropped, with
-    ``s = -1.7581``, the limit of SELU at minus infinity, ``a = ((1 - p) * (1 + p * s**2))**-0.5``
-    and ``b = -a * p * s``: where x has mean 0 and variance 1, so has y.
+    Where an element is kept, ``y = a * x + b``. Where it is dropped, ``y = a * s + b``, and ``s =
+    -1.7581`` is the limit of SELU at minus infinity. Here ``a = ((1 - p) * (1 + p * s**2))**-0.5``
+    and ``b = -a * p * s``. So if x has mean 0 and variance 1, y has them, too.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ def alpha_dropout(
     p : float, default 0.5
         Probability of dropping an element, in [0, 1]. At 1, y is 0.
     broadcast_axes : int or sequence of int, optional
-        As of `dropout`: the axes along which one decision is shared.
+        The axes along which elements share a decision, as in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     out : ndarray, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def alpha_dropout(
     Raises
     ------
     TypeError
-        If x is not of real floats, or an argument is of another type.
+        If x does not hold real floats, or an argument has a wrong type.
     ValueError
         If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
     OverflowError
@@ -92,7 +92,7 @@ def alpha_dropout(
 
     See Also
     --------
-    feature_alpha_dropout : One decision a channel.
+    feature_alpha_dropout : The same for whole channels.
 
     References
     ----------
@@ -148,20 +148,20 @@ def feature_alpha_dropout(
     out: NDArray[Any] | None = None,
     **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
-    """Do what `alpha_dropout` does to whole channels.
+    """Apply `alpha_dropout` to whole channels, with one decision for each.
 
     Parameters
     ----------
     x : array_like of float
-        Of shape (N, C, ...): one decision for each channel of each sample.
+        An array of shape (N, C, ...). Each channel of each sample has one decision.
     p : float, default 0.5
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     training : bool, default True
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     out : ndarray, optional
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def feature_alpha_dropout(
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `alpha_dropout`. Also a ValueError if x has fewer than two axes.
+        As in `alpha_dropout`. Also a ValueError if x has fewer than two axes.
 
     References
     ----------

@@ -60,40 +60,40 @@ def drop_block2d(
 ) -> tuple[NDArray[Any], Mask]:
     """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
 
-    Every place where a whole block fits begins one with probability gamma. Blocks may overlap,
-    and each channel has its own. What is kept is scaled by the number of elements, divided by that
-    of kept elements.
+    At every place where a whole block fits, a block begins with probability gamma. Blocks may
+    overlap, and each channel has its own blocks. Kept elements are scaled by the number of all
+    elements, divided by the number of kept elements.
 
     Parameters
     ----------
     x : array_like of float
         Of shape (N, C, H, W), or (C, H, W) for one image.
     p : float
-        What gamma aims at: the fraction of dropped elements, in [0, 1]. Blocks overlap and are
-        few, so that what is dropped is only near it, and for a large p rather less.
+        The fraction of elements to drop, in [0, 1], which decides gamma. The true fraction is only
+        near p, because blocks overlap and are few. For a large p it is smaller.
     block_size : int, default 7
-        Height and width of a block. A block larger than the map is cut down to a square that
-        fits. 1 is `dropout`, but for the scale.
+        Height and width of a block. A block larger than the map is cut down to a square that fits.
+        With 1 it is `dropout` with another scale.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position for each place where a
-        block fits, ``N * C * (H - block_size + 1) * (W - block_size + 1)`` of them.
+        As in `dropout`. A source of fastdrop advances by one position for each place where a block
+        fits: by ``N * C * (H - block_size + 1) * (W - block_size + 1)``.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     out : ndarray, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        For `dropout_backward`. It is packed and has x's shape. Its p is the one given. Its scale
-        is ``mask.size`` over the number of kept elements, or 1 where there are none.
+        For `dropout_backward`. It is packed and has x's shape. Its p is the given one. Its scale is
+        ``mask.size`` over the number of kept elements, or 1 if there are none.
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`. Also a ValueError if x has another number of axes, or block_size is less
+        As in `dropout`. Also a ValueError if x has another number of axes, or block_size is less
         than 1.
 
     References

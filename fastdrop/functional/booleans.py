@@ -59,26 +59,26 @@ def bernoulli(
 ) -> NDArray[Any]:
     """Draw booleans that are True with probability ``p``.
 
-    True is where dropout with this p *drops*. It is not the mask of ``keep_prob=p``: that
-    has the same probability of True but other elements.
+    An element is True where dropout with this p *drops*. The mask of ``keep_prob=p`` has the same
+    probability of True, but other elements are True.
 
     Parameters
     ----------
     shape : int or sequence of int
         Shape of the result.
     p : float or ndarray
-        Probability of True, in [0, 1]. It is exact to 2**-64. An array gives each element its own.
-        Its shape broadcasts to the result's.
+        Probability of True, in [0, 1]. It is exact to 2**-64. An array broadcasts to the result's
+        shape and gives each element its own p.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        Where the bits come from, as of `dropout`.
+        Where the bits come from, as in `dropout`.
     dtype : {bool, uint8}, optional
         Type of the result. With uint8 the values are 0 and 1. None is bool, or the type of
         ``out``. Bits are uint8.
     packed : bool, default False
-        Return bits: a flat uint8 array of ``ceil(n / 8)`` bytes, C order, lowest bit first, pad
-        bits 0, as ``np.packbits(bitorder="little")`` makes.
+        Return bits in a flat uint8 array of ``ceil(n / 8)`` bytes, as
+        ``np.packbits(bitorder="little")`` makes: in C order, lowest bit first, with pad bits 0.
     out : ndarray, optional
-        Where to write: of that shape and dtype.
+        Where to write: an array of this shape and dtype.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def bernoulli(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range, or out does not fit.
+        If an argument has a wrong type or is out of range, or out does not fit.
     OverflowError
         If the source would pass position 2**64.
 

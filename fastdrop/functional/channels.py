@@ -64,17 +64,17 @@ def dropout1d(
     x : array_like of float
         Of shape (N, C, L), or (C, L) for one sample.
     p : float or ndarray, default 0.5
-        Probability of dropping a channel, in [0, 1]. An array gives each channel its own. It
-        broadcasts to the mask.
+        Probability of dropping a channel, in [0, 1]. An array broadcasts to the mask and gives each
+        channel its own p.
     channel_axis : int, default 1
-        The axis of channels in a batch. It means the same channels where the axis of samples is
-        missing: 1 is axis 0 of (C, L). -1 is for channels last, (N, L, C) and (L, C).
+        The axis of the channels in a batch. It means the same axis if the axis of samples is
+        missing, so 1 is axis 0 of (C, L). -1 is for channels last, (N, L, C) and (L, C).
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position per channel.
+        As in `dropout`. A source of fastdrop advances by one position per channel.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     out : ndarray, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -86,8 +86,8 @@ def dropout1d(
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`. Also a ValueError if x has another number of axes, or channel_axis is none
-        of them or that of the samples.
+        As in `dropout`. Also a ValueError if x has another number of axes, or channel_axis is none
+        of them or the axis of the samples.
 
     See Also
     --------
@@ -157,17 +157,17 @@ def dropout2d(
     ----------
     x : array_like of float
         Of shape (N, C, H, W), or (C, H, W) for one image. PyTorch's function of this name takes
-        three axes for (N, C, L), and warns. Here `dropout1d` is for these.
+        three axes for (N, C, L), and warns. For (N, C, L) use `dropout1d`.
     p : float or ndarray, default 0.5
-        As of `dropout1d`.
+        As in `dropout1d`.
     channel_axis : int, default 1
-        As of `dropout1d`.
+        As in `dropout1d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout1d`.
+        As in `dropout1d`.
     training : bool, default True
-        As of `dropout1d`.
+        As in `dropout1d`.
     out : ndarray, optional
-        As of `dropout1d`.
+        As in `dropout1d`.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def dropout2d(
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout1d`.
+        As in `dropout1d`.
 
     References
     ----------
@@ -245,15 +245,15 @@ def dropout3d(
     x : array_like of float
         Of shape (N, C, D, H, W), or (C, D, H, W) for one volume.
     p : float or ndarray, default 0.5
-        As of `dropout1d`.
+        As in `dropout1d`.
     channel_axis : int, default 1
-        As of `dropout1d`.
+        As in `dropout1d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout1d`.
+        As in `dropout1d`.
     training : bool, default True
-        As of `dropout1d`.
+        As in `dropout1d`.
     out : ndarray, optional
-        As of `dropout1d`.
+        As in `dropout1d`.
 
     Returns
     -------
@@ -265,7 +265,7 @@ def dropout3d(
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout1d`.
+        As in `dropout1d`.
 
     References
     ----------

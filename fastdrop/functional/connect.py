@@ -58,7 +58,7 @@ def drop_connect(
     training: bool = True,
     **words: Never,
 ) -> tuple[NDArray[Any], Mask]:
-    """Return ``x @ dropout(weight).T + bias``: a linear map that loses connections, not units.
+    """Return ``x @ dropout(weight).T + bias``: a linear map that drops weights, not units.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def drop_connect(
     bias : array_like of float, optional
         Of shape (features_out,) and of x's dtype. It is never dropped.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position per weight.
+        As in `dropout`. A source of fastdrop advances by one position per weight.
     training : bool, default True
-        False takes the weight as it is. Nothing is drawn then.
+        False uses the weight as it is. Nothing is drawn then.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def drop_connect(
     Raises
     ------
     TypeError
-        If an array is not of floats, or not of x's dtype.
+        If an array does not hold floats, or has another dtype than x.
     ValueError
         If a shape does not fit, or p is outside [0, 1] or NaN.
     OverflowError
@@ -98,10 +98,10 @@ def drop_connect(
 
     Notes
     -----
-    All rows of x share one mask, where the paper draws one for each example: call it for each of
-    them if you need that. The paper drops elements of the bias, too. Kept weights are scaled by
-    1/(1 - p), so that evaluation is the plain linear map. The paper samples a Gaussian of the same
-    moments there.
+    All rows of x share one mask. The paper draws one mask for each example. If you need that, call
+    the function for each example. The paper drops elements of the bias, too. Kept weights are
+    scaled by 1/(1 - p), so evaluation is the plain linear map. The paper samples a Gaussian of the
+    same moments there.
 
     References
     ----------
@@ -175,16 +175,16 @@ def drop_connect_backward(
     dy : array_like of float
         Gradient with respect to y, of shape (..., features_out) and x's dtype.
     x, weight : array_like of float
-        What the forward function was given.
+        The arguments of the forward function.
     mask : Mask
-        What it returned.
+        The mask that the forward function returned.
 
     Returns
     -------
     dx : ndarray
         Gradient with respect to x: ``dy @ dropout(weight)``.
     dweight : ndarray
-        Gradient with respect to the weight: ``dropout_backward(dy.T @ x, mask)``, the leading
+        Gradient with respect to the weight: ``dropout_backward(dy.T @ x, mask)``, with the leading
         axes taken as one.
     dbias : ndarray
         Gradient with respect to the bias: dy, summed over its leading axes.
@@ -192,13 +192,13 @@ def drop_connect_backward(
     Raises
     ------
     TypeError
-        If an array is not of floats, or not of x's dtype, or mask is not a Mask.
+        If an array does not hold floats, or has another dtype than x, or mask is not a Mask.
     ValueError
         If a shape does not fit.
 
     Notes
     -----
-    Of complex arrays, x and weight are conjugated, as PyTorch does.
+    If the arrays are complex, x and weight are conjugated, as in PyTorch.
 
     Examples
     --------

@@ -104,8 +104,8 @@ def dropout(
     """Drop elements of ``x`` at random with probability ``p``, and scale the others.
 
     In training, ``y = x / (1 - p)`` where an element is kept. It is +0 where an element is dropped,
-    also if that was NaN or infinity. The expectation of y is x, so nothing is left to do at test
-    time.
+    even if this element was NaN or infinity. The expected value of y is x, so evaluation needs no
+    scaling.
 
     Parameters
     ----------
@@ -113,28 +113,29 @@ def dropout(
         Any shape, strides and order. The dtype is float16, bfloat16, float32, float64,
         complex64 or complex128.
     p : float or ndarray, default 0.5
-        Probability of *dropping* an element, in [0, 1]. An array has a shape that broadcasts to the
-        mask's: (C, 1, 1) gives each channel of (N, C, H, W) its own, (N, 1, 1, 1) each sample.
+        Probability of *dropping* an element, in [0, 1]. An array broadcasts to the mask's shape:
+        (C, 1, 1) gives each channel of (N, C, H, W) its own p, and (N, 1, 1, 1) gives each sample
+        its own p.
     keep_prob : float or ndarray, optional
         Instead of p: the probability of *being present*, the paper's p.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        Where the mask comes from. None takes the source of the process. A seed gives the same mask
-        in every call. A source of the package advances by one position per element. From a NumPy
-        generator every bit is drawn.
+        Where the mask comes from. None is the source of the process. A seed gives the same mask in
+        every call. A source of fastdrop advances by one position per element. With a NumPy
+        generator, every bit comes from it.
     training : bool, default True
-        False returns x itself (written to ``out`` if that is given) and a mask that keeps all of
-        it. Nothing is drawn then.
+        False returns x itself (copied to ``out`` if that is given) and a mask that keeps all
+        elements. Nothing is drawn then.
     scale : {"train", "test", "none"}, default "train"
         When to scale. "train" scales by 1/(1 - p) in training. "test" is the paper's form: it
         scales by 1 - p at test time, so ``training=False`` returns a new array. "none" never
         scales.
     noise_shape : sequence of int or None, optional
-        Shape of the mask, which broadcasts to x's: one decision for many elements. None entries
-        take x's length.
+        Shape of the mask, which broadcasts to x's shape, so that many elements share a decision.
+        None stands for x's length.
     broadcast_axes : int or sequence of int, optional
-        Instead of noise_shape: the axes of x along which one decision is shared.
+        Instead of noise_shape: the axes of x along which elements share a decision.
     mask : Mask or array_like of bool, optional
-        A mask to apply instead of drawing one. A Mask brings its own p and scale. An array is True
+        A mask to apply instead of drawing one. A Mask has its own p and scale. An array is True
         where an element is kept. It needs p or keep_prob, or ``scale="none"``.
     out : ndarray, optional
         Where to write: an array of x's shape and dtype. It may be x.
@@ -144,14 +145,15 @@ def dropout(
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        What was kept, for `dropout_backward`. From a source of the package it takes no memory. If p
-        is an array, it takes one bit per element.
+        It says which elements are kept, for `dropout_backward`. From a source of fastdrop it takes
+        no memory. If p is an array, it takes one bit per element.
 
     Raises
     ------
     TypeError
-        If x is not of floats, if two arguments exclude each other (p and keep_prob, broadcast_axes
-        and noise_shape, a Mask and any of these or rng), or if anything is of another type.
+        If x does not hold floats, if two arguments exclude each other (p and keep_prob,
+        broadcast_axes and noise_shape, a Mask and any of these or rng), or if an argument has a
+        wrong type.
     ValueError
         If a probability is outside [0, 1] or NaN, a shape or axis does not fit, or out is
         read-only.
@@ -165,9 +167,9 @@ def dropout(
 
     Notes
     -----
-    p is exact to 2**-64, each p of an array too: an element with probability p in an array is
-    dropped exactly if a call with that single p would drop it. The mask of a source depends on its
-    position alone: not on dtype, strides, threads, chunks, CPU or system.
+    p is exact to 2**-64. So is each p of an array: an element is dropped if and only if a call with
+    this p as a number would drop it. The mask depends only on the source and its position. It does
+    not depend on dtype, strides, threads, chunks, CPU or system.
 
     References
     ----------
@@ -310,7 +312,7 @@ def dropout_backward(
 def dropout_backward(
     dy: ArrayLike, mask: Mask | GaussianMask, *, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Return the gradient with respect to x, of `dropout` and of every function like it.
+    """Return the gradient of `dropout`, or of a function like it, with respect to x.
 
     Parameters
     ----------
@@ -330,10 +332,10 @@ def dropout_backward(
     Raises
     ------
     TypeError
-        If dy is not of floats, or mask is not a Mask.
+        If dy does not hold floats, or mask is not a Mask.
     ValueError
-        If the mask's shape does not broadcast to dy's, or out does not fit, or the mask is of
-        `zoneout`, whose gradients `zoneout_backward` returns.
+        If the mask's shape does not broadcast to dy's, or out does not fit, or the mask is from
+        `zoneout`, which has `zoneout_backward`.
 
     Examples
     --------
@@ -365,32 +367,32 @@ def dropout_mask(
     Parameters
     ----------
     shape : int or sequence of int
-        Shape of the mask, or of what it is for.
+        Shape of the mask, or of the array that it is for.
     p : float or ndarray, default 0.5
-        Probability of dropping an element, in [0, 1]. An array gives each element its own. Its
-        shape broadcasts to the mask's.
+        Probability of dropping an element, in [0, 1]. An array broadcasts to the mask's shape and
+        gives each element its own p.
     keep_prob : float or ndarray, optional
         Instead of p: the probability of being present.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        Where the mask comes from, as of `dropout`.
+        Where the mask comes from, as in `dropout`.
     noise_shape : sequence of int or None, optional
-        As of `dropout`: the mask has this shape, which broadcasts to the given one.
+        The mask has this shape, which broadcasts to the given one, as in `dropout`.
     broadcast_axes : int or sequence of int, optional
-        Instead of noise_shape: the axes along which one decision is shared.
+        Instead of noise_shape: the axes along which elements share a decision.
     store : {"auto", "seed", "bits"}, default "auto"
-        Keep where the mask was drawn (no memory), or its bits (one per element). "auto" is "seed"
-        for a source of the package and "bits" for a NumPy generator, which cannot go back, and for
-        an array as p.
+        "seed" stores where the mask was drawn, and takes no memory. "bits" stores one bit per
+        element. "auto" is "seed" for a source of fastdrop. It is "bits" for a NumPy generator,
+        which cannot go back, and if p is an array.
 
     Returns
     -------
     mask : Mask
-        Of the given shape, or of noise_shape.
+        It has the given shape, or noise_shape.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range, or the shape of an array does not fit,
+        If an argument has a wrong type or is out of range, or the shape of an array does not fit,
         or ``store="seed"`` is given with a NumPy generator or an array.
     OverflowError
         If the source would pass position 2**64.

@@ -35,14 +35,14 @@ def exact_mask(
     shape : int or sequence of int
         Shape of the mask.
     p : float, default 0.5
-        The part to drop, in [0, 1]: ``round(p * n)`` of n elements.
+        The fraction to drop, in [0, 1]: ``round(p * n)`` of n elements.
     k : int, optional
-        Instead of p: how many to drop.
+        Instead of p: the number of elements to drop.
     axes : int or sequence of int, optional
-        The axes along which so many are dropped: -1 drops as many in each row. By default it is
-        so many in all.
+        The axes along which this number is dropped. -1 drops this number in each row. By default,
+        it is dropped from the whole mask.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -52,19 +52,20 @@ def exact_mask(
     Raises
     ------
     TypeError
-        If p and k are both given, or an argument is of another type.
+        If p and k are both given, or an argument has a wrong type.
     ValueError
         If p, k or an axis is out of range.
 
     Notes
     -----
-    Booleans of a fitting probability are drawn first. Then as many elements as are missing are
-    dropped, or kept again, at places that are drawn one by one: about the root of n of them. How
-    far a source advances depends on what it gave.
+    First, booleans of a fitting probability are drawn. Their number of dropped elements is wrong by
+    about the root of n. So more elements are dropped, or some are kept again, at places that are
+    drawn one by one. How far a source advances depends on the numbers that it gave.
 
-    In all this takes 2 to 6 times as long as a packed mask of `dropout_mask`. Along axes it takes
-    3 to 8 times as long where a row has 1000 elements or more, about 25 times for 64, and about
-    100 times, 4 ns per element, for 8: there most of the time goes into drawing the places.
+    This takes 2 to 6 times as long as a packed mask of `dropout_mask`. Along axes it takes 3 to 8
+    times as long if a row has 1000 elements or more, and about 25 times as long for 64. For 8 it
+    takes about 100 times as long, or 4 ns per element, because most of the time goes into drawing
+    the places.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout with its neighbours in a network, in one pass over memory."""
+"""Dropout with the steps before and after it in a network, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ def dropout_add(
         Output of the branch, of any shape, strides and order. The dtype is float16, bfloat16,
         float32, float64, complex64 or complex128.
     residual : array_like of float
-        What the branch is added to, of x's shape and dtype.
+        The array that the branch is added to, of x's shape and dtype.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     bias : array_like of float, optional
-        Added to x before anything is dropped: of the length of x's last axis, and of its dtype.
+        Added to x before anything is dropped. It has the length of x's last axis, and x's dtype.
     broadcast_axes : int or sequence of int, optional
-        The axes along which one decision is shared. Along all others, each has its own.
+        The axes along which elements share a decision.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
         False drops nothing and scales nothing: ``residual + x + bias``.
     out : ndarray, optional
@@ -83,13 +83,14 @@ def dropout_add(
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        ``dropout_backward(dy, mask)`` is the gradient with respect to x, and, summed over all axes
-        but the last, to the bias. That with respect to residual is dy.
+        ``dropout_backward(dy, mask)`` is the gradient with respect to x. Its sum over all axes
+        except the last is the gradient with respect to the bias. The gradient with respect to
+        residual is dy.
 
     Raises
     ------
     TypeError
-        If x is not of floats, or residual, bias or out of another dtype.
+        If x does not hold floats, or residual, bias or out has another dtype.
     ValueError
         If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
     OverflowError
@@ -97,8 +98,8 @@ def dropout_add(
 
     Notes
     -----
-    The result is that of the three operations one by one, to the last bit. The exceptions are
-    float16 and bfloat16, which are computed in float32 and rounded once.
+    The result is the same as that of the three operations one by one, to the last bit. The
+    exceptions are float16 and bfloat16, which are computed in float32 and rounded once.
 
     Examples
     --------
@@ -166,11 +167,11 @@ def relu_dropout(
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     bias : array_like of float, optional
-        Added to x before all else: of the length of x's last axis, and of its dtype.
+        Added to x first. It has the length of x's last axis, and x's dtype.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`. False applies relu alone.
+        As in `dropout`. False applies relu alone.
     out : ndarray, optional
         Where to write: an array of x's shape and dtype. It may be x.
 
@@ -179,14 +180,14 @@ def relu_dropout(
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     mask : Mask
-        ``dropout_backward(dy, mask)`` is the gradient with respect to x, through both: an element
-        counts as kept where it is, and x + bias is greater than 0 (or NaN, which relu lets pass).
-        So it is packed, one bit per element, in evaluation too.
+        ``dropout_backward(dy, mask)`` is the gradient with respect to x, through both steps. So
+        this mask keeps only the elements that dropout keeps and where x + bias is greater than 0
+        (or NaN, which relu lets pass). It is packed, with one bit per element, in evaluation, too.
 
     Raises
     ------
     TypeError
-        If x is not of real floats, or out of another dtype.
+        If x does not hold real floats, or out has another dtype.
     ValueError
         If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
     OverflowError

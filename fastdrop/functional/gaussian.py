@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout whose mask is not of zeros and ones but of normal numbers."""
+"""Dropout whose mask holds normal numbers instead of zeros and ones."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def gaussian_dropout(
 ) -> tuple[NDArray[Any], GaussianMask]:
     """Multiply each element by a normal number of mean 1 and variance p / (1 - p).
 
-    Those are mean and variance of what `dropout` multiplies with, 0 or 1 / (1 - p).
+    The factors of `dropout`, 0 and 1 / (1 - p), have the same mean and variance.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def gaussian_dropout(
     p : float
         In [0, 1). The larger it is, the more noise there is.
     broadcast_axes : int or sequence of int, optional
-        Axes of x along which all elements are multiplied by one number.
+        Axes of x along which elements share a number.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by four positions per element. From
-        a NumPy generator two elements take a 64-bit word, whatever its `NumPySource` draws else.
+        As in `dropout`. A source of fastdrop advances by four positions per element. From a NumPy
+        generator, two elements take one 64-bit word, for any ``draws`` of its `NumPySource`.
     training : bool, default True
         False returns x itself and a mask that keeps all of it. Nothing is drawn then.
     out : ndarray, optional
@@ -83,7 +83,7 @@ def gaussian_dropout(
     Raises
     ------
     TypeError
-        If x is not of floats, or an argument is of another type.
+        If x does not hold floats, or an argument has a wrong type.
     ValueError
         If p is outside [0, 1) or NaN, or out does not fit or is read-only.
     OverflowError
@@ -92,9 +92,10 @@ def gaussian_dropout(
     Notes
     -----
     The factors are float32 and the same for every dtype of x, instruction set and number of
-    threads. An element takes 32 random bits, read as an odd signed number: its sign is that of z,
-    its magnitude the probability beyond ``|z|``. z is right to 6e-6 and at most 6.2303. It is
-    computed by polynomials of degree 5, one for each power of two of that magnitude.
+    threads. An element takes 32 random bits, which are read as an odd signed number. The sign of
+    this number is the sign of the normal number z. Its magnitude is the probability beyond ``|z|``.
+    z is right to 6e-6 and at most 6.2303. It is computed by polynomials of degree 5, one for each
+    power of two of the magnitude.
 
     References
     ----------

@@ -89,29 +89,29 @@ def dropout_add_layer_norm(
     Parameters
     ----------
     x : array_like of float
-        Output of the block's last linear map: any shape with a last axis, any strides and order;
-        float16, bfloat16, float32 or float64.
+        Output of the block's last linear map, of any shape with a last axis, any strides and order.
+        The dtype is float16, bfloat16, float32 or float64.
     residual : array_like of float
-        What the branch is added to, of x's shape and dtype.
+        The array that the branch is added to, of x's shape and dtype.
     weight, bias : array_like of float or None
-        Of the norm: of the length of x's last axis and of x's dtype, or float32 where x has 16
-        bits. None leaves it out.
+        Weight and bias of the norm. They have the length of x's last axis and x's dtype, or float32
+        if x has 16 bits. None leaves one out.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     keep_prob : float, optional
-        As of `dropout`, instead of p.
+        As in `dropout`, instead of p.
     eps : float, default 1e-5
         Added to the variance of a row.
     linear_bias : array_like of float, optional
-        Added to x before anything is dropped, as weight and bias are given.
+        Added to x before anything is dropped. It has the length and the dtype of weight and bias.
     prenorm : bool, default False
-        Return the sum, which the norm is of, too: the residual of the next block.
+        Return the sum, too. It is the residual of the next block.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
         False drops nothing and scales nothing.
     mask : Mask or array_like of bool, optional
-        As of `dropout`.
+        As in `dropout`.
     out : ndarray, optional
         Where to write: an array of x's shape and dtype. It may be x or residual.
 
@@ -120,14 +120,14 @@ def dropout_add_layer_norm(
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     total : ndarray
-        The sum, with ``prenorm`` only.
+        The sum. It is returned only with ``prenorm=True``.
     mask : Mask
-        The mask that `dropout_add` would have drawn. `dropout_add_layer_norm_backward` takes it.
+        The mask that `dropout_add` would draw, for `dropout_add_layer_norm_backward`.
 
     Raises
     ------
     TypeError
-        If x is not of real floats, or another array of another dtype.
+        If x does not hold real floats, or another array has another dtype.
     ValueError
         If p is outside [0, 1] or NaN, eps is negative, a shape does not fit, or out is read-only.
     OverflowError
@@ -135,8 +135,8 @@ def dropout_add_layer_norm(
 
     Notes
     -----
-    A row is computed in float32 (float64 for float64), its mean before its variance, and rounded
-    once. The numbers are the same on any number of threads.
+    A row is computed in float32 (float64 for float64) and rounded once. Its mean is computed before
+    its variance. The numbers are the same on any number of threads.
 
     Examples
     --------
@@ -177,13 +177,13 @@ def dropout_add_layer_norm_backward(
     dy : array_like of float
         Gradient with respect to y, of x's shape and dtype.
     x, residual, weight : array_like
-        What the forward function was given.
+        The arguments of the forward function.
     mask : Mask
-        What it returned.
+        The mask that the forward function returned.
     eps, linear_bias : float and array_like, optional
-        What it was given.
+        The arguments of the forward function.
     dtotal : array_like of float, optional
-        Gradient with respect to the sum, which ``prenorm=True`` has returned.
+        Gradient with respect to the sum that ``prenorm=True`` returns.
 
     Returns
     -------
@@ -194,13 +194,13 @@ def dropout_add_layer_norm_backward(
     dbias : ndarray
         Gradient with respect to the norm's bias.
     dlinear_bias : ndarray or None
-        None where linear_bias is None. All three are in the type that rows are computed in: float64
-        for float64, else float32. They are the same on any number of threads.
+        It is None where linear_bias is None. These three gradients have the dtype in which rows are
+        computed: float64 for float64, else float32. They are the same on any number of threads.
 
     Raises
     ------
     TypeError
-        If an array is not of real floats, or not of x's dtype, or mask is not a Mask.
+        If an array does not hold real floats, or has another dtype than x, or mask is not a Mask.
     ValueError
         If a shape does not fit.
 
@@ -282,27 +282,27 @@ def dropout_add_rms_norm(
     Parameters
     ----------
     x, residual : array_like of float
-        As of `dropout_add_layer_norm`.
+        As in `dropout_add_layer_norm`.
     weight : array_like of float or None
-        Of the norm, as there.
+        Weight of the norm, as in `dropout_add_layer_norm`.
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     keep_prob, eps, linear_bias, prenorm, rng, training, mask, out : optional
-        As of `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
+        As in `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
 
     Returns
     -------
     y : ndarray
         ``out`` if that is given, else a new array of x's shape and dtype.
     total : ndarray
-        The sum, with ``prenorm`` only.
+        The sum. It is returned only with ``prenorm=True``.
     mask : Mask
-        The mask that `dropout_add` would have drawn. `dropout_add_rms_norm_backward` takes it.
+        The mask that `dropout_add` would draw, for `dropout_add_rms_norm_backward`.
 
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout_add_layer_norm`.
+        As in `dropout_add_layer_norm`.
 
     Examples
     --------
@@ -340,17 +340,17 @@ def dropout_add_rms_norm_backward(
     Parameters
     ----------
     dy, x, residual, weight, mask, eps, linear_bias, dtotal : array_like, Mask and float
-        As of `dropout_add_layer_norm_backward`.
+        As in `dropout_add_layer_norm_backward`.
 
     Returns
     -------
     dx, dresidual, dweight, dlinear_bias : ndarray
-        As there. There is no bias of the norm.
+        As in `dropout_add_layer_norm_backward`. This norm has no bias.
 
     Raises
     ------
     TypeError, ValueError
-        As of `dropout_add_layer_norm_backward`.
+        As in `dropout_add_layer_norm_backward`.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout of all that belongs to an index of the first axis: samples, and words of a table."""
+"""Dropout of whole samples, and of whole rows of a table."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ def drop_path(
     Parameters
     ----------
     x : array_like of float
-        Output of the branch, of shape (N, ...): one decision for each of N samples.
+        Output of the branch, of shape (N, ...). Each of the N samples has one decision.
     p : float or ndarray
-        Probability of dropping the branch for a sample. `drop_path_rates` has a schedule. An array
-        of shape (N, 1, ..., 1) gives each sample its own.
+        Probability of dropping the branch for a sample. `drop_path_rates` returns a schedule. An
+        array of shape (N, 1, ..., 1) gives each sample its own p.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     scale : {"train", "test", "none"}, default "train"
-        As of `dropout`. The paper's form is ``scale="test"``: the branch is scaled by its survival
-        probability in evaluation, not by its inverse in training.
+        As in `dropout`. The paper's form is ``scale="test"``: the branch is scaled by its survival
+        probability in evaluation, not by the inverse of it in training.
     out : ndarray, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -79,12 +79,12 @@ def drop_path(
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`. Also a ValueError if x has no axes.
+        As in `dropout`. Also a ValueError if x has no axes.
 
     Notes
     -----
-    In the paper all samples of a mini-batch share a decision: that is
-    ``dropout(x, p, noise_shape=())``. One decision per sample is what came into use.
+    In the paper, all samples of a mini-batch share a decision. ``dropout(x, p, noise_shape=())``
+    does this. One decision per sample is the form that came into use.
 
     References
     ----------
@@ -157,15 +157,16 @@ def embedding_dropout(
     Parameters
     ----------
     weight : array_like of float
-        The table, of shape (V, D): one decision for each of V words.
+        The table, of shape (V, D). Each of the V words has one decision.
     p : float or ndarray
-        Probability of dropping a word, in [0, 1]. An array of shape (V, 1) gives each word its own.
+        Probability of dropping a word, in [0, 1]. An array of shape (V, 1) gives each word its own
+        p.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`. A source of the package advances by one position per word.
+        As in `dropout`. A source of fastdrop advances by one position per word.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     out : ndarray, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -177,7 +178,7 @@ def embedding_dropout(
     Raises
     ------
     TypeError, ValueError, OverflowError
-        As of `dropout`. Also a ValueError if weight has other than two axes.
+        As in `dropout`. Also a ValueError if weight does not have two axes.
 
     References
     ----------

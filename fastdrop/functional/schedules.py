@@ -35,8 +35,8 @@ def drop_path_rates(depth: int, p: ProbabilityLike) -> NDArray[np.float64]:
 
     Notes
     -----
-    The paper counts its input as the first layer, so that no branch has probability 0:
-    ``drop_path_rates(depth + 1, p)[1:]``.
+    The paper counts its input as the first layer, so no branch has probability 0.
+    ``drop_path_rates(depth + 1, p)[1:]`` has these probabilities.
 
     References
     ----------

@@ -20,26 +20,27 @@ __all__ = ["symmetric_mask"]
 def symmetric_mask(
     n: SupportsIndex, p: float = HALF, *late: Never, rng: RNGLike = None, **words: Never
 ) -> Mask:
-    """Draw a mask of shape (n, n) that is its own transpose: of the edges of an undirected graph.
+    """Draw a mask of shape (n, n) that is its own transpose, for the edges of an undirected graph.
 
     Parameters
     ----------
     n : int
-        How many nodes there are. All bools are made at once, n * n of them.
+        Number of nodes. All n * n bools are made at once.
     p : float, default 0.5
-        Probability of dropping an edge, both of its directions together, in [0, 1].
+        Probability of dropping an edge, in both directions, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
     mask : Mask
-        A packed mask. On and above the diagonal it is `dropout_mask` of (n, n), p and rng.
+        A packed mask. On and above the diagonal it is the mask of ``dropout_mask((n, n), p,
+        rng=rng)``.
 
     Raises
     ------
     TypeError
-        If an argument is of another type.
+        If an argument has a wrong type.
     ValueError
         If n is negative, or p out of range.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""States that stay as they were instead of being dropped."""
+"""Dropout of the changes of a state: an element keeps its old value instead of becoming 0."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def zoneout(
     p : float
         Probability of keeping the old state, in [0, 1].
     broadcast_axes : int or sequence of int, optional
-        The axes along which one decision is shared. Along all others, each has its own.
+        The axes along which elements share a decision.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     out : ndarray, optional
-        Where to write: an array of that shape and dtype. It may be new or old.
+        Where to write: an array of this shape and dtype. It may be new or old.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def zoneout(
     Raises
     ------
     TypeError
-        If new is not of floats, or old or out of another dtype.
+        If new does not hold floats, or old or out has another dtype.
     ValueError
         If p is outside [0, 1] or NaN, a shape does not fit, or out is read-only.
     OverflowError
@@ -164,9 +164,9 @@ def zoneout_backward(dy: ArrayLike, mask: Mask) -> tuple[NDArray[Any], NDArray[A
     Raises
     ------
     TypeError
-        If dy is not of floats, or mask is not a Mask.
+        If dy does not hold floats, or mask is not a Mask.
     ValueError
-        If mask is of another function, or its shape does not fit to dy's.
+        If mask is from another function, or its shape does not fit dy's shape.
 
     Examples
     --------

@@ -114,11 +114,11 @@ def dropout_mask(
     Parameters
     ----------
     key : jax.Array
-        A JAX key, as of `dropout`.
+        A JAX key, as in `dropout`.
     shape : int or sequence of int
         Shape of the mask.
     p : float or array, default 0.5
-        Probability of dropping an element, in [0, 1], as of `dropout`.
+        Probability of dropping an element, in [0, 1], as in `dropout`.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def dropout_mask(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range.
+        If an argument has a wrong type or is out of range.
 
     Examples
     --------
@@ -152,9 +152,9 @@ def bernoulli(key: jax.Array, p: Any, shape: ShapeLike, *late: Never, **words: N
     Parameters
     ----------
     key : jax.Array
-        A JAX key, as of `dropout`.
+        A JAX key, as in `dropout`.
     p : float or array
-        Probability of True, in [0, 1]; arrays as of `dropout`.
+        Probability of True, in [0, 1]; arrays as in `dropout`.
     shape : int or sequence of int
         Shape of the array.
 
@@ -166,7 +166,7 @@ def bernoulli(key: jax.Array, p: Any, shape: ShapeLike, *late: Never, **words: N
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another type or out of range.
+        If an argument has a wrong type or is out of range.
 
     Examples
     --------

@@ -113,7 +113,7 @@ class Layer(Generic[MaskT]):
         Returns
         -------
         layer : Layer
-            Itself.
+            The layer itself.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Layer(Generic[MaskT]):
         Returns
         -------
         layer : Layer
-            Itself.
+            The layer itself.
 
         Examples
         --------
@@ -226,12 +226,12 @@ class ArrayLayer(Layer[MaskT]):
         out: NDArray[Any] | None = None,
         **words: Never,
     ) -> NDArray[Any]:
-        """Return y under a new mask, which is kept. In evaluation nothing is dropped.
+        """Return y under a new mask, which the layer keeps. In evaluation nothing is dropped.
 
         Parameters
         ----------
         x : array_like of float
-            As of the function of this layer.
+            As in the function of this layer.
         out : ndarray, optional
             Where to write: an array of x's shape and dtype. It may be x.
 
@@ -243,7 +243,7 @@ class ArrayLayer(Layer[MaskT]):
         Raises
         ------
         TypeError, ValueError, OverflowError
-            As of the function of this layer.
+            As in the function of this layer.
 
         Examples
         --------
@@ -279,14 +279,14 @@ class ArrayLayer(Layer[MaskT]):
         Returns
         -------
         dx : ndarray
-            As of `dropout_backward`.
+            As in `dropout_backward`.
 
         Raises
         ------
         RuntimeError
-            If there was no forward.
+            If `forward` was not called before.
         TypeError, ValueError
-            As of `dropout_backward`.
+            As in `dropout_backward`.
 
         Examples
         --------

@@ -61,14 +61,14 @@ class ActivationLayer(Layer[Mask]):
         out: NDArray[Any] | None = None,
         **words: Never,
     ) -> NDArray[Any]:
-        """Return y under a new mask, which is kept. In evaluation nothing is dropped.
+        """Return y under a new mask, which the layer keeps. In evaluation nothing is dropped.
 
         Parameters
         ----------
         x : array_like of float
-            As of the function of this layer.
+            As in the function of this layer.
         bias : array_like of float, optional
-            Added to x before all else: of the length of x's last axis, and of its dtype.
+            Added to x first. It has the length of x's last axis, and x's dtype.
         out : ndarray, optional
             Where to write: an array of x's shape and dtype. It may be x.
 
@@ -80,7 +80,7 @@ class ActivationLayer(Layer[Mask]):
         Raises
         ------
         TypeError, ValueError, OverflowError
-            As of the function of this layer.
+            As in the function of this layer.
 
         Examples
         --------
@@ -123,9 +123,9 @@ class ActivationLayer(Layer[Mask]):
         Raises
         ------
         RuntimeError
-            If there was no forward.
+            If `forward` was not called before.
         TypeError, ValueError
-            As of the backward function of this layer.
+            As in the backward function of this layer.
 
         Examples
         --------
@@ -148,7 +148,7 @@ class ActivationLayer(Layer[Mask]):
 
 
 class SmoothLayer(ActivationLayer):
-    """A layer whose gradient is one of x, which it keeps."""
+    """A layer that keeps x, because its gradient needs x."""
 
     _gradient: ClassVar[Callable[..., NDArray[Any]]]
 
@@ -177,16 +177,16 @@ class GELUDropout(SmoothLayer):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     approximate : {"none", "tanh"}, default "none"
-        As of `gelu_dropout`.
+        As in `gelu_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
     x, bias : ndarray or None
-        Of the last call of `forward`: `backward` reads them.
+        The arguments of the last call of `forward`, which `backward` reads.
     dbias : ndarray or None
         Gradient with respect to the bias of the last call, set by `backward`.
 
@@ -226,9 +226,9 @@ class ReLUDropout(ActivationLayer):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
@@ -258,14 +258,14 @@ class SiLUDropout(SmoothLayer):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
     x, bias : ndarray or None
-        Of the last call of `forward`: `backward` reads them.
+        The arguments of the last call of `forward`, which `backward` reads.
     dbias : ndarray or None
         Gradient with respect to the bias of the last call, set by `backward`.
 

@@ -42,11 +42,11 @@ class Dropout1d(_ChannelLayer):
     Parameters
     ----------
     p : float or ndarray, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     channel_axis : int, default 1
-        As of `dropout1d`.
+        As in `dropout1d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -67,11 +67,11 @@ class Dropout2d(_ChannelLayer):
     Parameters
     ----------
     p : float or ndarray, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     channel_axis : int, default 1
-        As of `dropout2d`.
+        As in `dropout2d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -95,11 +95,11 @@ class Dropout3d(_ChannelLayer):
     Parameters
     ----------
     p : float or ndarray, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     channel_axis : int, default 1
-        As of `dropout3d`.
+        As in `dropout3d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -121,9 +121,9 @@ class FeatureAlphaDropout(PlainLayer[Mask]):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------

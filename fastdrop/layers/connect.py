@@ -15,19 +15,18 @@ __all__ = ["DropConnect"]
 
 
 class DropConnect(Layer[Mask]):
-    """`drop_connect` as a layer: a linear map that loses connections.
+    """`drop_connect` as a layer: a linear map that drops weights.
 
     Parameters
     ----------
     weight : array_like of float
-        Of shape (features_out, features_in). An array is kept, not copied: so it can be changed
-        in place.
+        Of shape (features_out, features_in). An array is not copied, so you can change it in place.
     p : float or ndarray
-        As of `Dropout`.
+        As in `Dropout`.
     bias : array_like of float, optional
-        Of shape (features_out,). It is kept likewise.
+        Of shape (features_out,). It is not copied either.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
@@ -88,7 +87,7 @@ class DropConnect(Layer[Mask]):
         Raises
         ------
         TypeError, ValueError, OverflowError
-            As of `drop_connect`.
+            As in `drop_connect`.
 
         Examples
         --------
@@ -127,9 +126,9 @@ class DropConnect(Layer[Mask]):
         Raises
         ------
         RuntimeError
-            If there was no forward.
+            If `forward` was not called before.
         TypeError, ValueError
-            As of `drop_connect_backward`.
+            As in `drop_connect_backward`.
 
         Examples
         --------

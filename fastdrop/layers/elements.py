@@ -26,36 +26,36 @@ def _one_of_two(layer: Any, name: str, value: Any, other: str) -> Any:
 
 
 class Dropout(ArrayLayer[Mask]):
-    """`dropout` as a layer: each element on its own, or some together.
+    """`dropout` as a layer: it drops each element on its own, or some together.
 
     Parameters
     ----------
     p : float or ndarray, default 0.5
         Probability of dropping, in [0, 1]. The attribute can be changed at any time. An array
-        broadcasts to the mask, as of `dropout`.
+        broadcasts to the mask, as in `dropout`.
     keep_prob : float or ndarray, optional
         Instead of p, which is None then: the probability of being present.
     scale : {"train", "test", "none"}, default "train"
-        As of `dropout`.
+        As in `dropout`.
     noise_shape : sequence of int or None, optional
-        As of `dropout`.
+        As in `dropout`.
     broadcast_axes : int or sequence of int, optional
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        Where masks come from. A seed makes one source when the layer is made: masks differ from
-        call to call, and a run can be repeated. None: the process-wide source.
+        Where masks come from. A seed makes one source when the layer is made. So masks differ from
+        call to call, and you can repeat a run. None is the source of the process.
 
     Attributes
     ----------
     training : bool
         Set by `train` and `eval`.
     mask : Mask or None
-        Of the last call of `forward`.
+        The mask of the last call of `forward`.
 
     Raises
     ------
     TypeError, ValueError
-        If p, scale or rng is of another type or out of range.
+        If p, scale or rng has a wrong type or is out of range.
 
     Examples
     --------
@@ -108,16 +108,16 @@ class Dropout(ArrayLayer[Mask]):
 
 
 class AlphaDropout(ArrayLayer[Mask]):
-    """`alpha_dropout` as a layer: mean 0 and variance 1 stay.
+    """`alpha_dropout` as a layer: it keeps mean 0 and variance 1.
 
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     broadcast_axes : int or sequence of int, optional
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -143,16 +143,16 @@ class AlphaDropout(ArrayLayer[Mask]):
 
 
 class GaussianDropout(ArrayLayer[GaussianMask]):
-    """`gaussian_dropout` as a layer: noise of mean 1.
+    """`gaussian_dropout` as a layer: it multiplies by noise of mean 1.
 
     Parameters
     ----------
     p : float
         In [0, 1): the variance of the noise is p / (1 - p). At 1 a call is an error.
     broadcast_axes : int or sequence of int, optional
-        As of `gaussian_dropout`.
+        As in `gaussian_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------

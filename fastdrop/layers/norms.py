@@ -76,23 +76,23 @@ class _DropoutAddNorm(Layer[Mask]):
         Parameters
         ----------
         x, residual : array_like of float
-            Output of the branch, and what it is added to. They are kept for `backward`.
+            Output of the branch, and the array that it is added to. They are kept for `backward`.
         linear_bias : array_like of float, optional
-            Added to x before anything is dropped: of the length of x's last axis.
+            Added to x before anything is dropped. It has the length of x's last axis.
         out : ndarray, optional
-            Where to write y, of x's shape and dtype; may be x or residual.
+            Where to write y: an array of x's shape and dtype. It may be x or residual.
 
         Returns
         -------
         y : ndarray
-            Of x's shape and dtype; ``out`` where that is given.
+            ``out`` if that is given, else a new array of x's shape and dtype.
         total : ndarray
-            The sum, with ``prenorm`` only.
+            The sum. It is returned only with ``prenorm=True``.
 
         Raises
         ------
         TypeError, ValueError, OverflowError
-            As of `dropout_add_layer_norm`.
+            As in `dropout_add_layer_norm`.
 
         Examples
         --------
@@ -135,9 +135,9 @@ class _DropoutAddNorm(Layer[Mask]):
         Raises
         ------
         RuntimeError
-            If there was no forward.
+            If `forward` was not called before.
         TypeError, ValueError
-            As of `dropout_add_layer_norm_backward`.
+            As in `dropout_add_layer_norm_backward`.
 
         Examples
         --------
@@ -171,21 +171,21 @@ class DropoutAddLayerNorm(_DropoutAddNorm):
     Parameters
     ----------
     weight, bias : array_like of float or None
-        Of the norm: of the length of x's last axis. An array is kept, not copied: so it can be
-        changed in place. None leaves it out.
+        Weight and bias of the norm, of the length of x's last axis. An array is not copied, so you
+        can change it in place. None leaves one out.
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     eps : float, default 1e-5
-        As of `dropout_add_layer_norm`.
+        As in `dropout_add_layer_norm`.
     prenorm : bool, default False
-        Return the sum, which the norm is of, too: the residual of the next block.
+        Return the sum, too. It is the residual of the next block.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
     x, residual, linear_bias : ndarray or None
-        Of the last call of `forward`: `backward` reads them.
+        The arguments of the last call of `forward`, which `backward` reads.
     dweight, dbias, dlinear_bias : ndarray or None
         Gradients with respect to the weights, set by `backward`.
 
@@ -231,20 +231,20 @@ class DropoutAddRMSNorm(_DropoutAddNorm):
     Parameters
     ----------
     weight : array_like of float or None
-        Of the norm, as of `DropoutAddLayerNorm`.
+        Weight of the norm, as in `DropoutAddLayerNorm`.
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     eps : float, default 1e-5
-        As of `dropout_add_rms_norm`.
+        As in `dropout_add_rms_norm`.
     prenorm : bool, default False
-        As of `DropoutAddLayerNorm`.
+        As in `DropoutAddLayerNorm`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
     x, residual, linear_bias : ndarray or None
-        Of the last call of `forward`: `backward` reads them.
+        The arguments of the last call of `forward`, which `backward` reads.
     dweight, dlinear_bias : ndarray or None
         Gradients with respect to the weights, set by `backward`.
 

@@ -22,11 +22,11 @@ class DropoutAdd(Layer[Mask]):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     broadcast_axes : int or sequence of int, optional
-        As of `dropout_add`.
+        As in `dropout_add`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ class DropoutAdd(Layer[Mask]):
         Parameters
         ----------
         x, residual : array_like of float
-            Output of the branch, and what it is added to.
+            Output of the branch, and the array that it is added to.
         bias : array_like of float, optional
-            Added to x before anything is dropped: of the length of x's last axis.
+            Added to x before anything is dropped. It has the length of x's last axis.
         out : ndarray, optional
             Where to write: an array of x's shape and dtype. It may be x or residual.
 
@@ -107,7 +107,7 @@ class DropoutAdd(Layer[Mask]):
         Raises
         ------
         TypeError, ValueError, OverflowError
-            As of `dropout_add`.
+            As in `dropout_add`.
 
         Examples
         --------
@@ -147,9 +147,9 @@ class DropoutAdd(Layer[Mask]):
         Raises
         ------
         RuntimeError
-            If there was no forward.
+            If `forward` was not called before.
         TypeError, ValueError
-            As of `dropout_backward`.
+            As in `dropout_backward`.
 
         Examples
         --------

@@ -22,11 +22,11 @@ class DropPath(ArrayLayer[Mask]):
     Parameters
     ----------
     p : float or ndarray
-        As of `Dropout`.
+        As in `Dropout`.
     scale : {"train", "test", "none"}, default "train"
-        As of `drop_path`.
+        As in `drop_path`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -59,14 +59,14 @@ class DropPath(ArrayLayer[Mask]):
 class EmbeddingDropout(PlainLayer[Mask]):
     """`embedding_dropout` as a layer: whole rows of a table ``(V, D)``.
 
-    Its array is the table. Words are looked up in what it returns.
+    Its input is the table. Look up words in the table that it returns.
 
     Parameters
     ----------
     p : float or ndarray
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -88,11 +88,11 @@ class DropBlock2d(ArrayLayer[Mask]):
     Parameters
     ----------
     p : float
-        As of `Dropout`. The fraction of dropped elements is near to p.
+        As in `Dropout`. The fraction of dropped elements is near p.
     block_size : int, default 7
-        As of `drop_block2d`.
+        As in `drop_block2d`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------

@@ -14,16 +14,16 @@ __all__ = ["Zoneout"]
 
 
 class Zoneout(Layer[Mask]):
-    """`zoneout` as a layer: elements of a state stay as they were.
+    """`zoneout` as a layer: some elements of a state keep their old value.
 
     Parameters
     ----------
     p : float
         Probability of keeping the old state, in [0, 1].
     broadcast_axes : int or sequence of int, optional
-        As of `zoneout`.
+        As in `zoneout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class Zoneout(Layer[Mask]):
         out: NDArray[Any] | None = None,
         **words: Never,
     ) -> NDArray[Any]:
-        """Return new with some elements of old, under a new mask. In evaluation: their mean.
+        """Return new with some elements of old, under a new mask. In evaluation, return their mean.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Zoneout(Layer[Mask]):
         Raises
         ------
         TypeError, ValueError, OverflowError
-            As of `zoneout`.
+            As in `zoneout`.
 
         Examples
         --------
@@ -113,9 +113,9 @@ class Zoneout(Layer[Mask]):
         Raises
         ------
         RuntimeError
-            If there was no forward.
+            If `forward` was not called before.
         TypeError, ValueError
-            As of `zoneout_backward`.
+            As in `zoneout_backward`.
 
         Examples
         --------

@@ -5,25 +5,27 @@ Either one line makes an unmodified program use fastdrop for all its dropout on 
 
     fastdrop.torch.install()
 
-or the explicit functions and modules are called. Both go through the same parts:
+or programs call the explicit functions and modules. Both use the same parts:
 
     _seed, _mask         where the mask of a call comes from
     _memory, _tensor, _relatives, _passes
-                         where a tensor's elements lie, and masks over them (compiled)
+                         where a tensor's elements are, and masks over them (compiled)
     _apply               masks over tensors of any layout
     _autograd            its derivatives
-    _elsewhere, _philox  tensors of other devices, by operations of PyTorch
+    _elsewhere, _philox  tensors of other devices, by PyTorch's own operations
     _given, _shard       masks that the caller gives, and parts of a whole tensor
-    _dtensor             the same of tensors that know their parts
+    _dtensor             the same for tensors that know their parts
     _overrides, _install PyTorch's operators, and the switch
     _compile             the same operators in the graphs of torch.compile
     dispatcher           the same operators in C, for small tensors; _small_calls registers them
-    _attention, _attend  attention, whose mask is never whole: compiled, and for any tensors
+    _attention, _attend  attention in blocks, so that the whole mask never exists: compiled, and for
+                         any tensors
     functional, modules, fused, activations, norms, attention
                          the explicit forms of what PyTorch has; _drop does the work of the
                          functions, and _operator is what they are in traced programs
     shaped, blocks, gaussian, zoneout, connect, recurrent
-                         what it does not have, function and module; _ways says how each is done
+                         what PyTorch does not have, as function and as module; _ways says how
+                         each is done
     _add_norm, _fuse     the norm of a sum in one pass; blocks of PyTorch's modules that are fused
     _drawing, monte_carlo
                          what modules have in common; predictions with dropout left on

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes the dropout modules of a model those of this package, in place."""
+"""Replaces the dropout modules of a model by those of fastdrop, in place."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ OF_FASTDROP = {
 
 @public("fastdrop.torch")
 def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
-    """Make each dropout module of ``model`` the one of this package, in place, and return it.
+    """Replace each dropout module of ``model`` by fastdrop's, in place, and return the model.
 
-    The modules stay the objects that they are (only their class changes), so hooks, names and
-    references to them hold. There are no parameters to convert. Subclasses of PyTorch's modules,
-    and dropout that is not a module, as in ``nn.MultiheadAttention`` or ``nn.LSTM``, are left
-    alone: `install` reaches these too.
+    Only the class of a module changes, and it stays the same object. So hooks, names and references
+    still work. There are no parameters to convert. Subclasses of PyTorch's modules do not change.
+    Neither does dropout that is not a module, as in ``nn.MultiheadAttention`` or ``nn.LSTM``.
+    `install` reaches these, too.
 
     Parameters
     ----------
     model : torch.nn.Module
         Any module. It may be a dropout module itself.
     fuse : bool, default False
-        Fuse dropout with its neighbours too, forward and backward: in each ``nn.Sequential`` with
-        ReLU, GELU, SiLU or Linear before Dropout, and in ``nn.TransformerEncoderLayer`` and
-        ``nn.TransformerDecoderLayer``, attention included. Parameters, ``state_dict``, names and
-        masks stay as they are. Results differ by rounding. Calls that cannot be fused for sure are
-        PyTorch's own: in evaluation, with autocast, and where a part is of another class or has
-        hooks.
+        Fuse dropout with the steps before and after it, too, forward and backward. This is done in
+        each ``nn.Sequential`` with ReLU, GELU, SiLU or Linear before Dropout, and in
+        ``nn.TransformerEncoderLayer`` and ``nn.TransformerDecoderLayer``, including attention.
+        Parameters, ``state_dict``, names and masks stay the same. Results differ by rounding. A
+        call is PyTorch's own if fusing is not sure to be right: in evaluation, with autocast, and
+        if a part has another class or hooks.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
 
     See Also
     --------
-    accelerated : What was exchanged.
+    accelerated : Which modules were replaced.
     fuse_output : Fuse a class of modules, such as those of transformers' BERT.
 
     Examples
@@ -81,12 +81,12 @@ def accelerate(model: ModuleT, *, fuse: bool = False) -> ModuleT:
 
 @public("fastdrop.torch")
 def accelerated(model: torch.nn.Module) -> dict[str, str]:
-    """Say which modules of ``model`` are of this package.
+    """Return which modules of ``model`` are fastdrop's.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Any module, given to `accelerate` or built with the modules of this package.
+        Any module, given to `accelerate` or built with fastdrop's modules.
 
     Returns
     -------

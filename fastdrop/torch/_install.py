@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Makes unmodified programs use fastdrop for their dropout, and turns that off again.
 
-Kernels are given to PyTorch's dispatcher once, and are never taken back: PyTorch crashes where
-another thread is calling one at that moment. They ask the switch at every call instead, and run
-PyTorch's own code while it is off.
+Kernels are registered with PyTorch's dispatcher once, and are never removed, because PyTorch
+crashes if another thread calls one at that moment. Instead, they read the switch at every call, and
+run PyTorch's own code while it is off.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def install() -> None:
     """Make PyTorch use fastdrop for every dropout on the CPU, in this process, until `uninstall`.
 
     Nothing else in the program changes: ``F.dropout``, ``nn.Dropout``, ``nn.MultiheadAttention``,
-    ``nn.LSTM``, ``nn.TransformerEncoderLayer`` and the other users of dropout reach the kernels
-    of this package through PyTorch's dispatcher. Masks come from PyTorch's generator, so
+    ``nn.LSTM``, ``nn.TransformerEncoderLayer`` and the other users of dropout reach fastdrop's
+    kernels through PyTorch's dispatcher. Masks come from PyTorch's generator, so
     ``torch.manual_seed`` makes runs reproducible. They are not the masks that PyTorch would have
-    drawn from the same seed. Calling it again does nothing.
+    drawn from the same seed. A second call does nothing.
 
     See Also
     --------
@@ -68,11 +68,11 @@ def install() -> None:
 
     Notes
     -----
-    Tensors of other devices are untouched, and so are programs of ``torch.export``. Programs that
-    ``torch.compile`` makes from here on have the same masks as those that are not compiled. What it
-    has made before stays as it was, until ``torch.compiler.reset()``.
+    Tensors of other devices do not change, and neither do programs of ``torch.export``. Programs
+    that ``torch.compile`` makes after this call have the same masks as programs that are not
+    compiled. Programs that it has made before stay as they were, until ``torch.compiler.reset()``.
 
-    It is for all threads. The first call in a process registers the kernels. Make it before
+    The switch is for all threads. The first call in a process registers the kernels. Call it before
     other threads use PyTorch.
 
     Examples
@@ -92,7 +92,7 @@ def install() -> None:
 def uninstall() -> None:
     """Give PyTorch its own dropout back, as soon as no `installed` block is open in any thread.
 
-    Nothing happens if PyTorch has it.
+    If PyTorch has its own dropout, nothing happens.
 
     Examples
     --------
@@ -143,15 +143,15 @@ class _Block(contextlib.ContextDecorator):
 def installed() -> _Block:
     """Return a context manager: PyTorch uses fastdrop while the block runs.
 
-    It is so in all threads. Blocks may nest, and overlap in threads: PyTorch uses fastdrop while
-    any of them is open. `install` and `uninstall` inside a block decide what is true after the last
-    one.
+    This holds in all threads. Blocks may nest, and overlap in threads: PyTorch uses fastdrop while
+    any of them is open. `install` or `uninstall` inside a block decides whether PyTorch uses
+    fastdrop after the last block.
 
     Returns
     -------
     block : context manager
-        True exactly while PyTorch uses fastdrop, as `is_installed` says: ``if installed():`` asks,
-        and changes nothing. It decorates functions, too.
+        Its truth value is the result of `is_installed`. So ``if installed():`` changes nothing. It
+        decorates functions, too.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def draw_mask(
     Parameters
     ----------
     p, strides, keeps
-        As of `fastdrop.torch._tensor.mask_from_words`.
+        As in `fastdrop.torch._tensor.mask_from_words`.
     generator : torch.Generator, optional
         None is PyTorch's default generator of the CPU: so ``torch.manual_seed``, ``fork_rng``,
         ``get_rng_state`` and ``torch.utils.checkpoint`` rule the masks.
@@ -73,7 +73,7 @@ def draw_words(generator: torch.Generator | None = None) -> torch.Tensor:
 
 
 def words_of_source(source: Source) -> torch.Tensor:
-    """Return where a source of the package is, in the same words."""
+    """Return where a source of fastdrop is, in the same words."""
     low, high, *counter = (*source.key, *source.counter)
     words = [low | high << 32, counter[0] | counter[1] << 32, counter[2] | counter[3] << 32]
     words.append(source.position)

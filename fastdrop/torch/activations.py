@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""gelu and silu with dropout, in one pass over memory; relu's is in `fused`."""
+"""gelu and silu with dropout, in one pass over memory. relu with dropout is in `fused`."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ def gelu_dropout(
     Parameters
     ----------
     input : torch.Tensor
-        As of `dropout`, but for complex numbers.
+        As in `dropout`, without complex numbers.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`. False applies gelu alone.
+        As in `dropout`. False applies gelu alone.
     approximate : {"none", "tanh"}, default "none"
-        As of ``torch.nn.functional.gelu``.
+        As in ``torch.nn.functional.gelu``.
     bias : torch.Tensor, optional
-        As of `dropout_add`: the bias of a linear map that was left out there.
+        As in `dropout_add`: the bias that the linear map before leaves out.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -74,11 +74,11 @@ def gelu_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`.
+        As in `dropout`.
 
     Notes
     -----
-    Backward keeps input and bias, and makes the mask again from its seed.
+    Backward makes the mask again from its seed. Input and bias are kept for it.
 
     Examples
     --------
@@ -111,15 +111,15 @@ def silu_dropout(
     Parameters
     ----------
     input : torch.Tensor
-        As of `dropout`, but for complex numbers.
+        As in `dropout`, without complex numbers.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`. False applies silu alone.
+        As in `dropout`. False applies silu alone.
     bias : torch.Tensor, optional
-        As of `gelu_dropout`.
+        As in `gelu_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def silu_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`.
+        As in `dropout`.
 
     Examples
     --------
@@ -228,9 +228,9 @@ class GELUDropout(DrawingOne):
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     approximate : {"none", "tanh"}, default "none"
-        As of ``torch.nn.GELU``.
+        As in ``torch.nn.GELU``.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -267,7 +267,7 @@ class SiLUDropout(DrawingOne):
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------

@@ -45,10 +45,11 @@ def scaled_dot_product_attention(
 ) -> torch.Tensor:
     """Attend to values, with dropout of the attention weights.
 
-    As ``torch.nn.functional.scaled_dot_product_attention``, which leaves its fast path on CPUs
-    when ``dropout_p`` is not 0, keeps several matrices of queries x keys for backward and draws
-    its mask number by number. This computes blocks of rows one after the other, as flash
-    attention does, and makes the mask of a block again in backward, from its seed.
+    It computes what ``torch.nn.functional.scaled_dot_product_attention`` computes. On CPUs that
+    function leaves its fast path when ``dropout_p`` is not 0. It then keeps several matrices of
+    queries x keys for backward, and draws its mask number by number. This function computes blocks
+    of rows one after the other, as flash attention does. In backward it makes the mask of a block
+    again from its seed.
 
     Parameters
     ----------
@@ -59,49 +60,49 @@ def scaled_dot_product_attention(
     value : torch.Tensor
         (..., key heads, S, Ev), of the same dtype.
     attn_mask : torch.Tensor, optional
-        Of a shape that broadcasts to that of the weights, (..., heads, L, S). Bools are True
-        where a key takes part. Numbers are added to the scores.
+        Its shape broadcasts to that of the weights, (..., heads, L, S). Bools are True where a key
+        takes part. Numbers are added to the scores.
     dropout_p : float, default 0.0
-        Probability of dropping a weight, in [0, 1]. As in PyTorch it holds whether or not a
-        module is training. At 0 this is PyTorch's function.
+        Probability of dropping a weight, in [0, 1]. As in PyTorch, it does not depend on the
+        training mode of a module. At 0 this is PyTorch's function.
     is_causal : bool, default False
-        Query i attends to keys 0 to i alone. It excludes ``attn_mask``.
+        Query i attends only to keys 0 to i. Then ``attn_mask`` must be None.
     scale : float, optional
-        Of the scores; None is ``1 / sqrt(E)``.
+        Factor of the scores. None is ``1 / sqrt(E)``.
     enable_gqa : bool, default False
         Key and value may have fewer heads than query, a divisor of their number.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        Where the mask comes from. None: PyTorch's default generator. A seed: the same mask for
-        every call, on any machine and number of threads, and that of
+        Where the mask comes from. None is PyTorch's default generator. A seed gives the same mask
+        in every call, on any machine and number of threads. It is the mask of
         ``fastdrop.dropout_mask((..., heads, L, S), dropout_p, rng=seed)``. A source of fastdrop
-        advances by one position per weight, those that a mask hides and those above the diagonal
-        included.
+        advances by one position per weight, including masked weights and weights above the
+        diagonal.
     seed : int, sequence of int or SeedSequence, optional
         The old name of ``rng``. It warns.
 
     Returns
     -------
     output : torch.Tensor
-        (..., heads, L, Ev), of query's dtype. A row all of whose keys are masked is 0.
+        (..., heads, L, Ev), of query's dtype. If all keys of a row are masked, the row is 0.
 
     Raises
     ------
     RuntimeError
-        As PyTorch's function. Nothing is drawn before.
+        As in PyTorch's function. Nothing is drawn before the error.
     TypeError
-        If an argument is of another type, or ``seed`` and ``rng`` are both given, or one of them
+        If an argument has a wrong type, or ``seed`` and ``rng`` are both given, or one of them
         for tensors that are not on the CPU.
 
     Notes
     -----
-    The output is ``dropout(softmax(query @ key.T * scale + mask)) @ value``. Backward keeps
-    copies of query, key and the mask, value, two numbers per row, the largest score and one over
-    the sum of the exponentials, and for more than 256 keys the output. So the output, query, key
-    and the mask may be edited before backward. Gradients of gradients, batches of gradients,
-    forward mode, ``torch.func`` and gradients of an additive mask work with whole matrices of
-    weights instead, and the same mask.
+    The output is ``dropout(softmax(query @ key.T * scale + mask)) @ value``. For backward, these
+    are kept: copies of query, key and the mask, the value, two numbers per row (the largest score
+    and one over the sum of the exponentials), and for more than 256 keys the output. So you may
+    edit the output, query, key and the mask before backward. Gradients of gradients, batches of
+    gradients, forward mode, ``torch.func`` and gradients of an additive mask work with whole
+    matrices of weights instead, and with the same mask.
 
-    Tensors of other devices are PyTorch's business, without a seed.
+    PyTorch's own function handles tensors of other devices, without a seed.
 
     References
     ----------

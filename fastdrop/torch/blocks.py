@@ -41,23 +41,23 @@ def drop_block2d(
 ) -> torch.Tensor:
     """Drop square blocks of each map of ``(N, C, H, W)``: DropBlock.
 
-    Every place where a whole block fits begins one with probability gamma. Blocks may overlap,
-    and each channel has its own. What is kept is scaled by the number of elements over that of
-    kept elements.
+    At every place where a whole block fits, a block begins with probability gamma. Blocks may
+    overlap, and each channel has its own blocks. Kept elements are scaled by the number of all
+    elements, divided by the number of kept elements.
 
     Parameters
     ----------
     input : torch.Tensor
         Of shape (N, C, H, W), or (C, H, W) for one image.
     p : float
-        What gamma aims at: the fraction of dropped elements, in [0, 1].
+        The fraction of elements to drop, in [0, 1], which decides gamma.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position for each place where a block
-        fits, ``N * C * (H - block_size + 1) * (W - block_size + 1)`` of them.
+        As in `dropout`. A source of fastdrop advances by one position for each place where a block
+        fits: by ``N * C * (H - block_size + 1) * (W - block_size + 1)``.
     block_size : int, default 7
         Height and width of a block. A block larger than the map is cut down to a square that fits.
 
@@ -69,7 +69,7 @@ def drop_block2d(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`. Also a ValueError if input has another number of axes, or block_size is
+        As in `dropout`. Also a ValueError if input has another number of axes, or block_size is
         less than 1.
 
     See Also
@@ -78,7 +78,7 @@ def drop_block2d(
 
     Notes
     -----
-    Backward keeps one bit per element.
+    One bit per element is kept for backward.
 
     Examples
     --------
@@ -189,13 +189,13 @@ class DropBlock2d(DrawingInPlace):
     Parameters
     ----------
     p : float
-        What the fraction of dropped elements is near to, in [0, 1].
+        The fraction of dropped elements is near p, which is in [0, 1].
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     block_size : int, default 7
-        As of `drop_block2d`.
+        As in `drop_block2d`.
 
     Examples
     --------

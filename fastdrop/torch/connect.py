@@ -30,7 +30,7 @@ def drop_connect(
     rng: RNG = None,
     **words: Never,
 ) -> torch.Tensor:
-    """Return ``linear(input, dropout(weight), bias)``: a map that loses connections, not units.
+    """Return ``linear(input, dropout(weight), bias)``: a map that drops weights, not units.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ def drop_connect(
     p : float
         Probability of dropping a weight, in [0, 1].
     training : bool, default True
-        False takes the weight as it is. Nothing is drawn.
+        False uses the weight as it is. Nothing is drawn then.
     bias : torch.Tensor, optional
         Of shape (features_out,). It is never dropped.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per weight.
+        As in `dropout`. A source of fastdrop advances by one position per weight.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def drop_connect(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`, or if a shape or a dtype does not fit.
+        As in `dropout`, or if a shape or a dtype does not fit.
 
     See Also
     --------
@@ -63,7 +63,7 @@ def drop_connect(
 
     Notes
     -----
-    The weights that are dropped are those of the function for arrays. The product is PyTorch's.
+    The same weights are dropped as by the function for NumPy arrays. PyTorch computes the product.
 
     Examples
     --------
@@ -111,25 +111,25 @@ def drop_connect(
 
 
 class DropConnect(Drawing, torch.nn.Linear):
-    """``torch.nn.Linear`` that loses connections, by `fastdrop.torch.drop_connect`.
+    """``torch.nn.Linear`` that drops weights, by `fastdrop.torch.drop_connect`.
 
     Parameters
     ----------
     in_features, out_features : int
-        As of ``torch.nn.Linear``.
+        As in ``torch.nn.Linear``.
     p : float
         Probability of dropping a weight, in [0, 1].
     bias : bool, default True
-        As of ``torch.nn.Linear``. The bias is never dropped.
+        As in ``torch.nn.Linear``. The bias is never dropped.
     device, dtype : optional
-        As of ``torch.nn.Linear``.
+        As in ``torch.nn.Linear``.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Notes
     -----
-    Its state is that of ``torch.nn.Linear``, and of a source where it is given one. To drop weights
-    of other modules, register a `Dropout` as the parametrization of a parameter.
+    Its state is the state of ``torch.nn.Linear``, and the place of its source if it has one. To
+    drop weights of other modules, register a `Dropout` as the parametrization of a parameter.
 
     Examples
     --------

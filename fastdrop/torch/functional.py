@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dropout functions with the signatures of PyTorch's, and with a seed.
 
-What their arguments mean is written once, at `dropout`; the others say where they differ. One
-function, `drop_any` of `_drop`, does the work of all.
+`dropout` documents the arguments. The other functions say only where they differ. One function,
+`drop_any` of `_drop`, does the work of all.
 """
 
 from __future__ import annotations
@@ -47,36 +47,36 @@ def dropout(
 ) -> torch.Tensor:
     """Drop elements of ``input`` at random with probability ``p``, and scale the others.
 
-    As ``torch.nn.functional.dropout``, faster on CPUs, and with a seed. Backward keeps the seed
-    of the mask and no tensor.
+    It does the same as ``torch.nn.functional.dropout``, faster on CPUs, and with a seed. For
+    backward, it keeps the seed of the mask and no tensor.
 
     Parameters
     ----------
     input : torch.Tensor
-        Of float16, bfloat16, float32, float64, complex64 or complex128, of any shape and layout,
-        which the result preserves.
+        A tensor of float16, bfloat16, float32, float64, complex64 or complex128, of any shape and
+        layout. The result has the same shape and layout.
     p : float or torch.Tensor, default 0.5
-        Probability of dropping an element, in [0, 1]. A tensor broadcasts to the decisions, gets
-        no gradient, and needs rng that is a seed or a source.
+        Probability of dropping an element, in [0, 1]. A tensor broadcasts to the decisions and gets
+        no gradient. It needs a seed or a source as rng.
     training : bool, default True
         False returns input itself.
     inplace : bool, default False
         Write to input.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        Where the mask comes from. None: PyTorch's default generator, so ``torch.manual_seed``
-        rules it. A seed: the same mask for every call, on any machine and number of threads, and
-        the mask of ``fastdrop.dropout(x, p, rng=seed)`` on NumPy arrays. A source of fastdrop
-        advances by one position per element.
+        Where the mask comes from. None is PyTorch's default generator, so ``torch.manual_seed``
+        decides the mask. A seed gives the same mask in every call, on any machine and number of
+        threads. It is the mask of ``fastdrop.dropout(x, p, rng=seed)`` for NumPy arrays. A source
+        of fastdrop advances by one position per element.
     seed : int, sequence of int or SeedSequence, optional
         The old name of ``rng``. It warns.
     broadcast_dims : int or sequence of int, optional
-        The dimensions along which one decision is shared.
+        The dimensions along which elements share a decision.
     noise_shape : sequence of int or None, optional
         Instead of broadcast_dims: the shape of the decisions, which broadcasts to input's. None
-        entries take input's length.
+        stands for input's length.
     mask : Mask or torch.Tensor or ndarray of bool, optional
-        A mask to apply instead of drawing one. Its shape broadcasts to input's. A
-        `fastdrop.Mask`, or a window of one, brings its own p and scale. Bools, True where kept,
+        A mask to apply instead of drawing one. Its shape broadcasts to input's. A `fastdrop.Mask`,
+        or a window of one, has its own p and scale. Bools are True where an element is kept. They
         need p.
 
     Returns
@@ -88,31 +88,32 @@ def dropout(
     ------
     TypeError
         If two arguments exclude each other (``seed`` and ``rng``, broadcast_dims and noise_shape, a
-        Mask and any of these or p), if bools are given without p, or if an argument is of another
+        Mask and any of these or p), if bools are given without p, or if an argument has a wrong
         type.
     ValueError
         If p is outside [0, 1] or NaN, or a shape or dimension does not fit.
 
     See Also
     --------
-    fastdrop.dropout : The same for NumPy arrays. It and its relatives name their papers.
+    fastdrop.dropout : The same for NumPy arrays, with the papers.
 
     Notes
     -----
-    At p = 0 input itself is returned and nothing is drawn, as by PyTorch; but a source of fastdrop
-    advances, as it does for arrays.
+    At p = 0, input itself is returned and nothing is drawn, as in PyTorch. But a source of fastdrop
+    advances, as it does for NumPy arrays.
 
-    With a seed or a source the mask follows the order of input's indices, whatever its layout. With
-    a generator of PyTorch it follows the order of input's memory, which is faster for layouts such
+    With a seed or a source, the mask follows the order of input's indices, for any layout. With a
+    generator of PyTorch, it follows the order of input's memory, which is faster for layouts such
     as channels-last.
 
-    Tensors of other devices have the same masks of a `fastdrop.Philox4x32`, the one source that
-    such devices take, by PyTorch's own operations. Without rng they are PyTorch's business: they go
-    to ``torch.nn.functional.dropout``. Traced programs take masks that are tensors of bool.
+    For tensors of other devices, rng may be a `fastdrop.Philox4x32`. PyTorch's own operations then
+    make the same masks. Without rng, ``torch.nn.functional.dropout`` handles these tensors. In
+    traced programs, a mask must be a tensor of bools.
 
-    Of a DTensor, with a seed, a source or a Mask, each process drops the part that it has, by its
-    window of the mask of the whole. Of rng that is a source, each must have its like. The DTensor
-    must be sharded or replicated. Without rng it is PyTorch's business.
+    With a seed, a source or a Mask, input may be a DTensor. Then each process drops its own part,
+    by its window of the mask of the whole tensor. If rng is a source, all processes must have an
+    equal one. The DTensor must be sharded or replicated. Without rng, PyTorch's own dispatch
+    handles it.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def dropout(
     tensor([[0., 2., 0., 2.],
             [0., 2., 0., 0.]])
 
-    The second row of that, by a window of its mask:
+    The second row of this result, by a window of its mask:
 
     >>> import fastdrop as fd
     >>> mask = fd.dropout_mask((2, 4), p=0.5, rng=1)
@@ -156,23 +157,23 @@ def dropout1d(
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, L)`` or ``(C, L)``, with one decision for each.
 
-    Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position per channel.
+    Arguments, result and errors are those of `dropout`. But a source advances by one position per
+    channel.
 
     Parameters
     ----------
     input : torch.Tensor
         Of shape (N, C, L) or (C, L).
     p : float or torch.Tensor, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per channel.
+        As in `dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -182,7 +183,7 @@ def dropout1d(
     Raises
     ------
     RuntimeError
-        If input has another number of axes, as PyTorch's function.
+        If input has another number of axes, as in PyTorch's function.
 
     Examples
     --------
@@ -210,25 +211,25 @@ def dropout2d(
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, H, W)``, with one decision for each.
 
-    Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position per channel. Axes of input beyond the first two are those of a channel. A number of
-    axes other than 4 is warned of, as by PyTorch.
+    Arguments, result and errors are those of `dropout`. But a source advances by one position per
+    channel. The axes of input after the first two belong to a channel. Another number of axes than
+    4 warns, as in PyTorch.
 
     Parameters
     ----------
     input : torch.Tensor
-        Of shape (N, C, H, W). Three axes are (N, C, L), with a warning, as for PyTorch's function;
-        for `fastdrop.dropout2d` of NumPy arrays they are (C, H, W), one image.
+        Of shape (N, C, H, W). Three axes are (N, C, L), with a warning, as in PyTorch's function.
+        In `fastdrop.dropout2d`, for NumPy arrays, they are (C, H, W), one image.
     p : float or torch.Tensor, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per channel.
+        As in `dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -260,23 +261,23 @@ def dropout3d(
 ) -> torch.Tensor:
     """Drop whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)``, with one decision for each.
 
-    Arguments, result and errors are those of `dropout`, but that a source advances by one
-    position per channel. Another number of axes is warned of, as by PyTorch.
+    Arguments, result and errors are those of `dropout`. But a source advances by one position per
+    channel. Another number of axes warns, as in PyTorch.
 
     Parameters
     ----------
     input : torch.Tensor
         Of shape (N, C, D, H, W) or (C, D, H, W).
     p : float or torch.Tensor, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per channel.
+        As in `dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -307,29 +308,29 @@ def alpha_dropout(
     broadcast_dims: AxesLike | None = None,
     **words: Never,
 ) -> torch.Tensor:
-    """Drop elements to SELU's negative limit, so that mean and variance stay as they are.
+    """Drop elements: set them to SELU's negative limit, so that mean and variance stay the same.
 
-    Arguments, result and errors are those of `dropout`, but for the default of ``training``,
-    which is PyTorch's, and for the values: ``a * input + b`` where kept, and where dropped what
-    SELU's limit at minus infinity becomes by the same map [1]_.
+    Arguments and errors are those of `dropout`, but the default of ``training`` is PyTorch's. The
+    result is ``a * input + b`` where an element is kept. Where it is dropped, the same map is
+    applied to SELU's limit at minus infinity [1]_.
 
     Parameters
     ----------
     input : torch.Tensor
-        Of float16, bfloat16, float32 or float64, of any shape and layout, which the result
-        preserves.
+        A tensor of float16, bfloat16, float32 or float64, of any shape and layout. The result has
+        the same shape and layout.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default False
-        As of `dropout`. The default is PyTorch's.
+        As in `dropout`. The default is PyTorch's.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
     seed : int, sequence of int or SeedSequence, optional
-        As of `dropout`.
+        As in `dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -367,25 +368,25 @@ def feature_alpha_dropout(
     seed: Seed = None,
     **words: Never,
 ) -> torch.Tensor:
-    """Drop whole channels to SELU's negative limit, with one decision for each.
+    """Drop whole channels: set them to SELU's negative limit, with one decision for each.
 
-    Arguments, result and errors are those of `alpha_dropout`, but that a source advances by one
-    position per channel. input has at least two axes, batch and channel.
+    Arguments, result and errors are those of `alpha_dropout`. But a source advances by one position
+    per channel, and input has at least two axes, batch and channel.
 
     Parameters
     ----------
     input : torch.Tensor
         Of shape (N, C, ...).
     p : float, default 0.5
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     training : bool, default False
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     inplace : bool, default False
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `alpha_dropout`. A source of fastdrop advances by one position per channel.
+        As in `alpha_dropout`. A source of fastdrop advances by one position per channel.
     seed : int, sequence of int or SeedSequence, optional
-        As of `alpha_dropout`.
+        As in `alpha_dropout`.
 
     Returns
     -------

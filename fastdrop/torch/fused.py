@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout with its neighbours in a network, in one pass over memory.
+"""Dropout with the steps before and after it in a network, in one pass over memory.
 
 Where one pass is not possible (other layouts and devices, mixed dtypes, transforms, traced
-programs), the functions do the operations one by one: with the same mask, if they have a seed.
+programs), the functions do the operations one by one. If they have a seed, the mask is the same.
 """
 
 from __future__ import annotations
@@ -66,20 +66,20 @@ def dropout_add(
     input : torch.Tensor
         Output of the branch.
     residual : torch.Tensor
-        What the branch is added to. Its shape broadcasts to input's.
+        The tensor that the branch is added to. Its shape broadcasts to input's.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`; False is ``residual + input + bias``.
+        As in `dropout`. False is ``residual + input + bias``.
     bias : torch.Tensor, optional
-        Added to input before anything is dropped. Its shape broadcasts to input's, usually that
-        of the last axis.
+        Added to input before anything is dropped. Its shape broadcasts to input's. Usually it has
+        the length of the last axis.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
     seed : int, sequence of int or SeedSequence, optional
-        As of `dropout`.
+        As in `dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout`. Then dropout is a pass of its own.
+        As in `dropout`. If it is given, dropout is a separate pass.
 
     Returns
     -------
@@ -89,11 +89,12 @@ def dropout_add(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`, or if a shape does not broadcast to input's.
+        As in `dropout`, or if a shape does not broadcast to input's.
 
     Notes
     -----
-    Backward keeps the seed of the mask and no tensor. The gradient of ``residual`` is that of y.
+    For backward, the seed of the mask is kept, and no tensor. The gradient of ``residual`` is that
+    of y.
 
     Examples
     --------
@@ -154,17 +155,17 @@ def relu_dropout(
     Parameters
     ----------
     input : torch.Tensor
-        As of `dropout`, but for complex numbers.
+        As in `dropout`, without complex numbers.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`. False applies relu alone.
+        As in `dropout`. False applies relu alone.
     bias : torch.Tensor, optional
-        As of `dropout_add`: the bias of a linear map that was left out there.
+        As in `dropout_add`: the bias that the linear map before leaves out.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
     seed : int, sequence of int or SeedSequence, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -174,11 +175,11 @@ def relu_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`.
+        As in `dropout`.
 
     Notes
     -----
-    Backward keeps one bit per element, where relu and dropout keep a tensor each.
+    For backward, one bit per element is kept. PyTorch's relu and dropout keep a tensor each.
 
     Examples
     --------

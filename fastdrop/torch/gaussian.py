@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout whose mask is not of zeros and ones but of normal numbers."""
+"""Dropout whose mask holds normal numbers instead of zeros and ones."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ def gaussian_dropout(
 ) -> torch.Tensor:
     """Multiply each element by a normal number of mean 1 and variance p / (1 - p).
 
-    Those are mean and variance of what `dropout` multiplies with, 0 or 1 / (1 - p).
+    The factors of `dropout`, 0 and 1 / (1 - p), have the same mean and variance.
 
     Parameters
     ----------
     input : torch.Tensor
-        As of `dropout`.
+        As in `dropout`.
     p : float
         In [0, 1). The larger it is, the more noise there is.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by four positions per element.
+        As in `dropout`. A source of fastdrop advances by four positions per element.
     broadcast_dims : int or sequence of int, optional
-        The dimensions along which all elements are multiplied by one number.
+        The dimensions along which elements share a number.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def gaussian_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`. With p = 1 it is a ValueError.
+        As in `dropout`. Also a ValueError if p is 1.
 
     See Also
     --------
@@ -84,8 +84,8 @@ def gaussian_dropout(
 
     Notes
     -----
-    Backward keeps the place of the factors in the stream and no tensor. With broadcast_dims, the
-    factors.
+    For backward, the place of the factors in the stream is kept, and no tensor. With
+    broadcast_dims, the factors are kept.
 
     Examples
     --------
@@ -184,11 +184,11 @@ class GaussianDropout(DrawingInPlace):
     p : float
         In [0, 1). The larger it is, the more noise there is.
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `gaussian_dropout`.
+        As in `gaussian_dropout`.
 
     Examples
     --------

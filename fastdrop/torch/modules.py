@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Subclasses of PyTorch's dropout modules: the same constructor, repr and (empty) state.
 
-What they share is written once: the constructor's parameters at `Dropout`, the forward pass in
-`_forward_by`, and the source of a module in `_drawing`.
+`Dropout` documents the parameters of the constructor. `_forward_by` has the forward pass, and
+`_drawing` the source of a module.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _forward_by(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Te
         return function(input, self.p, self.training, self.inplace, rng=self.rng, **options)
 
     def forward(self: torch.nn.Module, input: torch.Tensor) -> torch.Tensor:
-        """Return the input under a new mask; in evaluation the input itself."""
+        """Return the input under a new mask. In evaluation, return the input itself."""
         # torch.jit.script compiles the first branch alone.
         if torch.jit.is_scripting():
             return stock(input, self.p, self.training, self.inplace)
@@ -60,22 +60,22 @@ class Dropout(Drawing, torch.nn.Dropout):
     Parameters
     ----------
     p : float, default 0.5
-        Probability of dropping an element (in the other modules, what they drop), in [0, 1].
+        Probability of dropping, in [0, 1].
     inplace : bool, default False
         Write to the input.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        Where masks come from. None: PyTorch's default generator. A seed makes one source when the
-        module is made: masks differ from call to call, and a run can be repeated. Where a source
-        is, is part of the module's state, under the name ``rng``.
+        Where masks come from. None is PyTorch's default generator. A seed makes one source when the
+        module is made. So masks differ from call to call, and you can repeat a run. The module's
+        state holds the place of its source, under the name ``rng``.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout`.
+        As in `dropout`.
     noise_shape : sequence of int or None, optional
-        As of `dropout`.
+        As in `dropout`.
     shard : (window, global_shape), optional
-        The inputs are that window of a tensor that several processes hold: an index of integers,
-        slices and an ellipsis, and the whole shape. Each call draws the mask of the whole, and
-        applies the window of it. ``rng`` must be a seed or a source, the same in each process;
-        broadcast_dims and noise_shape are those of the whole.
+        The inputs are a window of a tensor that several processes hold. Give the window, an index
+        of integers, slices and an ellipsis, and the shape of the whole tensor. Each call draws the
+        mask of the whole tensor and applies its window. ``rng`` must be a seed or a source, the
+        same in each process. broadcast_dims and noise_shape refer to the whole tensor.
 
     Examples
     --------
@@ -128,11 +128,11 @@ class Dropout1d(Drawing, torch.nn.Dropout1d):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -154,11 +154,11 @@ class Dropout2d(Drawing, torch.nn.Dropout2d):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -180,11 +180,11 @@ class Dropout3d(Drawing, torch.nn.Dropout3d):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -206,13 +206,13 @@ class AlphaDropout(Drawing, torch.nn.AlphaDropout):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Examples
     --------
@@ -242,11 +242,11 @@ class FeatureAlphaDropout(Drawing, torch.nn.FeatureAlphaDropout):
     Parameters
     ----------
     p : float, default 0.5
-        As of `Dropout`.
+        As in `Dropout`.
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -272,9 +272,9 @@ class DropoutAdd(DrawingOne):
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout_add`.
+        As in `dropout_add`.
 
     Examples
     --------
@@ -310,7 +310,7 @@ class ReLUDropout(DrawingOne):
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Predictions with dropout left on, which tell how sure a network is."""
+"""Predictions with dropout left on, which show how sure a network is."""
 
 from __future__ import annotations
 
@@ -49,32 +49,33 @@ def mc_predict(
     rng: RNG = None,
     classes: tuple[type[torch.nn.Module], ...] = (),
 ) -> Prediction:
-    """Call ``model(input)`` n times with dropout on and the rest in evaluation.
+    """Call ``model(input)`` n times, with dropout on and all other modules in evaluation.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Any module. In whatever mode its modules are, they are in it again afterwards.
+        Any module. Afterwards each of its modules is in the same mode as before.
     input : object
-        What it is called with.
+        The argument of each call.
     n : int
         Number of calls, at least 1.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        What rules the masks of all calls. None: the masks that the modules draw anyway. Otherwise
-        the same samples for the same seed, and nothing else moves: neither the default generator
-        of PyTorch's CPU nor the sources of the modules.
+        It decides the masks of all calls. With None, the modules draw their usual masks. Otherwise
+        the same seed gives the same samples. Then nothing else advances: neither PyTorch's default
+        generator of the CPU nor the sources of the modules.
     classes : tuple of type, optional
-        Further classes of modules that drop, of other libraries say: these are put into training
-        mode too, by themselves. Known are the modules of PyTorch and of fastdrop.
+        Other classes of modules that drop, for example from other libraries. These modules are put
+        into training mode, too, but not their children. The modules of PyTorch and of fastdrop are
+        known.
 
     Returns
     -------
     mean : torch.Tensor
-        Mean of the samples, of the shape of one: the prediction.
+        Mean of the samples, which is the prediction. It has the shape of one sample.
     std : torch.Tensor
-        Their standard deviation, with divisor n: how far the samples disagree.
+        Standard deviation of the samples, with divisor n. It says how far they disagree.
     samples : torch.Tensor
-        All results, of shape (n, ...). The three are a named tuple, without gradients.
+        All results, of shape (n, ...). Mean, std and samples are a named tuple, without gradients.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def mc_predict(
     Warns
     -----
     UserWarning
-        If n results that are all alike say nothing: the model drops nothing.
+        If all n results are the same, because the model drops nothing.
 
     See Also
     --------
@@ -94,7 +95,7 @@ def mc_predict(
 
     Notes
     -----
-    float16 and bfloat16 are summed up in float32.
+    Samples of float16 and bfloat16 are added up in float32.
 
     Examples
     --------

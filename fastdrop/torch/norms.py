@@ -62,44 +62,44 @@ def dropout_add_layer_norm(
     Parameters
     ----------
     input : torch.Tensor
-        Output of the block's last linear map. Where it is (N, L, E) in the memory of (L, N, E), as
-        PyTorch's attention returns it, it is one pass too. As of `dropout`, masks of PyTorch's
-        generators follow the memory, those of sources the indices.
+        Output of the block's last linear map. It may be (N, L, E) in the memory of (L, N, E), as
+        PyTorch's attention returns it. As in `dropout`, masks of PyTorch's generators follow the
+        memory, and masks of sources follow the indices.
     residual : torch.Tensor
-        What the branch is added to, of input's shape.
+        The tensor that the branch is added to, of input's shape.
     weight, bias : torch.Tensor or None
-        Of the norm, of the length of the last axis.
+        Weight and bias of the norm, of the length of the last axis.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     eps : float, default 1e-5
         Added to the variance of a row.
     linear_bias : torch.Tensor, optional
-        Added to input before anything is dropped: the bias of a linear map that was left out there.
+        Added to input before anything is dropped: the bias that the linear map before leaves out.
     prenorm : bool, default False
-        Return the sum, which the norm is of, too: the residual of the next block.
+        Return the sum, too. It is the residual of the next block.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
     mask : Mask, or tensor or array of bool, optional
-        As of `dropout`. Then dropout is a pass of its own.
+        As in `dropout`. If it is given, dropout is a separate pass.
 
     Returns
     -------
     y : torch.Tensor
         Of input's shape.
     total : torch.Tensor
-        The sum, with ``prenorm`` only.
+        The sum. It is returned only with ``prenorm=True``.
 
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`, or if a shape does not fit.
+        As in `dropout`, or if a shape does not fit.
 
     Notes
     -----
-    Backward makes the mask again from its seed. It keeps input and residual, or with ``prenorm``
-    the sum alone, and is one pass too. Rows are computed in float32 (float64 for float64).
+    Backward is one pass, too, and makes the mask again from its seed. For it, input and residual
+    are kept, or with ``prenorm`` only the sum. Rows are computed in float32 (float64 for float64).
 
     Examples
     --------
@@ -138,27 +138,27 @@ def dropout_add_rms_norm(
     Parameters
     ----------
     input, residual : torch.Tensor
-        As of `dropout_add_layer_norm`.
+        As in `dropout_add_layer_norm`.
     weight : torch.Tensor or None
-        Of the norm, of the length of the last axis.
+        Weight of the norm, of the length of the last axis.
     p : float, default 0.5
-        As of `dropout`.
+        As in `dropout`.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     eps, linear_bias, prenorm, rng, mask : optional
-        As of `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
+        As in `dropout_add_layer_norm`. Here eps is added to the mean of the squares of a row.
 
     Returns
     -------
     y : torch.Tensor
         Of input's shape.
     total : torch.Tensor
-        The sum, with ``prenorm`` only.
+        The sum. It is returned only with ``prenorm=True``.
 
     Raises
     ------
     TypeError, ValueError
-        As of `dropout_add_layer_norm`.
+        As in `dropout_add_layer_norm`.
 
     Examples
     --------
@@ -322,11 +322,11 @@ class DropoutAddLayerNorm(_DropoutAddNorm):
     p : float, default 0.5
         Probability of dropping an element, in [0, 1].
     eps, elementwise_affine, bias, device, dtype : optional
-        As of ``torch.nn.LayerNorm``.
+        As in ``torch.nn.LayerNorm``.
     prenorm : bool, default False
-        As of `dropout_add_layer_norm`.
+        As in `dropout_add_layer_norm`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -386,11 +386,11 @@ class DropoutAddRMSNorm(_DropoutAddNorm):
     eps : float, default 1e-5
         Added to the mean of the squares of a row.
     elementwise_affine, device, dtype : optional
-        As of ``torch.nn.RMSNorm``.
+        As in ``torch.nn.RMSNorm``.
     prenorm : bool, default False
-        As of `dropout_add_rms_norm`.
+        As in `dropout_add_rms_norm`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------

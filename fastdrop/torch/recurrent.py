@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dropout of recurrent networks, as in AWD-LSTM: one mask for all steps in time."""
+"""Dropout of recurrent networks, as in AWD-LSTM: one mask for all time steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def locked_dropout(
     batch_first: bool = False,
     **words: Never,
 ) -> torch.Tensor:
-    """Drop features of sequences, with one mask for all steps in time: variational dropout.
+    """Drop features of sequences, with one mask for all time steps: variational dropout.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ def locked_dropout(
     p : float
         Probability of dropping a feature of a sequence, in [0, 1].
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per feature of a sequence.
+        As in `dropout`. A source of fastdrop advances by one position per feature of a sequence.
     batch_first : bool, default False
-        True is for (N, T, C).
+        True if input has the shape (N, T, C).
 
     Returns
     -------
@@ -56,7 +56,7 @@ def locked_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`. Also a ValueError if input has another number of axes.
+        As in `dropout`. Also a ValueError if input has another number of axes.
 
     References
     ----------
@@ -96,18 +96,18 @@ def locked_dropout(
 
 
 class LockedDropout(DrawingInPlace):
-    """`fastdrop.torch.locked_dropout` as a module: one mask for all steps in time.
+    """`fastdrop.torch.locked_dropout` as a module: one mask for all time steps.
 
     Parameters
     ----------
     p : float
         Probability of dropping a feature of a sequence, in [0, 1].
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     batch_first : bool, default False
-        As of `locked_dropout`.
+        As in `locked_dropout`.
 
     Examples
     --------
@@ -134,23 +134,23 @@ class WeightDropLSTM(Drawing, torch.nn.LSTM):
     Parameters
     ----------
     input_size, hidden_size, num_layers : int
-        As of ``torch.nn.LSTM``.
+        As in ``torch.nn.LSTM``.
     bias, batch_first : bool
-        As of ``torch.nn.LSTM``.
+        As in ``torch.nn.LSTM``.
     dropout : float, default 0.0
-        As of ``torch.nn.LSTM``: what is dropped between layers.
+        As in ``torch.nn.LSTM``: the probability of dropping an element between layers.
     bidirectional, proj_size, device, dtype : optional
-        As of ``torch.nn.LSTM``.
+        As in ``torch.nn.LSTM``.
     p : float
         Probability of dropping a weight from state to state (``weight_hh_l0`` and so on), in
         [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`, for the weights.
+        As in `Dropout`, for the weights.
 
     Notes
     -----
-    Its state is that of ``torch.nn.LSTM``, and of a source where it is given one: so weights of
-    trained models can be loaded. What is dropped is a copy that lives for one call.
+    Its state is the state of ``torch.nn.LSTM``, and the place of its source if it has one. So you
+    can load weights of trained models. Weights are dropped in a copy that lives for one call.
 
     References
     ----------

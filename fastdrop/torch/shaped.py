@@ -48,18 +48,19 @@ def drop_path(
     Parameters
     ----------
     input : torch.Tensor
-        Output of the branch, of shape (N, ...): one decision for each of N samples.
+        Output of the branch, of shape (N, ...). Each of the N samples has one decision.
     p : float
-        Probability of dropping the branch for a sample. `fastdrop.drop_path_rates` has a schedule.
+        Probability of dropping the branch for a sample. `fastdrop.drop_path_rates` returns a
+        schedule.
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     inplace : bool, default False
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per sample.
+        As in `dropout`. A source of fastdrop advances by one position per sample.
     scale : {"train", "test", "none"}, default "train"
-        "train": what is kept is divided by 1 - p in training. "test", the paper's form: it is
-        multiplied by 1 - p in evaluation instead. "none": neither.
+        "train" divides kept samples by 1 - p in training. "test" is the paper's form: it multiplies
+        all samples by ``1 - p`` in evaluation instead. "none" does neither.
 
     Returns
     -------
@@ -69,7 +70,7 @@ def drop_path(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`. Also a ValueError if input has no axes.
+        As in `dropout`. Also a ValueError if input has no axes.
 
     See Also
     --------
@@ -128,11 +129,11 @@ class DropPath(DrawingInPlace):
     p : float
         Probability of dropping the branch for a sample, in [0, 1].
     inplace : bool, default False
-        As of `Dropout`.
+        As in `Dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     scale : {"train", "test", "none"}, default "train"
-        As of `drop_path`.
+        As in `drop_path`.
 
     Examples
     --------
@@ -171,13 +172,13 @@ def embedding_dropout(
     Parameters
     ----------
     weight : torch.Tensor
-        The table, of shape (V, D): one decision for each of V words.
+        The table, of shape (V, D). Each of the V words has one decision.
     p : float
         Probability of dropping a word, in [0, 1].
     training : bool, default True
-        As of `dropout`.
+        As in `dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`. A source of fastdrop advances by one position per word.
+        As in `dropout`. A source of fastdrop advances by one position per word.
 
     Returns
     -------
@@ -187,7 +188,7 @@ def embedding_dropout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`. Also a ValueError if weight has other than two axes.
+        As in `dropout`. Also a ValueError if weight does not have two axes.
 
     See Also
     --------
@@ -223,15 +224,15 @@ def embedding_dropout(
 class EmbeddingDropout(DrawingOne):
     """`fastdrop.torch.embedding_dropout` as a module: whole rows of a table ``(V, D)``.
 
-    Its input is the table, in which words are then looked up. It can be registered as a
-    parametrization, which drops the table of a module whenever that is called.
+    Its input is the table. Look up words in the table that it returns. You can register it as a
+    parametrization. Then it drops the table of a module at each call of this module.
 
     Parameters
     ----------
     p : float
         Probability of dropping a word, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
 
     Examples
     --------
@@ -246,7 +247,7 @@ class EmbeddingDropout(DrawingOne):
     """
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the table under a new mask; in evaluation the table itself."""
+        """Return the table under a new mask. In evaluation, return the table itself."""
         if is_leaf(self, weight):
             return as_node(self, weight)
         return embedding_dropout(weight, self.p, self.training, rng=self.rng)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""States that stay as they were instead of being dropped."""
+"""Dropout of the changes of a state: an element keeps its old value instead of becoming 0."""
 
 from __future__ import annotations
 
@@ -60,24 +60,24 @@ def zoneout(
 ) -> torch.Tensor:
     """Keep elements of the previous state of a recurrent network at random.
 
-    In training, ``y = old`` with probability p, else ``new``. In evaluation it is their mean
-    ``p * old + (1 - p) * new``.
+    In training, ``y = old`` with probability p, and ``new`` otherwise. In evaluation it is their
+    mean, ``p * old + (1 - p) * new``.
 
     Parameters
     ----------
     new : torch.Tensor
         The state after a step, of a dtype of `dropout`, of any shape and layout.
     old : torch.Tensor
-        The state before it, of the same shape. Of two dtypes, as under autocast, the result has
-        the one that PyTorch promotes both to.
+        The state before it, of the same shape. If the dtypes differ, as under autocast, the result
+        has the dtype that PyTorch promotes both to.
     p : float
         Probability of keeping the old state, in [0, 1].
     training : bool, default True
         False is evaluation.
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `dropout`.
+        As in `dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `dropout`.
+        As in `dropout`.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def zoneout(
     Raises
     ------
     TypeError, ValueError
-        As of `dropout`. Also a ValueError if old has another shape.
+        As in `dropout`. Also a ValueError if old has another shape.
 
     See Also
     --------
@@ -278,7 +278,7 @@ _select_by_words.register_autograd(_backward, setup_context=_keep)
 
 
 class Zoneout(DrawingOne):
-    """`fastdrop.torch.zoneout` as a module: elements of a state stay as they were.
+    """`fastdrop.torch.zoneout` as a module: some elements of a state keep their old value.
 
     Call it as ``layer(new, old)``.
 
@@ -287,9 +287,9 @@ class Zoneout(DrawingOne):
     p : float
         Probability of keeping the old state, in [0, 1].
     rng : None, int, sequence, SeedSequence, source, Generator over one or torch.Generator
-        As of `Dropout`.
+        As in `Dropout`.
     broadcast_dims : int or sequence of int, optional
-        As of `zoneout`.
+        As in `zoneout`.
 
     Examples
     --------
@@ -306,7 +306,7 @@ class Zoneout(DrawingOne):
         self._share(broadcast_dims=broadcast_dims)
 
     def forward(self, new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-        """Return new with some elements of old, under a new mask; in evaluation their mean."""
+        """Return new with some elements of old, under a new mask, or in evaluation their mean."""
         if is_leaf(self, new, old):
             return as_node(self, new, old)
         return zoneout(new, old, self.p, self.training, rng=self.rng, **self._shared)
