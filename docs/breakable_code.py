@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sphinx extension that lets a line end inside code: after a dot, a slash and the like.
+"""Sphinx extension that lets a line end inside code, and inside a name that is a title.
 
-Browsers break code at spaces alone, so a long name makes the column of a table wide. What is copied
-from the page does not change.
+It may end after a dot, a slash and the like. Browsers break code at spaces alone, so a long name
+makes the column of a table wide. What is copied from the page does not change.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-CODE = re.compile(r'(?<=<span class="pre">)[^<]+(?=</span>)')
+CODE = re.compile(r'(?:(?<=<span class="pre">)|(?<=<h1>))[^<]+')
 PLACE = re.compile(r"(?:(?<=[./(,])|(?<=\w_))(?=[A-Za-z])")
 
 
