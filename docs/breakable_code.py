@@ -11,7 +11,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 CODE = re.compile(r'(?:(?<=<span class="pre">)|(?<=<h1>))[^<]+')
-PLACE = re.compile(r"(?:(?<=[./(,])|(?<=\w_))(?=[A-Za-z])")
+PLACE = re.compile(r"(?:(?<=[./(,])|(?<=[A-Za-z0-9]_))(?=[A-Za-z])")
 
 
 def mark(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:

@@ -343,7 +343,9 @@ def test_the_site_has_the_scripts_of_its_dashboard(online, tmp_path, monkeypatch
     made = (tmp_path / "benchmarks" / "index.html").read_text("utf-8")
     assert bool(FROM_ELSEWHERE.search(made)) is not online
     assert len(asked) == online * text.count("integrity=")
-    assert "../_static/dashboard.css" in made
+    for name in re.findall(r"\.\./_static/([\w.]+)", made):
+        assert (DASHBOARD.parent / "_static" / name).exists()
+    assert {"dashboard.css", "dashboard.js"} <= set(re.findall(r"_static/([\w.]+)", made))
     error = (tmp_path / "benchmarks" / "error.html").read_text("utf-8")
     assert "scripts from the web" in error
 
