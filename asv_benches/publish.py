@@ -13,7 +13,9 @@ that, run ``asv publish``. Commits lead to the project's repository, if `pyproje
 import argparse
 import base64
 import hashlib
+import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -40,12 +42,28 @@ def committed(benches: Path) -> list[Path]:
 
 
 def keep_measured(results: Path) -> None:
-    """Take benchmarks without results out of asv's list, so that no empty figures are shown."""
-    measured: set[str] = set()
-    for file in results.glob("*/*-*.json"):
-        measured |= set(json.loads(file.read_bytes())["results"])
+    """Take benchmarks and parameters without results out of asv's list: nothing shown is empty."""
     known = json.loads((results / "benchmarks.json").read_bytes())
-    shown = {name: known[name] for name in known if name in measured or name == "version"}
+    measured: dict[str, list[set[str]]] = {}
+    for file in results.glob("*/*-*.json"):
+        record = json.loads(file.read_bytes())
+        for name, row in record["results"].items():
+            columns = dict(zip(record["result_columns"], row, strict=False))
+            if name not in known or columns["version"] != known[name]["version"]:
+                continue
+            combinations = itertools.product(*columns["params"])
+            for values, result in zip(combinations, columns["result"] or [], strict=False):
+                if result is not None and not math.isnan(result):  # failed, or left out
+                    seen = measured.setdefault(name, [set() for _ in values])
+                    for place, value in zip(seen, values, strict=True):
+                        place.add(value)
+    shown = {"version": known["version"]}
+    for name, seen in measured.items():
+        params = [
+            [value for value in values if value in place]
+            for values, place in zip(known[name]["params"], seen, strict=True)
+        ]
+        shown[name] = known[name] | {"params": params}
     (results / "benchmarks.json").write_text(json.dumps(shown), encoding="utf-8")
 
 

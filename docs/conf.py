@@ -25,6 +25,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "attribute_entries",
+    "breakable_code",
     "dashboard",
     "gallery_images",
     "hinted_signatures",

@@ -22,10 +22,13 @@ BENCHES = Path(__file__).parents[1] / "asv_benches"
 HEAD = (
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     '<link href="../_static/dashboard.css" rel="stylesheet">'
+    '<script src="../_static/dashboard.js"></script>'
 )
 # What is shown where the scripts cannot be had: asv's own page speaks of swallows.
 NO_SCRIPTS = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Dashboard</title></head><body>
+<html lang="en"><head><meta charset="utf-8"><title>Dashboard</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"></head><body>
 <p>The dashboard needs scripts from the web, and your browser could not load them.
 A site that is built with FASTDROP_DOCS_ONLINE=1 has them.</p>
 <p><a href="../history.html">The history of the speed</a> shows the most important figures.</p>
@@ -51,7 +54,7 @@ def announce(app: Sphinx) -> None:
 
 
 def publish(app: Sphinx, exception: Exception | None) -> None:
-    """Let asv write into the folder `benchmarks` of the site, and make its page fit for phones."""
+    """Let asv write into the folder `benchmarks` of the site; fit it for phones and the dark."""
     if exception is not None or not app.tags.has("dashboard"):
         return
     folder = Path(app.outdir, "benchmarks")

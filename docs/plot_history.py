@@ -139,18 +139,24 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
     """Draw the panels."""
     ink, faint, rules, colours = THEMES[theme]
     style = {
-        "font.size": 12,
+        "font.size": 11,
         "text.color": ink,
         "axes.labelcolor": faint,
         "axes.edgecolor": rules,
         "xtick.color": faint,
         "ytick.color": faint,
+        "legend.columnspacing": 0.8,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "legend.handlelength": 1,
+        "legend.handletextpad": 0.3,
         "svg.fonttype": "none",
         "svg.hashsalt": file.stem,
     }
     panels = panels_of(ratios)
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(7, 3 * len(panels)), layout="constrained")
+        # Narrow, so that a phone shows the words at almost their size.
+        figure = Figure(figsize=(4.6, 2.6 * len(panels)), layout="constrained")
         every_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
         explained: list[str] = []
         for axes, (title, unit, lines) in zip(every_axes, panels, strict=True):
@@ -158,9 +164,9 @@ def draw(ratios: Ratios, theme: str, file: Path) -> None:
                 line(axes, ratios, name, color=colour, label=label)
             if list(lines) != explained:
                 explained = list(lines)
-                axes.legend(ncols=len(lines), fontsize=9, frameon=False, loc="upper center")
+                axes.legend(ncols=len(lines), loc="upper center")
             frame(axes, title, unit, ink, rules)
-        axes.set_xticks(range(len(ratios)), list(ratios), rotation=60, family="monospace")
+        axes.set_xticks(range(len(ratios)), list(ratios), rotation=75, size=8, family="monospace")
         figure.savefig(file, transparent=True, metadata={"Date": None})
 
 
@@ -183,7 +189,7 @@ def frame(axes: Axes, title: str, unit: str, ink: str, rules: str) -> None:
     axes.axhline(1, color=ink, linewidth=1, zorder=0)
     axes.grid(axis="y", color=rules, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.set_ylabel(unit)
 
 

@@ -165,7 +165,8 @@ def write_pages(app):
             options, content = summary.groups()
             *_, package = MODULE.findall(text, 0, summary.start())
             for module, name, signature in entries(content.splitlines()):
-                title = f"{name}\n{'=' * len(name)}\n\n.. py:currentmodule:: {package}\n\n"
+                full = f"{package}.{name}"  # searches and tabs tell it from others of that name
+                title = f"{full}\n{'=' * len(full)}\n\n.. py:currentmodule:: {package}\n\n"
                 own = f"   :signature: {signature}\n" if signature else ""
                 to = page.parent / "generated" / f"{package}.{name}.rst"
                 to.parent.mkdir(exist_ok=True)

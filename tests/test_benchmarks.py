@@ -12,6 +12,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import re
 import runpy
 import shutil
@@ -221,7 +222,9 @@ def test_a_third_is_shown_as_one():
 
 def record(**versions):
     columns = ["result", "params", "version"]
-    results = {name: [[1.2345], [["0.1"]], version] for name, version in versions.items()}
+    params = [["0.1", "0.5", "0.9"]]  # those left out have no number, and those that failed None
+    values = [1.2345, math.nan, None]
+    results = {name: [values, params, version] for name, version in versions.items()}
     return {
         "commit_hash": "cc12657d0",
         "env_vars": {"FASTDROP_SIMD": "auto"},
@@ -235,7 +238,11 @@ def results(tmp_path):
     """Make a folder of results: of a machine, at two commits, of one of two known benchmarks."""
     folder = tmp_path / "project" / "asv_benches" / "results"
     (folder / "named").mkdir(parents=True)
-    known = {"now": {"version": "2"}, "never": {"version": "1"}, "version": 2}
+    known = {
+        "now": {"version": "2", "params": [["0.1", "0.5", "0.9"]]},
+        "never": {"version": "1", "params": []},
+        "version": 2,
+    }
     (folder / "benchmarks.json").write_text(json.dumps(known), encoding="utf-8")
     for file, content in {
         "1-env.json": record(now="2", gone="1"),
@@ -250,7 +257,7 @@ def test_pruning_takes_out_what_nothing_shows(results):
     prune = runpy.run_path(str(suite.FOLDER.parent / "prune.py"))["prune"]
     assert prune(results) == {"gone": 2, "now": 1}
     assert {path.name for path in (results / "named").iterdir()} == {"1-env.json", "machine.json"}
-    assert json.loads((results / "named" / "1-env.json").read_bytes()) == record(now="2")
+    assert (results / "named" / "1-env.json").read_text("utf-8") == json.dumps(record(now="2"))
     assert prune(results) == {}
 
 
@@ -279,7 +286,7 @@ def test_only_results_that_are_committed_are_published(url, results, tmp_path):
         *("benchmarks.json", "named/1-env.json", "named/2-env.json", "named/machine.json"),
     }
     shown = json.loads((copies / "benchmarks.json").read_bytes())
-    assert shown == {"now": {"version": "2"}, "version": 2}
+    assert shown == {"now": {"version": "2", "params": [["0.1"]]}, "version": 2}
     assert conf["html_dir"] == str(tmp_path / "html")
     assert Path(conf["repo"]) == benches.parent
     assert conf["show_commit_url"] == (f"{url}/commit/" if url else "#/?commit=")
@@ -336,7 +343,9 @@ def test_the_site_has_the_scripts_of_its_dashboard(online, tmp_path, monkeypatch
     made = (tmp_path / "benchmarks" / "index.html").read_text("utf-8")
     assert bool(FROM_ELSEWHERE.search(made)) is not online
     assert len(asked) == online * text.count("integrity=")
-    assert "../_static/dashboard.css" in made
+    for name in re.findall(r"\.\./_static/([\w.]+)", made):
+        assert (DASHBOARD.parent / "_static" / name).exists()
+    assert {"dashboard.css", "dashboard.js"} <= set(re.findall(r"_static/([\w.]+)", made))
     error = (tmp_path / "benchmarks" / "error.html").read_text("utf-8")
     assert "scripts from the web" in error
 
