@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar, cast
 
-from fastdrop._checks import MISSING, either, shown
+from fastdrop._checks import MISSING, check_given, either, shown
 
 __all__ = ["HALF", "explained", "public", "refuse", "where"]
 
@@ -178,12 +178,21 @@ def explained(constructor: FunctionT, places: Mapping[str, str]) -> FunctionT:
         for own in signature.parameters.values()
         if own.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     ][1:]
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required = [
+        own
+        for own in [*signature.parameters.values()][1:]
+        if own.kind in named and own.default is own.empty
+    ]
 
     @functools.wraps(constructor)
     def construct(self: Any, *given: Any, **words: Any) -> None:
         unknown = {word: words[word] for word in words if word not in signature.parameters}
         if unknown or len(given) > len(ordered):
             refuse(constructor, given[len(ordered) :], unknown, type(self).__name__, places)
+        for own in required:
+            if own.name not in words and own not in ordered[: len(given)]:
+                check_given(own.name, MISSING)
         constructor(self, *given, **words)
 
     _show(construct, constructor)

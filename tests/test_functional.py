@@ -101,7 +101,7 @@ def test_the_default_of_p_is_not_the_number_that_is_shown():
         with pytest.raises(TypeError, match=r"p=0\.5 and .* exclude each other"):
             call()
     assert fd.dropout(np.ones(3), rng=1)[1] == fd.dropout(np.ones(3), shown, rng=1)[1]
-    assert fd.Dropout().p == fd.Dropout(None).p == shown
+    assert fd.Dropout().p == shown
 
 
 # ---- bad input: one clear sentence, and nothing has happened -------------------------------------

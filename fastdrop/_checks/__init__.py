@@ -6,7 +6,7 @@ All of them run before any source advances and before any output is written.
 
 from fastdrop._checks.arrays import (
     as_array,
-    as_array_of_numbers,
+    as_array_no_scalar,
     check_bias,
     check_booleans,
     check_bools,
@@ -14,7 +14,15 @@ from fastdrop._checks.arrays import (
     check_row,
     takes_array,
 )
-from fastdrop._checks.display import MISSING, described, either, is_array, kind_of, shown
+from fastdrop._checks.display import (
+    MISSING,
+    check_given,
+    described,
+    either,
+    is_array,
+    kind_of,
+    shown,
+)
 from fastdrop._checks.functions import (
     check_kept,
     check_made_by,
@@ -72,6 +80,7 @@ from fastdrop._checks.refusals import (
 )
 from fastdrop._checks.shapes import (
     check_axes,
+    check_axes_to_come,
     check_broadcast,
     check_channel_axis,
     check_noise_lengths,
@@ -86,6 +95,7 @@ from fastdrop._checks.states import (
     check_end,
     check_entries,
     check_factors,
+    check_gaussian_state,
     check_numbers,
     check_source_name,
     check_source_state,
@@ -107,8 +117,9 @@ from fastdrop._checks.values import (
 __all__ = [
     "MISSING",
     "as_array",
-    "as_array_of_numbers",
+    "as_array_no_scalar",
     "check_axes",
+    "check_axes_to_come",
     "check_bias",
     "check_bits",
     "check_booleans",
@@ -121,6 +132,8 @@ __all__ = [
     "check_eps",
     "check_factors",
     "check_gaussian_p",
+    "check_gaussian_state",
+    "check_given",
     "check_integer",
     "check_jumps",
     "check_keep_prob",

@@ -12,7 +12,7 @@ from fastdrop._typing import NDArray, Shape
 
 __all__ = [
     "as_array",
-    "as_array_of_numbers",
+    "as_array_no_scalar",
     "check_bias",
     "check_booleans",
     "check_bools",
@@ -100,8 +100,8 @@ def check_booleans(out: Any, dtypes: Collection[np.dtype[Any]], shape: Shape) ->
         refuse_out(array)
 
 
-def as_array_of_numbers(name: str, value: Any) -> NDArray[Any]:
-    """Return ``value`` as an array; it must not be a number, which was meant for p, say."""
+def as_array_no_scalar(name: str, value: Any) -> NDArray[Any]:
+    """Return ``value`` as an array; numbers, bools, strings and None of Python are none."""
     array = as_array(name, value)
     if not array.ndim and not isinstance(value, (np.ndarray, np.generic)):
         raise TypeError(f"{name} must be an array, not {described(value)}")
@@ -110,7 +110,7 @@ def as_array_of_numbers(name: str, value: Any) -> NDArray[Any]:
 
 def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
     """Return a bias as an array: of x's dtype, and of the shape of its last axis."""
-    bias = as_array_of_numbers("bias", value)
+    bias = as_array_no_scalar("bias", value)
     if bias.dtype != x.dtype:
         refuse_other_dtype("bias", bias, "x", x)
     if not x.ndim or bias.shape != x.shape[-1:]:
@@ -123,7 +123,7 @@ def check_bias(value: Any, x: NDArray[Any]) -> NDArray[Any]:
 
 def check_row(name: str, value: Any, x: NDArray[Any]) -> NDArray[Any]:
     """Return what one row of x meets as an array: of x's dtype, or float32 for 16 bits."""
-    row = as_array_of_numbers(name, value)
+    row = as_array_no_scalar(name, value)
     fits = row.shape == x.shape[-1:]
     wide = x.dtype.itemsize == 2 and row.dtype == np.float32
     # A float that was meant for another argument is told its shape.

@@ -9,6 +9,8 @@ import numpy as np
 
 __all__ = ["MISSING", "check_given", "described", "either", "is_array", "kind_of", "shown"]
 
+MOST = 300  # characters of a value that errors show; no number of a float has as many
+
 
 class _Missing:
     """What stands for an argument that has to be given and was not."""
@@ -47,14 +49,20 @@ def shown(value: Any) -> str:
     shape = np.ndarray.shape.__get__(value) if of_numpy else getattr(value, "shape", ())
     if shape and (of_numpy or is_array(value)):
         return f"{kind_of(value)} of shape {tuple(shape)}"
-    text = reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
-    return " ".join(text.split()) if "\n" in text else text
+    try:
+        text = reprlib.repr(value) if isinstance(value, (list, tuple)) else repr(value)
+    except Exception:  # of a class of the caller's, or an int of more digits than Python shows
+        return f"an int of {value.bit_length()} bits" if isinstance(value, int) else kind_of(value)
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= MOST else f"{text[: MOST // 2]}...{text[-20:]}"
 
 
 def described(value: Any) -> str:
     """Return what an error shows of a value of a wrong type: itself and its class."""
     text, kind = shown(value), kind_of(value)
     if text == kind:  # None is its own class
+        return text
+    if text.startswith("an int of "):
         return text
     if not text.startswith(f"{kind} of shape"):
         return f"{text} ({kind})"

@@ -5,8 +5,9 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from fastdrop._checks.arrays import as_array
+from fastdrop._checks.arrays import as_array, as_array_no_scalar
 from fastdrop._checks.display import check_given, described, kind_of, shown
+from fastdrop._checks.refusals import refuse_dtype
 from fastdrop._typing import NDArray, Shape
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
 
 MaskT = TypeVar("MaskT")
 
+REAL_NAMES = ("float16", "bfloat16", "float32", "float64")  # of dtypes, in any byte order
+
 # ---- shapes --------------------------------------------------------------------------------------
 
 
@@ -45,10 +48,12 @@ def refuse_shape(name: str, shape: Shape, wanted: object) -> NoReturn:
 
 
 def check_one_axis(name: str, value: Any) -> NDArray[Any] | None:
-    """Return what one row of x meets as an array, if there is one."""
+    """Return what one row of x meets as an array, if there is one; it is of real floats."""
     if value is None:
         return None
-    row = as_array(name, value)
+    row = as_array_no_scalar(name, value)
+    if row.dtype.name not in REAL_NAMES:
+        refuse_dtype(name, value, row, real=True)
     if row.ndim != 1:
         raise ValueError(f"{name} must have one axis, as long as x's last, not shape {row.shape}")
     return row
@@ -62,6 +67,8 @@ def check_matrix(layer: str, weight: Any) -> NDArray[Any]:
             "weight must be an array of shape (features_out, features_in), not "
             f"{described(weight)}: {layer} drops the weights of a matrix that exists"
         )
+    if matrix.dtype.name not in (*REAL_NAMES, "complex64", "complex128"):
+        refuse_dtype("weight", weight, matrix)
     if matrix.ndim != 2:
         refuse_shape("weight", matrix.shape, "(features_out, features_in)")
     return matrix
@@ -107,7 +114,7 @@ def check_same_axes(mask_shape: Shape, shape: Shape) -> None:
 def check_kept(mask: Any, says_p: bool, cure: str) -> NDArray[np.bool_]:
     """Return a caller's decisions as an array of bool; they need a p, or the cure."""
     kept = as_array("mask", mask)
-    if kept.dtype != bool:
+    if kept.dtype != bool or isinstance(mask, bool):
         raise TypeError(f"mask must be a Mask or an array of bool, not {described(mask)}")
     if not says_p:
         raise TypeError(
@@ -143,7 +150,7 @@ def check_of_booleans(dtype: Any, packed: bool) -> np.dtype[Any]:
     try:
         wanted: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
-        raise TypeError(f"dtype must be bool or uint8, not {dtype!r}") from None
+        raise TypeError(f"dtype must be bool or uint8, not {shown(dtype)}") from None
     if wanted not in (np.bool_, np.uint8):
         raise TypeError(f"dtype must be bool or uint8, not {wanted}")
     if packed and wanted != np.uint8:

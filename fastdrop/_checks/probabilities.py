@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastdrop._checks.arrays import as_array
-from fastdrop._checks.display import check_given, described, is_array
+from fastdrop._checks.display import check_given, described, is_array, shown
 from fastdrop._typing import NDArray
 
 __all__ = [
@@ -23,8 +23,7 @@ def check_probability(name: str, value: Any, allowed: str = "[0, 1]") -> float:
     if not isinstance(value, float):
         if is_array(value):
             raise TypeError(f"{name} must be a number in {allowed}, not {described(value)}")
-        # Of NumPy's scalars and arrays without axes; V is that of bfloat16.
-        kind = getattr(getattr(value, "dtype", None), "kind", "f")
+        kind = _kind_of_number(value)
         if (
             isinstance(value, (bool, str, bytes, type))
             or kind not in "iufV"
@@ -34,11 +33,26 @@ def check_probability(name: str, value: Any, allowed: str = "[0, 1]") -> float:
             raise TypeError(f"{name} must be a number in {allowed}, not {described(value)}")
     # As it is, since an integer may be larger than any float; and as a float, since a subclass may
     # compare in its own way. NaN is neither.
-    if 0 <= value <= 1:
-        number = float(value)
-        if 0.0 <= number <= 1.0:
-            return number
-    raise ValueError(f"{name} must be a number in {allowed}, not {value!r}")
+    try:
+        if 0 <= value <= 1:
+            number = float(value)
+            if 0.0 <= number <= 1.0:
+                return number
+    except ArithmeticError:  # a NaN of decimal
+        pass
+    raise ValueError(f"{name} must be a number in {allowed}, not {shown(value)}")
+
+
+def _kind_of_number(value: Any) -> str:
+    """Return what NumPy calls the kind of a scalar or an array without axes; V is bfloat16."""
+    dtype = getattr(value, "dtype", None)
+    kind: str | None = getattr(dtype, "kind", None)
+    if kind is not None or dtype is None:
+        return kind or "f"
+    if getattr(value, "is_meta", False):  # a tensor of PyTorch without numbers
+        return "?"
+    name = str(dtype)
+    return "b" if name.endswith("bool") else "c" if "complex" in name else "f"
 
 
 @np.errstate(invalid="ignore")  # signalling NaN

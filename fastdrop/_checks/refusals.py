@@ -124,7 +124,7 @@ def refuse_changed(sentence: str, error: type[Exception] = ValueError) -> NoRetu
 def refuse_level(name: str, levels: Iterable[str], level: object) -> NoReturn:
     """Raise the error of a level that this machine has not."""
     raise ValueError(
-        f"{name} must be {either(map(repr, (*levels, 'auto')))} on this machine, not {level!r}"
+        f"{name} must be {either(map(repr, (*levels, 'auto')))} on this machine, not {shown(level)}"
     )
 
 
@@ -136,9 +136,26 @@ def refuse_variable(name: str, value: str) -> NoReturn:
 # ---- sources -------------------------------------------------------------------------------------
 
 
+# How others than bit generators are made, by their package and their name.
+CALLS = {
+    ("fastdrop", "Source"): "Philox4x32(7)",
+    ("fastdrop", "NumPySource"): "NumPySource(numpy.random.PCG64(7))",
+    ("numpy", "BitGenerator"): "PCG64(7)",
+    ("numpy", "Generator"): "default_rng(7)",
+    ("numpy", "RandomState"): "RandomState(7)",
+    ("numpy", "SeedSequence"): "SeedSequence(7)",
+    ("torch", "Generator"): "Generator()",
+}
+
+
 def cure_of_class(rng: Any) -> str:
     """Return what is to be said of a class that was given in the place of its object."""
-    return f": call it, as in {rng.__name__}(7)" if isinstance(rng, type) else ""
+    if not isinstance(rng, type):
+        return ""
+    package, name = rng.__module__.partition(".")[0], rng.__name__
+    seeded = f"{name}(7)" if hasattr(rng, "random_raw") else ""
+    call = CALLS.get((package, name), seeded)
+    return call and f": call it, as in {call}"
 
 
 def refuse_rng(rng: Any) -> NoReturn:
@@ -154,7 +171,7 @@ def refuse_generator(value: Any) -> NoReturn:
     """Raise the error of what is no bit generator of NumPy's kind."""
     raise TypeError(
         "bit_generator must be NumPy's BitGenerator, Generator or RandomState, or an object with "
-        f"their capsule and lock, not {described(value)}"
+        f"their capsule and lock, not {described(value)}{cure_of_class(value)}"
     )
 
 
@@ -167,7 +184,9 @@ def refuse_base() -> NoReturn:
 
 def refuse_seed(seed: Any) -> NoReturn:
     """Raise the error of a seed that was given with the words that it would stand for."""
-    raise TypeError(f"seed={seed!r} excludes key and counter: give either a seed or these words")
+    raise TypeError(
+        f"seed={shown(seed)} excludes key and counter: give either a seed or these words"
+    )
 
 
 def refuse_positions(n: int, position: int) -> NoReturn:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop._checks.display import check_given, described, is_array
+from fastdrop._checks.display import check_given, described, is_array, shown
 from fastdrop._checks.refusals import refuse_both
-from fastdrop._checks.values import check_integer
+from fastdrop._checks.values import check_integer, entries_of
 from fastdrop._typing import Shape
 
 __all__ = [
     "check_axes",
+    "check_axes_to_come",
     "check_broadcast",
     "check_channel_axis",
     "check_noise_lengths",
@@ -33,7 +34,7 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
     lengths: Shape
     try:
         one = hasattr(value, "__index__") and not is_array(value)
-        entries = (value,) if one else tuple(value)
+        entries = (value,) if one else entries_of(value, ordered=True)
         if bool in map(type, entries):
             raise TypeError
         lengths = tuple(map(operator.index, entries))
@@ -43,12 +44,13 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
             f"{name} must be an integer or a sequence of integers, not {described(value)}"
         ) from None
     if lengths and min(lengths) < 0:
-        raise ValueError(f"{name} must have no negative length, not {value!r}")
+        raise ValueError(f"{name} must have no negative length, not {shown(value)}")
     if len(lengths) > MOST_AXES:
         raise ValueError(f"{name} must have at most {MOST_AXES} axes, not {len(lengths)}")
     if max(lengths, default=0) >= 2**63 or math.prod(lengths) >= 2**63:
         raise ValueError(
-            f"{name} must have fewer than 2**63 elements, and lengths below 2**63, not {value!r}"
+            f"{name} must have fewer than 2**63 elements, and lengths below 2**63, not "
+            f"{shown(value)}"
         )
     return lengths
 
@@ -56,14 +58,17 @@ def check_shape(value: Any, name: str = "shape") -> Shape:
 def check_noise_lengths(value: Any) -> tuple[int | None, ...]:
     """Return the entries of a noise_shape, integers and None, of an x that is yet to come."""
     try:
-        lengths = tuple(value)
-        if bool in map(type, lengths):
+        entries = entries_of(value, ordered=True)
+        if bool in map(type, entries):
             raise TypeError
-        return tuple(None if length is None else operator.index(length) for length in lengths)
+        lengths = tuple(None if length is None else operator.index(length) for length in entries)
     except TypeError:
         raise TypeError(
             f"noise_shape must be a sequence of integers and None, not {described(value)}"
         ) from None
+    if any(length is not None and length < 0 for length in lengths):
+        raise ValueError(f"noise_shape must have no negative length, not {shown(value)}")
+    return lengths
 
 
 def check_one_way_to_share(
@@ -74,7 +79,7 @@ def check_one_way_to_share(
         refuse_both(**{name: broadcast_axes, "noise_shape": noise_shape})
 
 
-def check_noise_shape(value: Any, shape: Shape) -> Shape:
+def check_noise_shape(value: Any, shape: Shape, of: str = "x") -> Shape:
     """Return the shape of a mask that broadcasts to ``shape``; None entries take x's length."""
     if type(value) is tuple and len(value) == len(shape):
         for length, full in zip(value, shape, strict=True):
@@ -86,7 +91,7 @@ def check_noise_shape(value: Any, shape: Shape) -> Shape:
     missing = len(shape) - len(lengths)
     if missing < 0:
         raise ValueError(
-            f"noise_shape must have at most {len(shape)} axes, as x has, of shape {shape}; "
+            f"noise_shape must have at most {len(shape)} axes, as {of} has, of shape {shape}; "
             f"{lengths} has {len(lengths)}"
         )
     whole = check_shape(
@@ -96,7 +101,7 @@ def check_noise_shape(value: Any, shape: Shape) -> Shape:
         ),
         "noise_shape",
     )
-    check_broadcast("noise_shape", whole, shape)
+    check_broadcast("noise_shape", whole, shape, of)
     return whole
 
 
@@ -112,22 +117,39 @@ def check_broadcast(name: str, lengths: Shape, shape: Shape, of: str = "x") -> N
         )
 
 
-def check_axes(name: str, value: Any, shape: Shape) -> tuple[int, ...]:
-    """Return axes of x's ``shape``, one or a sequence of them, as ints that are not negative."""
+def check_axes(name: str, value: Any, shape: Shape, of: str = "x's shape") -> tuple[int, ...]:
+    """Return axes of a ``shape``, one or a sequence of them, as ints that are not negative."""
     end = len(shape)
-    which = f"in [{-end}, {end}), an axis of x's shape {shape}"
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        entries = (value,) if hasattr(value, "__index__") and not is_array(value) else tuple(value)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be an integer or a sequence of integers, not {described(value)}"
-        ) from None
+    which = f"in [{-end}, {end}), an axis of {of} {shape}"
+    if not end:
+        which = f"that is an axis, and {of} {shape} has none"
+    entries = _entries_of_axes(name, value)
     axes = tuple(check_integer(name, entry, -end, end, which) % end for entry in entries)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name} must name an axis once, not {value!r}")
     return axes
+
+
+def check_axes_to_come(name: str, value: Any) -> None:
+    """Check axes of an x that is yet to come: None, an integer or a sequence of integers."""
+    if value is None:
+        return
+    entries = _entries_of_axes(name, value)
+    which = f"in [{-MOST_AXES}, {MOST_AXES}), an axis of x"
+    axes = [check_integer(name, entry, -MOST_AXES, MOST_AXES, which) for entry in entries]
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name} must name an axis once, not {value!r}")
+
+
+def _entries_of_axes(name: str, value: Any) -> tuple[Any, ...]:
+    """Return what may be axes, one or several, as a tuple."""
+    try:
+        one = hasattr(value, "__index__") and not is_array(value)
+        return (value,) if one else entries_of(value, ordered=False)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer or a sequence of integers, not {described(value)}"
+        ) from None
 
 
 def check_channel_axis(value: Any, axes: int) -> int:

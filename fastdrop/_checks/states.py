@@ -3,7 +3,7 @@
 
 import math
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "check_end",
     "check_entries",
     "check_factors",
+    "check_gaussian_state",
     "check_numbers",
     "check_source_name",
     "check_source_state",
@@ -36,24 +37,34 @@ def check_entries(name: str, value: Any, wanted: Collection[str]) -> None:
         raise ValueError(f"{name} must have {entries}; it has no {missing[0]!r}")
 
 
+def check_gaussian_state(value: Mapping[str, Any]) -> None:
+    """Check that the state of a mask is one of a Gaussian mask, which has no scale."""
+    if "scale" in value:
+        raise ValueError(
+            "the state of the mask must be that of a GaussianMask, not of a Mask: call "
+            "Mask.from_state"
+        )
+
+
 def check_stream_version(value: Any, version: int) -> None:
     """Check that what was pickled has the version of the stream that this package has."""
     if value != version:
-        raise ValueError(f"the mask must be of stream version {version}, not {value!r}")
+        raise ValueError(f"the mask must be of stream version {version}, not {shown(value)}")
 
 
 def check_source_name(value: Any, names: Collection[str]) -> None:
     """Check that what was pickled names one of the package's sources."""
     if value not in names:
-        raise ValueError(f"the mask must be of {either(names)}, not of source {value!r}")
+        raise ValueError(f"the mask must be of {either(names)}, not of source {shown(value)}")
 
 
 def check_source_state(value: Any, name: str) -> None:
     """Check that the state of a source is one of its class, and has what tells a place."""
     if not isinstance(value, dict):
         raise TypeError(f"state must be a dict, not {kind_of(value)}")
-    if value.get("bit_generator") != name:
-        raise ValueError(f"state must be that of a {name!r}, not of {value.get('bit_generator')!r}")
+    other = value.get("bit_generator")
+    if other != name:
+        raise ValueError(f"state must be that of a {name!r}, not of {shown(other)}")
     missing = [entry for entry in ("key", "counter", "position") if entry not in value]
     if missing:
         raise ValueError(f"state must have key, counter and position; it has no {missing[0]!r}")

@@ -3,8 +3,8 @@
 
 import math
 import operator
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Set
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.random import SeedSequence
@@ -22,7 +22,19 @@ __all__ = [
     "check_seed",
     "check_switch",
     "check_words",
+    "entries_of",
 ]
+
+
+def entries_of(value: Any, ordered: bool) -> tuple[Any, ...]:
+    """Return the entries of a sequence, or raise a TypeError of what only looks like one.
+
+    Sets have no order; mappings and bytes give what nobody meant.
+    """
+    kinds = (str, bytes, bytearray, Mapping)
+    if isinstance(value, kinds) or (ordered and isinstance(value, Set)):
+        raise TypeError
+    return tuple(value)
 
 
 def check_switch(name: str, value: Any) -> bool:
@@ -51,7 +63,7 @@ def check_integer(name: str, value: Any, least: int, end: float, which: str) -> 
         check_given(name, value)
         raise TypeError(f"{name} must be an integer {which}, not {described(value)}") from None
     if not least <= number < end:
-        raise ValueError(f"{name} must be an integer {which}, not {number}")
+        raise ValueError(f"{name} must be an integer {which}, not {shown(number)}")
     return number
 
 
@@ -59,9 +71,13 @@ def check_eps(value: Any) -> float:
     """Return the ``eps`` of a norm as a float that is finite and not negative."""
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__") or is_array(value):
         raise TypeError(f"eps must be a finite number of at least 0, not {described(value)}")
-    if not 0.0 <= float(value) < math.inf:
-        raise ValueError(f"eps must be a finite number of at least 0, not {value!r}")
-    return float(value)
+    try:
+        eps = float(value)
+    except (TypeError, ValueError, OverflowError):  # a complex number, a signalling NaN, 10**400
+        eps = math.nan
+    if not 0.0 <= eps < math.inf:
+        raise ValueError(f"eps must be a finite number of at least 0, not {shown(value)}")
+    return eps
 
 
 def check_positive(name: str, value: Any) -> int:
@@ -79,12 +95,17 @@ def check_position(value: Any) -> int:
     return check_integer("position", value, 0, 2**64, "in [0, 2**64)")
 
 
-def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
-    """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself."""
+def check_seed(
+    value: Any, name: str = "seed", refuse: Callable[[Any], NoReturn] | None = None
+) -> ISeedSequence:
+    """Return the ``SeedSequence`` of a seed: None, integers that are not negative, or itself.
+
+    ``refuse`` raises the error of another type, where more than seeds is allowed.
+    """
     if type(value) is not int and isinstance(value, ISeedSequence):
         return value
     try:
-        if isinstance(value, bool):
+        if _has_bools(value):
             raise TypeError
         return SeedSequence(value)
     except ValueError:
@@ -92,23 +113,39 @@ def check_seed(value: Any, name: str = "seed") -> ISeedSequence:
         which = "an integer that is not negative" if one else "integers that are not negative"
         raise ValueError(f"{name} must be {which}, not {shown(value)}") from None
     except TypeError:
-        raise TypeError(
-            f"{name} must be None, an integer, a sequence of integers or a SeedSequence, not "
-            f"{described(value)}"
-        ) from None
+        pass
+    if refuse is not None:
+        refuse(value)
+    raise TypeError(
+        f"{name} must be None, an integer, a sequence of integers or a SeedSequence, not "
+        f"{described(value)}"
+    )
+
+
+def _has_bools(value: Any) -> bool:
+    """Tell whether a value is a bool, or a sequence that holds one, where integers are needed."""
+    if isinstance(value, (tuple, list)):
+        return any(map(_has_bools, value))
+    if is_array(value):
+        return bool(np.asarray(value).dtype == np.bool_)
+    return isinstance(value, (bool, np.bool_))
 
 
 def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
     """Return ``count`` 32-bit words from a sequence of them, or from one int, low word first."""
     if not isinstance(value, (tuple, list)):
         try:
+            if isinstance(value, bool):
+                raise TypeError
             number = operator.index(value)
         except TypeError:
             pass
         else:
             return _words_of(name, value, number, count)
     try:
-        words = tuple(map(operator.index, value))
+        if _has_bools(value):
+            raise TypeError
+        words = tuple(map(operator.index, entries_of(value, ordered=True)))
     except TypeError:
         raise TypeError(
             f"{name} must be an integer or a sequence of {count} integers, not {described(value)}"
@@ -121,5 +158,5 @@ def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
 def _words_of(name: str, value: Any, number: int, count: int) -> tuple[int, ...]:
     """Return the words of one int."""
     if not 0 <= number < 1 << 32 * count:
-        raise ValueError(f"{name} must be an integer in [0, 2**{32 * count}), not {value!r}")
+        raise ValueError(f"{name} must be an integer in [0, 2**{32 * count}), not {shown(value)}")
     return tuple([number >> 32 * i & 0xFFFFFFFF for i in range(count)])

@@ -15,9 +15,11 @@ def feature_shape(shape: Sequence[int]) -> Shape:
     return (*shape[:2], *(1,) * (len(shape) - 2))
 
 
-def shared_shape(shape: Shape, broadcast_axes: AxesLike, name: str = "broadcast_axes") -> Shape:
+def shared_shape(
+    shape: Shape, broadcast_axes: AxesLike, name: str = "broadcast_axes", of: str = "x"
+) -> Shape:
     """Return ``shape`` with length 1 for each of ``broadcast_axes``; errors call them by a name."""
-    axes = check_axes(name, broadcast_axes, shape)
+    axes = check_axes(name, broadcast_axes, shape, f"{of}'s shape")
     return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Never, overload
 import numpy as np
 
 from fastdrop._checks import (
-    as_array_of_numbers,
+    as_array_no_scalar,
     check_made_by,
     refuse_other_dtype,
     refuse_shape,
@@ -250,7 +250,7 @@ def _check_map(x: ArrayLike, weight: ArrayLike) -> tuple[NDArray[Any], NDArray[A
 
 def _of_dtype(name: str, value: ArrayLike, x: NDArray[Any]) -> NDArray[Any]:
     """Return ``value`` as an array of x's dtype."""
-    array = as_array_of_numbers(name, value)
+    array = as_array_no_scalar(name, value)
     if array.dtype != x.dtype:
         refuse_other_dtype(name, array, "x", x)
     return array

@@ -81,7 +81,7 @@ def exact_mask(
     if late or words:
         refuse(exact_mask, late, words)
     shape = check_shape(shape)
-    inner = tuple(range(len(shape))) if axes is None else check_axes("axes", axes, shape)
+    inner = tuple(range(len(shape))) if axes is None else check_axes("axes", axes, shape, "shape")
     n = math.prod(shape[axis] for axis in inner)
     if k is None:
         k = round(check_p(0.5 if p is HALF else p) * n)

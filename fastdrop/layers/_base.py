@@ -24,6 +24,7 @@ from typing import (
 )
 
 from fastdrop._checks import (
+    check_axes_to_come,
     check_entries,
     check_probabilities,
     check_probability,
@@ -40,7 +41,7 @@ from fastdrop.mask import GaussianMask, Mask
 from fastdrop.source import NumPySource, Source
 from fastdrop.source.default import as_source
 
-__all__ = ["ArrayLayer", "Forward", "Layer", "PlainLayer", "checked_probability"]
+__all__ = ["ArrayLayer", "Forward", "Layer", "PlainLayer", "checked_axes", "checked_probability"]
 
 # A function of the family: arrays and p, then keywords.
 Forward: TypeAlias = Callable[..., tuple[NDArray[Any], Any]]
@@ -54,6 +55,12 @@ def checked_probability(layer: Any, name: str, value: Any) -> Any:
         return None  # the other of the two is given
     several = layer._arrays and takes_array(name, value)
     return (check_probabilities if several else check_probability)(name, value)
+
+
+def checked_axes(layer: Any, name: str, value: Any) -> Any:
+    """Return broadcast_axes; which of them x has, is seen in each call."""
+    check_axes_to_come(name, value)
+    return value
 
 
 def _source(layer: Any, name: str, value: RNGLike) -> Any:
@@ -155,8 +162,8 @@ class Layer(Generic[MaskT]):
         """Call the function, keep its mask and return the rest."""
         settings = self.__dict__  # at once, without the detour over descriptors
         options = {name: settings[name] for name in self._options}
-        if settings["p"] is not None:
-            arrays = (*arrays, settings["p"])
+        if settings["p"] is not None or settings.get("keep_prob") is None:
+            arrays = (*arrays, settings["p"])  # None is refused there
         result = self._function(
             *arrays, rng=settings["rng"], training=settings["training"], **options, **given
         )
@@ -180,7 +187,10 @@ class Layer(Generic[MaskT]):
             name for name, each in settings.items() if each.default is each.empty
         ]
         check_entries("the pickled layer", state, ("p", *required, "rng", "training", "mask"))
-        own.__init__(self, **{name: state[name] for name in settings if name in state})
+        given = {name: state[name] for name in settings if name in state}
+        if given["p"] is None and given.get("keep_prob") is not None:
+            del given["p"]  # the layer was made with the other of the two
+        own.__init__(self, **given)
         self.training = state["training"]
         check_state_mask(state["mask"], Mask, GaussianMask, NoneType)
         self.__dict__.update({name: state[name] for name in state if name not in settings})

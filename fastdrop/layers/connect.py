@@ -5,7 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
-from fastdrop._checks import as_array, check_matrix, refuse_shape
+from fastdrop._checks import (
+    as_array,
+    as_array_no_scalar,
+    check_matrix,
+    refuse_other_dtype,
+    refuse_shape,
+)
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import drop_connect, drop_connect_backward
 from fastdrop.layers._base import Forward, Layer
@@ -60,9 +66,13 @@ class DropConnect(Layer[Mask]):
     ) -> None:
         self.weight: NDArray[Any] = check_matrix("DropConnect", weight)
         super().__init__(p, rng)
-        self.bias: NDArray[Any] | None = None if bias is None else as_array("bias", bias)
-        if self.bias is not None and self.bias.shape != self.weight.shape[:1]:
-            refuse_shape("bias", self.bias.shape, self.weight.shape[:1])
+        self.bias: NDArray[Any] | None = None
+        if bias is not None:
+            self.bias = as_array_no_scalar("bias", bias)
+            if self.bias.dtype != self.weight.dtype:
+                refuse_other_dtype("bias", self.bias, "weight", self.weight)
+            if self.bias.shape != self.weight.shape[:1]:
+                refuse_shape("bias", self.bias.shape, self.weight.shape[:1])
         self.x: NDArray[Any] | None = None
         self.dweight: NDArray[Any] | None = None
         self.dbias: NDArray[Any] | None = None

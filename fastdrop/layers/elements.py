@@ -5,13 +5,20 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fastdrop._checks import check_choice, check_noise_lengths, check_one_way_to_share, refuse_both
+from fastdrop._checks import (
+    check_choice,
+    check_gaussian_p,
+    check_noise_lengths,
+    check_one_way_to_share,
+    check_p,
+    refuse_both,
+)
 from fastdrop._typing import AxesLike, NoiseShapeLike, ProbabilityLike, RNGLike, Scale
 from fastdrop._words import HALF
 from fastdrop.functional import alpha_dropout, dropout, gaussian_dropout
 from fastdrop.functional._probability import as_probability
 from fastdrop.functional.dropout import SCALES
-from fastdrop.layers._base import ArrayLayer, Forward, checked_probability
+from fastdrop.layers._base import ArrayLayer, Forward, checked_axes, checked_probability
 from fastdrop.layers._setting import Setting
 from fastdrop.mask import GaussianMask, Mask
 
@@ -23,6 +30,11 @@ def _one_of_two(layer: Any, name: str, value: Any, other: str) -> Any:
     if value is not None and layer.__dict__.get(other) is not None:
         refuse_both(**{name: value, other: layer.__dict__[other]})
     return checked_probability(layer, name, value)
+
+
+def _given(p: Any) -> Any:
+    """Return a p that was given; None is what the attribute is with keep_prob, and no p."""
+    return check_p(p) if p is None else p
 
 
 class Dropout(ArrayLayer[Mask]):
@@ -85,9 +97,11 @@ class Dropout(ArrayLayer[Mask]):
         lambda layer, name, value: None if value is None else check_noise_lengths(value)
     )
 
+    broadcast_axes: Any = Setting(checked_axes)
+
     def __init__(
         self,
-        p: ProbabilityLike | None = HALF,
+        p: ProbabilityLike = HALF,
         *,
         keep_prob: ProbabilityLike | None = None,
         scale: Scale = "train",
@@ -97,9 +111,9 @@ class Dropout(ArrayLayer[Mask]):
     ) -> None:
         check_one_way_to_share(noise_shape, broadcast_axes)
         if keep_prob is None:
-            super().__init__(0.5 if p is None or p is HALF else p, rng)
+            super().__init__(0.5 if p is HALF else _given(p), rng)
         else:
-            as_probability(HALF if p is None else p, keep_prob)  # one of the two
+            as_probability(p, keep_prob)  # one of the two
             super().__init__(None, rng)
         self.keep_prob = keep_prob
         self.scale = scale
@@ -131,6 +145,8 @@ class AlphaDropout(ArrayLayer[Mask]):
     _function: ClassVar[Forward] = staticmethod(alpha_dropout)
     _options = ("broadcast_axes",)
 
+    broadcast_axes: Any = Setting(checked_axes)
+
     def __init__(
         self,
         p: ProbabilityLike = 0.5,
@@ -148,7 +164,7 @@ class GaussianDropout(ArrayLayer[GaussianMask]):
     Parameters
     ----------
     p : float
-        In [0, 1): the variance of the noise is p / (1 - p). At 1 a call is an error.
+        In [0, 1): the variance of the noise is p / (1 - p).
     broadcast_axes : int or sequence of int, optional
         As in `gaussian_dropout`.
     rng : None, int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
@@ -168,6 +184,9 @@ class GaussianDropout(ArrayLayer[GaussianMask]):
 
     _function: ClassVar[Forward] = staticmethod(gaussian_dropout)
     _options = ("broadcast_axes",)
+
+    p: Any = Setting(lambda layer, name, value: check_gaussian_p(value))
+    broadcast_axes: Any = Setting(checked_axes)
 
     def __init__(
         self, p: ProbabilityLike, *, broadcast_axes: AxesLike | None = None, rng: RNGLike = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 import numpy as np
 
-from fastdrop._checks import as_array, check_eps, check_one_axis, check_switch
+from fastdrop._checks import as_array, check_eps, check_one_axis, check_switch, refuse_shape
 from fastdrop._typing import ArrayLike, NDArray, ProbabilityLike, RNGLike
 from fastdrop.functional import (
     dropout_add_layer_norm,
@@ -222,6 +222,12 @@ class DropoutAddLayerNorm(_DropoutAddNorm):
     ) -> None:
         super().__init__(weight, p, eps, prenorm, rng)
         self.bias = bias  # type: ignore[assignment]
+        if (
+            self.weight is not None
+            and self.bias is not None
+            and self.bias.shape != self.weight.shape
+        ):
+            refuse_shape("bias", self.bias.shape, f"{self.weight.shape}, that of weight")
         self.dbias: NDArray[Any] | None = None
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import dropout_add, dropout_backward
-from fastdrop.layers._base import Forward, Layer
+from fastdrop.layers._base import Forward, Layer, checked_axes
 from fastdrop.layers._kept import sum_of_rows
+from fastdrop.layers._setting import Setting
 from fastdrop.mask import Mask
 
 __all__ = ["DropoutAdd"]
@@ -45,6 +46,7 @@ class DropoutAdd(Layer[Mask]):
 
     _function: ClassVar[Forward] = staticmethod(dropout_add)
     _options = ("broadcast_axes",)
+    broadcast_axes: Any = Setting(checked_axes)
     _places: ClassVar[dict[str, str]] = Layer._places | {
         "bias": "give it in each call, as in layer(x, residual, bias=bias)"
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never, overload
 
 from fastdrop._typing import ArrayLike, AxesLike, NDArray, ProbabilityLike, RNGLike, ScalarT
 from fastdrop.functional import zoneout, zoneout_backward
-from fastdrop.layers._base import Forward, Layer
+from fastdrop.layers._base import Forward, Layer, checked_axes
+from fastdrop.layers._setting import Setting
 from fastdrop.mask import Mask
 
 __all__ = ["Zoneout"]
@@ -37,6 +38,7 @@ class Zoneout(Layer[Mask]):
     mask: Mask
     _function: ClassVar[Forward] = staticmethod(zoneout)
     _options = ("broadcast_axes",)
+    broadcast_axes: Any = Setting(checked_axes)
 
     def __init__(
         self, p: ProbabilityLike, *, broadcast_axes: AxesLike | None = None, rng: RNGLike = None

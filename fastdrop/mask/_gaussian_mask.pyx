@@ -17,6 +17,7 @@ from fastdrop._checks import (
     check_entries,
     check_factors,
     check_gaussian_p,
+    check_gaussian_state,
     check_shape,
     check_window,
     refuse_call,
@@ -255,6 +256,7 @@ cdef GaussianMask mask_of_state(state):
     cdef GaussianMask mask
     check_entries("the state of the mask", state, ("stream_version", "shape", "p"))
     check_version(state)
+    check_gaussian_state(state)
     memset(&seeded, 0, sizeof(seeded))
     shape = check_shape(state["shape"])
     p = check_gaussian_p(state["p"])

@@ -179,7 +179,7 @@ def norm_gradients(dy, x, residual, weight, linear_bias, dsum, Mask mask, bint c
     cdef ndarray from_ = as_rows(x)
     cdef ndarray other = as_other("residual", residual, from_)
     cdef ndarray of_y = as_other("dy", dy, from_)
-    cdef ndarray of_sum = None if dsum is None else as_other("dsum", dsum, from_)
+    cdef ndarray of_sum = None if dsum is None else as_other("dtotal", dsum, from_)
     cdef object rows = numbers_of("weight", weight, from_)
     cdef object before = numbers_of("linear_bias", linear_bias, from_)
     cdef object of_rows, of_before, offsets

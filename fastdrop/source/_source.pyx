@@ -21,7 +21,9 @@ from fastdrop._checks import (
     check_jumps,
     check_position,
     check_seed,
+    check_shape,
     check_source_state,
+    check_switch,
     check_words,
     refuse_attribute,
     refuse_base,
@@ -307,7 +309,10 @@ cdef class Source(BitGenerator):
         cdef Source other
         cdef fd_seeded there
         check_source_state(value, type(self).__name__)
-        other = type(self)(key=value["key"], counter=value["counter"])
+        other = type(self)(
+            key=check_words("key", value["key"], 2),
+            counter=check_words("counter", value["counter"], 4),
+        )
         other.position = value["position"]
         there = other.here()
         if "s" in value and engine.sources[<int>there.source].lanes.words:
@@ -347,6 +352,35 @@ cdef class Source(BitGenerator):
         count = check_integer("n_children", n_children, 0, 2**31, "in [0, 2**31)")
         with spawning:
             return BitGenerator.spawn(self, count)
+
+    def random_raw(self, size=None, output=True):
+        """Return words of 64 bits, and advance by eight positions for each.
+
+        Parameters
+        ----------
+        size : int or sequence of int, optional
+            Shape of the result. None: one word, as an int.
+        output : bool, default True
+            False draws the words and returns None.
+
+        Returns
+        -------
+        words : int or ndarray of uint64 or None
+            The next words of the stream.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of another type or out of range.
+
+        Examples
+        --------
+        >>> import fastdrop as fd
+        >>> fd.Philox4x32(key=0).random_raw()
+        16242730742183356629
+        """
+        shape = None if size is None else check_shape(size, "size")
+        return BitGenerator.random_raw(self, shape, check_switch("output", output))
 
     def jumped(self, jumps=1):
         """Return a new source whose counter is ``jumps`` * 2**64 further on.

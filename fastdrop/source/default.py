@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -77,7 +77,7 @@ def as_source(rng: Any = None) -> Source | NumPySource:
     if isinstance(rng, (int, np.integer, Sequence, np.ndarray, ISeedSequence)) and not isinstance(
         rng, (bool, str, bytes)
     ):
-        return Xoshiro256PlusPlus(check_seed(rng, "rng"))
+        return Xoshiro256PlusPlus(check_seed(rng, "rng", refuse_rng))
     refuse_rng(rng)
 
 
@@ -120,8 +120,7 @@ def seed(seed: SeedLike | None = None) -> None:
 
 
 @public()
-@contextmanager
-def seeded(rng: RNGLike) -> Iterator[Source | NumPySource]:
+def seeded(rng: RNGLike) -> AbstractContextManager[Source | NumPySource]:
     """Let ``rng=None`` stand for another source inside a ``with`` block.
 
     It acts on the thread (of asyncio, the task) that opens the block, and on no other one.
@@ -131,10 +130,10 @@ def seeded(rng: RNGLike) -> Iterator[Source | NumPySource]:
     rng : int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
         As of `as_source`: a seed makes one source for the block, which advances from call to call.
 
-    Yields
-    ------
-    source : Source or NumPySource
-        What None stands for inside.
+    Returns
+    -------
+    block : context manager
+        Its ``as`` gives the Source or NumPySource that None stands for inside.
 
     Raises
     ------
@@ -153,6 +152,12 @@ def seeded(rng: RNGLike) -> Iterator[Source | NumPySource]:
     >>> again == first
     True
     """
+    as_source(rng)  # a check, before the block is entered
+    return _block(rng)
+
+
+@contextmanager
+def _block(rng: RNGLike) -> Iterator[Source | NumPySource]:
     source = as_source(rng)
     token = _local.set(source)
     try:
