@@ -8,13 +8,19 @@ from typing import Any, ClassVar
 
 import torch
 
-from fastdrop._checks import check_p, check_switch
+from fastdrop._checks import (
+    check_axes_to_come,
+    check_noise_lengths,
+    check_p,
+    check_switch,
+    described,
+)
 from fastdrop._words import explained
 from fastdrop.source import Source
 from fastdrop.torch._mask import RNG, addressable_source, settled
 from fastdrop.torch._seed import place_source, words_of_source
 
-__all__ = ["Drawing", "DrawingInPlace", "DrawingOne", "as_node", "is_leaf"]
+__all__ = ["Drawing", "DrawingInPlace", "DrawingOne", "as_node", "checked", "is_leaf"]
 
 # The entry of a module's state that says where its source is.
 PLACE = "rng"
@@ -45,6 +51,9 @@ class Drawing(torch.nn.Module):
         self.rng = given if source is None else source
 
     def _share(self, **options: Any) -> None:
+        check_axes_to_come("broadcast_dims", options.get("broadcast_dims"))
+        if options.get("noise_shape") is not None:
+            check_noise_lengths(options["noise_shape"])
         given = {name: value for name, value in options.items() if value is not None}
         if given:
             self.__dict__["_shared"] = given
@@ -79,6 +88,8 @@ class Drawing(torch.nn.Module):
             unexpected_keys.remove(key)
         if words is None:
             missing_keys += [key] * strict
+        elif not isinstance(words, torch.Tensor):
+            error_msgs.append(f"{key} must be a tensor, not {described(words)}")
         elif words.dtype != torch.int64 or words.shape != (4,):
             error_msgs.append(
                 f"{key} must have dtype int64 and shape (4,), the place of a source, not "
@@ -86,6 +97,12 @@ class Drawing(torch.nn.Module):
             )
         else:
             place_source(self.rng, words)
+
+
+def checked(p: float, inplace: bool) -> tuple[float, bool]:
+    """Return what PyTorch's modules are made of, and show: an int stays one."""
+    number = check_p(p)
+    return p if type(p) is int else number, check_switch("inplace", inplace)
 
 
 def is_leaf(module: Drawing, *inputs: Any) -> bool:

@@ -212,7 +212,7 @@ def _dropping(
         raise TypeError(
             "with rng, broadcast_dims or noise_shape, input must be a strided tensor of floats on "
             "the CPU, and in torch.func rng a seed or a source; input is a "
-            f"{x.dtype} tensor of layout {x.layout} on {x.device}"
+            f"{'nested ' * x.is_nested}{x.dtype} tensor of layout {x.layout} on {x.device}"
         )
 
     def dropping(x: torch.Tensor, inplace: bool, scale: float, *of_alpha: float) -> torch.Tensor:
@@ -232,6 +232,11 @@ def _dropping_each(x: torch.Tensor, p: torch.Tensor, rng: Settled, shared: Share
         raise TypeError(
             f"rng must be a seed or a source where p is a tensor, of shape {tuple(p.shape)}, not "
             f"{kind_of(rng)}"
+        )
+    if p.layout is not torch.strided or (p.is_meta and not x.is_meta):
+        raise TypeError(
+            "p must be a strided tensor that has numbers, not one of layout "
+            f"{p.layout} on {p.device}"
         )
     if is_elsewhere(x):
         check_floats("input", x)

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from fastdrop._checks import as_array, check_broadcast, check_p, check_switch, refuse_with_mask
+from fastdrop._checks import (
+    as_array,
+    check_broadcast,
+    check_p,
+    check_switch,
+    described,
+    refuse_with_mask,
+)
 from fastdrop._typing import BoolArray, SeedLike
 from fastdrop._words import HALF
 from fastdrop.functional._given import check_given_mask
@@ -70,7 +77,9 @@ def drop_given(
     traced = is_traced(x) and not is_watched()
     shape = tuple(as_tensor(x).shape)
     if isinstance(mask, Mask):
-        check_given_mask(mask, p=None if p is HALF else p, rng=rng, **sharing)
+        if p is not HALF:
+            refuse_with_mask("p", p)
+        check_given_mask(mask, rng=rng, **sharing)
         _check_takes_mask(x, traced)
         check_broadcast("mask shape", mask.shape, shape, "input")
     elif isinstance(mask, Shard):
@@ -80,7 +89,7 @@ def drop_given(
         _check_takes_mask(x, traced)
         mask.check(shape)
     else:
-        mask = _checked_bools(mask, p, sharing)
+        mask = _checked_bools(x, mask, p, sharing)
         p = check_p(p)
         (check_traced_rng if traced else addressable_source)(rng)  # not drawn from
         check_broadcast("mask shape", tuple(mask.shape), shape, "input")
@@ -114,19 +123,28 @@ def _check_takes_mask(x: torch.Tensor, traced: bool) -> None:
     if not (_transforming() or is_readable(x)):
         raise TypeError(
             "input must be a strided tensor of floats on the CPU with a Mask, not a "
-            f"{x.dtype} tensor of layout {x.layout} on {x.device}"
+            f"{'nested ' * x.is_nested}{x.dtype} tensor of layout {x.layout} on {x.device}"
         )
 
 
-def _checked_bools(mask: Any, p: float, sharing: Mapping[str, Any]) -> torch.Tensor | BoolArray:
+def _checked_bools(
+    x: torch.Tensor, mask: Any, p: float, sharing: Mapping[str, Any]
+) -> torch.Tensor | BoolArray:
     """Return a mask that is not a Mask: a tensor or an array of bool, with p alone."""
     for name, value in sharing.items():
         if value is not None:
             refuse_with_mask(name, value)
     if isinstance(mask, torch.Tensor):
         mask, bools = as_tensor(mask), torch.bool
+        if mask.layout is not torch.strided or (mask.is_meta and not x.is_meta):
+            raise TypeError(
+                "mask must be a Mask or a strided tensor of bool that has elements, not a tensor "
+                f"of layout {mask.layout} on {mask.device}"
+            )
     else:
-        mask, bools = as_array("mask", mask), BOOL
+        given, mask, bools = mask, as_array("mask", mask), BOOL
+        if not mask.ndim and not isinstance(given, (np.ndarray, np.generic)):  # None, True, 'a'
+            raise TypeError(f"mask must be a Mask or of bool, not {described(given)}")
     if mask.dtype != bools:
         raise TypeError(f"mask must be a Mask or of bool, not of {mask.dtype}")
     if p is HALF:

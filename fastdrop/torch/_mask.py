@@ -4,7 +4,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 import torch
@@ -74,14 +74,21 @@ def settled(rng: RNG, seed: SeedLike | None = None, depth: int = 3) -> Settled:
         return rng
     if isinstance(rng, SEEDS) and not isinstance(rng, (bool, str, bytes)):
         return rng
+    if isinstance(rng, type):
+        _refuse_rng(rng)
     wrapped = getattr(rng, "bit_generator", getattr(rng, "_bit_generator", None))
     if isinstance(wrapped, Source):
         return wrapped
-    if wrapped is not None or (hasattr(rng, "capsule") and not isinstance(rng, type)):
+    if wrapped is not None or hasattr(rng, "capsule"):
         raise TypeError(
             "rng must be a source of fastdrop or a Generator over one, a torch.Generator, a seed "
             f"or None, not {kind_of(rng)}, which only goes forward"
         )
+    _refuse_rng(rng)
+
+
+def _refuse_rng(rng: object) -> NoReturn:
+    """Raise the error of an ``rng`` of another type."""
     raise TypeError(
         "rng must be None, a seed (an integer, a sequence of integers or a SeedSequence), a source "
         "of fastdrop, a NumPy Generator over one, or a torch.Generator, not "
@@ -109,8 +116,8 @@ def decided_shape(
     """Return the shape of decisions that are shared as the arguments say."""
     check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
     if broadcast_dims is not None:
-        return shared_shape(shape, broadcast_dims, "broadcast_dims")
-    lengths = shape if noise_shape is None else check_noise_shape(noise_shape, shape)
+        return shared_shape(shape, broadcast_dims, "broadcast_dims", "input")
+    lengths = shape if noise_shape is None else check_noise_shape(noise_shape, shape, "input")
     return (1,) * (len(shape) - len(lengths)) + lengths
 
 
@@ -138,7 +145,9 @@ def addressable_source(rng: Settled) -> Source | None:
     """Return the source of the package that a settled rng names, or None."""
     if rng is None or isinstance(rng, torch.Generator):
         return None
-    return rng if isinstance(rng, Source) else Xoshiro256PlusPlus(check_seed(rng, "rng"))
+    return (
+        rng if isinstance(rng, Source) else Xoshiro256PlusPlus(check_seed(rng, "rng", _refuse_rng))
+    )
 
 
 def source_mask(x: torch.Tensor, p: float, source: Source, shared: SharedShape) -> TensorMask:

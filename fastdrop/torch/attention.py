@@ -167,7 +167,8 @@ def _number(name: str, value: Any) -> float:
     """Return an argument as a float; a tensor may be one, if no derivative is asked of it."""
     if type(value) is float:
         return value
-    if hasattr(value, "__float__") and not getattr(value, "requires_grad", False):
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    if hasattr(value, "__float__") and not (is_bool or getattr(value, "requires_grad", False)):
         with contextlib.suppress(TypeError, ValueError):  # an array of many numbers is none
             return float(value)
     raise TypeError(f"{name} must be a number, not {described(value)}")

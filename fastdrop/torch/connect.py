@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Never
 
 import torch
 from torch.nn.functional import linear
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from fastdrop._checks import check_p, check_switch
+from fastdrop._checks import check_integer, check_p, check_switch
 from fastdrop._words import public, refuse
 from fastdrop.torch._apply import as_tensor, check_floats
 from fastdrop.torch._drawing import Drawing, as_node, is_leaf
@@ -152,7 +153,9 @@ class DropConnect(Drawing, torch.nn.Linear):
         *,
         rng: RNG = None,
     ) -> None:
-        p = check_p(p)
+        p, bias = check_p(p), check_switch("bias", bias)
+        for name, length in (("in_features", in_features), ("out_features", out_features)):
+            check_integer(name, length, 0, math.inf, "that is not negative")
         super().__init__(in_features, out_features, bias, device, dtype)
         self.p: float = p
         self._draw_from(rng)

@@ -16,7 +16,7 @@ from fastdrop._checks import check_one_way_to_share
 from fastdrop._typing import AxesLike, NoiseShapeLike
 from fastdrop.source import Source
 from fastdrop.torch import functional, fused
-from fastdrop.torch._drawing import Drawing, DrawingOne, as_node, is_leaf
+from fastdrop.torch._drawing import Drawing, DrawingOne, as_node, checked, is_leaf
 from fastdrop.torch._mask import RNG, decided_shape
 from fastdrop.torch._shard import Shard, ShardLike
 
@@ -107,7 +107,7 @@ class Dropout(Drawing, torch.nn.Dropout):
         shard: ShardLike | None = None,
     ) -> None:
         check_one_way_to_share(noise_shape, broadcast_dims, "broadcast_dims")
-        super().__init__(p, inplace)
+        super().__init__(*checked(p, inplace))
         self._draw_from(rng)
         mask = None if shard is None else Shard(shard)
         if mask is not None:
@@ -142,7 +142,7 @@ class Dropout1d(Drawing, torch.nn.Dropout1d):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
-        super().__init__(p, inplace)
+        super().__init__(*checked(p, inplace))
         self._draw_from(rng)
 
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout1d)
@@ -168,7 +168,7 @@ class Dropout2d(Drawing, torch.nn.Dropout2d):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
-        super().__init__(p, inplace)
+        super().__init__(*checked(p, inplace))
         self._draw_from(rng)
 
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout2d)
@@ -194,7 +194,7 @@ class Dropout3d(Drawing, torch.nn.Dropout3d):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
-        super().__init__(p, inplace)
+        super().__init__(*checked(p, inplace))
         self._draw_from(rng)
 
     forward: Callable[..., torch.Tensor] = _forward_by(functional.dropout3d)
@@ -229,7 +229,7 @@ class AlphaDropout(Drawing, torch.nn.AlphaDropout):
         rng: RNG = None,
         broadcast_dims: AxesLike | None = None,
     ) -> None:
-        super().__init__(p, inplace)
+        super().__init__(*checked(p, inplace))
         self._draw_from(rng)
         self._share(broadcast_dims=broadcast_dims)
 
@@ -256,7 +256,7 @@ class FeatureAlphaDropout(Drawing, torch.nn.FeatureAlphaDropout):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: RNG = None) -> None:
-        super().__init__(p, inplace)
+        super().__init__(*checked(p, inplace))
         self._draw_from(rng)
 
     forward: Callable[..., torch.Tensor] = _forward_by(functional.feature_alpha_dropout)

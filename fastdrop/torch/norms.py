@@ -301,6 +301,7 @@ class _DropoutAddNorm(DrawingOne):
         self.eps: float = check_eps(eps)
         self.prenorm: bool = check_switch("prenorm", prenorm)
         check_positive("normalized_shape", normalized_shape)
+        elementwise_affine = check_switch("elementwise_affine", elementwise_affine)
         weight = torch.ones(normalized_shape, **options) if elementwise_affine else None
         self.normalized_shape: tuple[int] = (normalized_shape,)
         self.weight: Optional = None if weight is None else torch.nn.Parameter(weight)
@@ -352,6 +353,7 @@ class DropoutAddLayerNorm(_DropoutAddNorm):
         rng: RNG = None,
     ) -> None:
         options = {"device": device, "dtype": dtype}
+        bias = check_switch("bias", bias)
         super().__init__(normalized_shape, p, eps, elementwise_affine, options, prenorm, rng)
         shift = torch.zeros(normalized_shape, **options) if elementwise_affine and bias else None
         self.bias: Optional = None if shift is None else torch.nn.Parameter(shift)

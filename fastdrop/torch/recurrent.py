@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from fastdrop._checks import check_p, check_switch
+from fastdrop._checks import check_p, check_probability, check_switch
 from fastdrop._words import public, refuse
 from fastdrop.torch._apply import as_tensor, check_floats
 from fastdrop.torch._drawing import Drawing, DrawingInPlace, as_node, is_leaf
@@ -184,7 +184,10 @@ class WeightDropLSTM(Drawing, torch.nn.LSTM):
         p: float,
         rng: RNG = None,
     ) -> None:
-        p = check_p(p)
+        p, dropout = check_p(p), check_probability("dropout", dropout)
+        bias = check_switch("bias", bias)
+        batch_first = check_switch("batch_first", batch_first)
+        bidirectional = check_switch("bidirectional", bidirectional)
         super().__init__(
             *(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional),
             *(proj_size, device, dtype),

@@ -24,7 +24,7 @@ def test_a_module_is_like_pytorchs(name):
     for twin in (copy.deepcopy(own), pickle.loads(pickle.dumps(own))):
         assert type(twin) is type(own)
         assert (twin.p, twin.inplace) == (0.3, True)
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match=r"^p must be a number in \[0, 1\], not 1\.1$"):
         type(own)(1.1)
 
 
