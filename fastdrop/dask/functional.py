@@ -15,10 +15,14 @@ from dask.layers import ArraySliceDep
 import fastdrop as fd
 from fastdrop._checks import (
     check_broadcast,
+    check_given,
     check_p,
     check_shape,
     check_switch,
     kind_of,
+    refuse_with_mask,
+    refuse_zoneout,
+    shown,
     takes_array,
 )
 from fastdrop._typing import AxesLike, RNGLike, Shape, ShapeLike
@@ -26,6 +30,7 @@ from fastdrop._words import HALF, public, refuse
 from fastdrop.dask._chunked_mask import ChunkedMask, made_mask
 from fastdrop.functional._given import check_given_mask
 from fastdrop.functional._sharing import shared_shape
+from fastdrop.mask._mask import is_of_zoneout
 from fastdrop.mask._probability import probability_of
 from fastdrop.source import Source
 from fastdrop.source.default import as_source
@@ -109,8 +114,9 @@ def dropout(
     else:
         _check_mask(mask)
         place = mask.place if isinstance(mask, ChunkedMask) else mask
-        given = None if p is HALF else p
-        check_given_mask(place, p=given, rng=rng, broadcast_axes=broadcast_axes)
+        if p is not HALF:
+            refuse_with_mask("p", p)
+        check_given_mask(place, rng=rng, broadcast_axes=broadcast_axes)
     return (_apply("dropout", "apply", x, mask) if training else x), mask
 
 
@@ -147,6 +153,8 @@ def dropout_backward(dy: da.Array, mask: fd.Mask | ChunkedMask) -> da.Array:
     """
     _check_array("dy", dy, "dropout_backward")
     _check_mask(mask)
+    if isinstance(mask, fd.Mask) and is_of_zoneout(mask):
+        refuse_zoneout(mask)
     if isinstance(mask, fd.Mask):
         mask[(slice(0, 0),) * mask.ndim].backward(dy._meta)  # of nothing: a check of its kind
     return _apply("dropout-backward", "backward", dy, mask)
@@ -196,7 +204,7 @@ def bernoulli(
         refuse(bernoulli, late, words)
     shape = check_shape(shape)
     (number, each), source = _probability(p, shape), _addressable(rng)
-    chunks = da.core.normalize_chunks(chunks, shape, dtype=np.dtype(bool))
+    chunks = _chunks(chunks, shape)
     mask = fd.dropout_mask(shape, number, rng=source)
     of_p = [] if each is None else [each.rechunk(chunks)]
     return _chunk_by_chunk(
@@ -213,11 +221,14 @@ def bernoulli(
 
 
 def _check_array(name: str, x: object, function: str = "dropout") -> None:
+    check_given(name, x)
     if not isinstance(x, da.Array):
         raise TypeError(
             f"{name} must be a Dask array, not {kind_of(x)}: fastdrop.{function} takes NumPy's"
         )
-    fd.dropout(x._meta, 0.0, rng=0)  # an empty array of the dtype of chunks, which is checked
+    place = fd.dropout_mask(x._meta.shape, 0.0, rng=0)
+    # An empty array of the dtype of chunks, which is checked under its name.
+    (place.backward if name == "dy" else place.apply)(x._meta)
     _check_sizes(name, x)
 
 
@@ -227,6 +238,19 @@ def _check_sizes(name: str, x: da.Array) -> None:
             f"{name} has shape {x.shape}, of chunks of unknown size: call "
             f"{name}.compute_chunk_sizes() first"
         )
+
+
+def _chunks(chunks: Any, shape: Shape) -> Any:
+    """Return the lengths of the chunks along each axis."""
+    try:
+        lengths = da.core.normalize_chunks(chunks, shape, dtype=np.dtype(bool))
+        if all(length >= 0 for of_axis in lengths for length in of_axis):
+            return lengths
+    except (TypeError, ValueError, ArithmeticError):
+        pass
+    raise ValueError(
+        f"chunks must be chunks as of dask.array.ones for shape {shape}, not {shown(chunks)}"
+    )
 
 
 def _check_mask(mask: object) -> None:

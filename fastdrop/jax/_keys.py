@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fastdrop as fd
-from fastdrop._checks import kind_of, shown
+from fastdrop._checks import check_given, kind_of, shown
 from fastdrop._words import public
 from fastdrop.jax._philox import philox, tagged
 from fastdrop.jax._primitives import FOLDED, draw_bits
@@ -138,6 +138,7 @@ def key_of(source: fd.Source) -> jax.Array:
 
 def words_of(key: object) -> tuple[Any, int]:
     """Return the words of a key, and the index of its source, or that they are to be folded."""
+    check_given("key", key)
     if isinstance(key, (int, np.integer, fd.Source)):
         raise TypeError(
             "key must be a JAX key, as of jax.random.key or "

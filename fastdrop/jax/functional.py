@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The functions: each checks its arguments and binds one primitive."""
 
+import contextlib
 import functools
 from typing import Any, Never
 
@@ -12,10 +13,12 @@ from jax import lax
 from fastdrop._checks import (
     check_axes,
     check_broadcast,
+    check_given,
     check_p,
     check_probabilities,
     check_shape,
     check_switch,
+    described,
     either,
 )
 from fastdrop._typing import AxesLike, ShapeLike
@@ -186,9 +189,15 @@ def bernoulli(key: jax.Array, p: Any, shape: ShapeLike, *late: Never, **words: N
 
 
 def _floats(x: Any) -> jax.Array:
+    check_given("x", x)
     if isinstance(x, tuple):
         raise TypeError("x must be an array of floats, not a tuple")
-    array = jnp.asarray(x)
+    array = None
+    if not isinstance(x, (str, bytes)):
+        with contextlib.suppress(TypeError, ValueError):  # of None, of objects
+            array = jnp.asarray(x)
+    if array is None:
+        raise TypeError(f"x must be an array of floats, not {described(x)}")
     if array.dtype not in DTYPES:
         raise TypeError(f"x must have dtype {either(map(str, DTYPES))}, not {array.dtype}")
     return array

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
+from fastdrop._checks import check_probability, check_switch
 from fastdrop.jax.functional import dropout
 
 __all__ = ["Dropout"]
@@ -59,7 +60,9 @@ class Dropout(linen.Dropout):
             Of the shape and dtype of the inputs.
         """
         deterministic = linen.merge_param("deterministic", self.deterministic, deterministic)
-        if deterministic or self.rate == 0.0:
+        if not isinstance(self.rate, jax.Array):
+            check_probability("rate", self.rate)
+        if check_switch("deterministic", deterministic) or self.rate == 0.0:
             return inputs
         if self.rate == 1.0:  # as Flax, which asks for no key
             return jnp.zeros_like(inputs)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from fastdrop._checks import check_probability, check_switch, described
 from fastdrop.jax.functional import dropout
 
 __all__ = ["Dropout"]
@@ -62,7 +63,9 @@ class Dropout(nnx.Dropout):
             raise ValueError(
                 "deterministic must be True or False, not None: give it to Dropout or to its call"
             )
-        if deterministic or self.rate == 0.0:
+        if not isinstance(self.rate, jax.Array):
+            check_probability("rate", self.rate)
+        if check_switch("deterministic", deterministic) or self.rate == 0.0:
             return inputs
         if self.rate == 1.0:  # as Flax, which asks for no key
             return jnp.zeros_like(inputs)
@@ -74,5 +77,7 @@ class Dropout(nnx.Dropout):
             raise ValueError("rngs must be an Rngs, not None: give it to Dropout or to its call")
         if isinstance(rngs, nnx.Rngs):
             rngs = rngs[self.rng_collection]
+        if not (isinstance(rngs, jax.Array) or callable(rngs)):
+            raise TypeError(f"rngs must be an Rngs, an RngStream or a key, not {described(rngs)}")
         key: jax.Array = rngs if isinstance(rngs, jax.Array) else rngs()
         return key

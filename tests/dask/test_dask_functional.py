@@ -308,3 +308,37 @@ def test_xarray_keeps_its_coordinates():
     y = x.copy(data=y)
     assert y.coords.equals(x.coords)
     assert np.array_equal(y.values, mask.apply(x.values))
+
+
+@pytest.mark.parametrize("chunks", ["a", -5, 0, (2, 2), ((2, 2),), 1.5, None])
+def test_chunks_are_checked(chunks):
+    source = fd.Philox4x32(1)
+    with pytest.raises(ValueError, match=r"^chunks must be .* for shape \(3,\), not ") as caught:
+        fastdrop.dask.bernoulli(3, 0.5, rng=source, chunks=chunks)
+    assert "\n" not in str(caught.value)
+    assert source.position == 0
+
+
+def test_errors_name_the_array_and_the_mask():
+    x = da.ones((3, 4), chunks=2)
+    _, of_zoneout = fd.zoneout(np.ones((3, 4)), np.ones((3, 4)), 0.5, rng=1)
+    for call, error, words in (
+        (fastdrop.dask.dropout, TypeError, "x must be given; it is missing$"),
+        (
+            lambda: fastdrop.dask.dropout_backward(x.astype(int), of_zoneout),
+            TypeError,
+            "dy must have dtype .*, not int64: dy.astype",
+        ),
+        (
+            lambda: fastdrop.dask.dropout_backward(x, of_zoneout),
+            ValueError,
+            r"mask must be given to zoneout_backward.* shape \(3, 4\)",
+        ),
+        (
+            lambda: fastdrop.dask.dropout(x, None, mask=fd.dropout_mask((3, 4), rng=1)),
+            TypeError,
+            "p=None and a mask exclude each other",
+        ),
+    ):
+        with pytest.raises(error, match=f"^{words}"):
+            call()

@@ -120,3 +120,27 @@ def test_nnx_takes_keys_in_every_form():
 def test_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match="has no attribute 'haiku'"):
         fastdrop.jax.haiku  # noqa: B018
+
+
+def test_switches_and_rates_are_checked():
+    key, x = jax.random.key(1), jnp.ones(8)
+
+    def by_linen(rate=0.5, **options):
+        layer = fastdrop.jax.linen.Dropout(rate, **options)
+        return layer.apply({}, x, rngs={"dropout": key})
+
+    def by_nnx(rate=0.5, **options):
+        return fastdrop.jax.nnx.Dropout(rate, **options, rngs=nnx.Rngs(0))(x)
+
+    for call in (by_linen, by_nnx):
+        for wrong in ("no", 1, jnp.array(True)):
+            with pytest.raises(TypeError, match=r"^deterministic must be True or False, not "):
+                call(deterministic=wrong)
+        for wrong in (True, "0.5", None):
+            with pytest.raises(TypeError, match=r"^rate must be a number in \[0, 1\], not "):
+                call(wrong, deterministic=False)
+        with pytest.raises(ValueError, match=r"^rate must be a number in \[0, 1\], not 2"):
+            call(2, deterministic=False)
+        assert (call(deterministic=np.True_) == x).all()
+    with pytest.raises(TypeError, match=r"^rngs must be an Rngs, an RngStream or a key, not 'a'"):
+        fastdrop.jax.nnx.Dropout(0.5)(x, rngs="a")

@@ -297,3 +297,14 @@ def test_examples():
     found = doctest.testmod(fastdrop.jax)
     assert found.attempted > 15
     assert found.failed == 0
+
+
+def test_what_is_no_array_and_what_is_missing():
+    key = jax.random.key(1)
+    for wrong in (None, "a", object(), np.array([None])):
+        with pytest.raises(TypeError, match=r"^x must be an array of floats, not ") as caught:
+            dropout(key, wrong)
+        assert "\n" not in str(caught.value)
+    for call, name in ((dropout, "key"), (lambda: dropout(key), "x")):
+        with pytest.raises(TypeError, match=f"^{name} must be given; it is missing$"):
+            call()
