@@ -12,7 +12,13 @@ from typing import Any, TypeAlias
 import torch
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from fastdrop._checks import check_broadcast, check_p, check_switch, kind_of
+from fastdrop._checks import (
+    check_broadcast,
+    check_p,
+    check_probabilities,
+    check_switch,
+    kind_of,
+)
 from fastdrop._typing import SeedLike
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.functional._sharing import feature_shape
@@ -97,6 +103,8 @@ def drop_any(
     if not of_each:
         p = check_p(p)
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
+    if of_each:
+        _check_each(x, p, training)
     if not (training if of_each else drops(p, training, rng)):
         if rng is not None and not isinstance(rng, Source):  # drawn from or not, it is checked
             (check_traced_rng if is_traced(x) else addressable_source)(rng)
@@ -222,21 +230,27 @@ def _dropping(
     return dropping
 
 
+def _check_each(x: torch.Tensor, p: torch.Tensor, training: bool) -> None:
+    """Check a p of one axis or more; its numbers where no mask is drawn, which checks them too."""
+    if p.is_complex() or p.dtype is torch.bool:
+        raise TypeError(f"p must be of floats or integers in [0, 1], not of {p.dtype}")
+    if p.layout is not torch.strided or (p.is_meta and not x.is_meta):
+        raise TypeError(
+            f"p must be a strided tensor that has numbers, not one of layout {p.layout} on "
+            f"{p.device}"
+        )
+    if not (training or is_traced(x) or p.is_meta):
+        check_probabilities("p", chances_of(p))
+
+
 def _dropping_each(x: torch.Tensor, p: torch.Tensor, rng: Settled, shared: SharedShape) -> Dropping:
     """Return what drops elements of x where p, of one axis or more, broadcasts to the decisions."""
     decided = tuple(x.shape) if shared is None else shared
     check_broadcast("p shape", tuple(p.shape), decided, "the mask")
-    if p.is_complex() or p.dtype is torch.bool:
-        raise TypeError(f"p must be of floats or integers in [0, 1], not of {p.dtype}")
     if rng is None or isinstance(rng, torch.Generator):
         raise TypeError(
             f"rng must be a seed or a source where p is a tensor, of shape {tuple(p.shape)}, not "
             f"{kind_of(rng)}"
-        )
-    if p.layout is not torch.strided or (p.is_meta and not x.is_meta):
-        raise TypeError(
-            "p must be a strided tensor that has numbers, not one of layout "
-            f"{p.layout} on {p.device}"
         )
     if is_elsewhere(x):
         check_floats("input", x)

@@ -121,6 +121,9 @@ def test_p_that_is_no_number():
     ):
         with pytest.raises(TypeError, match=r"^p must be .*, not "):
             ft.dropout(x, wrong, rng=source)
+    for training in (True, False):
+        with pytest.raises(ValueError, match=r"^p\[3\] must be a number in \[0, 1\], not 2\.0$"):
+            ft.dropout(x, torch.tensor([0.5, 0.5, 0.5, 2.0]), training, rng=source)
     assert source.position == 0
 
 
