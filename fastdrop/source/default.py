@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -120,7 +120,7 @@ def seed(seed: SeedLike | None = None) -> None:
 
 
 @public()
-def seeded(rng: RNGLike) -> AbstractContextManager[Source | NumPySource]:
+def seeded(rng: RNGLike) -> contextlib.AbstractContextManager[Source | NumPySource]:
     """Let ``rng=None`` stand for another source inside a ``with`` block.
 
     It acts on the thread (of asyncio, the task) that opens the block, and on no other one.
@@ -156,7 +156,7 @@ def seeded(rng: RNGLike) -> AbstractContextManager[Source | NumPySource]:
     return _block(rng)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _block(rng: RNGLike) -> Iterator[Source | NumPySource]:
     source = as_source(rng)
     token = _local.set(source)
