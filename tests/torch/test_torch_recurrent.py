@@ -119,7 +119,9 @@ def test_mistakes_are_told_before_anything_is_drawn():
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_checkpoints(reentrant):
+def test_checkpoints(reentrant, monkeypatch):
+    # With oneDNN, PyTorch's own LSTM rounds by the way that it is called.
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     gradients = []
     for recompute in (False, True):
         torch.manual_seed(1)
