@@ -31,6 +31,8 @@ def entries_of(value: Any, ordered: bool) -> tuple[Any, ...]:
 
     Sets have no order; mappings and bytes give what nobody meant.
     """
+    if isinstance(value, tuple):
+        return value
     kinds = (str, bytes, bytearray, Mapping)
     if isinstance(value, kinds) or (ordered and isinstance(value, Set)):
         raise TypeError
@@ -105,7 +107,7 @@ def check_seed(
     if type(value) is not int and isinstance(value, ISeedSequence):
         return value
     try:
-        if _has_bools(value):
+        if type(value) is not int and _has_bools(value):  # at once for most seeds
             raise TypeError
         return SeedSequence(value)
     except ValueError:
@@ -143,9 +145,10 @@ def check_words(name: str, value: Any, count: int) -> tuple[int, ...]:
         else:
             return _words_of(name, value, number, count)
     try:
-        if _has_bools(value):
+        entries = entries_of(value, ordered=True)
+        if bool in map(type, entries):
             raise TypeError
-        words = tuple(map(operator.index, entries_of(value, ordered=True)))
+        words = tuple(map(operator.index, entries))
     except TypeError:
         raise TypeError(
             f"{name} must be an integer or a sequence of {count} integers, not {described(value)}"
