@@ -4,8 +4,9 @@
  * NaN or infinity is 0 too. Sums and products are rounded one by one, as NumPy's are; the
  * half-width types are computed in float32 and rounded once, at the end.
  *
- * Each dtype is written once, for groups of 64 bytes; a last part group goes through buffers. The
- * operation and where to store are constants by the time of compilation.
+ * Each dtype is written once, for groups of 64 bytes. A last part of a group goes through buffers: it
+ * is made a whole group, and the function is called once more. The operation and where to store are
+ * constants by the time of compilation.
  */
 #ifndef FD_APPLY_H
 #define FD_APPLY_H
@@ -104,7 +105,7 @@ bits_store8(uint8_t *kept, uint8_t bits)
     }                                                                                              \
     FD_INLINE void DTYPE##_loop(uint8_t *kept, const ELEMENT *x, const fd_operands *operands,      \
                                 size_t n, ELEMENT *y, const fd_operation operation,                \
-                                const int past_caches)                                             \
+                                const int past_caches, fd_apply_kernel apply)                      \
     {                                                                                              \
         const fd_operands fixed = *operands; /* y cannot alias it */                               \
         const v_##V dropped = V##_narrow(N##_set1((NUMBER)fixed.dropped));                         \
@@ -124,6 +125,7 @@ bits_store8(uint8_t *kept, uint8_t bits)
             ELEMENT rest[GROUP] = {0}, rest_other[GROUP] = {0}, rest_bias[GROUP] = {0};            \
             NUMBER rest_factors[GROUP] = {0};                                                      \
             uint8_t rest_kept[(GROUP + 7) / 8] = {0};                                              \
+            fd_operands whole = fixed;                                                             \
             memcpy(rest_kept, kept + i / 8, (n - i + 7) / 8);                                      \
             memcpy(rest, x + i, size);                                                             \
             memcpy(rest_other, other + i, size);                                                   \
@@ -131,8 +133,10 @@ bits_store8(uint8_t *kept, uint8_t bits)
             if (has_factors) {                                                                     \
                 memcpy(rest_factors, factors + i, (n - i) * sizeof(NUMBER));                       \
             }                                                                                      \
-            DTYPE##_group(rest_kept, rest, &fixed, dropped, rest_other, rest_bias, rest_factors,   \
-                          rest, operation, 0);                                                     \
+            whole.other = rest_other;                                                              \
+            whole.bias = rest_bias;                                                                \
+            whole.factors = rest_factors;                                                          \
+            apply(rest_kept, rest, &whole, GROUP, rest);                                           \
             memcpy(y + i, rest, size);                                                             \
             if (operation == FD_RELU) {                                                            \
                 memcpy(kept + i / 8, rest_kept, (n - i + 7) / 8);                                  \
@@ -148,15 +152,17 @@ bits_store8(uint8_t *kept, uint8_t bits)
     FD_DEFINE_OPERATION(DTYPE, ELEMENT, relu, FD_RELU)
 
 #define FD_DEFINE_OPERATION(DTYPE, ELEMENT, NAME, OPERATION)                                       \
-    static void DTYPE##_##NAME(uint8_t *kept, const void *x, const fd_operands *operands,          \
-                               size_t n, void *y)                                                  \
+    FD_APART void DTYPE##_##NAME(uint8_t *kept, const void *x, const fd_operands *operands,        \
+                                 size_t n, void *y)                                                \
     {                                                                                              \
-        DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 0);           \
+        DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 0,            \
+                     DTYPE##_##NAME);                                                              \
     }                                                                                              \
     static void DTYPE##_##NAME##_past_caches(uint8_t *kept, const void *x,                         \
                                              const fd_operands *operands, size_t n, void *y)       \
     {                                                                                              \
-        DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 1);           \
+        DTYPE##_loop(kept, (const ELEMENT *)x, operands, n, (ELEMENT *)y, OPERATION, 1,            \
+                     DTYPE##_##NAME);                                                              \
     }
 
 FD_DEFINE_APPLY(float16, uint16_t, float, f16, f32x2, 32)

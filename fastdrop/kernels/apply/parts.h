@@ -11,22 +11,21 @@
 #define FD_DEFINE_PARTS(DTYPE, ELEMENT, VECTOR, GROUP, LOAD, STORE)                                \
     FD_INLINE VECTOR DTYPE##_load_part(const ELEMENT *from, size_t n)                              \
     {                                                                                              \
-        ELEMENT rest[GROUP] = {0};                                                                 \
-        if (n >= GROUP) {                                                                          \
-            return LOAD(from);                                                                     \
+        ELEMENT rest[GROUP];                                                                       \
+        if (n < GROUP) {                                                                           \
+            memset(rest, 0, sizeof rest);                                                          \
+            memcpy(rest, from, n * sizeof(ELEMENT));                                               \
+            from = rest;                                                                           \
         }                                                                                          \
-        memcpy(rest, from, n * sizeof(ELEMENT));                                                   \
-        return LOAD(rest);                                                                         \
+        return LOAD(from);                                                                         \
     }                                                                                              \
     FD_INLINE void DTYPE##_store_part(ELEMENT *to, VECTOR numbers, size_t n)                       \
     {                                                                                              \
         ELEMENT rest[GROUP];                                                                       \
-        if (n >= GROUP) {                                                                          \
-            STORE(to, numbers);                                                                    \
-            return;                                                                                \
+        STORE(n < GROUP ? rest : to, numbers);                                                     \
+        if (n < GROUP) {                                                                           \
+            memcpy(to, rest, n * sizeof(ELEMENT));                                                 \
         }                                                                                          \
-        STORE(rest, numbers);                                                                      \
-        memcpy(to, rest, n * sizeof(ELEMENT));                                                     \
     }
 
 FD_DEFINE_PARTS(float16, uint16_t, v_f32, 16, f32_load_half, f32_store_half)

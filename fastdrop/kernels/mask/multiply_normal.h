@@ -24,7 +24,7 @@
             }                                                                                      \
         }                                                                                          \
         if (i < n) {                                                                               \
-            normal_group(bytes + 4 * i, deviation, factors);                                       \
+            normal_factors(bytes + 4 * i, n - i, deviation, factors);                              \
             DTYPE##_multiply(factors, from + i, n - i, to + i);                                    \
         }                                                                                          \
     }

@@ -60,7 +60,7 @@ normal_group(const uint8_t *bytes, float deviation, float *factors)
     }
 }
 
-static void
+FD_APART void
 normal_factors(const uint8_t *FD_RESTRICT bytes, size_t n, float deviation,
                float *FD_RESTRICT factors)
 {

@@ -42,8 +42,8 @@ xorshift128plus_step(v_u64 s[4])
 
 /* The states at the start of a block: word j of lane l is 64-bit word 8j + l of the block's
  * 64 * words bytes of the tagged Philox stream. */
-FD_INLINE void
-lanes_seed(const fd_identity *identity, const char tag[8], int words, uint64_t block, v_u64 s[4])
+FD_APART void
+lanes_made(const fd_identity *identity, const char tag[8], int words, uint64_t block, v_u64 s[4])
 {
     const fd_identity seeds = fd_tagged(identity, tag);
     const philox_keys keys = philox_schedule(seeds.key);
@@ -70,6 +70,17 @@ lanes_seed(const fd_identity *identity, const char tag[8], int words, uint64_t b
             first[lane] = any[lane] ? first[lane] : 0x9E3779B97F4A7C15u;
         }
         s[0] = v_load_words(first);
+    }
+}
+
+/* The same for a loop, whose states stay in registers: no other function knows their address. */
+FD_INLINE void
+lanes_seed(const fd_identity *identity, const char tag[8], int words, uint64_t block, v_u64 s[4])
+{
+    v_u64 made[4];
+    lanes_made(identity, tag, words, block, made);
+    for (int word = 0; word < words; word++) {
+        s[word] = made[word];
     }
 }
 
