@@ -40,9 +40,9 @@ cdef class AnyMask:
         Raises
         ------
         TypeError
-            If x is not of floats, or out of another dtype.
+            If x does not hold floats, or out has another dtype.
         ValueError
-            If the mask's shape does not fit to x's, or out is read-only or of another shape.
+            If the mask's shape does not broadcast to x's, or out is read-only or has another shape.
 
         Examples
         --------
@@ -53,7 +53,7 @@ cdef class AnyMask:
         return self.applied(x, out, "x")
 
     def backward(self, dy, out=None):
-        """Return the gradient with respect to x: the same map, applied to ``dy``.
+        """Return the gradient with respect to x: ``dy`` with the same mask applied.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ cdef class AnyMask:
         Raises
         ------
         TypeError, ValueError
-            As of `apply`. A mask of `zoneout`, which has two gradients, is a ValueError.
+            As in `apply`. A mask of `zoneout`, which has two gradients, is a ValueError.
 
         Examples
         --------
@@ -97,12 +97,12 @@ cdef class AnyMask:
         Parameters
         ----------
         *args, **kwargs
-            As of the method of arrays: dtype, order, casting.
+            The arguments of the array method: dtype, order, casting.
 
         Returns
         -------
         array : ndarray
-            As of ``np.asarray(mask).astype``.
+            The result of ``np.asarray(mask).astype``.
 
         Examples
         --------
@@ -113,17 +113,17 @@ cdef class AnyMask:
         return np.asarray(self).astype(*args, **kwargs)
 
     def sum(self, *args, **kwargs):
-        """Return the sum of the elements: of a Mask, how many are kept.
+        """Return the sum of the elements. Of a Mask, it is the number of those that are kept.
 
         Parameters
         ----------
         *args, **kwargs
-            As of the method of arrays: axis, dtype, out, keepdims.
+            The arguments of the array method: axis, dtype, out, keepdims.
 
         Returns
         -------
         total : scalar or ndarray
-            As of ``np.asarray(mask).sum``.
+            The result of ``np.asarray(mask).sum``.
 
         Examples
         --------
@@ -134,17 +134,17 @@ cdef class AnyMask:
         return np.asarray(self).sum(*args, **kwargs)
 
     def mean(self, *args, **kwargs):
-        """Return the mean of the elements: of a Mask, the part that is kept.
+        """Return the mean of the elements. Of a Mask, it is the part that is kept.
 
         Parameters
         ----------
         *args, **kwargs
-            As of the method of arrays: axis, dtype, out, keepdims.
+            The arguments of the array method: axis, dtype, out, keepdims.
 
         Returns
         -------
         mean : scalar or ndarray
-            As of ``np.asarray(mask).mean``.
+            The result of ``np.asarray(mask).mean``.
 
         Examples
         --------
@@ -155,17 +155,17 @@ cdef class AnyMask:
         return np.asarray(self).mean(*args, **kwargs)
 
     def any(self, *args, **kwargs):
-        """Tell whether any element is true: of a Mask, is kept.
+        """Tell whether any element is true. In a Mask, it is kept.
 
         Parameters
         ----------
         *args, **kwargs
-            As of the method of arrays: axis, out, keepdims.
+            The arguments of the array method: axis, out, keepdims.
 
         Returns
         -------
         answer : scalar or ndarray
-            As of ``np.asarray(mask).any``.
+            The result of ``np.asarray(mask).any``.
 
         Examples
         --------
@@ -176,17 +176,17 @@ cdef class AnyMask:
         return np.asarray(self).any(*args, **kwargs)
 
     def all(self, *args, **kwargs):
-        """Tell whether all elements are true: of a Mask, are kept.
+        """Tell whether all elements are true. In a Mask, they are kept.
 
         Parameters
         ----------
         *args, **kwargs
-            As of the method of arrays: axis, out, keepdims.
+            The arguments of the array method: axis, out, keepdims.
 
         Returns
         -------
         answer : scalar or ndarray
-            As of ``np.asarray(mask).all``.
+            The result of ``np.asarray(mask).all``.
 
         Examples
         --------

@@ -43,9 +43,9 @@ cdef object FLOAT32 = np.dtype(np.float32)
 
 
 cdef class GaussianMask(AnyMask):
-    """Factors of mean 1 and variance p / (1 - p): a place in a stream (seeded), or stored.
+    """Random factors of mean 1 and variance p / (1 - p), seeded or stored.
 
-    Gaussian masks come from `gaussian_dropout`, from another's windows, or from pickles.
+    `gaussian_dropout` returns such masks. So do windows of another one, and pickles.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ cdef class GaussianMask(AnyMask):
     dtype : dtype
         float32, the type of the factors.
     p : float
-        Probability of dropping of the Bernoulli mask that has the same mean and variance.
+        Probability of dropping in the Mask that has the same mean and variance.
     deviation : float
         Standard deviation of the factors, sqrt(p / (1 - p)).
     nbytes : int
@@ -66,8 +66,8 @@ cdef class GaussianMask(AnyMask):
 
     Notes
     -----
-    ``np.asarray(mask)`` is a float32 array of the factors; ``mask[window]``, with integers, slices
-    and an ellipsis, is the mask of that window. In arithmetic a mask is that array.
+    ``np.asarray(mask)`` is a float32 array of the factors. ``mask[window]`` with integers, slices
+    and an ellipsis is the mask of that window. In arithmetic a mask stands for that array.
 
     Examples
     --------
@@ -208,8 +208,8 @@ cdef class GaussianMask(AnyMask):
         Parameters
         ----------
         state : dict
-            As of `state`, of this version or of any earlier one. Lists may stand for tuples, as
-            after a way through JSON.
+            A `state` of this version or of any earlier one. Lists may stand for tuples, as in
+            JSON.
 
         Returns
         -------

@@ -67,10 +67,10 @@ cnp.import_array()
 
 @cython.no_gc
 cdef class Mask(Decisions):
-    """What elements are kept: as a place in a stream (seeded) or as bits (packed).
+    """It says which elements are kept, by a place in a stream (seeded) or by bits (packed).
 
-    Masks come from `dropout`, `dropout_mask`, from another mask's windows, from `from_array`,
-    `from_bits` and `from_state`, or from pickles.
+    `dropout`, `dropout_mask`, `from_array`, `from_bits` and `from_state` return masks. So do
+    windows of another mask, and pickles.
 
     Attributes
     ----------
@@ -84,27 +84,28 @@ cdef class Mask(Decisions):
     dtype : dtype
         bool, the type of the elements.
     p : float or ndarray of float64
-        Probability of dropping (1 - keep_prob where that was given). An array is read-only, and
-        its shape broadcasts to the mask's.
+        Probability of dropping, which is 1 - keep_prob if that was given. An array is read-only
+        and broadcasts to the mask's shape.
     scale : float or ndarray of float64
-        Factor of the kept elements, a number or an array like p. It is inf at p = 1, where nothing
-        is kept.
+        Factor of the kept elements, a number or an array like p. It is inf if p is 1, since
+        nothing is kept then.
     nbytes : int
         Bytes that the decisions take: 0 (seeded) or one bit each (packed).
     bits : ndarray of uint8 or None
-        The bits of a packed mask, read-only: flat, C order, lowest bit first, pad bits 0, as of
-        ``np.packbits(kept, axis=None, bitorder="little")``.
+        The bits of a packed mask, read-only. They are what
+        ``np.packbits(kept, axis=None, bitorder="little")`` returns: in C order, the lowest bit
+        first, and 0 after the last element.
 
     Notes
     -----
-    ``np.asarray(mask)`` is a bool array, True where kept. ``mask[window]``, with integers, slices
-    and an ellipsis, is the mask of that window, and still seeded. So is ``mask.T``. Other
-    indices, such as lists, bools and arrays of them, give what they give of that array. Two masks
-    are equal if their shape, p, scale and kept elements are equal, however they are stored, and
-    both or none are of `zoneout`.
+    ``np.asarray(mask)`` is a bool array, True where an element is kept. ``mask[window]`` with
+    integers, slices and an ellipsis is the mask of that window. It is still seeded, and so is
+    ``mask.T``. All other indices, such as lists, bools and arrays, index that array. Two masks are
+    equal if their shape, p, scale and kept elements are equal, even if one is seeded and the other
+    is packed. A mask of `zoneout` is equal to masks of `zoneout` only.
 
-    In arithmetic, ``~ & | ^ + - *``, a mask is that array: results are arrays, or what the other
-    operand makes of it. Arithmetic does not scale. `apply` does.
+    In arithmetic (``~ & | ^ + - *``) a mask stands for that array. The result is an array, or what
+    the other operand makes of one. Arithmetic does not scale. `apply` does.
 
     Examples
     --------
@@ -127,7 +128,7 @@ cdef class Mask(Decisions):
 
     @property
     def scale(self):
-        """Factor of the kept elements: a float, or a read-only array that broadcasts likewise."""
+        """Factor of kept elements: a float, or a read-only array that broadcasts to the mask."""
         return self.handed_out(self.own_scale())
 
     cdef object own_p(self):
@@ -215,12 +216,12 @@ cdef class Mask(Decisions):
         return self if self.padded is not None else self.with_bits(self.all_bits())
 
     def count(self):
-        """Return how many elements are kept, without making the array of them.
+        """Return how many elements are kept, without making the array.
 
         Returns
         -------
         count : int
-            As ``mask.sum()``.
+            The same number as ``mask.sum()``.
 
         Examples
         --------
@@ -271,13 +272,13 @@ cdef class Mask(Decisions):
 
     @property
     def state(self):
-        """All that the mask is, as a dict that programs can keep; `from_state` takes it back.
+        """The whole mask as a dict that programs can keep. `from_state` makes the mask of it.
 
-        Its entries are shape, p, scale and stream_version. A packed mask has ``bits``, as bytes. A
-        seeded one says where it was drawn, also where ``rng`` was None: ``source`` is the name of
-        the class, ``key``, ``counter`` and ``position`` are as that class has them. ``threshold``
-        says how it decides: an element is dropped where its 64-bit uniform is below. ``strides`` is
-        None unless a window skipped some. A mask of `zoneout` has ``of``, which is "zoneout".
+        Its entries are shape, p, scale and stream_version. A packed mask also has ``bits``, as
+        bytes. A seeded mask says where it was drawn, even if ``rng`` was None: ``source`` is the
+        name of the class, and ``key``, ``counter`` and ``position`` are those of the source. An
+        element is dropped if its 64-bit uniform is below ``threshold``. ``strides`` is None, unless
+        a window skipped elements. A mask of `zoneout` has ``of``, which is "zoneout".
         """
         state = state_of(self.shape, self.p) | {"scale": self.scale}
         if self.of_zoneout:
@@ -291,13 +292,13 @@ cdef class Mask(Decisions):
         Parameters
         ----------
         state : dict
-            As of `state`, of this version or of any earlier one. Lists may stand for tuples, as
-            after a way through JSON.
+            A `state` of this version or of any earlier one. Lists may stand for tuples, as in
+            JSON.
 
         Returns
         -------
         mask : Mask
-            Equal to the mask whose state it was.
+            It is equal to the mask that gave the state.
 
         Raises
         ------
@@ -333,8 +334,8 @@ cdef class Mask(Decisions):
         kept : array_like of bool
             True where an element is kept.
         p : float or ndarray
-            Probability with which elements were dropped, in [0, 1], which gives the scale. The
-            shape of an array broadcasts to that of ``kept``.
+            The probability of dropping an element, in [0, 1]. It gives the scale. An array
+            broadcasts to the shape of ``kept``.
 
         Returns
         -------
@@ -365,13 +366,14 @@ cdef class Mask(Decisions):
         Parameters
         ----------
         bits : bytes or array_like of uint8
-            One bit for each element, 1 where it is kept: flat, in C order, lowest bit first, bits
-            after the last element 0, as ``np.packbits(kept, axis=None, bitorder="little")``.
+            One bit per element, which is 1 where it is kept. The elements are in C order, with the
+            lowest bit first, and the bits after the last element are 0. This is what
+            ``np.packbits(kept, axis=None, bitorder="little")`` returns.
         shape : int or sequence of int
             Shape of the mask.
         p : float or ndarray
-            Probability with which elements were dropped, in [0, 1], which gives the scale. The
-            shape of an array broadcasts to the mask's.
+            The probability of dropping an element, in [0, 1]. It gives the scale. An array
+            broadcasts to the mask's shape.
 
         Returns
         -------

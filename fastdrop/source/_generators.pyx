@@ -25,16 +25,16 @@ cdef class Xoshiro256PlusPlus(Source):
     Attributes
     ----------
     key, counter : tuple of int
-        What makes the stream.
+        The words that decide the stream.
     position : int
-        Byte of the stream that comes next. One element of a mask takes one. It can be set.
+        The next byte of the stream. An element of a mask takes one byte. It can be set.
     state : dict
-        All of it. It can be set.
+        The whole state. It can be set.
 
     Raises
     ------
     TypeError, ValueError
-        If the seed or the words are of another type or out of range.
+        If the seed or the words have a wrong type or are out of range.
 
     Notes
     -----
@@ -66,9 +66,9 @@ cdef class Xorshift128Plus(Source):
 
     Eight lanes of xorshift128+ (shifts 23, 18, 5), reseeded from Philox4x32 every 16 KiB.
 
-    The smallest and oldest of the family: to repeat what was done with it, and the fastest by a
-    little. Bit 0 of its 64-bit words is a linear sequence and fails the binary-rank test, as is
-    known of xorshift128+; the kept bits of masks do not show it.
+    It is the oldest and smallest of the family, and the fastest by a little. Use it to repeat what
+    was done with it. Bit 0 of its 64-bit words is a linear sequence and fails the test of binary
+    rank, a known weakness of xorshift128+. The kept bits of masks do not show it.
 
     Parameters
     ----------
@@ -80,12 +80,12 @@ cdef class Xorshift128Plus(Source):
     Attributes
     ----------
     key, counter, position, state
-        As of `Xoshiro256PlusPlus`.
+        As in `Xoshiro256PlusPlus`.
 
     Raises
     ------
     TypeError, ValueError
-        If the seed or the words are of another type or out of range.
+        If the seed or the words have a wrong type or are out of range.
 
     References
     ----------
@@ -106,8 +106,8 @@ cdef class Philox4x32(Source):
 
     Philox4x32-10, the counter-based generator of Random123, CUDA and TensorFlow.
 
-    Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``: the simplest stream to make
-    again elsewhere, on a GPU say. It takes up to twice the time of the xorshift family.
+    Its bytes 16b ... 16b + 15 are ``philox(key, counter + b)``. So this stream is the simplest to
+    make again elsewhere, for example on a GPU. It takes up to twice the time of the others.
 
     Parameters
     ----------
@@ -119,12 +119,12 @@ cdef class Philox4x32(Source):
     Attributes
     ----------
     key, counter, position, state
-        As of `Xoshiro256PlusPlus`.
+        As in `Xoshiro256PlusPlus`.
 
     Raises
     ------
     TypeError, ValueError
-        If the seed or the words are of another type or out of range.
+        If the seed or the words have a wrong type or are out of range.
 
     References
     ----------

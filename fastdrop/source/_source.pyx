@@ -128,18 +128,18 @@ cdef fd_source index_of(source) except *:
 
 
 cdef class Source(BitGenerator):
-    """Base of the package's sources: key, counter and position make every byte.
+    """Base class of fastdrop's sources. Key, counter and position decide every byte.
 
-    Not to be made itself: see `Xoshiro256PlusPlus`, `Xorshift128Plus` and `Philox4x32`.
+    Make one of its classes: `Xoshiro256PlusPlus`, `Xorshift128Plus` or `Philox4x32`.
 
     Parameters
     ----------
     seed : None, int, sequence of int or SeedSequence
-        As of these classes. So are ``key`` and ``counter``.
+        As in these classes, which take ``key`` and ``counter``, too.
 
     Examples
     --------
-    It tells sources that can go back from NumPy's:
+    Sources of fastdrop can go back to any position. NumPy's cannot:
 
     >>> import numpy as np
     >>> import fastdrop as fd

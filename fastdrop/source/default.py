@@ -92,7 +92,7 @@ def seed(seed: SeedLike | None = None) -> None:
     Parameters
     ----------
     seed : int, sequence of int, SeedSequence or None
-        As of `Xoshiro256PlusPlus`. None: a new key from the operating system.
+        As in `Xoshiro256PlusPlus`. None: a new key from the operating system.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def seeded(rng: RNGLike) -> contextlib.AbstractContextManager[Source | NumPySour
     Parameters
     ----------
     rng : int, sequence, SeedSequence, source, Generator, BitGenerator or RandomState
-        As of `as_source`: a seed makes one source for the block, which advances from call to call.
+        As in `as_source`: a seed makes one source for the block, which advances from call to call.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def seeded(rng: RNGLike) -> contextlib.AbstractContextManager[Source | NumPySour
     Raises
     ------
     TypeError, ValueError
-        As of `as_source`.
+        As in `as_source`.
 
     Examples
     --------

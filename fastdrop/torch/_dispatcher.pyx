@@ -115,7 +115,7 @@ def register(addresses, offset, plain, watching, in_python, ones, words):
     addresses : list of int
         Of the functions of `function_names`.
     offset : int
-        As of `find_key_set`.
+        As in `find_key_set`.
     plain, watching, in_python : list of int
         Sets of keys of plain tensors; keys that are included where somebody looks on; sets of keys
         of the kernels in Python, above autograd and below it.

@@ -185,7 +185,7 @@ cdef class TensorMask:
     def relu(self, x, bias, y, size_t threads):
         """Write ``kept and not x <= 0 ? x * scale : 0`` to ``y``; otherwise as `apply`.
 
-        ``bias`` is as of `add`; with it, x is ``x + bias``.
+        ``bias`` is as in `add`. With it, x is ``x + bias``.
 
         Returns
         -------
@@ -317,7 +317,7 @@ def laid_over(tuple shape, tuple order, tuple strides):
     shape, order : tuple of int
         Shape and strides of a dense tensor.
     strides : tuple of int
-        As of TensorMask.
+        As in TensorMask.
     """
     axes = sorted(range(len(shape)), key=lambda axis: -order[axis] if shape[axis] != 1 else 0)
     lengths = [shape[axis] for axis in axes]
@@ -381,7 +381,7 @@ def mask_from_words(words, double p, tuple strides, bint keeps=False):
     p : float
         Probability of dropping, in [0, 1]; of keeping, if ``keeps``.
     strides : tuple of int
-        As of TensorMask.
+        As in TensorMask.
     keeps : bool, default False
         What p means; the factor of kept elements is the inverse of the probability of keeping.
 
@@ -413,7 +413,7 @@ def mask_from_source(Source source, uint64_t decisions, double p, tuple strides)
     p : float
         Probability of dropping, in [0, 1].
     strides : tuple of int
-        As of TensorMask.
+        As in TensorMask.
 
     Returns
     -------
@@ -434,7 +434,7 @@ def mask_of_arrays(Mask given, tuple shape, tuple strides):
     shape : tuple of int
         Shape of the tensors.
     strides : tuple of int
-        As of TensorMask.
+        As in TensorMask.
 
     Returns
     -------
