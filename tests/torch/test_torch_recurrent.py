@@ -119,9 +119,7 @@ def test_mistakes_are_told_before_anything_is_drawn():
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_checkpoints(reentrant, monkeypatch):
-    # With oneDNN, PyTorch's own LSTM rounds by the way that it is called.
-    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+def test_checkpoints(reentrant):
     gradients = []
     for recompute in (False, True):
         torch.manual_seed(1)
@@ -134,8 +132,8 @@ def test_checkpoints(reentrant, monkeypatch):
             y = lstm(x)[0]
         y.square().sum().backward()
         gradients.append((x.grad, *(weight.grad for weight in lstm.parameters())))
-    for one, other in zip(*gradients, strict=True):
-        assert torch.equal(one, other)
+    for one, other in zip(*gradients, strict=True):  # PyTorch's own LSTM may round differently
+        torch.testing.assert_close(one, other)
 
 
 def test_it_runs_in_compiled_programs():
