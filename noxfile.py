@@ -201,7 +201,7 @@ def fuzz(session: nox.Session) -> None:
     session.run(
         *("pytest", "-n", "auto", "--hypothesis-profile=random", "tests/test_face.py"),
         *("-k", "random_calls", *session.posargs),
-        env={"FASTDROP_TEST_EXAMPLES": os.environ.get("FASTDROP_TEST_EXAMPLES", "20000")},
+        env={"FASTDROP_TEST_EXAMPLES": os.environ.get("FASTDROP_TEST_EXAMPLES", "22000")},
     )
 
 
