@@ -247,6 +247,8 @@ def test_the_cure_of_a_class_is_a_call_that_works(cls, call):
 def test_p_beside_a_mask_is_refused_though_it_is_none():
     with pytest.raises(TypeError, match=r"^p=None and a mask exclude each other: leave p out"):
         fd.dropout(x, None, mask=mask)
+    with pytest.raises(TypeError, match=r"^p=None and a mask exclude each other: leave p out"):
+        fd.dropout_add_layer_norm(x, x, None, None, None, mask=mask)
 
 
 def test_a_bool_is_no_mask():

@@ -62,9 +62,7 @@ def described(value: Any) -> str:
     text, kind = shown(value), kind_of(value)
     if text == kind:  # None is its own class
         return text
-    if text.startswith("an int of "):
-        return text
-    if not text.startswith(f"{kind} of shape"):
+    if not text.startswith(f"{kind} of "):
         return f"{text} ({kind})"
     dtype = getattr(value, "dtype", None)
     return text if dtype is None else f"{text} and dtype {dtype}"

@@ -20,7 +20,6 @@ from fastdrop._checks import (
     check_shape,
     check_switch,
     kind_of,
-    refuse_with_mask,
     refuse_zoneout,
     shown,
     takes_array,
@@ -114,9 +113,7 @@ def dropout(
     else:
         _check_mask(mask)
         place = mask.place if isinstance(mask, ChunkedMask) else mask
-        if p is not HALF:
-            refuse_with_mask("p", p)
-        check_given_mask(place, rng=rng, broadcast_axes=broadcast_axes)
+        check_given_mask(place, p, rng=rng, broadcast_axes=broadcast_axes)
     return (_apply("dropout", "apply", x, mask) if training else x), mask
 
 

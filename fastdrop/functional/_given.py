@@ -2,14 +2,17 @@
 """A Mask that the caller gives."""
 
 from fastdrop._checks import check_made_by, refuse_alpha, refuse_other_maker, refuse_with_mask
+from fastdrop._words import HALF
 from fastdrop.functional._scales import alpha_numbers
 from fastdrop.mask._mask import Mask, is_of_zoneout
 
 __all__ = ["check_given_mask", "check_mask_of"]
 
 
-def check_given_mask(mask: Mask, **given: object) -> None:
+def check_given_mask(mask: Mask, p: object = HALF, **given: object) -> None:
     """Check that a Mask is one of dropout, and that no argument says what it says itself."""
+    if p is not HALF:
+        refuse_with_mask("p", p)
     for name, value in given.items():
         if value is not None:
             refuse_with_mask(name, value)

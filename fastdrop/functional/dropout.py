@@ -275,9 +275,7 @@ def _with_mask(
 ) -> tuple[NDArray[Any], Mask]:
     """Return (y, mask) of a caller's mask."""
     if isinstance(mask, Mask):
-        if p is not HALF:
-            refuse_with_mask("p", p)
-        check_given_mask(mask, keep_prob=keep_prob, rng=rng, noise_shape=noise_shape)
+        check_given_mask(mask, p, keep_prob=keep_prob, rng=rng, noise_shape=noise_shape)
         keep = 1.0 - mask.p
         if scale != "train":
             mask = unscaled(mask)

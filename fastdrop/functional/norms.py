@@ -415,7 +415,7 @@ def _given(
     if mask is None:
         return None
     if isinstance(mask, Mask):
-        check_given_mask(mask, p=None if p is HALF else p, keep_prob=keep_prob, rng=rng)
+        check_given_mask(mask, p, keep_prob=keep_prob, rng=rng)
         return mask
     as_source(rng)  # drawn from or not, it is checked
     kept = check_kept(mask, p is not HALF or keep_prob is not None, "p or keep_prob")

@@ -9,7 +9,6 @@ import torch
 
 from fastdrop._checks import check_broadcast, check_p, check_switch
 from fastdrop._typing import SeedLike
-from fastdrop._words import HALF
 from fastdrop.functional._given import check_given_mask
 from fastdrop.functional.dropout import dropout_mask
 from fastdrop.mask import Mask
@@ -56,7 +55,7 @@ def drop_dtensor(
     if mask is None:
         p, decided = check_p(p), decided_shape(shape, **sharing)
     else:
-        check_given_mask(mask, p=None if p is HALF else p, rng=rng, **sharing)
+        check_given_mask(mask, p, rng=rng, **sharing)
         check_broadcast("mask shape", mask.shape, shape, "input")
     training, inplace = check_switch("training", training), check_switch("inplace", inplace)
     window, source = _window(x), addressable_source(given)

@@ -77,9 +77,7 @@ def drop_given(
     traced = is_traced(x) and not is_watched()
     shape = tuple(as_tensor(x).shape)
     if isinstance(mask, Mask):
-        if p is not HALF:
-            refuse_with_mask("p", p)
-        check_given_mask(mask, rng=rng, **sharing)
+        check_given_mask(mask, p, rng=rng, **sharing)
         _check_takes_mask(x, traced)
         check_broadcast("mask shape", mask.shape, shape, "input")
     elif isinstance(mask, Shard):

@@ -128,14 +128,18 @@ bits_store8(uint8_t *kept, uint8_t bits)
             fd_operands whole = fixed;                                                             \
             memcpy(rest_kept, kept + i / 8, (n - i + 7) / 8);                                      \
             memcpy(rest, x + i, size);                                                             \
-            memcpy(rest_other, other + i, size);                                                   \
-            memcpy(rest_bias, bias + i, size);                                                     \
+            if (has_other) {                                                                       \
+                memcpy(rest_other, other + i, size);                                               \
+                whole.other = rest_other;                                                          \
+            }                                                                                      \
+            if (has_bias) {                                                                        \
+                memcpy(rest_bias, bias + i, size);                                                 \
+                whole.bias = rest_bias;                                                            \
+            }                                                                                      \
             if (has_factors) {                                                                     \
                 memcpy(rest_factors, factors + i, (n - i) * sizeof(NUMBER));                       \
+                whole.factors = rest_factors;                                                      \
             }                                                                                      \
-            whole.other = rest_other;                                                              \
-            whole.bias = rest_bias;                                                                \
-            whole.factors = rest_factors;                                                          \
             apply(rest_kept, rest, &whole, GROUP, rest);                                           \
             memcpy(y + i, rest, size);                                                             \
             if (operation == FD_RELU) {                                                            \
